@@ -1,0 +1,88 @@
+# Two commands matter: `make up` runs the service on this machine, `make test` proves it. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/clickbait/python
+export PYTHONUNBUFFERED := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export SAM_CLI_TELEMETRY := 0
+
+# The newest Python of 3.11 to 3.13 that really starts (a version manager's shim may only pretend).
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+
+RUN := .venv/bin/python
+TRAINING := training/.venv/bin/python
+TEMPLATE := .venv-template/bin
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+up: .venv/up.done ## run the whole service on this machine: http://127.0.0.1:8000, Ctrl-C stops it
+	@exec $(RUN) -m local up
+
+serve: .venv/up.done ## run the API alone, without AWS or an emulator (HOST, PORT, WORKERS, MODEL_PATH ...)
+	@exec $(RUN) -m local.serve
+
+train: training/.venv/done ## train a model: make train DATA=folder OUT=folder [ARGS="--epochs 10"]
+	@: $${DATA:?names the folder with clickbait_fake/ and clickbait_real/} $${OUT:?names the new folder of the version}
+	@exec $(TRAINING) -m training.train --data "$(DATA)" --out "$(OUT)" $(ARGS)
+
+test: lint test-python test-training test-template test-stack ## set everything up and run every test
+
+lint: .venv/test.done
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy layers/clickbait/python/clickbait functions local
+	.venv/bin/lint-imports
+
+test-python: .venv/test.done ## unit and integration tests
+	$(RUN) -m pytest tests/unit tests/integration
+
+test-training: training/.venv/done ## training, end to end on images the tests draw
+	$(TRAINING) -m pytest tests/training
+
+test-template: .venv/test.done .venv-template/done ## the cloud's template and its build
+	$(RUN) -m pytest tests/template
+
+test-stack: .venv/test.done ## the local stack, started for real
+	$(RUN) -m pytest tests/end_to_end
+
+openapi: .venv/up.done ## write openapi.json anew
+	$(RUN) -m functions.openapi openapi.json
+
+bench: .venv/test.done training/.venv/done .venv-peers/done ## speed beside the bare loop, the seed and peers
+	$(RUN) loadtest/bench.py $(ARGS)
+
+lock: .venv/test.done ## resolve every requirements.in anew
+	$(RUN) -m pip install --quiet pip-tools
+	for room in tests layers/dependencies local training tests/template loadtest/peers; do \
+		.venv/bin/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+			--no-emit-trusted-host --no-emit-options --annotation-style line \
+			--output-file $$room/requirements.txt $$room/requirements.in || exit 1; done
+
+clean: ## remove what was built; keeps .local, the local cloud's state
+	rm -rf .venv .venv-template .venv-peers training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
+
+# An environment is made anew when its lock file changes; its stamp is written last.
+define environment
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found; on Debian: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	@echo "installing $(2) into $(1)"; $(1)/bin/python -m pip install --quiet -r $(2)
+	@touch $@
+endef
+
+.venv/up.done: local/requirements.txt
+	$(call environment,.venv,local/requirements.txt)
+.venv/test.done: tests/requirements.txt .venv/up.done
+	$(call environment,.venv,tests/requirements.txt)
+.venv-template/done: tests/template/requirements.txt
+	$(call environment,.venv-template,tests/template/requirements.txt)
+.venv-peers/done: loadtest/peers/requirements.txt
+	$(call environment,.venv-peers,loadtest/peers/requirements.txt)
+training/.venv/done: training/requirements.txt
+	$(call environment,training/.venv,training/requirements.txt)
+
+.PHONY: help up serve train test lint test-python test-training test-template test-stack openapi bench lock clean

@@ -1,0 +1,219 @@
+"""One image in, a calibrated verdict out; and the routes that speak for the whole service."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cachetools import LRUCache
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import Response
+
+from clickbait import errors, images, observability
+from clickbait.answers import answer, milliseconds
+from clickbait.classifier import Classifier
+from clickbait.errors import InvalidModel, Unavailable
+from clickbait.registry import LiveModel, Registry
+from clickbait.settings import settings
+from clickbait.web import (
+    VERSION,
+    after_restore,
+    create_app,
+    image_body,
+    json_response,
+    lambda_handler,
+    problems,
+    request_id_of,
+)
+from functions.predict import documentation
+from functions.predict.schemas import (
+    DocsInfoAnswer,
+    ModelInfoAnswer,
+    PredictionAnswer,
+    ServiceAnswer,
+    StatusAnswer,
+    SystemCheckAnswer,
+)
+
+NAME = "Clickbait Classifier"
+SUMMARY = (
+    "How likely is a thumbnail clickbait? A calibrated answer, and where it lies in the image."
+)
+
+
+class Service:
+    """What one process keeps between requests."""
+
+    def __init__(self) -> None:
+        config = settings()
+        registry = Registry(config.models_bucket) if config.models_bucket else None
+        self.live = LiveModel(config.model_folder, registry)
+        self.answers: LRUCache[tuple[str, str, bool], dict[str, Any]] | None = None
+        if config.cache_size:
+            self.answers = LRUCache(config.cache_size)
+        self.started = time.monotonic()
+
+    def warm(self) -> None:
+        """Load the model before the first request; where there is none yet, requests say so."""
+        try:
+            self.live.current()
+        except Unavailable as problem:
+            observability.logger.error("no model", reason=problem.detail)
+
+    def wake(self) -> None:
+        """After a SnapStart restore: the clock, the pointer and the clients of the snapshot are
+        stale."""
+        self.started = time.monotonic()
+        self.live.after_restore()
+
+
+service = Service()
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    service.warm()
+    yield
+
+
+app = create_app(NAME, SUMMARY, lifespan)
+documentation.add_routes(app)
+
+IMAGE_SCHEMA = {"type": "string", "format": "binary"}
+IMAGE_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": {"file": IMAGE_SCHEMA}}
+        },
+        "image/jpeg": {"schema": IMAGE_SCHEMA},
+        "image/png": {"schema": IMAGE_SCHEMA},
+        "image/webp": {"schema": IMAGE_SCHEMA},
+    },
+}
+
+
+@app.post(
+    "/predict",
+    response_model=PredictionAnswer,
+    response_model_exclude_none=True,
+    responses=problems(
+        errors.PayloadTooLarge, errors.UnsupportedFormat, errors.BadRequest, errors.Unavailable
+    ),
+    openapi_extra={"requestBody": IMAGE_BODY},
+    summary="Classify one image",
+)
+async def predict(
+    request: Request,
+    explain: Annotated[bool, Query(description="add the 7 x 7 heat map")] = False,
+) -> Response:
+    """Send a form with the image as `file`, or the image itself with its content type. JPEG, PNG or
+    WebP."""
+    data = await image_body(request)
+    # No thread: decoding and inference take one core, and a worker has one. A hop would cost and
+    # gain nothing.
+    made = classify(service.live.current(), data, explain)
+    headers = {"x-model-version": made["model_version"]}
+    return json_response(made | {"request_id": request_id_of(request)}, headers)
+
+
+def classify(model: Classifier, data: bytes, explain: bool) -> dict[str, Any]:
+    """The answer for one image, from memory where the same bytes met the same model before."""
+    started = time.perf_counter()
+    key = (images.sha256(data), model.version, explain)
+    if service.answers is None:
+        return answer(model, data, explain, settings().max_upload_size, key[0]) | {"cached": False}
+    known = service.answers.get(key)
+    if known is not None:
+        timing = {
+            "decode": 0.0,
+            "inference": 0.0,
+            "total": milliseconds(time.perf_counter() - started),
+        }
+        return known | {"timing_ms": timing, "cached": True}
+    made = answer(model, data, explain, settings().max_upload_size, key[0]) | {"cached": False}
+    service.answers[key] = made
+    return made
+
+
+@app.get("/", response_model=ServiceAnswer, summary="Name, version and links")
+async def root() -> Response:
+    """What this is, and where to go on."""
+    links = {"docs": "/docs", "status": "/status", "model": "/model-info", "predict": "/predict"}
+    return json_response({"name": NAME, "version": VERSION, "description": SUMMARY, "links": links})
+
+
+@app.get(
+    "/status", response_model=StatusAnswer, responses=problems(Unavailable), summary="Ready or not"
+)
+async def status(request: Request) -> Response:
+    """200 with the model that would answer now, or 503 with Retry-After."""
+    model = service.live.current()
+    return json_response(
+        {
+            "status": "ready",
+            "model_version": model.version,
+            "model_since": datetime.fromtimestamp(service.live.since, UTC).isoformat(
+                timespec="seconds"
+            ),
+            "uptime_seconds": round(time.monotonic() - service.started, 1),
+            "cold_start": request.state.cold_start,
+        },
+        {"x-model-version": model.version},
+    )
+
+
+@app.get("/system-check", response_model=SystemCheckAnswer, summary="Each dependency, tried now")
+async def system_check() -> Response:
+    """The model answers its golden images, and the models bucket, where there is one, can be
+    read."""
+    checks = [_check("model", lambda: service.live.current().check_golden())]
+    if service.live.registry:
+        checks.append(_check("models bucket", Registry(service.live.registry.bucket).champion))
+    healthy = all(check["ok"] for check in checks)
+    return json_response({"status": "ok" if healthy else "degraded", "checks": checks})
+
+
+def _check(name: str, tried: Any) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        tried()
+        ok, detail = True, "ok"
+    except (InvalidModel, Unavailable) as problem:
+        ok, detail = False, problem.detail
+    return {
+        "name": name,
+        "ok": ok,
+        "milliseconds": milliseconds(time.perf_counter() - started),
+        "detail": detail,
+    }
+
+
+@app.get(
+    "/model-info",
+    response_model=ModelInfoAnswer,
+    responses=problems(Unavailable),
+    summary="The live model's metadata",
+)
+async def model_info() -> Response:
+    """How the live model was made and what it was measured at; all but its golden images."""
+    model = service.live.current()
+    told = {name: value for name, value in model.metadata.items() if name != "golden"}
+    return json_response(told, {"x-model-version": model.version})
+
+
+@app.get(
+    "/docs-info",
+    response_model=DocsInfoAnswer,
+    summary="Where the documentation is, and what it covers",
+)
+async def docs_info() -> Response:
+    """Every route with its summary, for programs that look around."""
+    return json_response(documentation.info())
+
+
+handler = lambda_handler(app)
+after_restore(service.wake)
+if observability.IN_LAMBDA:
+    service.warm()  # INIT has a full core whatever the memory size: better than the first request

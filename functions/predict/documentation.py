@@ -1,0 +1,112 @@
+"""`/docs`, `/redoc`, `/openapi.json` and a page for each problem, all without a CDN."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from fastapi.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from clickbait.errors import NotFound, Problem
+
+OPENAPI_FILE = Path(__file__).resolve().parents[2] / "openapi.json"
+"""One document for all functions, merged at build and committed; the artefact has it at the same
+place."""
+
+ASSETS = "/docs/assets"
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add the documentation's routes to `app`; they are not in the OpenAPI document that they
+    show."""
+    # The package carries Swagger UI and ReDoc; only its files are wanted, so it is found, not
+    # imported.
+    static = Path(str(files("fastapi_offline") / "static"))
+    app.mount(ASSETS, StaticFiles(directory=static), name="docs-assets")
+    routes: dict[str, Callable[..., Any]] = {
+        "/docs": swagger,
+        "/redoc": redoc,
+        "/openapi.json": openapi,
+        "/docs/problems/{slug}": problem_page,
+    }
+    for path, answer in routes.items():
+        app.add_api_route(path, answer, methods=["GET"], include_in_schema=False)
+
+
+async def swagger() -> HTMLResponse:
+    """Swagger UI from our own files."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=f"{_document()['info']['title']}: API",
+        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{ASSETS}/favicon.png",
+    )
+
+
+async def redoc() -> HTMLResponse:
+    """ReDoc from our own files."""
+    return get_redoc_html(
+        openapi_url="/openapi.json",
+        title=f"{_document()['info']['title']}: API",
+        redoc_js_url=f"{ASSETS}/redoc.standalone.js",
+        redoc_favicon_url=f"{ASSETS}/favicon.png",
+        with_google_fonts=False,
+    )
+
+
+async def openapi() -> Response:
+    """The committed OpenAPI document, as it is."""
+    return Response(OPENAPI_FILE.read_bytes(), media_type="application/json")
+
+
+async def problem_page(slug: str) -> HTMLResponse:
+    """What a problem's `type` resolves to."""
+    kind = _problem_kinds().get(slug)
+    if kind is None:
+        raise NotFound(
+            f"There is no problem named {slug!r}; /docs lists what each route can answer."
+        )
+    says = (kind.__doc__ or "").removeprefix("Raise ")
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(kind.title)}</title>"
+        f"<h1>{escape(kind.title)}</h1><p>Status {kind.status}: {escape(says)}</p>"
+        "<p>The document's <code>detail</code> says which limit, which value "
+        "and what to do instead. "
+        '<a href="/docs">All routes</a></p></html>'
+    )
+
+
+def info() -> dict[str, Any]:
+    """The body of `/docs-info`."""
+    document = _document()
+    return {
+        "title": document["info"]["title"],
+        "version": document["info"]["version"],
+        "documentation": {"swagger": "/docs", "redoc": "/redoc", "openapi": "/openapi.json"},
+        "endpoints": [
+            {"method": method.upper(), "path": path, "summary": operation.get("summary", "")}
+            for path, operations in document["paths"].items()
+            for method, operation in operations.items()
+        ],
+    }
+
+
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(OPENAPI_FILE.read_bytes())
+    return document
+
+
+@cache
+def _problem_kinds() -> dict[str, type[Problem]]:
+    def tree(kind: type[Problem]) -> list[type[Problem]]:
+        return [kind, *(below for sub in kind.__subclasses__() for below in tree(sub))]
+
+    return {kind.slug(): kind for kind in tree(Problem)}

@@ -1,0 +1,127 @@
+"""The shapes of this function's answers, as the OpenAPI document shows them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clickbait import LABELS
+
+Label = Literal["clickbait_real", "clickbait_fake"]
+assert Label.__args__ == LABELS  # type: ignore[attr-defined]
+
+Share = Field(ge=0, le=1)
+
+
+class ImageFacts(BaseModel):
+    """What was sent, upright."""
+
+    width: int
+    height: int
+    format: Literal["JPEG", "PNG", "WEBP"]
+    bytes: int
+    sha256: str
+
+
+class Timing(BaseModel):
+    """Milliseconds, measured in the function."""
+
+    decode: float
+    inference: float
+    total: float
+
+
+class PredictionAnswer(BaseModel):
+    """The verdict on one image."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    prediction: Label = Field(description="the class, in the words of the training folders")
+    is_clickbait: bool
+    probability: float = Field(
+        ge=0, le=1, description="calibrated probability that the image is clickbait"
+    )
+    confidence: float = Field(ge=0, le=1, description="probability of the class that is named")
+    uncertain: bool = Field(description="the model is right less often here than it promises")
+    model_version: str
+    image: ImageFacts
+    timing_ms: Timing
+    cached: bool
+    request_id: str
+    heatmap: list[list[float]] | None = Field(
+        None,
+        description="with `explain`: 7 x 7 cells, 0 to 1: where the evidence for the verdict lies",
+    )
+
+
+class ServiceAnswer(BaseModel):
+    """Name, version and links."""
+
+    name: str
+    version: str
+    description: str
+    links: dict[str, str]
+
+
+class StatusAnswer(BaseModel):
+    """Whether this process can answer, and with what."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    status: Literal["ready"]
+    model_version: str
+    model_since: str = Field(description="when this process loaded the model, UTC")
+    uptime_seconds: float
+    cold_start: bool
+
+
+class CheckResult(BaseModel):
+    """One dependency."""
+
+    name: str
+    ok: bool
+    milliseconds: float
+    detail: str
+
+
+class SystemCheckAnswer(BaseModel):
+    """Every dependency, tried now."""
+
+    status: Literal["ok", "degraded"]
+    checks: list[CheckResult]
+
+
+class Endpoint(BaseModel):
+    """One route."""
+
+    method: str
+    path: str
+    summary: str
+
+
+class DocsInfoAnswer(BaseModel):
+    """Where the documentation is and what it covers."""
+
+    title: str
+    version: str
+    documentation: dict[str, str]
+    endpoints: list[Endpoint]
+
+
+class ModelInfoAnswer(BaseModel):
+    """The live model's metadata, as its training wrote it; further members are described in
+    training/README.md."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    model_version: str
+    architecture: str
+    training_date: str
+    training_images: int
+    validation_images: int
+    test_images: int
+    accuracy: float | None
+    loss: float | None
+    epochs_trained: int
+    early_stopping_epoch: int | None
+    labels: list[str]
+    metrics: dict[str, Any]

@@ -1,0 +1,359 @@
+"""What every HTTP function shares: the app, problem+json, request ids, timing headers, body limits,
+the Lambda adapter."""
+
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from mangum import Mangum
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clickbait import observability
+from clickbait.errors import (
+    BadRequest,
+    EmptyImage,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Problem,
+    UnsupportedFormat,
+)
+from clickbait.observability import count, logger
+from clickbait.settings import settings
+
+VERSION = "0.1.0"
+
+MAX_REQUEST_IMAGE = 4 * 1024 * 1024
+"""Bytes of an image through the API: Lambda takes 6,291,556 bytes a request, of which base64 takes
+a third."""
+
+MAX_FORM_OVERHEAD = 64 * 1024
+"""Room for what a form puts around its file: boundaries, part headers, a long file name."""
+
+MAX_DRAINED = 32 * 1024 * 1024
+"""A body over the limit is read to its end up to here before the answer: a client that is cut off
+while sending shows its user a broken connection, not our sentence. Past it the connection is
+closed."""
+
+PROBLEM_TYPE = "application/problem+json"
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem details; further members say which limit and which value."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        description="where this problem is explained", examples=["/docs/problems/too-many-pixels"]
+    )
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong with this request, and what to do instead")
+    request_id: str
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The problem document of `problem` (RFC 9457) with its status and headers."""
+    document = {
+        "type": f"/docs/problems/{problem.slug()}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": request_id,
+    } | problem.members
+    return Response(json.dumps(document), problem.status, problem.headers, PROBLEM_TYPE)
+
+
+def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can answer with `kinds`, for the OpenAPI document."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    every: list[type[Problem]] = [*kinds, InternalError]
+    for kind in every:
+        have = responses.setdefault(
+            kind.status, {"content": {PROBLEM_TYPE: {"schema": _PROBLEM_REF}}}
+        )
+        have["description"] = "; ".join(filter(None, [have.get("description"), kind.title]))
+    return responses
+
+
+_PROBLEM_REF = {"$ref": "#/components/schemas/ProblemDocument"}
+
+
+def request_id_of(request: Request) -> str:
+    """The id under which the log knows this request."""
+    return str(request.state.request_id)
+
+
+class Frame:
+    """Outermost ASGI layer: gives each request its id, headers, log line and metrics; answers what
+    nobody foresaw."""
+
+    cold: ClassVar[bool] = True
+    """Whether this process has yet to answer its first request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        cold, Frame.cold = Frame.cold, False
+        request_id = _request_id(scope)
+        scope.setdefault("state", {}).update(request_id=request_id, cold_start=cold)
+        status = 0
+
+        async def framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                took = time.perf_counter() - started
+                message.setdefault("headers", []).extend(
+                    (
+                        (b"x-request-id", request_id.encode()),
+                        (b"x-processing-time", f"{took:.4f}".encode()),
+                        (b"x-cold-start", b"true" if cold else b"false"),
+                    )
+                )
+            await send(message)
+
+        try:
+            await self.app(scope, receive, framed)
+        except (
+            Exception
+        ):  # the last layer before the server: whatever it is, the caller gets a document and an id
+            logger.exception("unforeseen", request_id=request_id, path=scope["path"])
+            if not status:
+                fault = InternalError(
+                    "The service failed; the fault is logged under this request id. Try again."
+                )
+                await problem_response(fault, request_id)(scope, receive, framed)
+        finally:
+            self._report(scope, request_id, status, time.perf_counter() - started, cold)
+
+    @staticmethod
+    def _report(scope: Scope, request_id: str, status: int, seconds: float, cold: bool) -> None:
+        level = logger.error if status >= 500 else logger.debug
+        level(
+            "request",
+            request_id=request_id,
+            path=scope["path"],
+            status=status,
+            ms=round(1e3 * seconds, 1),
+        )
+        count("Requests")
+        count("Latency", 1e3 * seconds, "Milliseconds")
+        if status >= 500:
+            count("Faults")
+        if cold:
+            count("ColdStarts")
+        observability.flush()
+
+
+def _request_id(scope: Scope) -> str:
+    """API Gateway's id, or the caller's where it is a plain token, or a new one."""
+    context = scope.get("aws.event", {}).get("requestContext", {})
+    given = context.get("requestId") or next(
+        (v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), ""
+    )
+    return given if context or REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
+    """An app whose every answer, good or bad, is framed as the API promises."""
+    app = FastAPI(
+        title=title,
+        summary=summary,
+        version=VERSION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        separate_input_output_schemas=False,
+    )
+    origins = settings().allowed_origins
+    if origins:
+        from starlette.middleware.cors import CORSMiddleware
+
+        exposed = [
+            "x-request-id",
+            "x-model-version",
+            "x-processing-time",
+            "x-cold-start",
+            "retry-after",
+        ]
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=exposed,
+            max_age=600,
+        )
+    app.add_middleware(Frame)
+    app.add_exception_handler(Problem, _answer(lambda error: error))
+    app.add_exception_handler(RequestValidationError, _answer(_from_validation))
+    app.add_exception_handler(HTTPException, _answer(_from_http))
+    return app
+
+
+def _answer(
+    to_problem: Callable[[Any], Problem],
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        response = problem_response(to_problem(error), request_id_of(request))
+        if isinstance(error, HTTPException) and error.headers:
+            response.headers.update(error.headers)
+        return response
+
+    return answer
+
+
+def _from_validation(error: RequestValidationError) -> Problem:
+    wrong = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+    detail = "; ".join(f"{w['field']}: {w['message']}" for w in wrong)
+    return BadRequest(f"{detail}. /docs says what this route takes.", errors=wrong)
+
+
+def _from_http(error: HTTPException) -> Problem:
+    if error.status_code == 404:
+        return NotFound("There is no such route; /docs lists them.")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        return MethodNotAllowed(f"This route takes {allowed}; /docs lists them.")
+    return BadRequest(str(error.detail))
+
+
+async def image_body(request: Request) -> bytes:
+    """The one image of a request: a form's `file`, or the whole body as `image/*`.
+
+    Raises PayloadTooLarge, UnsupportedFormat (of the request), BadRequest or EmptyImage, each
+    before any decoding.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    limit = min(MAX_REQUEST_IMAGE, settings().max_upload_size)
+    if kind == "multipart/form-data":
+        return _within(
+            limit,
+            await _form_file(request, await read_body(request, limit + MAX_FORM_OVERHEAD, limit)),
+        )
+    if kind and not kind.startswith("image/") and kind != "application/octet-stream":
+        raise UnsupportedFormat(
+            f"The body is {kind}. Send a form (curl -F file=@image.jpg) or the image itself "
+            "as image/jpeg, image/png or image/webp.",
+            supported=["multipart/form-data", "image/jpeg", "image/png", "image/webp"],
+        )
+    return await read_body(request, limit, limit)
+
+
+async def read_body(request: Request, most: int, limit: int) -> bytes:
+    """The whole body of at most `most` bytes; raises PayloadTooLarge, naming `limit`, the image's
+    own."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced) > MAX_DRAINED:
+        raise _too_large(limit, int(announced))
+    size, parts = 0, []
+    async for part in request.stream():
+        size += len(part)
+        if size <= most:
+            parts.append(part)
+        elif size > MAX_DRAINED:
+            break
+    if size > most:
+        raise _too_large(limit, size)
+    return b"".join(parts)
+
+
+def _within(limit: int, data: bytes) -> bytes:
+    if len(data) > limit:
+        raise _too_large(limit, len(data))
+    return data
+
+
+def _too_large(limit: int, value: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The image has {value:,} bytes; through the API the limit is {limit:,}. "
+        "Shrink it, or send it by way of /uploads.",
+        limit=limit,
+        value=value,
+    )
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser, without its temporary files: the body is in memory and within its limit
+    already."""
+
+    spool_max_size = MAX_REQUEST_IMAGE + MAX_FORM_OVERHEAD
+
+
+async def _form_file(request: Request, body: bytes) -> bytes:
+    """The bytes of the form's `file` field."""
+
+    async def stream() -> Any:
+        yield body
+
+    try:
+        form = await _InMemoryParser(request.headers, stream(), max_files=1, max_fields=8).parse()
+    except (MultiPartException, KeyError, ValueError, UnicodeError) as error:
+        reason = str(getattr(error, "message", error)).rstrip(".")
+        raise BadRequest(
+            f"The form cannot be read ({reason}). Send one image: curl -F file=@image.jpg"
+        ) from error
+    try:
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile):
+            names = ", ".join(form) or "none"
+            raise BadRequest(f"The form has no file in a field named `file`; its fields: {names}.")
+        data = upload.file.read()
+    finally:
+        await form.close()
+    if not data:
+        raise EmptyImage("The file in the form has zero bytes. Send the file's content.", value=0)
+    return data
+
+
+def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """`app` as a Lambda handler for API Gateway's payload 2.0."""
+    text = [
+        PROBLEM_TYPE,
+        "application/json",
+        "application/javascript",
+        "application/openapi+json",
+        "image/svg+xml",
+    ]
+    return Mangum(app, lifespan="off", text_mime_types=["text/", *text])
+
+
+def after_restore(reset: Callable[[], None]) -> None:
+    """Have `reset` called when a SnapStart snapshot wakes up, and count its first request as a cold
+    start."""
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
+        return
+    from snapshot_restore_py import register_after_restore
+
+    def restored() -> None:
+        Frame.cold = True
+        reset()
+
+    register_after_restore(restored)
+
+
+def json_response(content: Any, headers: dict[str, str] | None = None) -> Response:
+    """`content` as JSON, without the validation that a declared response model would cost on every
+    request."""
+    return JSONResponse(content, headers=headers)

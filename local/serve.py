@@ -1,0 +1,53 @@
+"""`make serve`: the API in one uvicorn server with N workers, without an emulator and without
+AWS."""
+
+import os
+import sys
+
+import uvicorn
+
+from clickbait.errors import Problem
+from clickbait.registry import LiveModel
+from clickbait.settings import SettingsError, settings
+
+
+def number(names: tuple[str, ...], default: int, most: int) -> int:
+    """The first of the variables `names` that is set, as a whole number from 1 to `most`; exits in
+    one line."""
+    name, value = next(
+        ((n, os.environ[n]) for n in names if os.environ.get(n)), (names[0], str(default))
+    )
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= most:
+        sys.exit(f"{name}={value!r} is not a whole number from 1 to {most}")
+    return int(value)
+
+
+def main() -> None:
+    """Check the settings and the model once, in one line where they are wrong, then serve until a
+    signal."""
+    host = os.environ.get("HOST") or os.environ.get("API_HOST") or "127.0.0.1"
+    port = number(("PORT", "API_PORT"), 8000, 65_535)
+    workers = number(("WORKERS",), os.cpu_count() or 1, 256)
+    try:
+        config = settings()
+        if not config.models_bucket:
+            LiveModel(config.model_folder).current()
+    except (SettingsError, Problem) as error:
+        sys.exit(str(error))
+    print(
+        f"serving on http://{host}:{port}, {workers} workers; /status says when ready", flush=True
+    )
+    uvicorn.run(
+        "functions.predict.app:app",
+        host=host,
+        port=port,
+        workers=workers,
+        access_log=config.debug_mode,
+        log_level="warning",
+        timeout_keep_alive=30,
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

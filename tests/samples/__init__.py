@@ -1,0 +1,1 @@
+"""Images that the tests draw: none of them is anybody's."""

@@ -1,0 +1,27 @@
+"""Small drawings, as Pillow images and as encoded bytes."""
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+
+def picture(size: tuple[int, int] = (640, 360), seed: int = 0) -> Image.Image:
+    """A colourful drawing without symmetry: every orientation of it looks different."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", size, tuple(int(v) for v in rng.integers(0, 256, 3)))
+    pen = ImageDraw.Draw(image)
+    for _ in range(12):
+        x, y = rng.integers(0, size[0]), rng.integers(0, size[1])
+        w, h = rng.integers(1, 2 + size[0] // 2), rng.integers(1, 2 + size[1] // 2)
+        fill = tuple(int(v) for v in rng.integers(0, 256, 3))
+        (pen.ellipse if rng.random() < 0.5 else pen.rectangle)((x, y, x + w, y + h), fill=fill)
+    return image
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    """`image` as the bytes of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

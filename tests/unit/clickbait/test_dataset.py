@@ -1,0 +1,161 @@
+"""dataset: what is found, what is left out and why, and sides that nobody ever changes."""
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clickbait import LABELS, dataset
+from clickbait.dataset import SHARES, SIDES, Record
+from tests.samples.drawn import encoded, picture
+
+
+def many(n: int, start: int = 0, group_of: int = 0) -> list[Record]:
+    """`n` records of both classes, all different; `group_of` images share a group."""
+    rng = np.random.default_rng(start)
+    return [
+        Record(
+            f"{i}.jpg",
+            LABELS[i % 2],
+            sha256=f"{i:064x}",
+            phash=rng.bytes(8).hex(),
+            group=str(i // group_of) if group_of else "",
+        )
+        for i in range(start, start + n)
+    ]
+
+
+def folder(root: Path, images: dict[str, bytes]) -> Path:
+    for name, data in images.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def test_both_names_of_a_class_are_found_and_dot_files_are_not(tmp_path: Path) -> None:
+    names = [
+        "clickbait_fake/a.jpg",
+        "clickbait/b.jpg",
+        "legitimate/c/d.jpg",
+        "clickbait_real/.DS_Store",
+    ]
+    folder(tmp_path, dict.fromkeys(names, b"x"))
+    assert dataset.find(tmp_path) == [
+        ("clickbait/b.jpg", "clickbait_fake"),
+        ("clickbait_fake/a.jpg", "clickbait_fake"),
+        ("legitimate/c/d.jpg", "clickbait_real"),
+    ]
+
+
+def test_a_folder_without_one_of_the_classes_is_refused_by_name(tmp_path: Path) -> None:
+    folder(tmp_path, {"clickbait_fake/a.jpg": b"x", "cats/b.jpg": b"x"})
+    with pytest.raises(ValueError, match=r"no images of clickbait_real.*cats"):
+        dataset.find(tmp_path)
+
+
+def test_unreadable_and_copied_images_are_reported_and_not_used(tmp_path: Path) -> None:
+    one = picture(seed=1)
+    folder(
+        tmp_path,
+        {
+            "clickbait_fake/1.png": encoded(one, "PNG"),
+            "clickbait_fake/2-same-bytes.png": encoded(one, "PNG"),
+            "clickbait_fake/3-same-looks.jpg": encoded(one.resize((500, 281)), quality=80),
+            "clickbait_fake/4-broken.jpg": encoded(picture(seed=2))[:2_000],
+            "clickbait_fake/5-both.png": encoded(picture(seed=3), "PNG"),
+            "clickbait_real/5-both.png": encoded(picture(seed=3), "PNG"),
+            "clickbait_real/6.png": encoded(picture(seed=4), "PNG"),
+        },
+    )
+    records, pixels = dataset.load(tmp_path, {})
+    reasons = {r.file.split("/")[1][0] + r.label[10]: r.reason for r in records}
+    assert reasons["1f"] == reasons["6r"] == ""
+    assert reasons["2f"] == "duplicate of clickbait_fake/1.png"
+    assert reasons["3f"] == "near-duplicate of clickbait_fake/1.png"
+    assert "does not decode" in reasons["4f"]
+    assert "both labels" in reasons["5f"]
+    assert "both labels" in reasons["5r"]
+    assert pixels.shape == (2, 224, 224, 3)
+
+
+def test_flat_drawings_of_different_colours_are_not_each_other_s_copies(tmp_path: Path) -> None:
+    from PIL import Image
+
+    colours = {
+        "clickbait_fake/red": "red",
+        "clickbait_real/navy": "navy",
+        "clickbait_real/white": "white",
+    }
+    files = {
+        f"{n}.png": encoded(Image.new("RGB", (300, 200), c), "PNG") for n, c in colours.items()
+    }
+    records, _ = dataset.load(folder(tmp_path, files), {})
+    assert [r.reason for r in records] == ["", "", ""]
+
+
+@pytest.mark.parametrize(("n", "group_of"), [(400, 0), (2_400, 20), (24, 0)])
+def test_sides_have_their_shares_of_each_class(n: int, group_of: int) -> None:
+    records = dataset.assign_sides(many(n, group_of=group_of))
+    counts = dataset.counts(records)
+    for side in SIDES:
+        for label in LABELS:
+            target = SHARES[side] * n / 2
+            assert abs(counts[side][label] - target) <= max(0.2 * target, 1)
+
+
+def test_a_group_is_never_split() -> None:
+    sides = defaultdict(set)
+    for record in dataset.assign_sides(many(600, group_of=7)):
+        sides[record.group].add(record.side)
+    assert all(len(s) == 1 for s in sides.values())
+
+
+def test_nobody_changes_sides_when_images_are_added() -> None:
+    first = dataset.assign_sides(many(300))
+    again = dataset.assign_sides([replace(r, side="") for r in first] + many(200, 300), first)
+    assert [r.side for r in again[:300]] == [r.side for r in first]
+
+
+def test_nobody_changes_sides_even_without_a_manifest() -> None:
+    first = dataset.assign_sides(many(2_000))
+    again = dataset.assign_sides(many(2_000) + many(300, 2_000))
+    assert [r.side for r in again[:2_000]] == [r.side for r in first]
+
+
+def test_a_new_image_takes_the_side_of_its_relative() -> None:
+    old = [replace(r, side=side) for r, side in zip(many(3), SIDES, strict=True)]
+    new = [replace(r, sha256=f"new{i}", side="") for i, r in enumerate(old)]
+    assert [r.side for r in dataset.assign_sides(new, old)] == list(SIDES)
+
+
+def test_a_new_group_that_touches_two_sides_is_left_out() -> None:
+    old = [replace(r, side=side) for r, side in zip(many(2), ("train", "test"), strict=True)]
+    new = [replace(r, sha256=f"new{i}", side="", group="both") for i, r in enumerate(old)]
+    for record in dataset.assign_sides(new, old):
+        assert record.side == ""
+        assert record.reason == "related to images of two sides: test and train"
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    records = [
+        *dataset.assign_sides(many(20)),
+        Record('a,"b"\n.jpg', "clickbait_real", reason="ü, broken"),
+    ]
+    dataset.write_manifest(tmp_path / "manifest.csv", records)
+    assert list(dataset.read_manifest(tmp_path / "manifest.csv")) == records
+
+
+def test_the_digest_changes_with_a_label_and_not_with_the_order() -> None:
+    records = dataset.assign_sides(many(20))
+    assert dataset.digest(records[::-1]) == dataset.digest(records)
+    assert dataset.digest([replace(records[0], label=LABELS[1]), *records[1:]]) != dataset.digest(
+        records
+    )
+
+
+def test_groups_without_their_columns_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text("file,cluster\na,1\n")
+    with pytest.raises(ValueError, match="lacks the column group"):
+        dataset.read_groups(tmp_path / "g.csv")

@@ -1,0 +1,47 @@
+"""settings: read from the environment, and wrong values named by their variable."""
+
+from pathlib import Path
+
+import pytest
+
+from clickbait.settings import Settings, SettingsError
+
+README = Path(__file__).resolve().parents[3] / "README.md"
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_environment({}) == Settings()
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert Settings.from_environment({"CACHE_SIZE": "", "MODEL_PATH": ""}) == Settings()
+
+
+def test_origins_are_a_comma_list() -> None:
+    made = Settings.from_environment({"ALLOWED_ORIGINS": "http://a, http://b"})
+    assert made.allowed_origins == ["http://a", "http://b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CACHE_SIZE", "many"),
+        ("CACHE_SIZE", "-1"),
+        ("MAX_UPLOAD_SIZE", "10000001"),
+        ("DEBUG_MODE", "perhaps"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_variable(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}='{value}'"):
+        Settings.from_environment({name: value})
+
+
+def test_model_path_may_be_the_folder_or_the_file(tmp_path: Path) -> None:
+    for given in (tmp_path, tmp_path / "model.tflite"):
+        assert Settings(model_path=given).model_folder == tmp_path
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_in_readme(name: str) -> None:
+    assert f"`{name.upper()}`" in README.read_text(encoding="utf-8")

@@ -1,0 +1,356 @@
+"""The predict function: every public route, every header, every problem."""
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from clickbait import web
+from clickbait.errors import InvalidModel, Problem
+from functions import openapi
+from functions.predict import app as predict
+from tests.samples import hostile
+from tests.samples.drawn import encoded, picture
+
+ROOT = Path(__file__).resolve().parents[3]
+EVENT = json.loads((ROOT / "events/http-predict.json").read_text())
+JPEG = encoded(picture())
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with TestClient(predict.app) as made:
+        yield made
+
+
+def assert_canonical_problem(response: Any, status: int, slug: str) -> dict[str, Any]:
+    """Every error is told the same way (RFC 9457), and its type is a page."""
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["type"] == f"/docs/problems/{slug}"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"].endswith((".", "jpg"))
+    assert problem["request_id"] == response.headers["x-request-id"]
+    return problem
+
+
+def form(data: bytes, field: str = "file") -> dict[str, Any]:
+    return {"files": {field: ("image.jpg", data, "image/jpeg")}}
+
+
+def test_a_prediction_has_every_field_of_the_contract(client: TestClient) -> None:
+    response = client.post("/predict", **form(JPEG))
+    assert response.status_code == 200
+    answer = response.json()
+    assert set(answer) == {
+        "prediction", "is_clickbait", "probability", "confidence", "uncertain", "model_version",
+        "image", "timing_ms", "cached", "request_id",
+    }  # fmt: skip
+    assert answer["image"]["width"] == 640
+    assert answer["image"]["height"] == 360
+    assert answer["image"]["format"] == "JPEG"
+    assert answer["image"]["bytes"] == len(JPEG)
+    assert set(answer["timing_ms"]) == {"decode", "inference", "total"}
+    assert response.headers["x-model-version"] == answer["model_version"]
+    assert response.headers["x-request-id"] == answer["request_id"]
+    assert float(response.headers["x-processing-time"]) > 0
+    assert response.headers["x-cold-start"] in {"true", "false"}
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "application/octet-stream"])
+def test_a_raw_body_is_answered_as_a_form_is(client: TestClient, kind: str) -> None:
+    raw = client.post("/predict", content=JPEG, headers={"content-type": kind}).json()
+    assert raw["probability"] == client.post("/predict", **form(JPEG)).json()["probability"]
+
+
+def test_explain_adds_the_heat_map(client: TestClient) -> None:
+    cells = client.post("/predict?explain=true", **form(JPEG)).json()["heatmap"]
+    assert [len(row) for row in cells] == [7] * 7
+
+
+def test_the_same_bytes_are_answered_from_memory(client: TestClient) -> None:
+    data = encoded(picture(seed=99))
+    first = client.post("/predict", **form(data)).json()
+    again = client.post("/predict", **form(data)).json()
+    assert (first["cached"], again["cached"]) == (False, True)
+    assert first["probability"] == again["probability"]
+    assert first["request_id"] != again["request_id"]
+    explained = client.post("/predict?explain=true", **form(data)).json()
+    assert not explained["cached"]
+
+
+def test_cache_size_0_keeps_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(predict.service, "answers", None)
+    model = predict.service.live.current()
+    assert not predict.classify(model, JPEG, False)["cached"]
+    assert not predict.classify(model, JPEG, False)["cached"]
+
+
+def test_orientations_of_one_image_get_the_same_answer(client: TestClient) -> None:
+    from tests.unit.clickbait.test_images import oriented
+
+    answers = {
+        client.post("/predict", **form(oriented(orientation, "PNG"))).json()["probability"]
+        for orientation in range(1, 9)
+    }
+    assert len(answers) == 1
+
+
+def test_an_image_of_4_mib_passes_and_one_byte_more_is_told_of_uploads(client: TestClient) -> None:
+    limit = 4 * 1024 * 1024
+    at = JPEG + bytes(limit - len(JPEG))
+    for post in (
+        lambda data: client.post("/predict", **form(data)),
+        lambda data: client.post("/predict", content=data, headers={"content-type": "image/jpeg"}),
+    ):
+        assert post(at).status_code == 200
+        problem = assert_canonical_problem(post(at + b"\0"), 413, "payload-too-large")
+        assert problem["limit"] == limit
+        assert "/uploads" in problem["detail"]
+
+
+def test_a_body_far_past_the_limit_is_refused_by_its_announced_length(client: TestClient) -> None:
+    response = client.post(
+        "/predict", content=bytes(40_000_000), headers={"content-type": "image/png"}
+    )
+    assert_canonical_problem(response, 413, "payload-too-large")
+
+
+def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> None:
+    lower = web.settings().model_copy(update={"max_upload_size": len(JPEG) - 1})
+    monkeypatch.setattr(web, "settings", lambda: lower)
+    problem = assert_canonical_problem(
+        client.post("/predict", **form(JPEG)), 413, "payload-too-large"
+    )
+    assert problem["limit"] == len(JPEG) - 1
+
+
+@pytest.mark.parametrize(
+    ("request_parts", "status", "slug", "says"),
+    [
+        (form(b""), 422, "empty-image", "zero bytes"),
+        (form(JPEG[:3_000]), 422, "broken-image", "does not decode"),
+        (form(b"GIF89a"), 415, "unsupported-format", "a GIF"),
+        (form(JPEG, "image"), 422, "bad-request", "fields: image"),
+        (
+            {"data": {"file": "text"}, "files": {"x": b"1"}},
+            422,
+            "bad-request",
+            "no file in a field",
+        ),
+        ({"files": [("file", JPEG), ("file", JPEG)]}, 422, "bad-request", "Too many files"),
+        ({"data": {"file": "text"}}, 415, "unsupported-format", "form-urlencoded"),
+        ({"json": {"url": "http://127.0.0.1"}}, 415, "unsupported-format", "application/json"),
+        (
+            {"content": b"", "headers": {"content-type": "image/png"}},
+            422,
+            "empty-image",
+            "zero bytes",
+        ),
+        (
+            {"content": b"--x", "headers": {"content-type": "multipart/form-data"}},
+            422,
+            "bad-request",
+            "The form cannot be read",
+        ),
+        (
+            {
+                "content": b"nonsense",
+                "headers": {"content-type": "multipart/form-data; boundary=x"},
+            },
+            422,
+            "bad-request",
+            "form",
+        ),
+    ],
+)
+def test_a_bad_request_is_told_what_to_do_instead(
+    client: TestClient, request_parts: dict, status: int, slug: str, says: str
+) -> None:
+    problem = assert_canonical_problem(client.post("/predict", **request_parts), status, slug)
+    assert says in problem["detail"]
+
+
+def test_a_parameter_that_is_no_boolean_is_named(client: TestClient) -> None:
+    problem = assert_canonical_problem(
+        client.post("/predict?explain=perhaps", **form(JPEG)), 422, "bad-request"
+    )
+    assert "explain" in problem["detail"]
+
+
+def test_an_unknown_route_and_a_wrong_method_are_problems(client: TestClient) -> None:
+    assert_canonical_problem(client.get("/nowhere"), 404, "not-found")
+    assert_canonical_problem(client.get("/docs/problems/none"), 404, "not-found")
+    problem = assert_canonical_problem(client.get("/predict"), 405, "method-not-allowed")
+    assert "POST" in problem["detail"]
+
+
+def test_every_problem_s_type_is_a_page(client: TestClient) -> None:
+    kinds, seen = [Problem], set()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        seen.add(kind.slug())
+        page = client.get(f"/docs/problems/{kind.slug()}")
+        assert page.status_code == 200
+        assert kind.title in page.text
+    assert len(seen) > 10
+
+
+def test_an_unforeseen_fault_is_a_problem_with_an_id_and_no_trace(
+    client: TestClient, monkeypatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the secret cause")
+
+    monkeypatch.setattr(predict, "classify", fail)
+    response = client.post("/predict", **form(JPEG))
+    assert_canonical_problem(response, 500, "internal-error")
+    assert "secret" not in response.text
+
+
+def test_without_any_model_the_service_says_503_and_when_to_come_back(
+    client: TestClient, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setattr(predict.service, "live", predict.LiveModel(tmp_path))
+    for response in (
+        client.get("/status"),
+        client.get("/model-info"),
+        client.post("/predict", **form(JPEG)),
+    ):
+        assert_canonical_problem(response, 503, "unavailable")
+        assert int(response.headers["retry-after"]) > 0
+    check = client.get("/system-check").json()
+    assert check["status"] == "degraded"
+    assert not check["checks"][0]["ok"]
+
+
+def test_status_and_system_check_tell_of_a_healthy_service(client: TestClient) -> None:
+    status = client.get("/status").json()
+    assert status["status"] == "ready"
+    assert status["uptime_seconds"] >= 0
+    check = client.get("/system-check").json()
+    assert check["status"] == "ok"
+    assert all(c["ok"] and c["milliseconds"] >= 0 for c in check["checks"])
+
+
+def test_model_info_speaks_the_metadata_s_words_without_the_golden_images(
+    client: TestClient,
+) -> None:
+    told = client.get("/model-info").json()
+    for name in ("model_version", "training_date", "training_images", "accuracy", "epochs_trained"):
+        assert name in told
+    assert "golden" not in told
+
+
+def test_the_documentation_needs_no_cdn(client: TestClient) -> None:
+    for path in ("/docs", "/redoc"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert "https://" not in page.text
+        for asset in [part.split('"')[0] for part in page.text.split('"/docs/assets/')[1:]]:
+            assert client.get(f"/docs/assets/{asset}").status_code == 200
+        assert "/docs/assets/" in page.text
+
+
+def test_root_and_docs_info_lead_on(client: TestClient) -> None:
+    for link in client.get("/").json()["links"].values():
+        assert client.get(link).status_code in {200, 405}
+    paths = {endpoint["path"] for endpoint in client.get("/docs-info").json()["endpoints"]}
+    assert {"/", "/predict", "/status", "/system-check", "/model-info", "/docs-info"} <= paths
+
+
+def test_the_committed_openapi_document_is_not_stale(client: TestClient) -> None:
+    committed = (ROOT / "openapi.json").read_text(encoding="utf-8")
+    assert committed == openapi.text(), "openapi.json is stale: run `make openapi`"
+    assert client.get("/openapi.json").json() == json.loads(committed)
+
+
+def test_a_request_id_of_the_caller_is_kept_if_it_is_a_plain_token(client: TestClient) -> None:
+    kept = client.get("/status", headers={"x-request-id": "abc-DEF_12345678"})
+    assert kept.headers["x-request-id"] == "abc-DEF_12345678"
+    replaced = client.get("/status", headers={"x-request-id": "a b\tc;<script>"})
+    assert len(replaced.headers["x-request-id"]) == 32
+
+
+def event(body: bytes, **changes: Any) -> dict[str, Any]:
+    made = json.loads(json.dumps(EVENT)) | changes
+    made["body"] = base64.b64encode(body).decode()
+    made["headers"]["content-length"] = str(len(body))
+    return made
+
+
+def test_the_lambda_handler_answers_api_gateway(lambda_context: Any) -> None:
+    answer = predict.handler(event(JPEG), lambda_context)
+    assert answer["statusCode"] == 200
+    assert not answer["isBase64Encoded"]
+    body = json.loads(answer["body"])
+    assert body["request_id"] == EVENT["requestContext"]["requestId"]
+
+
+def test_the_lambda_handler_answers_problems_as_text(lambda_context: Any) -> None:
+    answer = predict.handler(event(b"GIF89a"), lambda_context)
+    assert answer["statusCode"] == 415
+    assert not answer["isBase64Encoded"]
+    assert json.loads(answer["body"])["status"] == 415
+
+
+@pytest.fixture
+def lambda_context() -> Any:
+    class Context:
+        function_name = "predict"
+        aws_request_id = "1"
+
+    return Context()
+
+
+def test_in_lambda_each_request_writes_one_line_of_metrics() -> None:
+    script = (
+        "import json, sys; from functions.predict.app import handler;"
+        "event = json.load(open('events/http-predict.json')); event['rawPath'] = '/status';"
+        "event['requestContext']['http'].update(method='GET', path='/status');"
+        "handler(event, None); handler(event, None)"
+    )
+    environment = dict(
+        __import__("os").environ,
+        AWS_LAMBDA_FUNCTION_NAME="predict",
+        POWERTOOLS_SERVICE_NAME="predict",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if "_aws" in line]
+    first, second = lines
+    assert first["service"] == "predict"
+    assert first["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Clickbait"
+    assert (first["Requests"], first["ColdStarts"]) == ([1.0], [1.0])
+    assert "ColdStarts" not in second
+    assert second["Latency"][0] > 0
+
+
+@pytest.mark.parametrize("name", hostile.good_or_bad())
+def test_a_hostile_file_never_gets_a_5xx(client: TestClient, name: str) -> None:
+    data, right = hostile.good_or_bad()[name]
+    response = client.post("/predict", **form(data))
+    assert response.status_code in right
+    if response.status_code != 200:
+        assert_canonical_problem(
+            response, response.status_code, response.json()["type"].split("/")[-1]
+        )
+
+
+def test_a_wrong_model_is_a_kind_of_unavailable() -> None:
+    assert InvalidModel("x").status == 503
