@@ -34,7 +34,7 @@ test: lint test-python test-training test-template test-stack ## set everything 
 lint: .venv/test.done
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy layers/clickbait/python/clickbait functions local
+	$(RUN) -m mypy layers/clickbait/python/clickbait functions local deploy.py
 	.venv/bin/lint-imports
 
 test-python: .venv/test.done ## unit and integration tests
@@ -48,6 +48,9 @@ test-template: .venv/test.done .venv-template/done ## the cloud's template and i
 
 test-stack: .venv/test.done ## the local stack, started for real
 	$(RUN) -m pytest tests/end_to_end
+
+deploy: .venv-template/done ## build, deploy to AWS, prune old versions, print the URL (ARGS: for sam deploy)
+	@$(TEMPLATE)/python deploy.py $(ARGS)
 
 openapi: .venv/up.done ## write openapi.json anew
 	$(RUN) -m functions.openapi openapi.json
@@ -85,4 +88,4 @@ endef
 training/.venv/done: training/requirements.txt
 	$(call environment,training/.venv,training/requirements.txt)
 
-.PHONY: help up serve train test lint test-python test-training test-template test-stack openapi bench lock clean
+.PHONY: help up serve train test lint test-python test-training test-template test-stack deploy openapi bench lock clean

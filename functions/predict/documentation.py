@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from html import escape
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def add_routes(app: FastAPI) -> None:
     show."""
     # The package carries Swagger UI and ReDoc; only its files are wanted, so it is found, not
     # imported.
-    static = Path(str(files("fastapi_offline") / "static"))
+    package = find_spec("fastapi_offline")
+    static = Path(str(package and package.origin)).parent / "static"
     app.mount(ASSETS, StaticFiles(directory=static), name="docs-assets")
     routes: dict[str, Callable[..., Any]] = {
         "/docs": swagger,

@@ -1,0 +1,73 @@
+"""A real server, started as `make serve` starts it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """`make serve` with one worker in a process of its own; `temporary` is all it may write to."""
+
+    process: subprocess.Popen[str]
+    url: str
+    temporary: Path
+
+    def peak_megabytes(self) -> float:
+        """The most memory that the process ever held, as the kernel counted it."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start a server with the given variables; all of them end with the module."""
+    started: list[Server] = []
+
+    def start(**variables: str) -> Server:
+        temporary, port = tmp_path_factory.mktemp("server"), free_port()
+        environment = {"PORT": str(port), "WORKERS": "1", "TMPDIR": str(temporary)} | variables
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local.serve"],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        server = Server(process, f"http://127.0.0.1:{port}", temporary)
+        started.append(server)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            try:
+                if httpx.get(f"{server.url}/status").status_code == 200:
+                    return server
+            except httpx.TransportError:
+                time.sleep(0.05)
+        process.kill()
+        raise AssertionError(f"the server did not start: {process.communicate()[0]}")
+
+    yield start
+    for server in started:
+        server.process.terminate()
+        server.process.communicate(timeout=20)

@@ -1,0 +1,92 @@
+"""Lambda's runtime API, as far as the real runtime client (`awslambdaric`) needs it: one event after another.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class RuntimeApi(HTTPServer):
+    """Hands out `events` in order and keeps (seconds since `started`, answer) of each."""
+
+    def __init__(self, events: Sequence[dict[str, Any]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.events = list(events)
+        self.answers: list[tuple[float, dict[str, Any]]] = []
+        self.started = time.perf_counter()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: RuntimeApi
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if not self.server.events:  # nothing more to do: the client waits here until it is ended
+            self.close_connection = True
+            return
+        body = json.dumps(self.server.events.pop(0)).encode()
+        self.send_response(200)
+        self.send_header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+        self.send_header("Lambda-Runtime-Deadline-Ms", str(int(1e3 * (time.time() + 30))))
+        self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:1:function:p")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.answers.append((time.perf_counter() - self.server.started, answer))
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet: the answers are kept, and that is enough."""
+
+
+@contextmanager
+def invoked(handler: str, events: Sequence[dict[str, Any]]) -> Iterator[RuntimeApi]:
+    """Run `handler` under the real runtime client in a fresh process until every event is answered."""
+    api = RuntimeApi(events)
+    wanted = len(events)
+    Thread(target=api.serve_forever, daemon=True).start()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers/clickbait/python")]),
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_port}",
+        "AWS_LAMBDA_FUNCTION_NAME": "predict",
+        "AWS_LAMBDA_FUNCTION_VERSION": "1",
+        "AWS_REGION": "us-east-1",
+        "LAMBDA_TASK_ROOT": str(ROOT),
+    }
+    api.started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "awslambdaric", handler],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while len(api.answers) < wanted and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.002)
+        yield api
+    finally:
+        process.kill()
+        process.wait()
+        api.shutdown()
+        api.server_close()

@@ -1,0 +1,85 @@
+"""A server that is sent the worst there is: no 5xx, bounded memory, nothing left on disk."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.integration.conftest import Server
+from tests.samples import hostile
+from tests.samples.drawn import encoded, picture
+
+MOST_MEGABYTES = 300
+
+VALID = [
+    encoded(picture((96, 64))),
+    encoded(picture((96, 64)), progressive=True, exif=hostile.Image.Exif()),
+    encoded(picture((96, 64)), "PNG"),
+    encoded(picture((96, 64)).convert("P"), "PNG"),
+    encoded(picture((96, 64)), "WEBP"),
+    encoded(picture((96, 64)), "WEBP", lossless=True),
+]
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., Server]) -> Server:
+    return serve(CACHE_SIZE="0")
+
+
+def post(server: Server, data: bytes) -> httpx.Response:
+    return httpx.post(f"{server.url}/predict", files={"file": ("../../etc/passwd", data)}, timeout=30)
+
+
+def test_every_hostile_file_is_answered_in_bounded_memory_and_leaves_nothing_behind(
+    server: Server,
+) -> None:
+    files = hostile.good_or_bad()
+    assert len(files) >= 60
+    wrong = {}
+    for name, (data, right) in files.items():
+        response = post(server, data)
+        kind = "application/json" if response.is_success else "application/problem+json"
+        if response.status_code not in right or response.headers["content-type"] != kind:
+            wrong[name] = response
+    assert wrong == {}
+    assert server.peak_megabytes() < MOST_MEGABYTES
+    assert list(server.temporary.iterdir()) == []
+    assert httpx.get(f"{server.url}/status").status_code == 200
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A valid image with some bytes replaced, a stretch cut out or doubled, or its end missing."""
+    data = bytearray(draw(st.sampled_from(VALID)))
+    for _ in range(draw(st.integers(1, 8))):
+        at = draw(st.integers(0, len(data) - 1))
+        kind = draw(st.sampled_from(["replace", "cut", "double", "end"]))
+        if kind == "replace":
+            new = draw(st.binary(min_size=1, max_size=8))
+            data[at : at + len(new)] = new
+        elif kind == "cut":
+            del data[at : at + draw(st.integers(1, 64))]
+        elif kind == "double":
+            data[at:at] = data[at : at + draw(st.integers(1, 64))]
+        else:
+            del data[at:]
+        if not data:
+            break
+    return bytes(data)
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(mutated())
+@example(b"\x89PNG\r\n\x1a\n")
+@example(b"\xff\xd8\xff")
+@example(b"RIFF\0\0\0\0WEBP")
+def test_a_mutated_image_never_gets_a_5xx(server: Server, data: bytes) -> None:
+    response = post(server, data)
+    assert response.status_code in {200, 415, 422}, response.text
+    if response.status_code != 200:
+        assert response.headers["content-type"] == "application/problem+json"
+    assert server.peak_megabytes() < MOST_MEGABYTES

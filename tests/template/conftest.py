@@ -1,0 +1,151 @@
+"""The template as its tests see it: parsed, translated by SAM, and built, each once."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / ".venv-template" / "bin"
+
+BUILT_FROM = ("template.yaml", "samconfig.toml", "openapi.json", "functions", "layers")
+"""What `sam build` may read: it is run on a copy of these alone."""
+
+Tool = Callable[..., "subprocess.CompletedProcess[str]"]
+Template = dict[str, Any]
+
+
+class NoManagedPolicies:
+    """The names of AWS's managed policies, which this template has no use for."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    """template.yaml with its short forms spelt out: {"Ref": ...}, {"Fn::GetAtt": [...]}."""
+    return parse(ROOT / "template.yaml")
+
+
+@pytest.fixture(scope="session")
+def resources(template: Template) -> dict[str, Any]:
+    return template["Resources"]
+
+
+@pytest.fixture(scope="session")
+def functions(resources: dict[str, Any]) -> dict[str, Any]:
+    """Each function's properties with the globals below them, as SAM sees them."""
+    return of_type(resources, "AWS::Serverless::Function")
+
+
+@pytest.fixture(scope="session")
+def translate() -> Callable[..., Template]:
+    """A template file and parameters -> the plain CloudFormation that SAM makes of it."""
+    return _translate
+
+
+@pytest.fixture(scope="session")
+def plain(translate: Callable[..., Template]) -> Template:
+    """The plain CloudFormation of template.yaml with every parameter at its default."""
+    return translate(ROOT / "template.yaml")
+
+
+@pytest.fixture(scope="session")
+def tool() -> Tool:
+    """Run one of the template's tools in a folder; what it says comes back with its status."""
+
+    def run(
+        name: str, *arguments: object, folder: Path = ROOT
+    ) -> "subprocess.CompletedProcess[str]":
+        assert (TOOLS / name).exists(), (
+            f"{TOOLS / name} is missing: `make test-template` installs it"
+        )
+        return subprocess.run(
+            [TOOLS / name, *map(str, arguments)],
+            cwd=folder,
+            env=tool_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what is built, to build from and to change."""
+    return copy_of_sources(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="session")
+def built(checkout: Path, tool: Tool) -> Path:
+    """What `sam build` makes: a folder a function and built layer, and a template."""
+    done = tool("sam", "build", folder=checkout)
+    assert done.returncode == 0, done.stderr
+    return checkout / ".aws-sam" / "build"
+
+
+def make(folder: Path, *arguments: object) -> None:
+    """Run make in a folder as sam does, without its detours."""
+    subprocess.run(
+        ["make", "--silent", "-C", folder, *map(str, arguments)],
+        env=tool_environment(),
+        check=True,
+    )
+
+
+def copy_of_sources(folder: Path) -> Path:
+    """Copy BUILT_FROM into `folder`; returns it."""
+    for name in BUILT_FROM:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def tool_environment() -> dict[str, str]:
+    """This environment, less what a `make` around the tests says, plus the tools on the path."""
+    around = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH"}
+    return {name: value for name, value in os.environ.items() if name not in around} | {
+        "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def parse(file: Path) -> Template:
+    return json.loads(json.dumps(yaml_parse(file.read_text("utf-8"))))
+
+
+def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Logical id -> resource, for the resources of one type."""
+    return {name: found for name, found in resources.items() if found["Type"] == kind}
+
+
+def _translate(file: Path, digest: Callable[[Path], str] = str, **parameters: str) -> Template:
+    """`digest` names the package of a folder, as `sam package` names it after its content."""
+    template = parse(file)
+    for resource in template["Resources"].values():
+        for key in ("CodeUri", "ContentUri"):
+            if key in resource.get("Properties", {}):
+                folder = file.parent / resource["Properties"][key]
+                resource["Properties"][key] = f"s3://packages/{digest(folder).strip('/')}"
+    values: dict[str, Any] = {}
+    for name, parameter in template["Parameters"].items():
+        value = parameters.get(name, parameter["Default"])
+        values[name] = value.split(",") if "List" in parameter["Type"] else value
+    environment = pytest.MonkeyPatch()
+    with environment.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        return transform(template, values, NoManagedPolicies())

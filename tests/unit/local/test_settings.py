@@ -1,0 +1,77 @@
+"""A stack that cannot start says so in one line that names the variable to change."""
+
+import socket
+
+import pytest
+
+from local import StackError
+from local.settings import HOST, StackSettings, check_port
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {
+        "API_PORT": str(free_port()),
+        "CLOUD_PORT": str(free_port()),
+        "STATE_DIR": str(tmp_path / "state"),
+    }
+
+
+def test_the_defaults_are_those_of_the_readme():
+    settings = StackSettings.from_environment({})
+    assert settings.api_url == "http://127.0.0.1:8000"
+    assert settings.site_url == "http://127.0.0.1:8080"
+    assert settings.cloud_url == "http://127.0.0.1:4566"
+    assert settings.state_dir.name == ".local" and settings.state_dir.is_absolute()
+    assert settings.workers == 2
+
+
+def test_dashboard_port_is_another_name_for_site_port():
+    assert StackSettings.from_environment({"DASHBOARD_PORT": "9000"}).site_port == 9000
+    both = {"DASHBOARD_PORT": "9000", "SITE_PORT": "9001"}
+    assert StackSettings.from_environment(both).site_port == 9001
+
+
+@pytest.mark.parametrize("variable", ["API_PORT", "SITE_PORT", "CLOUD_PORT", "LOCAL_WORKERS"])
+@pytest.mark.parametrize("value", ["0", "-1", "eighty", "65536", "8_0", "²"])
+def test_a_wrong_value_is_refused_by_its_variable(variable, value):
+    with pytest.raises(StackError, match=f"{variable}={value} "):
+        StackSettings.from_environment({variable: value})
+
+
+def test_a_port_in_use_is_refused_by_its_variable():
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(StackError, match=f"Port {port} is in use.*API_PORT"):
+            check_port("API_PORT", port)
+
+
+def test_nothing_is_written_where_a_port_is_in_use(environment, tmp_path):
+    with socket.socket() as taken:
+        taken.bind((HOST, int(environment["API_PORT"])))
+        taken.listen()
+        with pytest.raises(StackError, match="API_PORT"):
+            StackSettings.from_environment(environment).claim()
+    assert not (tmp_path / "state").exists()
+
+
+def test_one_port_for_two_things_is_refused(environment):
+    environment["API_PORT"] = environment["CLOUD_PORT"]
+    with pytest.raises(StackError, match="CLOUD_PORT and API_PORT are both"):
+        StackSettings.from_environment(environment).claim()
+
+
+def test_a_kept_state_belongs_to_its_cloud_port(environment):
+    StackSettings.from_environment(environment).claim()
+    StackSettings.from_environment(environment).claim()
+    moved = environment | {"CLOUD_PORT": str(free_port())}
+    with pytest.raises(StackError, match=f"belongs to CLOUD_PORT={environment['CLOUD_PORT']}"):
+        StackSettings.from_environment(moved).claim()
