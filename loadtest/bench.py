@@ -1,0 +1,201 @@
+"""`make bench`: this service, the bare loop, the seed's design and peers, one after another in one run.
+
+All serve the same image to the same number of clients on the same cores, in rounds, so that a slow
+minute of a shared machine hits all of them; ratios are taken within a round, and medians printed.
+The seed and the peers are read from --yardstick; rows of what is not there are left out.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
+
+from clickbait.settings import CHECKOUT_BASELINE  # noqa: E402
+
+from tests.samples.drawn import encoded, picture  # noqa: E402
+
+PEERS = ROOT / ".venv-peers/bin"
+START_SECONDS = 90
+
+
+@dataclass
+class Contender:
+    """A server to measure: how to start it on a port, and its number of workers."""
+
+    name: str
+    command: list[str]
+    workers: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = ROOT
+
+
+def contenders(yardstick: Path, port: int, workers: int, scratch: Path) -> Iterator[Contender]:
+    """Whatever of the list is installed here; `{port}` is already filled in."""
+    us = [sys.executable, "-m", "local.serve"]
+    ours = {"PORT": str(port), "WORKERS": str(workers)}
+    yield Contender("this service", us, workers, ours | {"CACHE_SIZE": "0"})
+    yield Contender("this service, cached", us, workers, ours)
+    if not (yardstick / "peers").is_dir() or not (PEERS / "python").exists():
+        return
+    peers = yardstick / "peers"
+    model = {"MODEL": str(CHECKOUT_BASELINE / "model.tflite")}
+    plain = [str(PEERS / "uvicorn"), "plain_fastapi:app", "--workers", str(workers), "--no-access-log"]
+    yield Contender("plain FastAPI", [*plain, "--port", str(port)], workers, model, peers)
+    litserve = [str(PEERS / "python"), "litserve_server.py", str(port)]
+    yield Contender("LitServe", litserve, workers, model, peers)
+    bento = [str(PEERS / "bentoml"), "serve", "bentoml_service:Thumbnails", "--host", "127.0.0.1"]
+    quiet = {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(scratch / "bentoml")}
+    yield Contender("BentoML", [*bento, "--port", str(port)], workers, model | quiet, peers)
+    seed, weights = str(yardstick / "seed_server.py"), scratch / "seed.h5"
+    subprocess.run([str(PEERS / "python"), seed, "make", str(weights)], check=True, capture_output=True)
+    for call in ("predict", "direct"):
+        command = [str(PEERS / "python"), seed, "serve", str(weights), str(port)]
+        yield Contender(f"seed, {call}", command, 1, {"SEED_CALL": call})
+
+
+@contextmanager
+def running(contender: Contender, port: int) -> Iterator[psutil.Process]:
+    """The contender's process, once it listens; ended with all its children."""
+    path = {"PATH": f"{PEERS}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        contender.command,
+        cwd=contender.folder,
+        env=os.environ | path | contender.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    tree = psutil.Process(process.pid)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=5)
+                break
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"{contender.name} did not start") from None
+                time.sleep(0.2)
+        yield tree
+    finally:
+        children = tree.children(recursive=True)
+        process.terminate()
+        psutil.wait_procs([tree], timeout=10)
+        for child in children:
+            if child.is_running():
+                child.kill()
+
+
+def megabytes(tree: psutil.Process) -> float:
+    """Memory of a process and its children, shared pages counted once (PSS)."""
+    total = 0
+    for process in [tree, *tree.children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 1e6
+
+
+def load(port: int, image: Path, clients: int, seconds: int) -> dict[str, float]:
+    """wrk's figures; the server is warmed for two seconds first."""
+    for duration in (2, seconds):
+        done = subprocess.run(
+            ["wrk", "-t1", f"-c{clients}", f"-d{duration}s", "--timeout", "60s", "--latency"]
+            + ["-s", str(ROOT / "loadtest/multipart.lua"), f"http://127.0.0.1:{port}/predict"],
+            env=os.environ | {"IMAGE": str(image)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def bare_loop(image: Path, seconds: int, workers: int) -> float:
+    command = [sys.executable, str(ROOT / "loadtest/bare_loop.py")]
+    arguments = [str(CHECKOUT_BASELINE / "model.tflite"), str(image), str(seconds), str(workers)]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def table(rows: Mapping[str, Sequence[Mapping[str, float]]], rounds: int) -> Iterator[str]:
+    """A markdown table: medians over the rounds; ratios within each round first."""
+
+    def median(name: str, key: str) -> float:
+        return statistics.median(row[key] for row in rows[name])
+
+    def ratio(name: str) -> float:
+        ours, theirs = rows["this service"], rows[name]
+        return statistics.median(ours[i]["rps"] / theirs[i]["rps"] for i in range(rounds))
+
+    yield "| | requests/s | p50 ms | p95 ms | failed | MB a worker | this service is |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, measured in rows.items():
+        if "p95" not in measured[0]:
+            yield f"| {name} | {median(name, 'rps'):.1f} | | | | | {ratio(name):.2f} x |"
+            continue
+        yield (
+            f"| {name} | {median(name, 'rps'):.1f} | {median(name, 'p50'):.0f} "
+            f"| {median(name, 'p95'):.0f} | {sum(r['failed'] for r in measured):.0f} "
+            f"| {median(name, 'mb'):.0f} | {ratio(name):.2f} x |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--image", type=Path, help="default: a drawn 1280 x 720 JPEG")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--yardstick", type=Path, default=ROOT.parent / "shared/bench")
+    given = parser.parse_args()
+    if not shutil.which("wrk"):
+        sys.exit("wrk is missing; on Debian: apt-get install wrk")
+    scratch = ROOT / ".local/bench"
+    scratch.mkdir(parents=True, exist_ok=True)
+    image = given.image or scratch / "1280x720.jpg"
+    if not given.image:
+        noisy = picture((1280, 720), seed=3).effect_spread(9)
+        image.write_bytes(encoded(noisy, quality=90))
+    print(f"{image.name}: {image.stat().st_size:,} bytes, {given.clients} clients, ", end="")
+    print(f"{given.workers} workers, {os.cpu_count()} cores, {given.rounds} x {given.seconds} s")
+    rows: dict[str, list[dict[str, float]]] = defaultdict(list)
+    port = free_port()
+    everybody = list(contenders(given.yardstick, port, given.workers, scratch))
+    for turn in range(given.rounds):
+        rows["bare loop"].append({"rps": bare_loop(image, given.seconds, given.workers)})
+        for contender in everybody:
+            with running(contender, port) as tree:
+                figures = load(port, image, given.clients, given.seconds)
+                rows[contender.name].append(figures | {"mb": megabytes(tree) / contender.workers})
+            print(f"round {turn + 1}: {contender.name}: {rows[contender.name][-1]}", file=sys.stderr)
+    print("\n".join(table(rows, given.rounds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Cold start: from process start to the first answer, through Lambda's real runtime client.
+
+python loadtest/cold_start.py [RUNS]: median and range of RUNS fresh processes, then what imports cost.
+"""
+
+import base64
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
+
+from tests.integration.runtime_api import invoked  # noqa: E402
+
+HANDLER = "functions.predict.app.handler"
+SHOWN = ("fastapi", "pydantic", "mangum", "numpy", "ai_edge_litert", "PIL", "aws_lambda_powertools")
+
+
+def first_answer() -> tuple[float, float]:
+    """Milliseconds from the start of the process to its first and from there to its second answer."""
+    event = json.loads((ROOT / "events/http-predict.json").read_text())
+    event["body"] = base64.b64encode((ROOT / "sample.jpg").read_bytes()).decode()
+    with invoked(HANDLER, [event, event]) as api:
+        (first, answer), (second, _) = api.answers
+    if answer["statusCode"] != 200:
+        sys.exit(f"the handler answered {answer}")
+    return 1e3 * first, 1e3 * (second - first)
+
+
+def imports() -> dict[str, float]:
+    """Milliseconds of each shown package's import, with all that it imports first (`-X importtime`)."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import functions.predict.app"],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers/clickbait/python'}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    costs: dict[str, float] = {}
+    for line in done.stderr.splitlines():
+        if found := re.fullmatch(r"import time:\s+\d+ \|\s+(\d+) \|\s+(\S+)", line):
+            costs.setdefault(found[2], int(found[1]) / 1e3)
+    return {name: costs.get(name, 0.0) for name in (*SHOWN, "functions.predict.app")}
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    first_answer()  # the files come into the page cache, as Lambda's own cache has them
+    firsts, seconds = zip(*(first_answer() for _ in range(runs)), strict=True)
+    print(f"first answer, {runs} fresh processes: median {statistics.median(firsts):.0f} ms, ", end="")
+    print(f"{min(firsts):.0f} to {max(firsts):.0f}; the second takes {statistics.median(seconds):.0f}")
+    print("| import | ms, with what it imports first |\n|---|---|")
+    for name, cost in imports().items():
+        print(f"| {name} | {cost:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
