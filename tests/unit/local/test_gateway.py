@@ -149,6 +149,17 @@ def test_a_cloud_that_takes_too_long_gets_503_in_the_gateways_words():
     assert (status, json.loads(body)) == (503, {"message": "Service Unavailable"})
 
 
+def test_a_gateway_that_stops_keeps_nobody_waiting():
+    async def stop():
+        gateway = build(Upstream(seconds=60), workers=1)
+        asked = [asyncio.create_task(send(gateway)) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        gateway.give_up()
+        return await asyncio.wait_for(asyncio.gather(*asked), 5)
+
+    assert [status for status, _, _ in asyncio.run(stop())] == [503, 503, 503]
+
+
 def test_a_cloud_that_is_gone_gets_a_problem_document_and_a_time_to_come_back():
     gateway = build(Upstream(httpx.ConnectError("refused")))
     status, headers, body = asyncio.run(send(gateway))

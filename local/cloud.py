@@ -1,0 +1,141 @@
+"""The emulator as one child process: it keeps its state, and leaves nothing running."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from local import StackError
+from local.settings import HOST, REGION, StackSettings
+
+START_SECONDS = 30.0
+"""It takes 0.3 s on an idle machine."""
+
+STOP_SECONDS = 20.0
+"""Writing the state takes about 2 s; what hangs is killed, and keeps the state from before."""
+
+FROM_OUTSIDE = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
+"""All that the emulator, and through it the functions, get of the user's environment: a stray
+MODEL_PATH or AWS_PROFILE must not reach them."""
+
+PR_SET_PDEATHSIG = 1
+
+
+class Cloud:
+    """ministack on loopback, with its state in `state_dir/cloud`."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.settings = settings
+        self.log = settings.logs / "cloud.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clients: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Start it; it answers after `wait`.
+
+        Call from the main thread: it ends with the thread that started it, also when that is
+        killed, and writes its state then.
+        """
+        folder = self.settings.state_dir / "cloud"
+        temporary = folder / "tmp"
+        shutil.rmtree(temporary, ignore_errors=True)  # Workers of a stack that was killed.
+        temporary.mkdir(parents=True)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ministack"],
+                cwd=folder,
+                env=_environment(self.settings, folder, temporary),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread runs yet
+            )
+
+    def wait(self) -> None:
+        """Return when it answers; raise StackError where it does not."""
+        until = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if not self.alive:
+                raise StackError(f"The emulator did not start; see {self.log}.")
+            if time.monotonic() > until:
+                raise StackError(
+                    f"The emulator did not answer in {START_SECONDS:.0f} s; see {self.log}."
+                )
+            time.sleep(0.02)
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """End it cleanly, which is when it writes its state; kill it where that takes too long."""
+        if self._process is None:
+            return
+        if self.alive:
+            self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
+        # The session is its own: this reaches workers that did not end with it, and nothing else.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of one service; the keys are those the emulator takes from anybody."""
+        import boto3
+        from botocore.config import Config
+
+        if service not in self._clients:
+            make: Any = boto3.client  # Its stubs want a literal name.
+            self._clients[service] = make(
+                service,
+                endpoint_url=self.settings.cloud_url,
+                region_name=REGION,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+                config=Config(retries={"total_max_attempts": 2}, proxies={}),
+            )
+        return self._clients[service]
+
+    def _answers(self) -> bool:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"{self.settings.cloud_url}/_ministack/health", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+
+def _environment(settings: StackSettings, folder: Path, temporary: Path) -> dict[str, str]:
+    return {name: os.environ[name] for name in FROM_OUTSIDE if name in os.environ} | {
+        "BIND_HOST": HOST,
+        "GATEWAY_PORT": str(settings.cloud_port),
+        "MINISTACK_HOST": HOST,
+        "MINISTACK_REGION": REGION,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(folder / "state"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(folder / "s3"),
+        "TMPDIR": str(temporary),
+        # Listeners on fixed ports, which two stacks side by side would fight for.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+    }
+
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def die_with_parent() -> None:
+    """Have this process asked to stop when its parent ends, also by kill -9. Only Linux can."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

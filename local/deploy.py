@@ -1,0 +1,162 @@
+"""Deploying a prepared template to the emulator: created once, then updated, data and ids kept."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from local import StackError
+from local.cloud import Cloud
+from local.template import ARTEFACTS_BUCKET, Prepared
+
+STACK_NAME = "clickbait"
+DEPLOY_SECONDS = 120.0
+GONE = (
+    "CREATE_FAILED",
+    "CREATE_IN_PROGRESS",
+    "DELETE_COMPLETE",
+    "DELETE_FAILED",
+    "ROLLBACK_COMPLETE",
+    "ROLLBACK_FAILED",
+)
+"""States without anything worth keeping: a first deployment that failed or was cut off. It is made
+again."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What is there after a deployment."""
+
+    api_id: str
+    outputs: dict[str, str]
+    log_groups: list[str]
+
+
+def deploy(cloud: Cloud, prepared: Prepared) -> Deployed:
+    """Create or update the stack. Raises StackError with the resources that failed and why."""
+    _upload(cloud, prepared.artefacts)
+    stack = _apply(cloud, prepared)
+    resources = cloud.client("cloudformation").describe_stack_resources(StackName=STACK_NAME)
+    by_type: dict[str, list[str]] = {}
+    for resource in resources["StackResources"]:
+        by_type.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])
+    (api_id,) = by_type["AWS::ApiGatewayV2::Api"]
+    _set_cors(cloud, api_id, prepared.template, stack)
+    _forget_other_artefacts(cloud, prepared.artefacts)
+    outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+    groups = [_log_group(cloud, name) for name in by_type.get("AWS::Lambda::Function", [])]
+    return Deployed(api_id, outputs, sorted(set(groups)))
+
+
+def _upload(cloud: Cloud, artefacts: dict[str, bytes]) -> None:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=ARTEFACTS_BUCKET)  # In us-east-1 one's own bucket may be created again.
+    for key, content in artefacts.items():
+        s3.put_object(Bucket=ARTEFACTS_BUCKET, Key=key, Body=content)
+
+
+def _forget_other_artefacts(cloud: Cloud, artefacts: dict[str, bytes]) -> None:
+    """Delete what former deployments used: the functions keep copies of their own."""
+    s3 = cloud.client("s3")
+    for listed in s3.list_objects_v2(Bucket=ARTEFACTS_BUCKET).get("Contents", []):
+        if listed["Key"] not in artefacts:
+            s3.delete_object(Bucket=ARTEFACTS_BUCKET, Key=listed["Key"])
+
+
+def _apply(cloud: Cloud, prepared: Prepared) -> dict[str, Any]:
+    """Bring the stack to the template; return its description."""
+    from botocore.exceptions import ClientError
+
+    cloudformation = cloud.client("cloudformation")
+    before = _describe(cloud)
+    if before and before["StackStatus"] in GONE:
+        cloudformation.delete_stack(StackName=STACK_NAME)
+        _settled(cloud)
+        before = None
+    change = cloudformation.update_stack if before else cloudformation.create_stack
+    try:
+        change(
+            StackName=STACK_NAME,
+            TemplateBody=json.dumps(prepared.template),
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value}
+                for name, value in prepared.parameters.items()
+            ],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+    except ClientError as error:
+        message = error.response["Error"]["Message"]
+        if before and "No updates are to be performed" in message:
+            return before
+        raise StackError(f"The emulator refused the template: {message}") from error
+    after = _settled(cloud)
+    if after is None or after["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        raise StackError(f"The template could not be deployed: {_failures(cloud)}")
+    return after
+
+
+def _describe(cloud: Cloud) -> dict[str, Any] | None:
+    from botocore.exceptions import ClientError
+
+    try:
+        found = cloud.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            return None
+        raise
+    return dict(found[0]) if found else None
+
+
+def _settled(cloud: Cloud) -> dict[str, Any] | None:
+    """The stack once nothing is in progress; None where it is gone."""
+    until = time.monotonic() + DEPLOY_SECONDS
+    while True:
+        stack = _describe(cloud)
+        if stack is None or not stack["StackStatus"].endswith("IN_PROGRESS"):
+            return stack
+        if time.monotonic() > until:
+            raise StackError(
+                f"The stack is still {stack['StackStatus']} after {DEPLOY_SECONDS:.0f} s; "
+                f"see {cloud.log}."
+            )
+        time.sleep(0.05)
+
+
+def _failures(cloud: Cloud) -> str:
+    """Why the last deployment failed; its events come newest first."""
+    events = cloud.client("cloudformation").describe_stack_events(StackName=STACK_NAME)
+    reasons: list[str] = []
+    for event in events["StackEvents"]:
+        status = event["ResourceStatus"]
+        if "FAILED" in status:
+            reason = event.get("ResourceStatusReason", "no reason given")
+            reasons.append(f"{event['LogicalResourceId']}: {reason}")
+        started = status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+        if started and event["ResourceType"] == "AWS::CloudFormation::Stack":
+            break
+    return "; ".join(reversed(reasons)) or f"see {cloud.log}"
+
+
+def _set_cors(cloud: Cloud, api_id: str, template: dict[str, Any], stack: dict[str, Any]) -> None:
+    """Set the template's CORS through the API: from a template the emulator does not read it."""
+    values = {p["ParameterKey"]: p.get("ParameterValue", "") for p in stack.get("Parameters", [])}
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, dict) and set(value) == {"Ref"}:
+            return values[value["Ref"]].split(",")
+        return value
+
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::ApiGatewayV2::Api":
+            cors = resource["Properties"].get("CorsConfiguration")
+            if cors:
+                cloud.client("apigatewayv2").update_api(
+                    ApiId=api_id,
+                    CorsConfiguration={name: resolved(value) for name, value in cors.items()},
+                )
+
+
+def _log_group(cloud: Cloud, function: str) -> str:
+    configuration = cloud.client("lambda").get_function_configuration(FunctionName=function)
+    group = configuration.get("LoggingConfig", {}).get("LogGroup")
+    return group or f"/aws/lambda/{function}"

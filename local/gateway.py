@@ -1,0 +1,209 @@
+"""The API's address on this machine: what HTTP API does on AWS, for the emulator behind it.
+
+Bytes go through unchanged both ways. The emulator starts a worker for every request that finds none
+free, so as many as there are workers pass at a time and the rest wait here. What the gateway itself
+has to refuse, it answers in the words of API Gateway, which is what pages meet on AWS.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from local.settings import HOST
+
+BODY_BYTES = 10 * 1024 * 1024
+"""HTTP API's quota for a payload; it cannot be raised."""
+
+ANSWER_SECONDS = 30.0
+"""HTTP API's longest integration; it cannot be raised."""
+
+DRAINED_BYTES = 32 * 1024 * 1024
+"""A body over the quota is read to its end up to here before the answer: a client that is cut off
+while it sends reports a broken connection instead."""
+
+RETRY_AFTER_SECONDS = 5
+
+HOP_BY_HOP = {
+    b"connection",
+    b"content-length",
+    b"expect",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}
+"""Headers about one connection, not about the message (RFC 9110, section 7.6.1)."""
+
+ADDED_ON_THE_WAY = {b"date", b"server"}
+"""Headers of the emulator's own server, which the one here sends too."""
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+
+class Gateway:
+    """An ASGI application that forwards to one HTTP API of the emulator."""
+
+    def __init__(
+        self,
+        cloud_url: str,
+        api_id: str,
+        workers: int,
+        transport: httpx.AsyncBaseTransport | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self.cloud_url = cloud_url
+        self._prefix = f"/_aws/execute-api/{api_id}/$default".encode()
+        self._free = asyncio.Semaphore(workers)
+        # The transport alone, because a client adds headers, cookies and proxies of its own.
+        self._transport = transport or httpx.AsyncHTTPTransport(
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=workers)
+        )
+        self._answer_seconds = answer_seconds
+        self._deadlines: set[asyncio.Timeout] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            body = await _read(scope, receive)
+        except _TooLarge:
+            await _refuse(send, 413, "Request Entity Too Large")
+            return
+        except _Gone:
+            return
+        gone = asyncio.ensure_future(receive())
+        try:
+            async with self._free:
+                if gone.done():  # Nobody waits for this answer any more.
+                    return
+                request = self._request(scope, body)
+                async with self._deadline():
+                    status, headers, content = await self._forward(request)
+        except TimeoutError:
+            await _refuse(send, 503, "Service Unavailable")
+        except httpx.TransportError as error:
+            await _refuse_without_cloud(send, self.cloud_url, error)
+        else:
+            await _answer(send, status, headers, b"" if scope["method"] == "HEAD" else content)
+        finally:
+            gone.cancel()
+
+    def give_up(self) -> None:
+        """Answer 503 to every request that is under way or comes from now on."""
+        self._answer_seconds = 0
+        for deadline in self._deadlines:
+            deadline.reschedule(0)
+
+    async def close(self) -> None:
+        await self._transport.aclose()
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(self._answer_seconds) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield
+            finally:
+                self._deadlines.discard(deadline)
+
+    def _request(self, scope: Scope, body: bytes) -> httpx.Request:
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        client = scope["client"][0] if scope.get("client") else HOST
+        headers: Headers = []
+        forwarded_for = client.encode()
+        for name, value in scope["headers"]:
+            if name == b"x-forwarded-for":
+                forwarded_for = value + b", " + forwarded_for
+            elif name not in HOP_BY_HOP and not name.startswith(b"x-forwarded-"):
+                headers.append((name, value))
+        port = scope["server"][1] if scope.get("server") else 80
+        headers += [
+            (b"x-forwarded-for", forwarded_for),
+            (b"x-forwarded-port", str(port).encode()),
+            (b"x-forwarded-proto", scope["scheme"].encode()),
+        ]
+        return httpx.Request(
+            scope["method"],
+            self.cloud_url,
+            headers=headers,
+            content=body,
+            # The path as it came: a URL object would put its own escapes into it.
+            extensions={"target": self._prefix + scope["raw_path"] + query},
+        )
+
+    async def _forward(self, request: httpx.Request) -> tuple[int, Headers, bytes]:
+        response = await self._transport.handle_async_request(request)
+        try:
+            content = b"".join([part async for part in response.aiter_raw()])
+        finally:
+            await response.aclose()
+        left_out = HOP_BY_HOP | ADDED_ON_THE_WAY
+        headers = [(n.lower(), v) for n, v in response.headers.raw if n.lower() not in left_out]
+        return response.status_code, headers, content
+
+
+class _TooLarge(Exception):
+    """The body is over BODY_BYTES."""
+
+
+class _Gone(Exception):
+    """The client left before its request was whole."""
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes:
+    """The whole body; raises _TooLarge or _Gone."""
+    announced = dict(scope["headers"]).get(b"content-length", b"0")
+    if announced.isdigit() and int(announced) > DRAINED_BYTES:
+        raise _TooLarge
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more and size <= DRAINED_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size <= BODY_BYTES:
+            parts.append(part)
+        more = message.get("more_body", False)
+    if size > BODY_BYTES:
+        raise _TooLarge
+    return b"".join(parts)
+
+
+async def _answer(send: Send, status: int, headers: Headers, content: bytes) -> None:
+    headers = [*headers, (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _refuse(send: Send, status: int, message: str) -> None:
+    """As API Gateway does: JSON of its own, not this project's problem+json."""
+    content = json.dumps({"message": message}).encode()
+    await _answer(send, status, [(b"content-type", b"application/json")], content)
+
+
+async def _refuse_without_cloud(send: Send, cloud_url: str, error: httpx.TransportError) -> None:
+    """There is no such failure on AWS, so this one is told in full."""
+    problem = {
+        "type": "about:blank",
+        "title": "The local cloud does not answer",
+        "status": 503,
+        "detail": f"The emulator at {cloud_url} gave no answer ({type(error).__name__}). "
+        "Its log is cloud.log in the stack's logs folder; `make up` starts it again.",
+    }
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"retry-after", str(RETRY_AFTER_SECONDS).encode()),
+    ]
+    await _answer(send, 503, headers, json.dumps(problem).encode())

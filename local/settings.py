@@ -1,0 +1,129 @@
+"""Where the local stack lives, from the environment: ports, state folder and number of workers."""
+
+import errno
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from local import StackError
+
+HOST = "127.0.0.1"
+"""The emulator lets anybody in who reaches it, so nothing here listens beyond loopback."""
+
+REGION = "us-east-1"
+
+WORKERS_MOST = 64
+"""Each worker is a process of about 150 MB; the emulator's own thread pool has 64."""
+
+FORMER_STACK_SECONDS = 5.0
+"""A stack whose `make up` was killed still writes its state down for 2 s, on its own ports."""
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """What tells one local stack from another."""
+
+    api_port: int
+    site_port: int
+    cloud_port: int
+    state_dir: Path
+    workers: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Raises StackError, naming the variable, for a value that cannot be meant."""
+        site = "SITE_PORT" if environment.get("SITE_PORT") else "DASHBOARD_PORT"
+        return cls(
+            api_port=_number(environment, "API_PORT", 8000, 65_535),
+            site_port=_number(environment, site, 8080, 65_535),
+            cloud_port=_number(environment, "CLOUD_PORT", 4566, 65_535),
+            state_dir=Path(environment.get("STATE_DIR") or ".local").absolute(),
+            workers=_number(environment, "LOCAL_WORKERS", 2, WORKERS_MOST),
+        )
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{HOST}:{self.api_port}"
+
+    @property
+    def site_url(self) -> str:
+        return f"http://{HOST}:{self.site_port}"
+
+    @property
+    def cloud_url(self) -> str:
+        return f"http://{HOST}:{self.cloud_port}"
+
+    @property
+    def logs(self) -> Path:
+        return self.state_dir / "logs"
+
+    @property
+    def _port_record(self) -> Path:
+        return self.state_dir / "cloud-port"
+
+    def claim(self) -> None:
+        """Check what has to be free, and bind the state folder to its cloud port.
+
+        A kept state holds queue addresses with the port in them: at another port its event sources
+        would say Enabled and deliver nothing. Raises StackError for another port than the state's,
+        one port given twice, or a port in use.
+        """
+        ports = {"CLOUD_PORT": self.cloud_port, "API_PORT": self.api_port}
+        if len(set(ports.values())) < len(ports):
+            raise StackError(
+                f"CLOUD_PORT and API_PORT are both {self.api_port}; give each its own."
+            )
+        try:
+            kept = self._port_record.read_text().strip()
+        except FileNotFoundError:
+            kept = ""
+        if kept and kept != str(self.cloud_port):
+            raise StackError(
+                f"The state in {self.state_dir} belongs to CLOUD_PORT={kept}, not "
+                f"{self.cloud_port}: start it with that, name another STATE_DIR, or delete the "
+                f"folder to begin anew."
+            )
+        patience = FORMER_STACK_SECONDS if kept and self._ended_badly() else 0.0
+        for variable, port in ports.items():
+            check_port(variable, port, patience)
+        for folder in (self.state_dir, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._port_record.write_text(f"{self.cloud_port}\n")
+
+    def _ended_badly(self) -> bool:
+        """A stack that was stopped took its `stack.json` away; one that was killed did not."""
+        return self.description.exists()
+
+    @property
+    def description(self) -> Path:
+        """The file for scripts: addresses and outputs of the running stack."""
+        return self.state_dir / "stack.json"
+
+
+def check_port(variable: str, port: int, patience: float = 0.0) -> None:
+    """Raise StackError where `port` is still taken after `patience` seconds."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((HOST, port))
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise StackError(f"{variable}={port} cannot be used: {error.strerror}.") from error
+            if time.monotonic() >= until:
+                raise StackError(
+                    f"Port {port} is in use; stop what listens there, or set {variable} to another."
+                ) from error
+        time.sleep(0.1)
+
+
+def _number(environment: Mapping[str, str], variable: str, default: int, most: int) -> int:
+    text = environment.get(variable) or str(default)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        raise StackError(f"{variable}={text} is not a whole number from 1 to {most}.")
+    return int(text)

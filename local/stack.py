@@ -1,0 +1,245 @@
+"""`make up`: starts everything in order, says `ready` when all of it answers, stops all of it."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import httpx
+import uvicorn
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import StackError
+from local.cloud import Cloud
+from local.deploy import Deployed, deploy
+from local.emf import LogReader
+from local.gateway import Gateway
+from local.settings import HOST, REGION, StackSettings
+from local.template import prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+FIRST_ANSWER_SECONDS = 60.0
+"""A worker's first answer takes 1 to 2 s: imports, and the model."""
+
+GRACE_SECONDS = 1.0
+"""What is under way when the stack stops may take this long; then it is answered 503."""
+
+SUPERVISION_SECONDS = 0.5
+
+LINES_THAT_MATTER = 12
+TELLING_WORDS = ("ERROR", "CRITICAL", "Error", "Traceback")
+
+logger = logging.getLogger(__name__)
+
+
+class _Stopped(BaseException):
+    """The user, or the system, asked the stack to stop before it served.
+
+    No Exception, like KeyboardInterrupt: a library that it passes through must not make its own
+    failure of it.
+    """
+
+
+def up(settings: StackSettings) -> None:
+    """Run the stack, whose `settings` are claimed, until a signal stops it.
+
+    Raises StackError where it cannot start or go on, with nothing left running.
+    """
+    settings.description.unlink(missing_ok=True)
+    cloud = Cloud(settings)
+    functions_log = settings.logs / "functions.log"
+    functions_log.write_bytes(b"")
+    with _stopping_at_signals():
+        try:
+            started = time.monotonic()
+            cloud.start()
+            origins = f"{settings.site_url},http://localhost:{settings.site_port}"
+            prepared = prepare(
+                ROOT,
+                {"AllowedOrigins": origins},
+                {"MODEL_PATH": str(ROOT / "layers" / "baseline" / "baseline")},
+            )
+            cloud.wait()
+            deployed = deploy(cloud, prepared)
+            _say(f"cloud on {settings.cloud_url}, deployed in {time.monotonic() - started:.1f} s")
+            asyncio.run(_serve(settings, cloud, deployed, functions_log))
+        except _Stopped:
+            pass
+        except (StackError, BotoCoreError, ClientError) as error:
+            _tell(cloud.log, whole=not cloud.alive)
+            _tell(functions_log)
+            raise StackError(str(error)) from error
+        finally:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)  # Stopping ends in bounded time by itself.
+            _say("stopping")
+            settings.description.unlink(missing_ok=True)
+            cloud.stop()
+
+
+async def _serve(
+    settings: StackSettings, cloud: Cloud, deployed: Deployed, functions_log: Path
+) -> None:
+    """Answer until a signal comes; raises StackError where the cloud or the gateway fails."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    reader = LogReader(
+        cloud.client("logs"), cloud.client("cloudwatch"), deployed.log_groups, functions_log
+    )
+    await asyncio.to_thread(reader.trim)
+    gateway = Gateway(settings.cloud_url, deployed.api_id, settings.workers)
+    server = _Server(
+        uvicorn.Config(
+            gateway,
+            host=HOST,
+            port=settings.api_port,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    work = [
+        serving,
+        asyncio.create_task(_read_logs(cloud, reader, stop)),
+        asyncio.create_task(_supervise(settings, cloud, stop)),
+    ]
+    ready = asyncio.create_task(_get_ready(settings, deployed))
+    try:
+        done, _ = await asyncio.wait([*work, ready], return_when=asyncio.FIRST_COMPLETED)
+        if ready in done:
+            ready.result()
+            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        ready.cancel()
+        stop.set()
+        server.should_exit = True
+        await asyncio.wait([serving], timeout=GRACE_SECONDS)
+        gateway.give_up()
+        await asyncio.gather(*work, ready, return_exceptions=True)
+        await gateway.close()
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are the stack's affair."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _read_logs(cloud: Cloud, reader: LogReader, stop: asyncio.Event) -> None:
+    """Take in the functions' lines until the end, and once more then."""
+    while not stop.is_set():
+        pause = await asyncio.to_thread(_read_once, cloud, reader)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+    await asyncio.to_thread(_read_once, cloud, reader)
+
+
+def _read_once(cloud: Cloud, reader: LogReader) -> float:
+    try:
+        return reader.read()
+    except (BotoCoreError, ClientError) as error:  # The service is worth more than its metrics.
+        if cloud.alive:
+            logger.warning("The functions' log lines could not be read: %s", error)
+        return 5.0
+
+
+async def _supervise(settings: StackSettings, cloud: Cloud, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        if not cloud.alive:
+            raise StackError(f"The emulator ended by itself; see {cloud.log}.")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), SUPERVISION_SECONDS)
+
+
+async def _get_ready(settings: StackSettings, deployed: Deployed) -> None:
+    """Warm every worker through the gateway, then write `stack.json` and say so."""
+    url = f"{settings.api_url}/status"
+    try:
+        async with (
+            asyncio.timeout(FIRST_ANSWER_SECONDS),
+            httpx.AsyncClient(trust_env=False, timeout=None) as client,
+        ):
+            await asyncio.gather(*(_first_answer(client, url) for _ in range(settings.workers)))
+    except TimeoutError as error:
+        raise StackError(f"GET {url} had no answer in {FIRST_ANSWER_SECONDS:.0f} s.") from error
+    except httpx.HTTPError as error:
+        raise StackError(f"GET {url} failed: {error!r}") from error
+    _write_description(settings, deployed)
+    _say(f"ready: the API is on {settings.api_url} (Ctrl-C stops it)")
+
+
+async def _first_answer(client: httpx.AsyncClient, url: str) -> None:
+    """Return at the first 200; raise StackError for an answer that no waiting makes better."""
+    while True:
+        try:
+            answer = await client.get(url)
+        except httpx.ConnectError:  # The server is just starting.
+            await asyncio.sleep(0.02)
+            continue
+        if answer.status_code == httpx.codes.OK:
+            return
+        raise StackError(f"GET {url} answers {answer.status_code}: {answer.text[:500]}")
+
+
+def _write_description(settings: StackSettings, deployed: Deployed) -> None:
+    """`stack.json`, for scripts: all of it or none."""
+    description: dict[str, Any] = {
+        "api_url": settings.api_url,
+        "site_url": settings.site_url,
+        "cloud_url": settings.cloud_url,
+        "region": REGION,
+        "outputs": deployed.outputs,
+    }
+    draft = settings.description.with_suffix(".part")
+    draft.write_text(json.dumps(description, indent=2) + "\n")
+    draft.replace(settings.description)
+
+
+@contextlib.contextmanager
+def _stopping_at_signals() -> Iterator[None]:
+    """Turn the signals that end the stack into _Stopped, wherever the main thread is."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise _Stopped
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(log: Path, whole: bool = False) -> None:
+    """The last lines of a log that say what went wrong, or its last lines as they are."""
+    if not log.exists():
+        return
+    lines = log.read_text(errors="replace").splitlines()
+    telling = [line for line in lines if any(word in line for word in TELLING_WORDS)]
+    for line in (lines if whole else telling)[-LINES_THAT_MATTER:]:
+        print(f"  {log.name}: {line[:500]}", file=sys.stderr)
+
+
+def _say(line: str) -> None:
+    """A line for the user, who may have closed the terminal."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
