@@ -1,4 +1,4 @@
-"""`make bench`: this service, the bare loop, the seed's design and peers, one after another in one run.
+"""`make bench`: this service, the bare loop, the seed's design and peers, in turn in one run.
 
 All serve the same image to the same number of clients on the same cores, in rounds, so that a slow
 minute of a shared machine hits all of them; ratios are taken within a round, and medians printed.
@@ -27,7 +27,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
 
 from clickbait.settings import CHECKOUT_BASELINE  # noqa: E402
-
 from tests.samples.drawn import encoded, picture  # noqa: E402
 
 PEERS = ROOT / ".venv-peers/bin"
@@ -55,7 +54,13 @@ def contenders(yardstick: Path, port: int, workers: int, scratch: Path) -> Itera
         return
     peers = yardstick / "peers"
     model = {"MODEL": str(CHECKOUT_BASELINE / "model.tflite")}
-    plain = [str(PEERS / "uvicorn"), "plain_fastapi:app", "--workers", str(workers), "--no-access-log"]
+    plain = [
+        str(PEERS / "uvicorn"),
+        "plain_fastapi:app",
+        "--workers",
+        str(workers),
+        "--no-access-log",
+    ]
     yield Contender("plain FastAPI", [*plain, "--port", str(port)], workers, model, peers)
     litserve = [str(PEERS / "python"), "litserve_server.py", str(port)]
     yield Contender("LitServe", litserve, workers, model, peers)
@@ -63,7 +68,9 @@ def contenders(yardstick: Path, port: int, workers: int, scratch: Path) -> Itera
     quiet = {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(scratch / "bentoml")}
     yield Contender("BentoML", [*bento, "--port", str(port)], workers, model | quiet, peers)
     seed, weights = str(yardstick / "seed_server.py"), scratch / "seed.h5"
-    subprocess.run([str(PEERS / "python"), seed, "make", str(weights)], check=True, capture_output=True)
+    subprocess.run(
+        [str(PEERS / "python"), seed, "make", str(weights)], check=True, capture_output=True
+    )
     for call in ("predict", "direct"):
         command = [str(PEERS / "python"), seed, "serve", str(weights), str(port)]
         yield Contender(f"seed, {call}", command, 1, {"SEED_CALL": call})
@@ -118,8 +125,10 @@ def load(port: int, image: Path, clients: int, seconds: int) -> dict[str, float]
     """wrk's figures; the server is warmed for two seconds first."""
     for duration in (2, seconds):
         done = subprocess.run(
-            ["wrk", "-t1", f"-c{clients}", f"-d{duration}s", "--timeout", "60s", "--latency"]
-            + ["-s", str(ROOT / "loadtest/multipart.lua"), f"http://127.0.0.1:{port}/predict"],
+            [
+                *("wrk", "-t1", f"-c{clients}", f"-d{duration}s", "--timeout", "60s", "--latency"),
+                *("-s", str(ROOT / "loadtest/multipart.lua"), f"http://127.0.0.1:{port}/predict"),
+            ],
             env=os.environ | {"IMAGE": str(image)},
             capture_output=True,
             text=True,
@@ -193,7 +202,9 @@ def main() -> None:
             with running(contender, port) as tree:
                 figures = load(port, image, given.clients, given.seconds)
                 rows[contender.name].append(figures | {"mb": megabytes(tree) / contender.workers})
-            print(f"round {turn + 1}: {contender.name}: {rows[contender.name][-1]}", file=sys.stderr)
+            print(
+                f"round {turn + 1}: {contender.name}: {rows[contender.name][-1]}", file=sys.stderr
+            )
     print("\n".join(table(rows, given.rounds)))
 
 

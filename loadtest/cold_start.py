@@ -1,6 +1,6 @@
 """Cold start: from process start to the first answer, through Lambda's real runtime client.
 
-python loadtest/cold_start.py [RUNS]: median and range of RUNS fresh processes, then what imports cost.
+python loadtest/cold_start.py [RUNS]: median and range of RUNS processes, then what imports cost.
 """
 
 import base64
@@ -22,7 +22,7 @@ SHOWN = ("fastapi", "pydantic", "mangum", "numpy", "ai_edge_litert", "PIL", "aws
 
 
 def first_answer() -> tuple[float, float]:
-    """Milliseconds from the start of the process to its first and from there to its second answer."""
+    """Milliseconds from the process's start to its first answer, and from there to its second."""
     event = json.loads((ROOT / "events/http-predict.json").read_text())
     event["body"] = base64.b64encode((ROOT / "sample.jpg").read_bytes()).decode()
     with invoked(HANDLER, [event, event]) as api:
@@ -33,7 +33,7 @@ def first_answer() -> tuple[float, float]:
 
 
 def imports() -> dict[str, float]:
-    """Milliseconds of each shown package's import, with all that it imports first (`-X importtime`)."""
+    """Milliseconds of each package's import, with what it imports first (`-X importtime`)."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import functions.predict.app"],
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers/clickbait/python'}"},
@@ -53,8 +53,12 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     first_answer()  # the files come into the page cache, as Lambda's own cache has them
     firsts, seconds = zip(*(first_answer() for _ in range(runs)), strict=True)
-    print(f"first answer, {runs} fresh processes: median {statistics.median(firsts):.0f} ms, ", end="")
-    print(f"{min(firsts):.0f} to {max(firsts):.0f}; the second takes {statistics.median(seconds):.0f}")
+    print(
+        f"first answer, {runs} fresh processes: median {statistics.median(firsts):.0f} ms, ", end=""
+    )
+    print(
+        f"{min(firsts):.0f} to {max(firsts):.0f}; the second takes {statistics.median(seconds):.0f}"
+    )
     print("| import | ms, with what it imports first |\n|---|---|")
     for name, cost in imports().items():
         print(f"| {name} | {cost:.0f} |")

@@ -1,4 +1,4 @@
-"""Lambda's runtime API, as far as the real runtime client (`awslambdaric`) needs it: one event after another.
+"""Lambda's runtime API, as far as the real runtime client (`awslambdaric`) needs it.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -40,7 +40,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
         self.send_header("Lambda-Runtime-Deadline-Ms", str(int(1e3 * (time.time() + 30))))
-        self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:1:function:p")
+        self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:::function:p")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

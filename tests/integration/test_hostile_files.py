@@ -29,7 +29,9 @@ def server(serve: Callable[..., Server]) -> Server:
 
 
 def post(server: Server, data: bytes) -> httpx.Response:
-    return httpx.post(f"{server.url}/predict", files={"file": ("../../etc/passwd", data)}, timeout=30)
+    return httpx.post(
+        f"{server.url}/predict", files={"file": ("../../etc/passwd", data)}, timeout=30
+    )
 
 
 def test_every_hostile_file_is_answered_in_bounded_memory_and_leaves_nothing_behind(

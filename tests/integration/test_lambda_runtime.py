@@ -13,4 +13,7 @@ def test_the_real_runtime_client_gets_a_prediction_and_a_cold_start_once() -> No
         (_, first), (_, second) = api.answers
     assert first["statusCode"] == second["statusCode"] == 200
     assert json.loads(first["body"])["image"]["width"] == 1280
-    assert (first["headers"]["x-cold-start"], second["headers"]["x-cold-start"]) == ("true", "false")
+    assert (first["headers"]["x-cold-start"], second["headers"]["x-cold-start"]) == (
+        "true",
+        "false",
+    )

@@ -1,4 +1,4 @@
-"""make serve: settings that cannot be meant are told in one line; a served model is the one asked for."""
+"""make serve: a wrong setting is told in one line; the model served is the one asked for."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from clickbait.settings import CHECKOUT_BASELINE
 
+from clickbait.settings import CHECKOUT_BASELINE
 from tests.integration.conftest import ROOT, Server
 
 

@@ -1,0 +1,262 @@
+"""The parts of a training keep their promises one by one."""
+
+import io
+import math
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+
+from clickbait.calibration import Calibration
+from training import Unusable, evaluate, export, loop, network, weights
+from training.augment import augment
+from training.features import Images
+from training.progress import Epochs
+from training.recipe import RECIPES, Recipe
+
+STILL = {"rotation": 0, "flip": 0, "zoom": 0, "shift": 0, "colour": 0, "grey": 0, "erasing": 0}
+
+
+class Numbers:
+    """A source that gives the same rows each time."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows = rows
+
+    def draw(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.rows[indices]
+
+
+def recipe(**knobs: object) -> Recipe:
+    plain = {"averaging": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0, "batch_size": 40}
+    return Recipe(**{**plain, **knobs})
+
+
+def trained(rows, labels, held_out, made: Recipe, path: Path) -> tuple[keras.Model, loop.State]:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input(rows.shape[1:]), keras.layers.Dense(1)])
+    batches = math.ceil(len(labels) / made.batch_size)
+    with Epochs(made.epochs * batches) as progress:
+        state = loop.train(
+            model, Numbers(rows), labels, held_out, made,
+            member=0, checkpoint=path, progress=progress,
+        )  # fmt: skip
+    return model, state
+
+
+def test_auc_is_that_of_sklearn_also_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 300), rng.integers(0, 12, 300) / 12
+    assert evaluate.auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+    assert evaluate.auc(np.ones(3, int), np.arange(3.0)) is None
+
+
+def test_intervals_by_group_are_wider_where_a_group_is_right_or_wrong_as_a_whole() -> None:
+    rng = np.random.default_rng(1)
+    right = np.repeat(rng.random(40) < 0.8, 10)
+    labels = rng.integers(0, 2, 400)
+    probabilities = np.where(right == (labels == 1), 0.9, 0.1)
+    groups = [str(i // 10) for i in range(400)]
+    alone = evaluate.with_intervals(labels, probabilities, [""] * 400, 0.5)["accuracy"]
+    grouped = evaluate.with_intervals(labels, probabilities, groups, 0.5)["accuracy"]
+    assert alone["value"] == grouped["value"] == pytest.approx(right.mean())
+    assert grouped["high"] - grouped["low"] > 2 * (alone["high"] - alone["low"])
+
+
+def test_what_is_undefined_is_null_with_a_reason() -> None:
+    for labels in (np.zeros(0, int), np.zeros(3, int)):
+        metrics = evaluate.evaluate(
+            np.full(len(labels), -1.0), labels, [""] * len(labels),
+            calibrated=Calibration(), threshold=0.5, band=(0.25, 0.75),
+        )  # fmt: skip
+        assert metrics["auc"]["value"] is None
+        assert metrics["precision"]["reason"]
+
+
+def test_a_perfectly_calibrated_model_shows_the_error_that_was_simulated_for_400_images() -> None:
+    probabilities = np.random.default_rng(2).beta(0.5, 0.5, 430)
+    assert 0.02 < evaluate.perfect_calibration_error(probabilities) < 0.06
+
+
+def test_augmentation_keeps_shape_and_range_and_changes_every_image() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 224, 224, 3), np.uint8)
+    strong = Recipe(colour=0.5, grey=0.5, erasing=1.0)
+    out = augment(pixels, tf.random.Generator.from_seed(1), strong).numpy()
+    assert out.shape == pixels.shape
+    assert out.min() >= 0
+    assert out.max() <= 255
+    assert (np.abs(out - pixels).mean(axis=(1, 2, 3)) > 5).all()
+
+
+def test_augmentation_with_every_knob_at_zero_changes_nothing_and_flip_alone_mirrors() -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    generator = tf.random.Generator.from_seed(1)
+    assert augment(pixels, generator, Recipe(**STILL)).numpy() == pytest.approx(pixels, abs=0.01)
+    mirrored = augment(pixels, generator, Recipe(**{**STILL, "flip": 1})).numpy()
+    assert mirrored == pytest.approx(pixels[:, :, ::-1], abs=0.01)
+
+
+def test_the_same_draw_gives_the_same_views() -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    draws = [
+        Images(pixels, Recipe()).draw(np.arange(2), np.random.default_rng([0, v])).numpy()
+        for v in (1, 1, 2)
+    ]
+    assert (draws[0] == draws[1]).all()
+    assert (draws[0] != draws[2]).any()
+
+
+def test_classes_weigh_the_same_however_many_images_each_has(tmp_path: Path) -> None:
+    labels = np.repeat([0, 1], [36, 4])
+    rows = np.zeros((40, 1), np.float32)
+    nothing = rows[:0], labels[:0]  # without validation the last epoch is kept
+    made = recipe(epochs=60, learning_rate=0.1, patience=100)
+    model, _ = trained(rows, labels, nothing, made, tmp_path / "m.npz")
+    assert float(model(rows[:1])[0, 0]) == pytest.approx(0, abs=0.05)
+
+
+def test_training_stops_when_validation_no_longer_gains_and_keeps_the_best_epoch(
+    tmp_path: Path,
+) -> None:
+    labels = np.tile([0, 1], 20)
+    rows = labels[:, None].astype(np.float32)
+    made = recipe(epochs=9, learning_rate=0.1, patience=2)
+    _, state = trained(rows, labels, (rows, labels), made, tmp_path / "m.npz")
+    assert state.stopped
+    assert state.epoch == state.best_epoch + 2 < 9
+    assert len(state.history) == state.epoch
+
+
+def test_a_stopped_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(40, 5)).astype(np.float32)
+    labels = (rows[:, 0] + rng.normal(size=40) > 0).astype(int)
+    made = recipe(epochs=6, learning_rate=0.05, patience=100, batch_size=8, averaging=0.9)
+    whole, _ = trained(rows, labels, (rows, labels), made, tmp_path / "whole.npz")
+
+    class Killed(Exception):
+        pass
+
+    class Dies(Numbers):
+        calls = 0
+
+        def draw(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            self.calls += 1
+            if self.calls > 17:  # in the fourth of six epochs of five steps
+                raise Killed
+            return super().draw(indices, rng)
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+    with pytest.raises(Killed), Epochs(30) as progress:
+        loop.train(
+            model, Dies(rows), labels, (rows, labels), made,
+            member=0, checkpoint=tmp_path / "m.npz", progress=progress,
+        )  # fmt: skip
+    assert loop.State.load(tmp_path / "m.npz").epoch == 3
+    resumed, state = trained(rows, labels, (rows, labels), made, tmp_path / "m.npz")
+    assert [row["epoch"] for row in state.history] == [1, 2, 3, 4, 5, 6]
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(8).integers(0, 256, (8, 224, 224, 3), np.uint8)
+    labels = np.tile([0, 1], 4)
+
+    def weights_of(seed: int, name: str) -> np.ndarray:
+        made = replace(RECIPES["cnn"], seed=seed, epochs=1, batch_size=4)
+        model = network.build(made)
+        with Epochs(2) as progress:
+            loop.train(
+                model, Images(pixels, made), labels, (pixels, labels), made,
+                member=0, checkpoint=tmp_path / name, progress=progress,
+            )  # fmt: skip
+        return model.get_layer("hidden").get_weights()[0]
+
+    first = weights_of(0, "first.npz")
+    assert weights_of(0, "again.npz") == pytest.approx(first, abs=1e-5)
+    assert np.abs(weights_of(1, "other.npz") - first).max() > 1e-3
+
+
+def test_the_learning_rate_warms_up_over_one_epoch_and_ends_at_zero() -> None:
+    made = Recipe(epochs=4, learning_rate=0.1)
+    rates = [loop.rate(made, step, 50) for step in range(200)]
+    assert rates[0] == pytest.approx(0.002)
+    assert rates.index(max(rates)) == 49
+    assert max(rates) == pytest.approx(0.1, rel=0.2)
+    assert rates[-1] < 0.001
+    assert loop.rate(made, 0, 1) == pytest.approx(0.1 / loop.WARMUP_STEPS)
+
+
+def test_plain_progress_names_epoch_loss_validation_auc_and_time_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Epochs(10) as progress:
+        progress.step(0.7)
+        progress.epoch({"member": 1, "epoch": 1, "loss": 0.7, "val_auc": 0.91234}, 2)
+    line = capsys.readouterr().out
+    assert line.startswith("member 1 epoch 1/2 loss 0.7000 validation AUC 0.9123 time left 0:0")
+
+
+def test_a_file_of_weights_cannot_run_code() -> None:
+    class Attack:
+        def __reduce__(self):
+            return print, ("gotcha",)
+
+    with pytest.raises(pickle.UnpicklingError, match="no use for"):
+        weights.read_torch(pickle.dumps(Attack()))
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    weights.save(tmp_path / "w.npz", keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    with pytest.raises(Unusable, match="another network"):
+        weights.load(tmp_path / "w.npz", network.build(RECIPES["cnn"]))
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(Unusable, match="holds no weights"):
+        weights.load(tmp_path / "broken.npz", network.build(RECIPES["cnn"]))
+
+
+def test_a_file_that_drifted_from_its_network_is_not_published() -> None:
+    model = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Flatten(),
+                              keras.layers.Dense(1, kernel_initializer="zeros")])  # fmt: skip
+    pixels = np.zeros((1, 224, 224, 3), np.uint8)
+    assert export.drift(model, pixels, np.array([0.01]), Calibration()) < 0.01
+    with pytest.raises(Unusable, match="differs from the trained network"):
+        export.drift(model, pixels, np.array([0.5]), Calibration())
+
+
+def test_every_pretrained_cut_gives_two_halves_that_make_the_whole() -> None:
+    model = network.build(Recipe())
+    image = np.random.default_rng(7).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
+    whole = float(model(image)[0, 0])
+    for blocks, side in ((3, 56), (5, 28), (8, 14), (11, 14)):
+        stem, tail = network.split(model, blocks)
+        features = stem(image)
+        assert features.shape[1] == side
+        assert float(tail(features)[0, 0]) == pytest.approx(whole, abs=1e-4)
+    assert not any(
+        w.trainable for layer in model.layers if layer.name.endswith("_bn") for w in layer.weights
+    )
+
+
+def test_imagenet_weights_are_read_by_name_and_shape() -> None:
+    stem = network.build(Recipe()).get_layer("stem_conv").get_weights()[0]
+    assert stem.shape == (3, 3, 3, 32)
+    assert float(np.abs(stem).mean()) > 0.05
+
+
+def test_the_zip_format_of_weights_is_read_too() -> None:
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}))
+    assert weights.read_torch(buffer.getvalue()) == {}

@@ -1,0 +1,96 @@
+"""Training images as they might also have looked: moved, turned, recoloured, covered."""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from clickbait.images import INPUT_SIZE
+from training.recipe import Recipe
+
+STRETCH = 0.05
+"""The most that width is zoomed differently from height."""
+BRIGHTNESS = 60.0
+"""Added or taken at full jitter, of 255, beside the multiplication."""
+TINT = 40.0
+"""Added or taken from each channel on its own at full jitter: stands in for a change of hue."""
+ERASED = (20.0, 60.0)
+"""Half the height and width of the rectangle that is painted over, in pixels."""
+LUMA = (0.299, 0.587, 0.114)
+"""Rec. 601 weights of red, green and blue."""
+
+
+def augment(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
+    """One random version of each image: (n, 224, 224, 3) of 0..255 to float32 of the same shape and
+    range.
+    """
+    images = _recolour(_move(tf.cast(images, tf.float32), random, recipe), random, recipe)
+    if recipe.erasing:
+        images = _erase(images, random, recipe)
+    return tf.clip_by_value(images, 0.0, 255.0)
+
+
+def _uniform(random: tf.random.Generator, n: Any, low: float, high: float) -> Any:
+    return random.uniform([n], low, high)
+
+
+def _by_image(values: Any) -> Any:
+    return tf.reshape(values, [-1, 1, 1, 1])
+
+
+def _move(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
+    """Rotation, flip, zoom and shift in one projective transform about the centre; edges are
+    mirrored.
+    """
+    n = tf.shape(images)[0]
+    angle = _uniform(random, n, -1, 1) * (recipe.rotation * math.pi / 180)
+    zoom = 1 + _uniform(random, n, -1, 1) * recipe.zoom
+    wide = zoom * (1 + _uniform(random, n, -1, 1) * (STRETCH if recipe.zoom else 0.0))
+    wide *= tf.where(_uniform(random, n, 0, 1) < recipe.flip, -1.0, 1.0)
+    dx = _uniform(random, n, -1, 1) * (recipe.shift * INPUT_SIZE)
+    dy = _uniform(random, n, -1, 1) * (recipe.shift * INPUT_SIZE)
+    a, b = tf.cos(angle) * wide, -tf.sin(angle) * zoom
+    c, d = tf.sin(angle) * wide, tf.cos(angle) * zoom
+    centre = (INPUT_SIZE - 1) / 2
+    still = tf.zeros_like(a)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack(
+            [
+                *(a, b, centre * (1 - a - b) + dx),
+                *(c, d, centre * (1 - c - d) + dy),
+                *(still, still),
+            ],
+            axis=1,
+        ),
+        output_shape=[INPUT_SIZE, INPUT_SIZE],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+
+
+def _recolour(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
+    """Brightness, contrast, saturation and tint; sometimes no colour at all."""
+    n, k = tf.shape(images)[0], recipe.colour
+    images *= _by_image(1 + _uniform(random, n, -k, k))
+    mean = tf.reduce_mean(images, [1, 2, 3], keepdims=True)
+    images = mean + (images - mean) * _by_image(1 + _uniform(random, n, -k, k))
+    luma = tf.reduce_sum(images * tf.constant(LUMA), axis=-1, keepdims=True)
+    saturation = 1 + _uniform(random, n, -2 * k, 2 * k)
+    saturation = tf.where(_uniform(random, n, 0, 1) < recipe.grey, 0.0, saturation)
+    images = luma + (images - luma) * _by_image(saturation)
+    images += random.uniform([n, 1, 1, 3], -1, 1) * (k * TINT)
+    return images + _by_image(_uniform(random, n, -1, 1) * (k * BRIGHTNESS))
+
+
+def _erase(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
+    """Paint one rectangle of a random colour over some of the images."""
+    n = tf.shape(images)[0]
+    rows = tf.reshape(tf.range(INPUT_SIZE, dtype=tf.float32), [1, -1, 1, 1])
+    columns = tf.reshape(tf.range(INPUT_SIZE, dtype=tf.float32), [1, 1, -1, 1])
+    y, x = (_by_image(_uniform(random, n, 0, INPUT_SIZE)) for _ in range(2))
+    height, width = (_by_image(_uniform(random, n, *ERASED)) for _ in range(2))
+    chosen = _by_image(_uniform(random, n, 0, 1)) < recipe.erasing
+    inside = (tf.abs(rows - y) < height) & (tf.abs(columns - x) < width) & chosen
+    return tf.where(inside, random.uniform([n, 1, 1, 3], 0, 255), images)

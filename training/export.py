@@ -1,0 +1,108 @@
+"""Keras to TFLite with half-precision weights, and TFLite over many images on every core."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from clickbait.calibration import Calibration
+from clickbait.classifier import SIGNATURE
+from clickbait.images import INPUT_SIZE
+from training import Unusable, network
+
+MAX_DRIFT = 0.02
+"""Most that a probability may differ between Keras and the exported file; fp16 weights moved it by
+0.016.
+"""
+
+Run = dict[str, npt.NDArray[np.float32]]
+
+
+def convert(function: Callable[[Any], dict[str, Any]], model: keras.Model, half: bool) -> bytes:
+    """A TFLite file of `function`, image (1, 224, 224, 3) to named outputs; `half` stores fp16
+    weights.
+
+    By way of a SavedModel: `from_keras_model` breaks on some graphs of Keras 3.
+    """
+    image = tf.TensorSpec([1, INPUT_SIZE, INPUT_SIZE, 3], tf.float32, name="image")
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(SIGNATURE, function, input_signature=[image])
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+        if half:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        return bytes(converter.convert())
+
+
+def run(model: bytes, images: npt.NDArray[Any], names: Sequence[str]) -> Run:
+    """Outputs `names` of a TFLite file for images (n, 224, 224, 3), each with a first axis of n.
+
+    One interpreter of one thread for each core: faster than one interpreter of many threads.
+    """
+    cores = min(len(os.sched_getaffinity(0)), max(len(images), 1))
+    workers = [_Worker(model, names) for _ in range(cores)]
+    out: Run = {n: np.empty((len(images), *shape), np.float32) for n, shape in workers[0].shapes}
+
+    def work(core: int) -> None:
+        for i in range(core, len(images), cores):
+            for name, value in workers[core].run(images[i]):
+                out[name][i] = value
+
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(work, range(cores)))
+    return out
+
+
+class _Worker:
+    """One interpreter of one thread, with its outputs by name."""
+
+    def __init__(self, model: bytes, names: Sequence[str]) -> None:
+        self.interpreter = Interpreter(model_content=model, num_threads=1)
+        self.interpreter.allocate_tensors()
+        signature = self.interpreter.get_signature_runner(SIGNATURE)
+        (self.input,) = (int(t["index"]) for t in signature.get_input_details().values())
+        details = signature.get_output_details()
+        self.outputs = {name: int(details[name]["index"]) for name in names}
+        self.shapes = [(name, tuple(details[name]["shape"][1:])) for name in names]
+
+    def run(self, image: npt.NDArray[Any]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+        self.interpreter.set_tensor(self.input, image[None].astype(np.float32))
+        self.interpreter.invoke()
+        for name, index in self.outputs.items():
+            yield name, self.interpreter.get_tensor(index)[0]
+
+
+def classifier(model: keras.Model) -> bytes:
+    """The file that ships: fp16 weights, outputs `logit` and `cam`."""
+    return convert(network.outputs(model), model, half=True)
+
+
+def drift(
+    model: keras.Model,
+    images: npt.NDArray[np.uint8],
+    logits: npt.NDArray[np.float64],
+    calibration: Calibration,
+) -> float:
+    """Largest difference in probability between `model` and the file's `logits` on the same images.
+
+    Raises Unusable above MAX_DRIFT.
+    """
+    batches = [images[i : i + 64].astype(np.float32) for i in range(0, len(images), 64)]
+    expected = np.concatenate([np.ravel(model(b, training=False)) for b in batches])
+    worst = float(np.abs(calibration.apply(expected) - calibration.apply(logits)).max())
+    if not worst <= MAX_DRIFT:
+        raise Unusable(
+            f"The exported file differs from the trained network by {worst:.4f} in probability; "
+            f"the limit is {MAX_DRIFT}. Nothing was published."
+        )
+    return worst

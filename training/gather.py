@@ -1,0 +1,95 @@
+"""Every image checked and reported, and each that can be used given its side once and for all."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from clickbait import LABELS, dataset
+from clickbait.dataset import Record
+from training import Unusable
+from training.progress import say, track
+
+SHOWN = 10
+"""Images left out that are printed one by one; all of them are in the manifest."""
+
+
+@dataclass
+class Data:
+    """Every image that was found, and pixels (n, 224, 224, 3) and labels (n,) of those that have a
+    side.
+    """
+
+    records: list[Record]
+    ancestors: list[Record]
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+    def side(self, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Pixels and labels of one side."""
+        chosen = [i for i, r in enumerate(self.used) if r.side == name]
+        return self.pixels[chosen], self.labels[chosen]
+
+    @property
+    def used(self) -> list[Record]:
+        return [r for r in self.records if r.side]
+
+
+def read(data: Path, groups: Path | None, start: Path | None) -> Data:
+    """Check every image of `data`, say which are left out and why, give the others their sides."""
+    if not data.is_dir():
+        raise Unusable(f"--data {data} is not a folder.")
+    if groups is None and (data / "groups.csv").is_file():
+        groups = data / "groups.csv"
+    try:
+        group_of = dataset.read_groups(groups) if groups else {}
+        found = dataset.find(data)
+        known = list(_manifests(start)) if start else []
+    except (OSError, ValueError) as error:
+        raise Unusable(str(error)) from None
+    unknown = set(group_of) - {file for file, _ in found}
+    if unknown:
+        say(f"{groups} names {len(unknown)} files that are not there, such as {min(unknown)}.")
+    records, pixels = dataset.load(data, group_of, track(found, "Checking images"))
+    loaded = [i for i, r in enumerate(records) if not r.reason]
+    records = dataset.assign_sides(records, known)
+    pixels = pixels[[k for k, i in enumerate(loaded) if records[i].side]]
+    used = [r for r in records if r.side]
+    labels = np.array([LABELS.index(r.label) for r in used], np.int64)
+    here = {r.sha256 for r in used}
+    _report(records)
+    missing = set(LABELS) - {r.label for r in used if r.side == "train"}
+    if missing:
+        raise Unusable(
+            f"The training side has no usable image of {' and '.join(sorted(missing))}; add some: "
+            "20 of each class is the least that makes sense."
+        )
+    return Data(records, [r for r in known if r.side and r.sha256 not in here], pixels, labels)
+
+
+def _manifests(start: Path) -> Iterator[Record]:
+    """What `start` and its ancestors used: it counts as used, also where the images are gone."""
+    yield from dataset.read_manifest(start / "manifest.csv")
+    if (start / "ancestors.csv").exists():
+        yield from dataset.read_manifest(start / "ancestors.csv")
+
+
+def _report(records: list[Record]) -> None:
+    for side, of in dataset.counts(records).items():
+        say(f"{side:>10}: " + ", ".join(f"{n} {label}" for label, n in of.items()))
+    out = [r for r in records if r.reason]
+    if out:
+        kinds = Counter(_kind(r) for r in out)
+        listed = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        say(f"Left out: {len(out)} ({listed}); the manifest has the reason of each.")
+    for r in out[:SHOWN]:
+        say(f"  {r.file}: {r.reason}")
+
+
+def _kind(record: Record) -> str:
+    if "duplicate of" in record.reason:
+        return record.reason.split()[0]
+    return "in contradiction" if record.sha256 else "unreadable"

@@ -1,0 +1,245 @@
+"""One network from its start to its best epoch; killed, it goes on from the last whole epoch."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from training.evaluate import auc
+from training.features import Source
+from training.progress import Epochs
+from training.recipe import Recipe
+
+Arrays = list[npt.NDArray[np.float32]]
+
+PREDICT_BATCH = 64
+WARMUP_STEPS = 20
+"""Least steps of warm-up: Adam's first ones go as far whatever the gradient is, and on a set of one
+batch an epoch a single one at full speed undid what `--from` had brought.
+"""
+
+
+@dataclass
+class State:
+    """All that an interrupted training needs to go on."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    stopped: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+    weights: Arrays = field(default_factory=list)
+    averages: Arrays = field(default_factory=list)
+    best: Arrays = field(default_factory=list)
+    optimizer: list[npt.NDArray[Any]] = field(default_factory=list)
+
+    LISTS = ("weights", "averages", "best", "optimizer")
+
+    def save(self, path: Path) -> None:
+        """Write it whole or not at all."""
+        arrays = {
+            f"{name}-{i}": a for name in self.LISTS for i, a in enumerate(getattr(self, name))
+        }
+        facts = {k: v for k, v in vars(self).items() if k not in self.LISTS}
+        part = path.with_suffix(".part.npz")
+        np.savez(part, facts=json.dumps(facts), **arrays)  # type: ignore[arg-type]
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "State":
+        with np.load(path, allow_pickle=False) as stored:
+            facts = json.loads(str(stored["facts"]))
+            lists: dict[str, list[Any]] = {name: [] for name in cls.LISTS}
+            for key in stored.files:  # in the order in which they were written
+                name, _, index = key.partition("-")
+                if index:
+                    lists[name].append(stored[key])
+        return cls(**(facts | lists))
+
+
+def predict(model: keras.Model, inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Logits (n,) of inputs (n, ...)."""
+    forward = tf.function(lambda x: model(x, training=False)[:, 0], reduce_retracing=True)
+    batches = (inputs[i : i + PREDICT_BATCH] for i in range(0, len(inputs), PREDICT_BATCH))
+    parts = [forward(tf.cast(b, tf.float32)).numpy() for b in batches]
+    return np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+def validate(
+    logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> dict[str, float | None]:
+    """`val_loss`, `val_accuracy`, `val_auc`; None where there is nothing to measure."""
+    if not len(labels):
+        return {"val_loss": None, "val_accuracy": None, "val_auc": None}
+    z = logits.astype(np.float64)
+    loss = np.mean(np.maximum(z, 0) - z * labels + np.log1p(np.exp(-np.abs(z))))
+    return {
+        "val_loss": float(loss),
+        "val_accuracy": float(np.mean((z > 0) == labels)),
+        "val_auc": auc(labels, z),
+    }
+
+
+def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Learning rate at `step`: linear warm-up over an epoch (at least WARMUP_STEPS), times a cosine
+    that ends at 0.
+    """
+    warm = min((step + 1) / max(steps_per_epoch, WARMUP_STEPS), 1.0)
+    turn = math.pi * step / (steps_per_epoch * recipe.epochs)
+    return recipe.learning_rate * warm * (1 + math.cos(turn)) / 2
+
+
+def train(
+    model: keras.Model,
+    source: Source,
+    labels: npt.NDArray[np.int64],
+    held_out: tuple[npt.NDArray[Any], npt.NDArray[np.int64]],
+    recipe: Recipe,
+    *,
+    member: int,
+    checkpoint: Path,
+    progress: Epochs,
+    teachers: Sequence[keras.Model] = (),
+) -> State:
+    """Train `model` on `source`, labels (n,); leaves the weights of its best epoch in it and
+    returns its story.
+
+    The best epoch is that of the highest validation AUC (lowest loss where AUC is undefined, the
+    last where there is no validation). After each epoch everything is in `checkpoint`.
+
+    With `teachers`, most of the target is their mean opinion of the very inputs that are seen:
+    patient and consistent teaching (Beyer et al. 2022, arXiv 2106.05237).
+    """
+    variables = model.trainable_variables
+    averages = [tf.Variable(v, trainable=False) for v in variables]
+    optimizer = keras.optimizers.AdamW(
+        recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.clip_norm or None,
+    )
+    optimizer.build(variables)
+    state = State()
+    if checkpoint.exists():
+        state = State.load(checkpoint)
+        _assign(variables, state.weights)
+        _assign(averages, state.averages)
+        _assign(optimizer.variables, state.optimizer)
+    step = _compiled_step(model, optimizer, averages, teachers, recipe)
+    # Balanced: both classes weigh the same in the loss, however many images each has.
+    class_weights = len(labels) / (2 * np.bincount(labels, minlength=2))
+    batches = math.ceil(len(labels) / recipe.batch_size)
+
+    while state.epoch < recipe.epochs and not state.stopped:
+        began = time.monotonic()
+        rng = np.random.default_rng([recipe.seed, member, state.epoch])
+        losses, hits, speed = [], 0, 0.0
+        for i, chosen in enumerate(np.array_split(rng.permutation(len(labels)), batches)):
+            done = state.epoch * batches + i
+            speed = rate(recipe, done, batches)
+            optimizer.learning_rate.assign(speed)
+            y = labels[chosen]
+            share = (
+                rng.beta(recipe.mixup, recipe.mixup, len(y)) if recipe.mixup else np.ones(len(y))
+            )
+            loss, right = step(
+                tf.cast(source.draw(chosen, rng), tf.float32),
+                tf.constant(y, tf.float32),
+                tf.constant(class_weights[y], tf.float32),
+                tf.constant(np.maximum(share, 1 - share), tf.float32),
+                tf.constant(rng.permutation(len(y)), tf.int32),
+                # Young averages follow quickly: the start is far from anything worth averaging.
+                decay=tf.constant(min(recipe.averaging, (done + 1) / (done + 10)), tf.float32),
+            )
+            losses.append(float(loss) * len(y))
+            hits += int(right)
+            progress.step(float(loss))
+
+        raw = [v.numpy() for v in variables]
+        if recipe.averaging:
+            _assign(variables, averages)
+        measured = validate(predict(model, held_out[0]), held_out[1])
+        row = {
+            "member": member + 1,
+            "epoch": state.epoch + 1,
+            "loss": sum(losses) / len(labels),
+            "accuracy": hits / len(labels),
+            **measured,
+            "learning_rate": speed,
+            "seconds": round(time.monotonic() - began, 2),
+        }
+        state.history.append(row)
+        state.epoch += 1
+        reached = score(row)
+        if reached > state.best_score or math.isinf(reached):
+            state.best_score, state.best_epoch = reached, state.epoch
+            state.best = [v.numpy() for v in variables]
+        state.stopped = (
+            state.epoch - state.best_epoch >= recipe.patience and state.epoch < recipe.epochs
+        )
+        _assign(variables, raw)
+        state.weights, state.averages = raw, [v.numpy() for v in averages]
+        state.optimizer = [v.numpy() for v in optimizer.variables]
+        state.save(checkpoint)
+        progress.epoch(row, recipe.epochs)
+
+    progress.skip((recipe.epochs - state.epoch) * batches)
+    _assign(variables, state.best)
+    return state
+
+
+def score(row: dict[str, Any]) -> float:
+    """What an epoch is judged by: validation AUC; minus the loss without both classes; nothing
+    without images.
+    """
+    if row["val_auc"] is not None:
+        return float(row["val_auc"])
+    return -math.inf if row["val_loss"] is None else -float(row["val_loss"])
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _compiled_step(
+    model: keras.Model,
+    optimizer: Any,
+    averages: list[Any],
+    teachers: Sequence[keras.Model],
+    recipe: Recipe,
+) -> Callable[..., tuple[Any, Any]]:
+    variables = model.trainable_variables
+    smoothing = recipe.label_smoothing
+
+    @tf.function(reduce_retracing=True)
+    def step(
+        x: Any, y: Any, weight: Any, share: Any, partner: Any, *, decay: Any
+    ) -> tuple[Any, Any]:
+        target = y * (1 - smoothing) + smoothing / 2
+        if recipe.mixup:
+            by_image = tf.reshape(share, [-1] + [1] * (len(x.shape) - 1))
+            x = by_image * x + (1 - by_image) * tf.gather(x, partner)
+            target = share * target + (1 - share) * tf.gather(target, partner)
+            weight = share * weight + (1 - share) * tf.gather(weight, partner)
+        if teachers:
+            mean = tf.add_n([t(x, training=False)[:, 0] for t in teachers]) / len(teachers)
+            target = recipe.teaching * tf.sigmoid(mean) + (1 - recipe.teaching) * target
+        with tf.GradientTape() as tape:
+            z = model(x, training=True)[:, 0]
+            each = tf.nn.sigmoid_cross_entropy_with_logits(target, z)
+            loss = tf.reduce_mean(weight * each)
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        if recipe.averaging:
+            for average, variable in zip(averages, variables, strict=True):
+                average.assign(decay * average + (1 - decay) * variable)
+        return loss, tf.reduce_sum(tf.cast((z > 0) == (y > 0.5), tf.int32))
+
+    return step

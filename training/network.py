@@ -1,0 +1,168 @@
+"""The two networks, pixels 0..255 to one logit of clickbait, and how they tell where it is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from clickbait.images import INPUT_SIZE
+from training import weights
+from training.recipe import Recipe
+
+# repeats, kernel, stride, expansion, channels: EfficientNet-B0's table (Tan and Le 2019, arXiv
+# 1905.11946, table 1); the Lite variant has ReLU6 in place of swish and no squeeze-and-excitation.
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+BLOCKS = sum(stage[0] for stage in STAGES)
+NORM_EPSILON = 1e-3
+"""As the pretrained weights were trained; Keras' and PyTorch's defaults differ from it."""
+
+CNN_FILTERS = (32, 64, 128, 128)
+CNN_HIDDEN = 256
+CAM_SIDE = 7
+
+Outputs = Callable[[Any], dict[str, Any]]
+
+
+def build(recipe: Recipe) -> keras.Model:
+    """The whole network of `recipe`: (n, 224, 224, 3) RGB 0..255 to (n, 1) logits.
+
+    EfficientNet-Lite0 comes with ImageNet weights; what is random follows from the seed alone, so
+    that every member of a soup starts from the same point.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    image = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), name="image")
+    if recipe.architecture == "cnn":
+        return keras.Model(image, _cnn(image, recipe.dropout), name="cnn")
+    features = _efficientnet_lite0(image, recipe.stochastic_depth)
+    pooled = layers.GlobalAveragePooling2D(name="pool")(features)
+    pooled = layers.Dropout(recipe.dropout, name="dropout")(pooled)
+    logit = layers.Dense(1, name="logit")(pooled)
+    model = keras.Model(image, logit, name="efficientnet_lite0")
+    weights.load_imagenet(model)
+    for layer in model.layers:
+        # A batch of 32 of ours says less about the statistics than ImageNet did.
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False
+    return model
+
+
+def split(model: keras.Model, frozen_blocks: int) -> tuple[keras.Model | None, keras.Model]:
+    """(what stays as it is, what is trained): cut behind the first `frozen_blocks` blocks.
+
+    Both halves share their layers with `model`: training the second trains the whole.
+    """
+    if not frozen_blocks:
+        return None, model
+    cut = model.get_layer(f"b{frozen_blocks - 1}_add").output
+    return keras.Model(model.input, cut, name="stem"), keras.Model(cut, model.output, name="tail")
+
+
+def outputs(model: keras.Model) -> Outputs:
+    """The function that is exported: image (1, 224, 224, 3) to `logit` (1, 1) and `cam` (1, 7, 7,
+    1).
+
+    For EfficientNet the map is the class-activation map (Zhou et al. 2016, arXiv 1512.04150): the
+    dense unit applied at each of the 7 x 7 places, so that the mean of the map + the bias is the
+    logit. The cnn's dense layers are piecewise linear: for the units that are active on this image,
+    the logit is a sum over the 7 x 7 places + a constant (gradient x input, exact here). The map is
+    49 times each place's part, so that its mean + the constant is the logit, as above.
+    """
+    last = model.get_layer("logit")
+    if model.name != "cnn":
+        features = keras.Model(model.input, model.get_layer("head_relu6").output)
+
+        def with_cam(image: Any) -> dict[str, Any]:
+            kernel = tf.reshape(last.kernel, [1, 1, -1, 1])
+            cam = tf.nn.conv2d(features(image, training=False), kernel, 1, "SAME", name="cam")
+            return {"logit": tf.reduce_mean(cam, [1, 2]) + last.bias, "cam": cam}
+
+        return with_cam
+
+    hidden = model.get_layer("hidden")
+    features = keras.Model(model.input, model.get_layer("flat").input)
+
+    def with_parts(image: Any) -> dict[str, Any]:
+        places = features(image, training=False)
+        activity = hidden(tf.reshape(places, [1, -1]))
+        active = tf.cast(activity > 0, tf.float32) * tf.transpose(last.kernel)
+        slopes = tf.reshape(tf.matmul(active, tf.transpose(hidden.kernel)), tf.shape(places))
+        cam = tf.reduce_sum(slopes * places, axis=-1, keepdims=True) * CAM_SIDE**2
+        return {"logit": last(activity), "cam": cam}
+
+    return with_parts
+
+
+def _norm(x: Any, name: str, activation: bool = True) -> Any:
+    x = layers.BatchNormalization(epsilon=NORM_EPSILON, name=f"{name}_bn")(x)
+    return layers.ReLU(max_value=6.0, name=f"{name}_relu6")(x) if activation else x
+
+
+def _conv(x: Any, channels: int, name: str, kernel: int = 1, stride: int = 1) -> Any:
+    return layers.Conv2D(channels, kernel, stride, "same", use_bias=False, name=name)(x)
+
+
+def _efficientnet_lite0(image: Any, stochastic_depth: float) -> Any:
+    """Up to the last convolution's map, (n, 7, 7, 1280); input scaled as (x - 127) / 128."""
+    x = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(image)
+    x = _norm(_conv(x, 32, "stem_conv", kernel=3, stride=2), "stem")
+    block = 0
+    for repeats, kernel, first_stride, expansion, channels in STAGES:
+        for repeat in range(repeats):
+            stride = first_stride if repeat == 0 else 1
+            drop = stochastic_depth * block / BLOCKS
+            x = _block(
+                x,
+                f"b{block}",
+                kernel=kernel,
+                stride=stride,
+                expansion=expansion,
+                channels=channels,
+                drop=drop,
+            )
+            block += 1
+    return _norm(_conv(x, 1280, "head_conv"), "head")
+
+
+def _block(
+    x: Any, name: str, *, kernel: int, stride: int, expansion: int, channels: int, drop: float
+) -> Any:
+    """One inverted residual (Sandler et al. 2018); `drop` is the probability of leaving it out."""
+    y = x
+    if expansion != 1:
+        expanded = x.shape[-1] * expansion
+        y = _norm(_conv(y, expanded, f"{name}_expand"), f"{name}_expand")
+    depthwise = layers.DepthwiseConv2D(
+        kernel, stride, "same", use_bias=False, name=f"{name}_depthwise"
+    )
+    y = _norm(depthwise(y), f"{name}_depthwise")
+    y = _norm(_conv(y, channels, f"{name}_project"), f"{name}_project", activation=False)
+    if stride != 1 or x.shape[-1] != channels:
+        return y
+    if drop:
+        y = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(y)
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def _cnn(image: Any, dropout: float) -> Any:
+    """Four convolutions, max pooling to 7 x 7, one hidden layer; the sigmoid is in the loss and
+    behind the file.
+    """
+    x = layers.Rescaling(1 / 255, name="scale")(image)
+    for i, filters in enumerate(CNN_FILTERS):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i}")(x)
+        # 224 is 7 x 2^5: the last pool takes two of the five halvings.
+        x = layers.MaxPooling2D(4 if i == len(CNN_FILTERS) - 1 else 2, name=f"pool{i}")(x)
+    x = layers.Flatten(name="flat")(x)
+    x = layers.Dense(CNN_HIDDEN, activation="relu", name="hidden")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    return layers.Dense(1, name="logit")(x)

@@ -1,0 +1,88 @@
+"""How far a training is: a live bar on a terminal, plain lines in a log or a pipe."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """One line, at once: whoever reads a log should not wait for a buffer."""
+    print(text, flush=True)
+
+
+def track(items: Sequence[T], title: str) -> Iterable[T]:
+    """Iterate with a bar on a terminal, and with one line elsewhere."""
+    if sys.stdout.isatty():
+        bar = Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        return _with_bar(items, bar)
+    say(f"{title}: {len(items)}")
+    return items
+
+
+def _with_bar(items: Sequence[T], bar: Progress) -> Iterator[T]:
+    with bar:
+        yield from bar.track(items)
+
+
+class Epochs:
+    """Epoch, loss, validation AUC and time left, for a training of `steps` steps in all.
+
+    The time left is that of the epochs still planned; an early stop makes it shorter.
+    """
+
+    def __init__(self, steps: int, done: int = 0) -> None:
+        self.steps, self.done, self.first = steps, done, done
+        self.began = time.monotonic()
+        self.now, self.auc = "epoch 1", ""
+        self.bar: Progress | None = None
+        if sys.stdout.isatty():
+            self.bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+            )
+            self.task = self.bar.add_task(self.now, total=steps, completed=done)
+
+    def __enter__(self) -> Self:
+        if self.bar:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def step(self, loss: float) -> None:
+        """One more batch, with its loss."""
+        self.done += 1
+        if self.bar:
+            text = f"{self.now} loss {loss:.4f}{self.auc}"
+            self.bar.update(self.task, completed=self.done, description=text)
+
+    def skip(self, steps: int) -> None:
+        """So many batches will not come: the training stopped early."""
+        self.steps -= steps
+        if self.bar:
+            self.bar.update(self.task, total=self.steps)
+
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
+        """One epoch of `epochs` ended with the row of history `row`."""
+        seconds = time.monotonic() - self.began
+        left = (self.steps - self.done) * seconds / max(self.done - self.first, 1)
+        auc = "undefined" if row["val_auc"] is None else f"{row['val_auc']:.4f}"
+        self.auc = f" validation AUC {auc}"
+        self.now = f"member {row['member']} epoch {min(row['epoch'] + 1, epochs)}/{epochs}"
+        if not self.bar:
+            say(
+                f"member {row['member']} epoch {row['epoch']}/{epochs} loss {row['loss']:.4f}"
+                f"{self.auc} time left {int(left) // 60}:{int(left) % 60:02d}"
+            )

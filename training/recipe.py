@@ -1,0 +1,105 @@
+"""Every knob of a training, flat and named; each is a flag, and there is no other."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from training import Unusable
+
+ARCHITECTURES = ("efficientnet_lite0", "cnn")
+
+
+def knob(default: Any, about: str, least: float = 0, most: float = float("inf")) -> Any:
+    """A field with its default, what it means, and the closed range that it may have."""
+    return field(default=default, metadata={"about": about, "least": least, "most": most})
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one model is made. The defaults are the recipe of the model that ships."""
+
+    architecture: str = knob(
+        "efficientnet_lite0", "efficientnet_lite0 (pretrained) or cnn (classic)"
+    )
+    seed: int = knob(0, "of everything random: order, augmentation, dropout, mixing", 0, 2**31 - 1)
+
+    epochs: int = knob(10, "most passes over the training images, by each member", 1, 10_000)
+    batch_size: int = knob(32, "images a step", 1, 4096)
+    learning_rate: float = knob(3e-4, "peak, after one epoch of warm-up; then cosine to 0", 1e-8, 1)
+    weight_decay: float = knob(1e-2, "AdamW's; 0 makes it Adam", 0, 1)
+    clip_norm: float = knob(1.0, "longest gradient (global norm); 0 for no limit", 0)
+    label_smoothing: float = knob(0.05, "targets s/2 and 1 - s/2 (Szegedy 2016)", 0, 0.9)
+    mixup: float = knob(
+        0.4, "alpha of mixup on what the network is fed (Zhang 2018); 0: off", 0, 10
+    )
+    dropout: float = knob(0.2, "before the last dense unit", 0, 0.95)
+    stochastic_depth: float = knob(
+        0.1, "share of the last residual block dropped (Huang 2016)", 0, 0.9
+    )
+    averaging: float = knob(0.99, "decay of the moving average of the weights; 0: off", 0, 0.99999)
+    patience: int = knob(5, "epochs without a better validation AUC before stopping", 1, 10_000)
+    members: int = knob(2, "networks trained apart; from 2 on, one more learns from them", 1, 50)
+    teaching: float = knob(
+        0.8, "the members' share in what that one learns (Hinton 2015); labels: the rest", 0, 1
+    )
+
+    frozen_blocks: int = knob(
+        5, "first blocks kept as pretrained, fed once: 0, 3, 5, 8 or 11", 0, 11
+    )
+    views: int = knob(16, "augmented views of each image pushed through the frozen blocks", 1, 1000)
+
+    rotation: float = knob(15.0, "degrees at most, either way", 0, 180)
+    flip: float = knob(0.5, "probability of a horizontal flip", 0, 1)
+    zoom: float = knob(0.1, "in or out at most", 0, 0.9)
+    shift: float = knob(0.1, "of the side at most, in each direction", 0, 1)
+    colour: float = knob(0.3, "jitter of brightness, contrast, saturation and tint", 0, 1)
+    grey: float = knob(0.1, "probability of losing all colour", 0, 1)
+    erasing: float = knob(0.3, "probability of one rectangle painted over (Zhong 2020)", 0, 1)
+
+    promise: float = knob(
+        0.75, "a verdict less likely right than this is called uncertain", 0.5, 0.999
+    )
+
+    def __post_init__(self) -> None:
+        """Raises Unusable for a value out of range, naming its flag."""
+        if self.architecture not in ARCHITECTURES:
+            raise Unusable(
+                f"--architecture is {' or '.join(ARCHITECTURES)}, not {self.architecture!r}."
+            )
+        for f in fields(self):
+            value = getattr(self, f.name)
+            least, most = f.metadata["least"], f.metadata["most"]
+            if f.type is not str and not least <= value <= most:
+                raise Unusable(f"{flag(f.name)} is from {least} to {most}, not {value}.")
+        if self.frozen_blocks not in (0, 3, 5, 8, 11):
+            raise Unusable(
+                f"--frozen-blocks is 0, 3, 5, 8 or 11, where a residual ends, "
+                f"not {self.frozen_blocks}."
+            )
+        if self.architecture == "cnn" and self.frozen_blocks:
+            raise Unusable("--frozen-blocks is 0 for the cnn: it has no pretrained blocks.")
+
+
+RECIPES = {
+    "efficientnet_lite0": Recipe(),
+    "cnn": Recipe(
+        architecture="cnn",
+        epochs=20,
+        batch_size=32,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        label_smoothing=0.0,
+        dropout=0.5,
+        stochastic_depth=0.0,
+        averaging=0.0,
+        mixup=0.0,
+        members=1,
+        frozen_blocks=0,
+    ),
+}
+"""The defaults of each architecture; what is not named is as in `Recipe`."""
+
+
+def flag(name: str) -> str:
+    """The command line's name of a knob."""
+    return "--" + name.replace("_", "-")

