@@ -5,31 +5,47 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from clickbait.web import ProblemDocument
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from functions.predict import schemas as predict_schemas
 from functions.predict.app import app as predict
 
-APPS = (predict,)
+APPS: tuple[FastAPI, ...] = (predict,)
+SCHEMAS = (predict_schemas,)
+"""The modules with the shapes that the routes of APPS name."""
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem details; further members say which limit and which value."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="a page about it", examples=["/docs/problems/bad-request"])
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong with this request, and what to do instead")
+    request_id: str
 
 
 def document() -> dict[str, Any]:
     """The functions' documents merged: the first one's title, everybody's routes and schemas."""
-    merged: dict[str, Any] = {}
-    for app in APPS:
-        one = app.openapi()
-        if not merged:
-            merged = one
-            continue
-        merged["paths"].update(one["paths"])
-        merged["components"]["schemas"].update(one["components"]["schemas"])
-    schemas = merged["components"]["schemas"]
-    schemas["ProblemDocument"] = ProblemDocument.model_json_schema(
-        ref_template="#/components/schemas/{model}"
+    merged = APPS[0].openapi()
+    for app in APPS[1:]:
+        merged["paths"].update(app.openapi()["paths"])
+    shapes: list[Any] = [
+        shape
+        for module in SCHEMAS
+        for shape in vars(module).values()
+        if isinstance(shape, type) and issubclass(shape, BaseModel) and shape is not BaseModel
+    ]
+    _, definitions = models_json_schema(
+        [(shape, "serialization") for shape in (ProblemDocument, *shapes)],
+        ref_template="#/components/schemas/{model}",
     )
-    # FastAPI documents its own 422 body where a route has parameters; every 422 here is a problem
-    # document.
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    merged["components"]["schemas"] = dict(sorted(schemas.items()))
+    # Not FastAPI's own shapes of a 422: every 422 here is a problem document.
+    merged["components"] = {"schemas": dict(sorted(definitions["$defs"].items()))}
     return merged
 
 

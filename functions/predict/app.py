@@ -19,22 +19,14 @@ from clickbait.settings import settings
 from clickbait.web import (
     VERSION,
     after_restore,
+    answers,
     create_app,
     image_body,
     json_response,
     lambda_handler,
-    problems,
     request_id_of,
 )
 from functions.predict import documentation
-from functions.predict.schemas import (
-    DocsInfoAnswer,
-    ModelInfoAnswer,
-    PredictionAnswer,
-    ServiceAnswer,
-    StatusAnswer,
-    SystemCheckAnswer,
-)
 
 NAME = "Clickbait Classifier"
 SUMMARY = (
@@ -96,13 +88,15 @@ IMAGE_BODY = {
 
 @app.post(
     "/predict",
-    response_model=PredictionAnswer,
-    response_model_exclude_none=True,
-    responses=problems(
-        errors.PayloadTooLarge, errors.UnsupportedFormat, errors.BadRequest, errors.Unavailable
+    summary="Classify one image",
+    responses=answers(
+        "PredictionAnswer",
+        errors.PayloadTooLarge,
+        errors.UnsupportedFormat,
+        errors.BadRequest,
+        errors.Unavailable,
     ),
     openapi_extra={"requestBody": IMAGE_BODY},
-    summary="Classify one image",
 )
 async def predict(
     request: Request,
@@ -137,16 +131,14 @@ def classify(model: Classifier, data: bytes, explain: bool) -> dict[str, Any]:
     return made
 
 
-@app.get("/", response_model=ServiceAnswer, summary="Name, version and links")
+@app.get("/", summary="Name, version and links", responses=answers("ServiceAnswer"))
 async def root() -> Response:
     """What this is, and where to go on."""
     links = {"docs": "/docs", "status": "/status", "model": "/model-info", "predict": "/predict"}
     return json_response({"name": NAME, "version": VERSION, "description": SUMMARY, "links": links})
 
 
-@app.get(
-    "/status", response_model=StatusAnswer, responses=problems(Unavailable), summary="Ready or not"
-)
+@app.get("/status", summary="Ready or not", responses=answers("StatusAnswer", errors.Unavailable))
 async def status(request: Request) -> Response:
     """200 with the model that would answer now, or 503 with Retry-After."""
     model = service.live.current()
@@ -164,7 +156,11 @@ async def status(request: Request) -> Response:
     )
 
 
-@app.get("/system-check", response_model=SystemCheckAnswer, summary="Each dependency, tried now")
+@app.get(
+    "/system-check",
+    summary="Each dependency, tried now",
+    responses=answers("SystemCheckAnswer"),
+)
 async def system_check() -> Response:
     """The model answers its golden images, and the models bucket, where there is one, can be
     read."""
@@ -192,9 +188,8 @@ def _check(name: str, tried: Any) -> dict[str, Any]:
 
 @app.get(
     "/model-info",
-    response_model=ModelInfoAnswer,
-    responses=problems(Unavailable),
     summary="The live model's metadata",
+    responses=answers("ModelInfoAnswer", errors.Unavailable),
 )
 async def model_info() -> Response:
     """How the live model was made and what it was measured at; all but its golden images."""
@@ -205,8 +200,8 @@ async def model_info() -> Response:
 
 @app.get(
     "/docs-info",
-    response_model=DocsInfoAnswer,
     summary="Where the documentation is, and what it covers",
+    responses=answers("DocsInfoAnswer"),
 )
 async def docs_info() -> Response:
     """Every route with its summary, for programs that look around."""

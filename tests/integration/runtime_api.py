@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = json.dumps(self.server.events.pop(0)).encode()
         self.send_response(200)
-        self.send_header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+        self.send_header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c")
         self.send_header("Lambda-Runtime-Deadline-Ms", str(int(1e3 * (time.time() + 30))))
         self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:::function:p")
         self.send_header("Content-Type", "application/json")
@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def invoked(handler: str, events: Sequence[dict[str, Any]]) -> Iterator[RuntimeApi]:
-    """Run `handler` under the real runtime client in a fresh process until every event is answered."""
+    """Run `handler` under the real runtime client, in a new process, for all `events`."""
     api = RuntimeApi(events)
     wanted = len(events)
     Thread(target=api.serve_forever, daemon=True).start()

@@ -55,6 +55,13 @@ def test_separated_classes_still_get_a_finite_temperature() -> None:
     assert 0 < fitted.temperature < np.inf
 
 
+def test_hardly_spread_logits_do_not_get_a_temperature_that_blows_rounding_up() -> None:
+    fitted = calibration.fit(
+        np.r_[-np.ones(20), np.ones(20)] / 1e4, np.r_[np.zeros(20), np.ones(20)]
+    )
+    assert fitted.temperature == calibration.MIN_TEMPERATURE
+
+
 def test_a_perfect_forecast_has_no_calibration_error_and_a_wrong_one_has_all() -> None:
     labels = np.array([0.0, 1.0, 0.0, 1.0])
     assert calibration.expected_calibration_error(labels, labels) == 0

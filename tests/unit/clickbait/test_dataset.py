@@ -130,6 +130,14 @@ def test_a_new_image_takes_the_side_of_its_relative() -> None:
     assert [r.side for r in dataset.assign_sides(new, old)] == list(SIDES)
 
 
+def test_flat_images_are_nobody_s_relatives() -> None:
+    flat = [replace(r, phash="0" * 16) for r in many(2)]
+    old = [replace(flat[0], side="test"), replace(flat[1], side="train")]
+    (new,) = dataset.assign_sides([replace(flat[0], sha256="new")], old)
+    assert new.reason == ""
+    assert new.side
+
+
 def test_a_new_group_that_touches_two_sides_is_left_out() -> None:
     old = [replace(r, side=side) for r, side in zip(many(2), ("train", "test"), strict=True)]
     new = [replace(r, sha256=f"new{i}", side="", group="both") for i, r in enumerate(old)]

@@ -15,6 +15,7 @@ from clickbait import web
 from clickbait.errors import InvalidModel, Problem
 from functions import openapi
 from functions.predict import app as predict
+from functions.predict import schemas
 from tests.samples.drawn import encoded, picture
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -342,3 +343,40 @@ def test_in_lambda_each_request_writes_one_line_of_metrics() -> None:
 
 def test_a_wrong_model_is_a_kind_of_unavailable() -> None:
     assert InvalidModel("x").status == 503
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/", schemas.ServiceAnswer),
+        ("/status", schemas.StatusAnswer),
+        ("/system-check", schemas.SystemCheckAnswer),
+        ("/model-info", schemas.ModelInfoAnswer),
+        ("/docs-info", schemas.DocsInfoAnswer),
+    ],
+)
+def test_every_answer_has_the_shape_that_the_document_promises(
+    client: TestClient, path: str, shape: Any
+) -> None:
+    shape.model_validate_json(client.get(path).content, strict=True)
+    document = openapi.document()["paths"][path]["get"]["responses"]["200"]
+    assert shape.__name__ in json.dumps(document)
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_a_prediction_has_the_shape_that_the_document_promises(
+    client: TestClient, explain: bool
+) -> None:
+    answer = client.post(f"/predict?explain={explain}", **form(JPEG)).content
+    schemas.PredictionAnswer.model_validate_json(answer, strict=True)
+
+
+def test_starting_builds_no_schema_that_only_the_document_needs() -> None:
+    script = (
+        "import sys, functions.predict.app; "
+        "print({'functions.predict.schemas', 'boto3', 'tensorflow'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"

@@ -11,6 +11,10 @@ MIN_FOR_PLATT = 200
 """Validation images below which only the temperature is fitted: two parameters would follow the
 noise."""
 
+MIN_TEMPERATURE = 0.1
+"""A few images that are separated completely would ask for a temperature near 0, which blows half
+precision's rounding up into another verdict."""
+
 NEWTON_STEPS = 50
 CLIP = 60.0
 """Logits beyond this are certain to double precision; clipping keeps `exp` finite."""
@@ -85,7 +89,8 @@ def fit(logits: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration:
     if not weights[0] > 0:
         return Calibration()
     bias = float(weights[1]) if platt else 0.0
-    return Calibration(float(1 / weights[0]), bias, "platt" if platt else "temperature")
+    temperature = max(float(1 / weights[0]), MIN_TEMPERATURE)
+    return Calibration(temperature, bias, "platt" if platt else "temperature")
 
 
 def expected_calibration_error(

@@ -33,6 +33,8 @@ NEAR_HASH = 10
 NEAR_PIXELS = 6.0
 """Mean difference of near-duplicates' 16 x 16 thumbnails at most, of 255: flat drawings share
 hashes, not colours."""
+NEAR_HASH_ALONE = 4
+"""The same where only a manifest's hash is left to compare: saving an image again moves 0 to 4."""
 THUMBNAIL = 16
 
 
@@ -195,8 +197,7 @@ def assign_sides(records: list[Record], known: Iterable[Record] = ()) -> list[Re
         units[unit].append(i)
         touched[unit] |= by_sha.get(r.sha256, set()) | by_group.get(r.group, set())
         if r.sha256 not in by_sha and old:
-            near = np.flatnonzero(hamming(old_hashes, np.uint64(int(r.phash, 16))) <= NEAR_HASH)
-            touched[unit] |= {old[j].side for j in near}
+            touched[unit] |= {old[j].side for j in _relatives(old_hashes, r.phash)}
 
     out = list(records)
     sides = {
@@ -216,6 +217,14 @@ def assign_sides(records: list[Record], known: Iterable[Record] = ()) -> list[Re
         for i in members:
             out[i] = replace(records[i], side=sides[unit])
     return out
+
+
+def _relatives(hashes: npt.NDArray[np.uint64], phash: str) -> Iterable[int]:
+    """Places in `hashes` of images that look like one of `phash`, as far as hashes can tell."""
+    one = np.uint64(int(phash, 16))
+    if not NEAR_HASH_ALONE < np.bitwise_count(one) < 64 - NEAR_HASH_ALONE:
+        return []  # next to no edges: flat images of any colour share such a hash
+    return [int(i) for i in np.flatnonzero(hamming(hashes, one) <= NEAR_HASH_ALONE)]
 
 
 def _hashed_side(unit: str) -> str:
