@@ -29,6 +29,14 @@ train: training/.venv/done ## train a model: make train DATA=folder OUT=folder [
 	@: $${DATA:?names the folder with clickbait_fake/ and clickbait_real/} $${OUT:?names the new folder of the version}
 	@exec $(TRAINING) -m training.train --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
+ship: ## make the version in VERSION=folder the baseline; contact sheets of users' images stay behind
+	@: $${VERSION:?names the folder of a finished version} && test -f "$(VERSION)/metadata.json"
+	mkdir -p layers/baseline/baseline training/baseline/plots
+	cp "$(VERSION)"/model.tflite "$(VERSION)"/metadata.json layers/baseline/baseline/
+	cp "$(VERSION)"/*.json "$(VERSION)"/manifest.csv "$(VERSION)"/weights.npz training/baseline/
+	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
+	cp "$(VERSION)"/card.md MODEL_CARD.md
+
 test: lint test-python test-training test-template test-stack ## set everything up and run every test
 
 lint: .venv/test.done
@@ -74,6 +82,8 @@ define environment
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 	@echo "installing $(2) into $(1)"; $(1)/bin/python -m pip install --quiet -r $(2)
+	@$(1)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
+		"library.pth").write_text("$(CURDIR)/layers/clickbait/python\n")'
 	@touch $@
 endef
 
@@ -88,4 +98,4 @@ endef
 training/.venv/done: training/requirements.txt
 	$(call environment,training/.venv,training/requirements.txt)
 
-.PHONY: help up serve train test lint test-python test-training test-template test-stack deploy openapi bench lock clean
+.PHONY: help up serve train ship test lint test-python test-training test-template test-stack deploy openapi bench lock clean

@@ -40,7 +40,7 @@ def work(model: str, data: bytes, seconds: float, counts: "multiprocessing.Queue
 
 if __name__ == "__main__":
     model, image, seconds, workers = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
-    counts: multiprocessing.Queue[int] = multiprocessing.Queue()
+    counts: "multiprocessing.Queue[int]" = multiprocessing.Queue()
     data = Path(image).read_bytes()
     processes = [
         multiprocessing.Process(target=work, args=(model, data, seconds, counts))

@@ -42,7 +42,7 @@ def main() -> None:
         host=host,
         port=port,
         workers=workers,
-        access_log=config.debug_mode,
+        access_log=False,  # DEBUG_MODE logs each request itself, with its id
         log_level="warning",
         timeout_keep_alive=30,
         server_header=False,

@@ -227,8 +227,11 @@ def _compiled_step(
         if recipe.mixup:
             by_image = tf.reshape(share, [-1] + [1] * (len(x.shape) - 1))
             x = by_image * x + (1 - by_image) * tf.gather(x, partner)
-            target = share * target + (1 - share) * tf.gather(target, partner)
+            # Each target keeps its own weight, or mixing would bring the larger class back in.
+            weighted = share * weight * target
+            weighted += (1 - share) * tf.gather(weight * target, partner)
             weight = share * weight + (1 - share) * tf.gather(weight, partner)
+            target = weighted / weight
         if teachers:
             mean = tf.add_n([t(x, training=False)[:, 0] for t in teachers]) / len(teachers)
             target = recipe.teaching * tf.sigmoid(mean) + (1 - recipe.teaching) * target

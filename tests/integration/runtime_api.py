@@ -27,6 +27,11 @@ class RuntimeApi(HTTPServer):
         self.answers: list[tuple[float, dict[str, Any]]] = []
         self.started = time.perf_counter()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """The client is ended while it waits for more; that is no error worth a traceback."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: RuntimeApi

@@ -51,6 +51,13 @@ def test_model_path_chooses_the_model(serve: Callable[..., Server], tmp_path: Pa
     assert status.headers["x-model-version"] == "20990101-000000-abcdef"
 
 
+def test_debug_mode_logs_each_request_with_its_id(serve: Callable[..., Server]) -> None:
+    server = serve(DEBUG_MODE="true")
+    said = httpx.get(f"{server.url}/status").headers["x-request-id"]
+    server.process.terminate()
+    assert said in server.process.communicate(timeout=20)[0]
+
+
 def test_cors_is_for_named_origins_only(serve: Callable[..., Server]) -> None:
     server = serve(ALLOWED_ORIGINS="http://localhost:8080")
     ours = httpx.get(f"{server.url}/status", headers={"origin": "http://localhost:8080"})

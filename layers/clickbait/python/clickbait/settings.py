@@ -48,9 +48,7 @@ class Settings(BaseModel):
         [],
         description="origins whose pages may call `make serve`; on AWS the gateway does CORS",
     )
-    debug_mode: bool = Field(
-        False, description="true: log every request, and the library's debug lines"
-    )
+    debug_mode: bool = Field(False, description="true: log every request, whatever LOG_LEVEL says")
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$", description="least level logged"
     )

@@ -1,6 +1,7 @@
 """What every HTTP function shares: the app, problem+json, request ids, timing headers, body limits,
 the Lambda adapter."""
 
+import gc
 import json
 import os
 import re
@@ -177,8 +178,9 @@ def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
         lifespan=lifespan,
         separate_input_output_schemas=False,
     )
-    origins = settings().allowed_origins
-    if origins:
+    config = settings()
+    logger.setLevel("DEBUG" if config.debug_mode else config.log_level)
+    if config.allowed_origins:
         from starlette.middleware.cors import CORSMiddleware
 
         exposed = [
@@ -190,7 +192,7 @@ def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
         ]
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=origins,
+            allow_origins=config.allowed_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type"],
             expose_headers=exposed,
@@ -319,7 +321,12 @@ async def _form_file(request: Request, body: bytes) -> bytes:
 
 
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """`app` as a Lambda handler for API Gateway's payload 2.0."""
+    """`app` as a Lambda handler for API Gateway's payload 2.0; the last step of starting.
+
+    What was imported up to here is set apart from garbage collection, which begins now.
+    """
+    gc.freeze()
+    gc.enable()
     text = [
         PROBLEM_TYPE,
         "application/json",

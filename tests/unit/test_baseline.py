@@ -1,0 +1,48 @@
+"""The model that ships: whole, consistent with how it was made, and told by its own figures."""
+
+import hashlib
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from clickbait import dataset
+from clickbait.classifier import Classifier
+from clickbait.settings import CHECKOUT_BASELINE
+
+ROOT = Path(__file__).resolve().parents[2]
+MADE = ROOT / "training/baseline"
+METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_text())
+MOST_BYTES = 16_000_000
+
+
+def test_it_loads_and_is_small_enough_to_ship() -> None:
+    model = CHECKOUT_BASELINE / "model.tflite"
+    assert Classifier.load(CHECKOUT_BASELINE).version == METADATA["model_version"]
+    assert model.stat().st_size <= MOST_BYTES
+    assert METADATA["model_version"].endswith(hashlib.sha256(model.read_bytes()).hexdigest()[:6])
+
+
+def test_what_training_continues_from_is_what_ships() -> None:
+    assert json.loads((MADE / "metadata.json").read_text()) == METADATA
+    assert (MADE / "weights.npz").exists()
+
+
+def test_its_manifest_has_all_three_sides_and_splits_no_group() -> None:
+    records = list(dataset.read_manifest(MADE / "manifest.csv"))
+    assert dataset.counts(records) == METADATA["images"]
+    assert dataset.digest(records) == METADATA["dataset_digest"]
+    sides = defaultdict(set)
+    for record in records:
+        if record.side:
+            sides[record.group].add(record.side)
+    assert all(len(found) == 1 for found in sides.values())
+
+
+@pytest.mark.parametrize("document", ["README.md", "MODEL_CARD.md", "training/README.md"])
+@pytest.mark.parametrize("metric", ["accuracy", "auc"])
+def test_the_documents_quote_its_own_figures(document: str, metric: str) -> None:
+    figure = METADATA["metrics"][metric]
+    told = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+    assert told in (ROOT / document).read_text(encoding="utf-8")
