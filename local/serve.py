@@ -1,5 +1,4 @@
-"""`make serve`: the API in one uvicorn server with N workers, without an emulator and without
-AWS."""
+"""`make serve`: the API in one uvicorn server with N workers; no emulator and no AWS."""
 
 import os
 import sys
@@ -12,8 +11,7 @@ from clickbait.settings import SettingsError, settings
 
 
 def number(names: tuple[str, ...], default: int, most: int) -> int:
-    """The first of the variables `names` that is set, as a whole number from 1 to `most`; exits in
-    one line."""
+    """The first variable of `names` that is set; exits in one line where it is not 1 to `most`."""
     name, value = next(
         ((n, os.environ[n]) for n in names if os.environ.get(n)), (names[0], str(default))
     )
@@ -23,8 +21,7 @@ def number(names: tuple[str, ...], default: int, most: int) -> int:
 
 
 def main() -> None:
-    """Check the settings and the model once, in one line where they are wrong, then serve until a
-    signal."""
+    """Check settings and model once, each told in one line where wrong; then serve."""
     host = os.environ.get("HOST") or os.environ.get("API_HOST") or "127.0.0.1"
     port = number(("PORT", "API_PORT"), 8000, 65_535)
     workers = number(("WORKERS",), os.cpu_count() or 1, 256)

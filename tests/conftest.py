@@ -1,5 +1,6 @@
 """What all tests share: the import path, also for the processes they start."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -10,3 +11,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "layers/clickb
 os.environ.update(
     AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1"
 )
+
+# Mangum takes the main thread's event loop when a handler is made, and in Lambda nobody else does.
+# Here others come and go: it is kept until the end, and closed.
+_LOOP = asyncio.new_event_loop()
+asyncio.set_event_loop(_LOOP)
+
+
+def pytest_unconfigure() -> None:
+    _LOOP.close()

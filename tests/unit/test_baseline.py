@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clickbait import dataset
+from clickbait.answers import answer
 from clickbait.classifier import Classifier
 from clickbait.settings import CHECKOUT_BASELINE
 
@@ -46,3 +47,13 @@ def test_the_documents_quote_its_own_figures(document: str, metric: str) -> None
     figure = METADATA["metrics"][metric]
     told = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
     assert told in (ROOT / document).read_text(encoding="utf-8")
+
+
+def test_readme_s_prediction_is_its_real_answer() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = json.loads(readme.split("```json\n")[1].split("```")[0])
+    made = answer(Classifier.load(CHECKOUT_BASELINE), (ROOT / "sample.jpg").read_bytes())
+    assert told["image"] == made["image"]
+    assert told["model_version"] == made["model_version"]
+    assert told["prediction"] == made["prediction"]
+    assert told["probability"] == pytest.approx(made["probability"], abs=0.02)
