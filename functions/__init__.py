@@ -3,8 +3,8 @@
 import gc
 import os
 
-# A cold start is mostly imports. These three take a fifth off them, each measured in turn with the
-# other way on one machine (ratios of whole processes, medians of 12 to 15 pairs).
+# A cold start is mostly imports. What each of these leaves of their time was measured in turn with
+# the other way on one noisy machine (ratios of whole processes, medians of 12 to 15 pairs).
 
 # 0.96: Pydantic looks for plugins in every installed package's metadata, and there are none.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

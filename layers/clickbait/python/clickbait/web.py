@@ -66,8 +66,8 @@ def problem_response(problem: Problem, request_id: str) -> Response:
 def answers(model: str, *kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """A route's `responses`: its 200 is the schema named `model`, its failures are `kinds`.
 
-    By name, so that only whoever writes the OpenAPI document builds the schemas: doing so in each
-    process would be a tenth of its cold start.
+    By name, so that only whoever writes the OpenAPI document builds the schemas, and no process
+    does at its cold start.
     """
     responses: dict[int | str, dict[str, Any]] = {}
     responses[200] = _response("Successful Response", "application/json", model)
