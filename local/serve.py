@@ -6,7 +6,7 @@ import sys
 import uvicorn
 
 from clickbait.errors import Problem
-from clickbait.registry import LiveModel
+from clickbait.live import LiveModel
 from clickbait.settings import SettingsError, settings
 
 

@@ -4,6 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "layers/clickbait/python")])
@@ -20,3 +22,11 @@ asyncio.set_event_loop(_LOOP)
 
 def pytest_unconfigure() -> None:
     _LOOP.close()
+
+
+@pytest.fixture(autouse=True)
+def no_client_of_another_test():
+    """Each test has its own cloud, so none may keep a client."""
+    from clickbait.aws import forget_clients
+
+    forget_clients()

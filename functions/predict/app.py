@@ -14,7 +14,8 @@ from clickbait import errors, images, observability
 from clickbait.answers import answer, milliseconds
 from clickbait.classifier import Classifier
 from clickbait.errors import InvalidModel, Unavailable
-from clickbait.registry import LiveModel, Registry
+from clickbait.live import LiveModel
+from clickbait.registry import Registry
 from clickbait.settings import settings
 from clickbait.web import (
     VERSION,

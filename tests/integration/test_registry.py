@@ -1,24 +1,22 @@
-"""registry: the champion of a bucket goes live by itself, and nothing that breaks takes the service
-down.
-"""
+"""registry: versions are whole and never change, one promotion at a time wins, and all are told."""
 
 import json
+import threading
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from clickbait import registry
-from clickbait.errors import InvalidModel, Unavailable
-from clickbait.registry import LiveModel, Registry
+from clickbait.errors import Conflict, InvalidModel, NotFound
+from clickbait.registry import Registry, baseline_version
 from clickbait.settings import CHECKOUT_BASELINE
 
 BUCKET = "models"
-MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
-METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
-BASELINE = METADATA["model_version"]
+BASELINE = baseline_version(CHECKOUT_BASELINE)
 NEW, OTHER = "20990101-000000-aaaaaa", "20990102-000000-bbbbbb"
 
 
@@ -31,146 +29,156 @@ def s3() -> Iterator[Any]:
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Any:
-    class Clock:
-        now = 1_000.0
-
-        def monotonic(self) -> float:
-            return self.now
-
-        time = staticmethod(lambda: 1.0)
-
-    made = Clock()
-    monkeypatch.setattr(registry, "time", made)
-    return made
+def registry(s3: Any) -> Registry:
+    return Registry(BUCKET)
 
 
-def put_version(s3: Any, version: str, model: bytes = MODEL, **changes: Any) -> None:
-    metadata = METADATA | {"model_version": version} | changes
-    s3.put_object(Bucket=BUCKET, Key=f"versions/{version}/model.tflite", Body=model)
-    s3.put_object(Bucket=BUCKET, Key=f"versions/{version}/metadata.json", Body=json.dumps(metadata))
+def folder_of(path: Path, version: str, **changes: Any) -> Path:
+    """A version folder: the baseline's model under another name."""
+    folder = path / version
+    (folder / "plots").mkdir(parents=True)
+    metadata = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
+    metadata |= {"model_version": version} | changes
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "model.tflite").write_bytes((CHECKOUT_BASELINE / "model.tflite").read_bytes())
+    (folder / "plots" / "roc.png").write_bytes(b"a plot")
+    return folder
 
 
-def promote(s3: Any, version: str) -> None:
-    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=json.dumps({"version": version}))
+def promote(registry: Registry, version: str, **more: Any) -> dict[str, Any]:
+    return registry.promote(version, by="a test", reason="because", **more)
 
 
-def live() -> LiveModel:
-    return LiveModel(CHECKOUT_BASELINE, Registry(BUCKET))
+def test_a_version_is_published_whole_and_comes_back_as_it_was(registry, tmp_path):
+    folder = folder_of(tmp_path, NEW)
+    assert registry.publish(folder) == NEW
+    back = registry.fetch(NEW, tmp_path / "back")
+    for name in ("metadata.json", "model.tflite", "plots/roc.png"):
+        assert (back / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_without_a_champion_the_baseline_serves(s3: Any) -> None:
-    assert live().current().version == BASELINE
+def test_versions_are_listed_newest_first_and_half_written_ones_are_not(registry, s3, tmp_path):
+    registry.publish(folder_of(tmp_path, NEW))
+    registry.publish(folder_of(tmp_path, OTHER))
+    half = "20990103-000000-cccccc"
+    s3.put_object(Bucket=BUCKET, Key=f"versions/{half}/model.tflite", Body=b"half")
+    s3.put_object(Bucket=BUCKET, Key=f"versions/{half}/plots/metadata.json", Body=b"{}")
+    assert registry.versions() == [OTHER, NEW]
+    with pytest.raises(NotFound, match=half):
+        registry.fetch(half, tmp_path / "half")
+    with pytest.raises(NotFound, match=half):
+        promote(registry, half)
 
 
-def test_the_champion_serves_from_the_first_request(s3: Any) -> None:
-    put_version(s3, NEW)
-    promote(s3, NEW)
-    assert live().current().version == NEW
+def test_publishing_puts_the_metadata_last(registry, tmp_path, monkeypatch):
+    put: list[str] = []
+    original = registry.s3.put_object
+
+    def noted(**request: Any) -> Any:
+        put.append(request["Key"])
+        return original(**request)
+
+    monkeypatch.setattr(registry.s3, "put_object", noted)
+    registry.publish(folder_of(tmp_path, NEW))
+    assert put[-1] == f"versions/{NEW}/metadata.json" and len(put) == 3
 
 
-def test_a_promotion_is_seen_after_30_seconds_and_not_looked_for_before(
-    s3: Any, clock: Any
-) -> None:
-    model = live()
-    assert model.current().version == BASELINE
-    put_version(s3, NEW)
-    promote(s3, NEW)
-    clock.now += 29.9
-    assert model.current().version == BASELINE
-    clock.now += 0.2
-    assert model.current().version == NEW
+def test_the_same_version_again_is_no_change_and_another_of_its_name_is_refused(registry, tmp_path):
+    registry.publish(folder_of(tmp_path / "a", NEW))
+    registry.publish(folder_of(tmp_path / "b", NEW))
+    with pytest.raises(Conflict, match="versions never change"):
+        registry.publish(folder_of(tmp_path / "c", NEW, accuracy=1.0))
 
 
-def test_an_unchanged_pointer_is_not_loaded_again(s3: Any, clock: Any) -> None:
-    put_version(s3, NEW)
-    promote(s3, NEW)
-    model = live()
-    first = model.current()
-    clock.now += 31
-    assert model.current() is first
+def test_a_promotion_moves_the_pointer_and_is_told(registry, tmp_path):
+    registry.publish(folder_of(tmp_path, NEW))
+    made = promote(registry, NEW, baseline=CHECKOUT_BASELINE)
+    assert registry.pointer().version == NEW
+    assert made["previous"] == BASELINE
+    assert registry.promotions() == [made]
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        {"model": b"half a model"},
-        {"labels": ["clickbait_fake", "clickbait_real"]},
-        {
-            "golden": [
-                METADATA["golden"][0]
-                | {"probability": 0.5 if METADATA["golden"][0]["probability"] > 0.6 else 0.99}
-            ]
-        },
-    ],
-)
-def test_a_broken_champion_leaves_the_old_model_serving_and_counts_a_failure(
-    s3: Any, clock: Any, monkeypatch, broken: dict
-) -> None:
-    counted: list[str] = []
-    monkeypatch.setattr(registry, "count", counted.append)
-    put_version(s3, NEW)
-    promote(s3, NEW)
-    model = live()
-    assert model.current().version == NEW
-    put_version(s3, OTHER, **broken)
-    promote(s3, OTHER)
-    clock.now += 31
-    assert model.current().version == NEW
-    assert counted == ["ModelLoadFailure"]
-    put_version(
-        s3, OTHER
-    )  # repaired: the pointer's ETag is the same, and it is tried again all the same
-    clock.now += 31
-    assert model.current().version == OTHER
+def test_the_baseline_is_a_version_to_roll_back_to(registry, tmp_path):
+    registry.publish(folder_of(tmp_path, NEW))
+    promote(registry, NEW, baseline=CHECKOUT_BASELINE)
+    back = promote(registry, BASELINE, baseline=CHECKOUT_BASELINE)
+    assert (back["version"], back["previous"]) == (BASELINE, NEW)
+    assert BASELINE in registry.versions()
+    assert registry.load(BASELINE).version == BASELINE
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"not json"])
-def test_a_pointer_that_names_no_version_is_a_failure_and_the_baseline_serves(
-    s3: Any, body: bytes
-) -> None:
-    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=body)
-    with pytest.raises(InvalidModel, match="does not name a version"):
-        Registry(BUCKET).champion()
-    assert live().current().version == BASELINE
+def test_a_version_that_fails_its_golden_images_never_goes_live(registry, tmp_path):
+    golden = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())["golden"]
+    wrong = [golden[0] | {"probability": 1 - golden[0]["probability"]}]
+    registry.publish(folder_of(tmp_path, NEW, golden=wrong))
+    with pytest.raises(InvalidModel, match="golden image"):
+        promote(registry, NEW)
+    assert registry.pointer() is None and registry.promotions() == []
 
 
-def test_a_champion_that_vanishes_leaves_the_model_serving(
-    s3: Any, clock: Any, monkeypatch
-) -> None:
-    counted: list[str] = []
-    monkeypatch.setattr(registry, "count", counted.append)
-    put_version(s3, NEW)
-    promote(s3, NEW)
-    model = live()
-    model.current()
-    s3.delete_object(Bucket=BUCKET, Key="champion.json")
-    clock.now += 31
-    assert model.current().version == NEW
-    assert counted == ["ModelLoadFailure"]
+@pytest.mark.parametrize("already", [False, True])
+def test_of_two_promotions_at_one_moment_one_wins(registry, tmp_path, already):
+    for version in (NEW, OTHER):
+        registry.publish(folder_of(tmp_path, version))
+    if already:
+        promote(registry, BASELINE, baseline=CHECKOUT_BASELINE)
+    start = threading.Barrier(2)
+    results: list[str] = []
+
+    def race(version: str) -> None:
+        seen = registry.pointer()
+        start.wait()
+        try:
+            promote(registry, version, expected=seen)
+            results.append(version)
+        except Conflict:
+            results.append("conflict")
+
+    threads = [threading.Thread(target=race, args=(v,)) for v in (NEW, OTHER)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results)[1] == "conflict"
+    (winner,) = set(results) - {"conflict"}
+    assert registry.pointer().version == winner
+    assert len(registry.promotions()) == 1 + already
 
 
-def test_a_version_that_says_it_is_another_is_refused(s3: Any) -> None:
-    put_version(s3, NEW, model_version=OTHER)
-    with pytest.raises(InvalidModel, match="says that it is"):
-        Registry(BUCKET).load(NEW)
+def test_a_promotion_upon_what_is_no_longer_so_is_a_conflict(registry, tmp_path):
+    for version in (NEW, OTHER):
+        registry.publish(folder_of(tmp_path, version))
+    before = registry.pointer()
+    promote(registry, NEW)
+    with pytest.raises(Conflict):
+        promote(registry, OTHER, expected=before)
+    assert registry.pointer().version == NEW
 
 
-def test_a_missing_version_is_told_by_name(s3: Any) -> None:
-    with pytest.raises(InvalidModel, match=f"Version {NEW} has no metadata.json"):
-        Registry(BUCKET).load(NEW)
+def test_who_was_live_when_and_who_decided(registry, tmp_path):
+    for version in (NEW, OTHER):
+        registry.publish(folder_of(tmp_path, version))
+    first, second = promote(registry, NEW), promote(registry, OTHER)
+    assert registry.promotions() == [second, first]
+    assert registry.promotions(datetime.fromisoformat(first["at"]))[0]["version"] == NEW
+    assert second["by"] == "a test" and second["previous"] == NEW
 
 
-def test_no_bucket_and_no_folder_is_unavailable_with_the_reason(s3: Any, tmp_path) -> None:
-    model = LiveModel(tmp_path, Registry("no-such-bucket"))
-    with pytest.raises(Unavailable, match="No model could be loaded"):
-        model.current()
+def test_a_promotion_whose_writer_ended_before_telling_is_told_all_the_same(
+    registry, tmp_path, monkeypatch
+):
+    for version in (NEW, OTHER):
+        registry.publish(folder_of(tmp_path, version))
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "_record", lambda promotion: None)
+        lost = promote(registry, NEW)
+    assert registry.promotions() == [lost]
+    second = promote(registry, OTHER)
+    assert registry.promotions() == [second, lost]
 
 
-def test_after_a_restore_the_pointer_is_read_at_once(s3: Any, clock: Any) -> None:
-    model = live()
-    model.current()
-    put_version(s3, NEW)
-    promote(s3, NEW)
-    model.after_restore()
-    assert model.current().version == NEW
+def test_a_pointer_that_cannot_be_read_can_be_replaced(registry, s3, tmp_path):
+    registry.publish(folder_of(tmp_path, NEW))
+    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=b"garbage")
+    assert promote(registry, NEW)["version"] == NEW
+    assert registry.pointer().version == NEW

@@ -9,8 +9,11 @@ Problem
 │   └── TooManyPixels          422  the header names more pixels than the limit
 ├── PayloadTooLarge            413  more bytes than the limit
 ├── UnsupportedFormat          415  neither JPEG, PNG nor WebP
+├── Unauthorized               401  no token where one is needed
+├── Forbidden                  403  a token, and not the right one
 ├── NotFound                   404  no such route or thing
 ├── MethodNotAllowed           405
+├── Conflict                   409  somebody else was first, or the gate says no
 ├── InternalError              500  a fault of the service, never of the caller
 └── Unavailable                503  nothing to answer with now; comes with Retry-After
     └── InvalidModel           503  a model file that does not keep its metadata's promises
@@ -85,6 +88,19 @@ class UnsupportedFormat(Problem):
     status, title = 415, "The image format is not supported"
 
 
+class Unauthorized(Problem):
+    """Raise when a route needs the admin's token and the request has none."""
+
+    status, title = 401, "A token is needed"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(Problem):
+    """Raise when a request has a token, and it is not the admin's."""
+
+    status, title = 403, "The token is not the right one"
+
+
 class NotFound(Problem):
     """Raise when there is no such route or no such thing."""
 
@@ -95,6 +111,12 @@ class MethodNotAllowed(Problem):
     """Raise when the route exists, but not for this method."""
 
     status, title = 405, "Method not allowed"
+
+
+class Conflict(Problem):
+    """Raise when a request is right by itself and what is there already does not allow it."""
+
+    status, title = 409, "It conflicts with what is there"
 
 
 class InternalError(Problem):

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -39,6 +39,25 @@ class Settings(BaseModel):
     )
     models_bucket: str = Field(
         "", description="bucket with champion.json and versions/; empty: MODEL_PATH serves"
+    )
+    data_bucket: str = Field(
+        "", description="bucket of images: train/, exam/, inbox/, uploads/, feedback/, results/"
+    )
+    table: str = Field("", description="table of runs, of the images' descriptions and of leases")
+    job_queue: str = Field("", description="AWS Batch job queue that trainings are submitted to")
+    job_definition: str = Field("", description="AWS Batch job definition of a training")
+    uploads_queue: str = Field("", description="URL of the queue of what lands in train/")
+    min_new_images: int = Field(
+        20, ge=1, le=100_000, description="new images that start a training by themselves"
+    )
+    quiet_period: int = Field(
+        60, ge=0, le=900, description="seconds without an upload before a training starts"
+    )
+    access: Literal["private", "public"] = Field(
+        "private", description="public: what is not for admins is for anybody"
+    )
+    admin_secret: str = Field(
+        "", description="name or ARN of the secret that holds the admin's token"
     )
     cache_size: int = Field(256, ge=0, le=100_000, description="answers kept in memory; 0 for none")
     max_upload_size: int = Field(

@@ -1,0 +1,177 @@
+"""live: the champion of a bucket goes live by itself, and nothing that breaks takes the service
+down.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from clickbait import live as live_module
+from clickbait.errors import InvalidModel, Unavailable
+from clickbait.live import LiveModel
+from clickbait.registry import Registry
+from clickbait.settings import CHECKOUT_BASELINE
+
+BUCKET = "models"
+MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
+METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
+BASELINE = METADATA["model_version"]
+NEW, OTHER = "20990101-000000-aaaaaa", "20990102-000000-bbbbbb"
+
+
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Any:
+    class Clock:
+        now = 1_000.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+        time = staticmethod(lambda: 1.0)
+
+    made = Clock()
+    monkeypatch.setattr(live_module, "time", made)
+    return made
+
+
+def put_version(s3: Any, version: str, model: bytes = MODEL, **changes: Any) -> None:
+    metadata = METADATA | {"model_version": version} | changes
+    s3.put_object(Bucket=BUCKET, Key=f"versions/{version}/model.tflite", Body=model)
+    s3.put_object(Bucket=BUCKET, Key=f"versions/{version}/metadata.json", Body=json.dumps(metadata))
+
+
+def promote(s3: Any, version: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=json.dumps({"version": version}))
+
+
+def live() -> LiveModel:
+    return LiveModel(CHECKOUT_BASELINE, Registry(BUCKET))
+
+
+def test_without_a_champion_the_baseline_serves(s3: Any) -> None:
+    assert live().current().version == BASELINE
+
+
+def test_the_champion_serves_from_the_first_request(s3: Any) -> None:
+    put_version(s3, NEW)
+    promote(s3, NEW)
+    assert live().current().version == NEW
+
+
+def test_a_promotion_is_seen_after_30_seconds_and_not_looked_for_before(
+    s3: Any, clock: Any
+) -> None:
+    model = live()
+    assert model.current().version == BASELINE
+    put_version(s3, NEW)
+    promote(s3, NEW)
+    clock.now += 29.9
+    assert model.current().version == BASELINE
+    clock.now += 0.2
+    assert model.current().version == NEW
+
+
+def test_an_unchanged_pointer_is_not_loaded_again(s3: Any, clock: Any) -> None:
+    put_version(s3, NEW)
+    promote(s3, NEW)
+    model = live()
+    first = model.current()
+    clock.now += 31
+    assert model.current() is first
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"model": b"half a model"},
+        {"labels": ["clickbait_fake", "clickbait_real"]},
+        {
+            "golden": [
+                METADATA["golden"][0]
+                | {"probability": 0.5 if METADATA["golden"][0]["probability"] > 0.6 else 0.99}
+            ]
+        },
+    ],
+)
+def test_a_broken_champion_leaves_the_old_model_serving_and_counts_a_failure(
+    s3: Any, clock: Any, monkeypatch, broken: dict
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(live_module, "count", counted.append)
+    put_version(s3, NEW)
+    promote(s3, NEW)
+    model = live()
+    assert model.current().version == NEW
+    put_version(s3, OTHER, **broken)
+    promote(s3, OTHER)
+    clock.now += 31
+    assert model.current().version == NEW
+    assert counted == ["ModelLoadFailure"]
+    put_version(
+        s3, OTHER
+    )  # repaired: the pointer's ETag is the same, and it is tried again all the same
+    clock.now += 31
+    assert model.current().version == OTHER
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"not json"])
+def test_a_pointer_that_names_no_version_is_a_failure_and_the_baseline_serves(
+    s3: Any, body: bytes
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=body)
+    with pytest.raises(InvalidModel, match="does not name a version"):
+        Registry(BUCKET).champion()
+    assert live().current().version == BASELINE
+
+
+def test_a_champion_that_vanishes_leaves_the_model_serving(
+    s3: Any, clock: Any, monkeypatch
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(live_module, "count", counted.append)
+    put_version(s3, NEW)
+    promote(s3, NEW)
+    model = live()
+    model.current()
+    s3.delete_object(Bucket=BUCKET, Key="champion.json")
+    clock.now += 31
+    assert model.current().version == NEW
+    assert counted == ["ModelLoadFailure"]
+
+
+def test_a_version_that_says_it_is_another_is_refused(s3: Any) -> None:
+    put_version(s3, NEW, model_version=OTHER)
+    with pytest.raises(InvalidModel, match="says that it is"):
+        Registry(BUCKET).load(NEW)
+
+
+def test_a_missing_version_is_told_by_name(s3: Any) -> None:
+    with pytest.raises(InvalidModel, match=f"Version {NEW} has no metadata.json"):
+        Registry(BUCKET).load(NEW)
+
+
+def test_no_bucket_and_no_folder_is_unavailable_with_the_reason(s3: Any, tmp_path) -> None:
+    model = LiveModel(tmp_path, Registry("no-such-bucket"))
+    with pytest.raises(Unavailable, match="No model could be loaded"):
+        model.current()
+
+
+def test_after_a_restore_the_pointer_is_read_at_once(s3: Any, clock: Any) -> None:
+    model = live()
+    model.current()
+    put_version(s3, NEW)
+    promote(s3, NEW)
+    model.after_restore()
+    assert model.current().version == NEW

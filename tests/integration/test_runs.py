@@ -1,0 +1,416 @@
+"""runs and retraining: one run at a time, started when it is worth it, and never lost."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from pydantic import ValidationError
+
+from clickbait import aws, retraining, runs
+from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
+from clickbait.retraining import Retraining
+from clickbait.runs import Parameters, Runs
+
+TABLE, DATA, MODELS = "table", "data", "models"
+
+
+class Batch:
+    """AWS Batch, as far as a run needs it."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.fault: Exception | None = None
+
+    def submit_job(self, **request: Any) -> dict[str, Any]:
+        if self.fault:
+            raise self.fault
+        job = f"job-{len(self.jobs)}"
+        self.jobs[job] = {"jobId": job, "status": "RUNNABLE", **request}
+        return {"jobId": job}
+
+    def list_jobs(self, *, filters: Any, **_: Any) -> dict[str, Any]:
+        (names,) = (f["values"] for f in filters if f["name"] == "JOB_NAME")
+        return {"jobSummaryList": [j for j in self.jobs.values() if j["jobName"] in names]}
+
+    def describe_jobs(self, *, jobs: list[str]) -> dict[str, Any]:
+        return {"jobs": [self.jobs[j] for j in jobs if j in self.jobs]}
+
+    def end(self, status: str = "FAILED", **more: Any) -> dict[str, Any]:
+        """End the newest job and return the event's detail."""
+        job = list(self.jobs.values())[-1]
+        job.update(status=status, **more)
+        return job
+
+
+class Killed(BaseException):
+    """kill -9, as far as Python can tell."""
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return Batch()
+
+
+@pytest.fixture
+def table(batch: Batch, monkeypatch) -> Iterator[Runs]:
+    with mock_aws():
+        boto3.client("dynamodb").create_table(
+            TableName=TABLE,
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        original = aws.client
+        monkeypatch.setattr(aws, "client", lambda s: batch if s == "batch" else original(s))
+        yield Runs(TABLE, "queue", "definition")
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Any:
+    class Clock:
+        now = 1_000_000.0
+
+        def time(self) -> float:
+            return self.now
+
+    made = Clock()
+    monkeypatch.setattr(runs, "time", made)
+    monkeypatch.setattr(retraining, "time", made)
+    return made
+
+
+def ask(table: Runs) -> dict[str, Any]:
+    return table.request("admin", Parameters(epochs=3), "somebody asked.")
+
+
+# --- one run --------------------------------------------------------------------------------------
+
+
+def test_a_run_is_told_from_its_first_moment(table, batch):
+    run = ask(table)
+    assert (run["state"], run["reason"], run["trigger"]) == ("QUEUED", "somebody asked.", "admin")
+    assert run["parameters"] == {"epochs": 3, "from_scratch": False, "skip_label_check": False}
+    assert set(run["times"]) == {"QUEUED"}
+    (job,) = batch.jobs.values()
+    assert job["jobName"] == run["id"]
+    assert job["containerOverrides"]["environment"] == [{"name": "RUN_ID", "value": run["id"]}]
+    assert run["job"] == job["jobId"]
+
+
+def test_each_state_has_its_time_and_its_reason(table):
+    run = ask(table)["id"]
+    table.advance(run, "RUNNING", "It trains.", epoch=0)
+    table.report(run, epoch=1, metrics={"val_auc": 0.5, "val_loss": None})
+    table.advance(run, "EVALUATING", "The gate looks.")
+    table.advance(run, "PROMOTED", "No worse.", version="v")
+    told = table.get(run)
+    assert list(told["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
+    assert told["metrics"] == {"val_auc": 0.5, "val_loss": None}
+    assert (told["epoch"], told["version"], told["reason"]) == (1, "v", "No worse.")
+
+
+def test_an_end_is_final(table):
+    run = ask(table)["id"]
+    assert table.advance(run, "REJECTED", "Worse.")
+    assert not table.advance(run, "PROMOTED", "Better.")
+    assert not table.report(run, epoch=9)
+    assert table.get(run)["reason"] == "Worse." and "epoch" not in table.get(run)
+
+
+def test_there_is_one_run_at_a_time(table, batch):
+    first = ask(table)["id"]
+    with pytest.raises(Conflict, match=first) as conflict:
+        ask(table)
+    assert conflict.value.members == {"run": first}
+    assert len(batch.jobs) == 1 and len(table.page(10)[0]) == 1
+
+
+def test_when_a_job_ends_the_next_run_may_start(table, batch):
+    first = ask(table)["id"]
+    table.advance(first, "PROMOTED", "No worse.")
+    table.ended(batch.end("SUCCEEDED"))
+    assert table.get(first)["state"] == "PROMOTED"
+    assert ask(table)["id"] != first
+
+
+def test_a_late_event_of_an_older_run_frees_nothing(table, batch):
+    ask(table)
+    old = dict(batch.end("SUCCEEDED"))
+    table.ended(old)
+    second = ask(table)["id"]
+    table.ended(old)
+    assert table.under_way() == second
+
+
+@pytest.mark.parametrize(
+    ("detail", "says"),
+    [
+        ({"statusReason": "CannotPullContainerError: no such image"}, "no training image yet"),
+        ({"container": {"exitCode": 137}}, "TrainingMemory"),
+        ({"container": {"exitCode": 2}, "statusReason": "Essential container exited"}, "status 2"),
+        ({"statusReason": "Job attempt duration exceeded timeout"}, "exceeded timeout"),
+        ({}, "no reason"),
+        ({"status": "SUCCEEDED"}, "without saying"),
+    ],
+)
+def test_a_job_that_dies_leaves_a_failed_run_with_a_sentence(table, batch, detail, says):
+    run = ask(table)["id"]
+    table.ended(batch.end(**{"status": "FAILED"} | detail))
+    told = table.get(run)
+    assert told["state"] == "FAILED" and says in told["reason"] and told["reason"].endswith(".")
+    assert table.under_way() is None
+
+
+def test_jobs_that_are_no_runs_are_ignored(table):
+    run = ask(table)["id"]
+    table.ended({"jobName": "somebody-elses", "status": "FAILED"})
+    table.ended({})
+    assert table.under_way() == run
+
+
+def test_a_job_that_batch_refuses_is_a_failed_run_and_frees_the_lease(table, batch):
+    message = {"Error": {"Code": "ClientException", "Message": "queue is disabled"}}
+    batch.fault = ClientError(message, "SubmitJob")
+    with pytest.raises(Unavailable, match="queue is disabled"):
+        ask(table)
+    (run,), _ = table.page(1)
+    assert run["state"] == "FAILED" and "queue is disabled" in run["reason"]
+    batch.fault = None
+    ask(table)
+
+
+def test_a_crash_between_lease_and_submit_is_made_good(table, batch, clock):
+    batch.fault = Killed()
+    with pytest.raises(Killed):
+        ask(table)
+    batch.fault = None
+    run = table.under_way()
+    table.settle()
+    assert not batch.jobs, "whoever took the lease may still be at it"
+    clock.now += runs.SUBMIT_SECONDS + 1
+    table.settle()
+    table.settle()
+    assert [j["jobName"] for j in batch.jobs.values()] == [run]
+
+
+def test_a_crash_after_submit_is_made_good_without_a_second_job(table, batch, clock, monkeypatch):
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Runs, "_attach", killed)
+        with pytest.raises(Killed):
+            ask(table)
+    clock.now += runs.SUBMIT_SECONDS + 1
+    table.settle()
+    assert len(batch.jobs) == 1
+    assert table.get(table.under_way())["job"] == "job-0"
+
+
+def test_two_that_settle_at_once_submit_once(table, batch, clock):
+    batch.fault = Killed()
+    with pytest.raises(Killed):
+        ask(table)
+    batch.fault = None
+    clock.now += runs.SUBMIT_SECONDS + 1
+    lease = table._lease()
+    assert table._claim(lease) and clock.now
+    clock.now += 1
+    assert not table._claim(lease)
+
+
+def test_a_lost_event_frees_the_lease_when_batch_is_asked(table, batch):
+    run = ask(table)["id"]
+    table.settle()
+    assert table.under_way() == run
+    batch.end("FAILED", statusReason="Host terminated")
+    table.settle()
+    assert table.under_way() is None
+    assert "Host terminated" in table.get(run)["reason"]
+
+
+def test_a_job_that_batch_forgot_frees_the_lease(table, batch):
+    run = ask(table)["id"]
+    batch.jobs.clear()
+    table.settle()
+    assert table.under_way() is None and table.get(run)["state"] == "FAILED"
+
+
+def test_runs_are_listed_newest_first_in_pages(table, batch, monkeypatch):
+    made = []
+    for i in range(5):
+        monkeypatch.setattr(runs.secrets, "token_hex", lambda _, i=i: f"{i:06x}")
+        made.append(ask(table)["id"])
+        table.report(made[-1], log=["a line"], history=[{}])
+        table.ended(batch.end())
+    first, cursor = table.page(2)
+    second, cursor = table.page(2, cursor)
+    third, end = table.page(2, cursor)
+    assert [r["id"] for r in first + second + third] == sorted(made, reverse=True)
+    assert end is None and not {"log", "history"} & set(first[0])
+    assert table.get(made[0])["log"] == ["a line"]
+
+
+def test_what_is_no_run_is_told(table):
+    with pytest.raises(NotFound, match="no run 'nothing'"):
+        table.get("nothing")
+    with pytest.raises(BadRequest, match="cursor"):
+        table.page(1, "nothing")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"epochs": 100_000},
+        {"batch_size": 0},
+        {"learning_rate": 3},
+        {"validation_split": 0.9},
+        {"architecture": "vgg"},
+        {"unknown": 1},
+    ],
+)
+def test_an_absurd_parameter_is_refused_by_name(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Parameters.model_validate(wrong)
+
+
+# --- when a run starts ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(table, clock) -> Retraining:
+    s3 = boto3.client("s3")
+    for bucket in (DATA, MODELS):
+        s3.create_bucket(Bucket=bucket)
+    url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
+    return Retraining(table, DATA, MODELS, url, min_new_images=3, quiet_period=60)
+
+
+def upload(*names: str) -> None:
+    for name in names:
+        boto3.client("s3").put_object(Bucket=DATA, Key=f"train/{name}", Body=name.encode())
+
+
+def messages(service: Retraining) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+    counts = boto3.client("sqs").get_queue_attributes(
+        QueueUrl=service.uploads_queue, AttributeNames=names
+    )["Attributes"]
+    return sum(int(n) for n in counts.values())
+
+
+THREE = ("clickbait/a.jpg", "clickbait/b.jpg", "legitimate/c.jpg")
+
+
+def test_many_uploads_start_one_clock(service, clock):
+    for _ in range(5):
+        service.uploaded()
+        clock.now += 1
+    assert messages(service) == 1
+
+
+def test_a_run_starts_when_it_is_quiet_and_not_before(service, clock, batch):
+    upload(*THREE)
+    service.uploaded()
+    clock.now += 40
+    service.uploaded()
+    clock.now += 21
+    assert service.quiet() is None and messages(service) == 2
+    clock.now += 40
+    run = service.quiet()
+    assert run and service.runs.get(run)["reason"].startswith("3 new images")
+
+
+def test_too_few_new_images_wait_for_the_days_schedule(service, clock):
+    upload("clickbait/a.jpg")
+    service.uploaded()
+    clock.now += 61
+    assert service.quiet() is None and service.reconcile() is None
+    assert service.daily()
+
+
+def test_a_lost_message_is_made_good_by_the_reconcile(service, clock):
+    upload(*THREE)
+    service.uploaded()
+    assert service.reconcile() is None, "it is not quiet yet"
+    clock.now += 61
+    assert service.reconcile()
+
+
+def test_what_a_run_trained_on_is_not_new(service, clock):
+    upload(*THREE)
+    retraining.remember(MODELS, retraining.listing(DATA))
+    assert service.daily() is None
+    upload("legitimate/copy-of-c.jpg")
+    boto3.client("s3").put_object(
+        Bucket=DATA, Key="train/legitimate/again.jpg", Body=b"clickbait/a.jpg"
+    )
+    assert service.consider(2, "uploads") is None, "the same bytes under another name"
+    assert service.daily()
+
+
+def test_folders_dot_files_and_unknown_labels_are_no_images():
+    label = retraining.label_of
+    assert label("train/clickbait/a.jpg") == label("train/clickbait_fake/x/a.jpg")
+    for key in (
+        "train/",
+        "train/clickbait/",
+        "train/a.jpg",
+        "train/other/a.jpg",
+        "train/clickbait/.DS_Store",
+        "train/clickbait/.hidden/a.jpg",
+        "exam/clickbait/a.jpg",
+    ):
+        assert label(key) is None, key
+
+
+def test_enough_uploads_during_a_run_start_one_more_when_it_ends(service, clock, batch):
+    upload(*THREE)
+    first = service.daily()
+    upload("clickbait/d.jpg", "clickbait/e.jpg", "legitimate/f.jpg")
+    service.uploaded()
+    clock.now += 61
+    assert service.quiet() is None and len(batch.jobs) == 1
+    service.runs.advance(first, "PROMOTED", "No worse.")
+    service.runs.ended(batch.end("SUCCEEDED"))
+    assert service.reconcile() not in (None, first)
+    assert len(batch.jobs) == 2
+
+
+def test_images_that_were_turned_away_do_not_start_a_run_again_and_again(service, batch, clock):
+    upload(*THREE)
+    run = service.daily()
+    service.runs.report(run, listing=retraining.digest(retraining.listing(DATA)))
+    service.runs.advance(run, "REJECTED", "Are the folders swapped?")
+    service.runs.ended(batch.end("SUCCEEDED"))
+    assert service.reconcile() is None and service.daily() is None
+    upload("legitimate/one-more.jpg")
+    assert service.reconcile()
+
+
+def test_after_a_failure_the_schedule_tries_again_and_uploads_do_not(service, batch, clock):
+    upload(*THREE)
+    run = service.daily()
+    service.runs.report(run, listing=retraining.digest(retraining.listing(DATA)))
+    service.runs.ended(batch.end("FAILED"))
+    assert service.reconcile() is None
+    assert service.daily()
+
+
+def test_every_trained_image_is_remembered_once(service):
+    upload(*THREE)
+    retraining.remember(MODELS, retraining.listing(DATA))
+    retraining.remember(MODELS, retraining.listing(DATA))
+    body = boto3.client("s3").get_object(Bucket=MODELS, Key="trained.json")["Body"].read()
+    assert len(json.loads(body)) == 3
