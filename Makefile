@@ -29,6 +29,12 @@ train: training/.venv/done ## train a model: make train DATA=folder OUT=folder [
 	@: $${DATA:?names the folder with clickbait_fake/ and clickbait_real/} $${OUT:?names the new folder of the version}
 	@exec $(TRAINING) -m training.train --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
+retrain: .venv/up.done ## ask the running service for a new model, and follow it [ARGS="--epochs 3 --url https://..."]
+	@exec $(RUN) -m local retrain $(ARGS)
+
+replay: .venv/up.done ## move what failed for good back to its queue [ARGS="--queue URL --dead-letters URL"]
+	@exec $(RUN) -m local replay $(ARGS)
+
 ship: ## make the version in VERSION=folder the baseline; contact sheets of users' images stay behind
 	@: $${VERSION:?names the folder of a finished version} && test -f "$(VERSION)/metadata.json"
 	mkdir -p layers/baseline/baseline training/baseline/plots
@@ -98,4 +104,4 @@ endef
 training/.venv/done: training/requirements.txt
 	$(call environment,training/.venv,training/requirements.txt)
 
-.PHONY: help up serve train ship test lint test-python test-training test-template test-stack deploy openapi bench lock clean
+.PHONY: help up serve train retrain replay ship test lint test-python test-training test-template test-stack deploy openapi bench lock clean

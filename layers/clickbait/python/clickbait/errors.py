@@ -6,7 +6,8 @@ Problem
 │   ├── EmptyImage             422  zero bytes
 │   ├── BrokenImage            422  the bytes end early or do not decode
 │   ├── AnimatedImage          422  more than one frame
-│   └── TooManyPixels          422  the header names more pixels than the limit
+│   ├── TooManyPixels          422  the header names more pixels than the limit
+│   └── UnknownLabel           422  a folder that names none of the two classes
 ├── PayloadTooLarge            413  more bytes than the limit
 ├── UnsupportedFormat          415  neither JPEG, PNG nor WebP
 ├── Unauthorized               401  no token where one is needed
@@ -74,6 +75,12 @@ class TooManyPixels(BadRequest):
     """Raise when a header announces more pixels than the limit, before any of them is decoded."""
 
     title = "The image has too many pixels"
+
+
+class UnknownLabel(BadRequest):
+    """Raise when the folder that an image lies in says none of the two labels."""
+
+    title = "The folder is no label"
 
 
 class PayloadTooLarge(Problem):

@@ -1,0 +1,249 @@
+"""What labelled images look like, in figures: four numbers an image, and their spread in each
+class."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clickbait import LABELS, aws
+from clickbait.dataset import NEAR_HASH_ALONE, hamming
+
+FEATURES = ("brightness", "contrast", "saturation", "colourfulness")
+"""The numbers of `features`, in the words of the table and of the answers."""
+
+ATTRIBUTES = {"sk", "label", "etag", "bytes", "width", "height", "format", "sha256", "phash", "at"}
+ATTRIBUTES.update(FEATURES)
+"""What an image's item in the table has at least; `sk` is the image's key in the data bucket."""
+
+REJECTED = "rejected/"
+WHY = ".json"
+"""What the reason's key has behind the key of what was set aside."""
+
+IMAGES = "image#"
+"""Partition of the table that holds them."""
+
+DIGITS = 4
+"""Decimals that are kept: fewer than two JPEG savings of one image differ in, and short to store.
+"""
+
+BAND_PIXELS = 1 << 18
+"""Pixels looked at at a time: a 25-megapixel image in one piece would take a gigabyte."""
+
+RANGES = {
+    "brightness": (0.0, 255.0),
+    "contrast": (0.0, 127.5),
+    "saturation": (0.0, 1.0),
+    "colourfulness": (0.0, 200.0),
+}
+"""Where a histogram begins and ends: fixed, so that classes and days can be laid over each other.
+A luma's standard deviation is at most 127.5; colourfulness has no such bound, 109 is called
+"extremely colourful" by its authors, and what lies above 200 counts in the last bin."""
+
+BINS = 20
+PERCENTILES = (5, 25, 50, 75, 95)
+
+FAMILIES_SHOWN = 100
+"""Families of duplicates in an answer: a person reads no more, and the count says how many there
+are."""
+REJECTED_SHOWN = 100
+"""Refused images in an answer: each is a call to S3, and a person who reads more uses the bucket.
+"""
+
+READERS = 16
+"""Reasons read at a time."""
+
+KEYS_SHOWN = 20
+"""Keys of one family in an answer."""
+
+MAX_COMPARED = 20_000
+"""Images compared by looks, the newest: each with each, 2 s at this many, four times that at twice
+as many."""
+
+
+def features(pixels: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """Brightness, contrast, saturation and colourfulness of an image (height, width, 3), uint8 RGB.
+
+    brightness: mean luma (ITU-R BT.601), 0 to 255; contrast: its standard deviation; saturation:
+    mean S of HSV, 0 to 1, black counting 0; colourfulness: Hasler and Suesstrunk, "Measuring
+    colourfulness in natural images", 2003, equation 6 (M3). Each rounded to DIGITS decimals.
+    """
+    flat = pixels.reshape(-1, 3)
+    count = len(flat)
+    sums, squares, saturation = np.zeros(3, np.int64), np.zeros(3, np.int64), 0.0
+    for start in range(0, count, BAND_PIXELS):
+        red, green, blue = flat[start : start + BAND_PIXELS].T.astype(np.int64)
+        # Whole numbers, so that sums of squares are exact: luma in thousandths, yellow-blue halved.
+        planes = (299 * red + 587 * green + 114 * blue, red - green, red + green - 2 * blue)
+        sums += [plane.sum() for plane in planes]
+        squares += [(plane * plane).sum() for plane in planes]
+        most = np.maximum(np.maximum(red, green), blue)
+        least = np.minimum(np.minimum(red, green), blue)
+        saturation += float(((most - least) / np.maximum(most, 1)).sum())
+    units = np.array([1_000, 1, 2])
+    means = sums / count
+    spreads = np.sqrt(np.maximum(squares / count - means**2, 0)) / units
+    means = means / units
+    colourfulness = np.hypot(*spreads[1:]) + 0.3 * np.hypot(*means[1:])
+    numbers = (means[0], spreads[0], saturation / count, colourfulness)
+    return {
+        name: round(float(value), DIGITS) for name, value in zip(FEATURES, numbers, strict=True)
+    }
+
+
+def describe(images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts, classes and duplicates of `images`, each with the attributes of `stored`."""
+    sizes = {name: _array(images, name) for name in ("width", "height", "bytes")}
+    ranges = RANGES | {
+        name: (0.0, float(values.max()) if len(values) else 1.0) for name, values in sizes.items()
+    }
+    by_label = {label: [i for i in images if i["label"] == label] for label in LABELS}
+    return {
+        "images": len(images),
+        "counts": {label: len(members) for label, members in by_label.items()},
+        "classes": {label: _class(members, ranges) for label, members in by_label.items()},
+        "duplicates": {"identical": _families(_identical(images)), "near": _near(images)},
+    }
+
+
+def _class(images: Sequence[Mapping[str, Any]], ranges: Mapping[str, Any]) -> dict[str, Any]:
+    formats: dict[str, int] = {}
+    for image in images:
+        formats[image["format"]] = formats.get(image["format"], 0) + 1
+    spreads = {name: spread(_array(images, name), *ranges[name]) for name in ranges}
+    return {"images": len(images), "formats": formats, **spreads}
+
+
+def _array(images: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[np.float64]:
+    return np.array([image[name] for image in images], np.float64)
+
+
+def spread(values: npt.NDArray[np.float64], low: float, high: float) -> dict[str, Any]:
+    """Mean, standard deviation, percentiles and histogram of `values`; None and zeros where there
+    are none.
+
+    The histogram has BINS bins from `low` to `high`; what lies outside counts in the nearest one.
+    """
+    counts, edges = np.histogram(np.clip(values, low, high), BINS, (low, high))
+    some = len(values) > 0
+    shares = np.percentile(values, PERCENTILES) if some else [None] * len(PERCENTILES)
+    return {
+        "mean": _rounded(values.mean() if some else None),
+        "sd": _rounded(values.std() if some else None),
+        "min": _rounded(values.min() if some else None),
+        "max": _rounded(values.max() if some else None),
+        "percentiles": {f"p{p}": _rounded(v) for p, v in zip(PERCENTILES, shares, strict=True)},
+        "histogram": {"edges": [_rounded(e) for e in edges], "counts": counts.tolist()},
+    }
+
+
+def _rounded(value: Any) -> float | None:
+    return None if value is None else round(float(value), DIGITS)
+
+
+def _identical(images: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Families of two and more images with the same bytes."""
+    families: dict[str, list[Mapping[str, Any]]] = {}
+    for image in images:
+        families.setdefault(image["sha256"], []).append(image)
+    return [family for family in families.values() if len(family) > 1]
+
+
+def _near(images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Families of images that look alike and differ in their bytes, by perceptual hash alone."""
+    newest = sorted(images, key=lambda i: str(i["at"]), reverse=True)[:MAX_COMPARED]
+    one_each = list({image["sha256"]: image for image in newest}.values())
+    hashes = np.array([int(image["phash"], 16) for image in one_each], np.uint64)
+    # Next to no edges, or nothing but: flat images of any colour share such a hash.
+    ones = np.bitwise_count(hashes)
+    telling = np.flatnonzero((ones > NEAR_HASH_ALONE) & (ones < 64 - NEAR_HASH_ALONE))
+    hashes = hashes[telling]
+    left = np.ones(len(telling), bool)
+    families = []
+    for seed in range(len(telling)):
+        if not left[seed]:
+            continue
+        left[seed] = False
+        family = [seed]
+        for place in family:  # It grows by the neighbours of its members until none is new.
+            alike = np.flatnonzero(left & (hamming(hashes, hashes[place]) <= NEAR_HASH_ALONE))
+            left[alike] = False
+            family.extend(alike)
+        if len(family) > 1:
+            families.append([one_each[telling[place]] for place in family])
+    return {**_families(families), "compared": len(newest)}
+
+
+def _families(families: list[list[Mapping[str, Any]]]) -> dict[str, Any]:
+    """The largest families first; those under both labels say so: one of their labels is wrong."""
+    families = sorted(families, key=len, reverse=True)
+    return {
+        "families": len(families),
+        "images": sum(len(family) for family in families),
+        "items": [
+            {
+                "images": len(family),
+                "labels": sorted({image["label"] for image in family}),
+                "keys": sorted(image["key"] for image in family)[:KEYS_SHOWN],
+            }
+            for family in families[:FAMILIES_SHOWN]
+        ],
+    }
+
+
+def waiting(images: Iterable[Mapping[str, Any]], trained: set[str]) -> dict[str, Any]:
+    """How many of `images` no run has trained on yet; `trained` has the ETags of those that one
+    has."""
+    new = [image for image in images if image["etag"] not in trained]
+    counts = {label: sum(image["label"] == label for image in new) for label in LABELS}
+    return {"images": len(new), "counts": counts}
+
+
+def rejected(bucket: str) -> dict[str, Any]:
+    """How many images were refused, and the first REJECTED_SHOWN by key, each with the reason."""
+    pages = (
+        aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=REJECTED)
+    )
+    keys = [
+        found["Key"]
+        for page in pages
+        for found in page.get("Contents", [])
+        if found["Key"].endswith(WHY)
+    ]
+
+    def why(key: str) -> dict[str, Any]:
+        body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        told: dict[str, Any] = json.loads(body)
+        return told
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return {"images": len(keys), "items": list(pool.map(why, keys[:REJECTED_SHOWN]))}
+
+
+def stored(table: str) -> list[dict[str, Any]]:
+    """The description of every training image, as clickbait.uploads put it into the table.
+
+    Each has key, label, etag, bytes, width, height, format, sha256, phash, the FEATURES and at.
+    Items that lack some are left out: they were written by another version of this service.
+    """
+    pages = (
+        aws.client("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": IMAGES}},
+        )
+    )
+    # Not boto3's deserializer: its Decimals take most of the time of 10,000 items.
+    read = [
+        {name: _read(value) for name, value in item.items()} for p in pages for item in p["Items"]
+    ]
+    return [item | {"key": item["sk"]} for item in read if set(item) >= ATTRIBUTES]
+
+
+def _read(value: Mapping[str, str]) -> float | str | None:
+    return float(value["N"]) if "N" in value else value.get("S")

@@ -1,0 +1,334 @@
+"""The retrain function tells its events apart, and a message that fails fails alone."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clickbait import aws, observability
+from clickbait.settings import settings
+from functions.retrain import app
+
+EVENTS = Path(__file__).resolve().parents[3] / "events"
+BUCKET = "clickbait-data-abcdefghijkl"
+POISONED = (1, 4, 7)
+"""Places in sqs-batch.json: half a JSON, no notification, a key that is no UTF-8."""
+
+
+def sample(name: str) -> Any:
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+def handle(event: Any) -> Any:
+    return app.handler(event, SimpleNamespace(aws_request_id="an-id"))
+
+
+def failures(answer: dict[str, Any]) -> list[str]:
+    assert answer.keys() == {"batchItemFailures"}
+    return [one["itemIdentifier"] for one in answer["batchItemFailures"]]
+
+
+def messages(*bodies: Any) -> dict[str, Any]:
+    """A batch of messages with these bodies; their ids are their places."""
+    blank = sample("quiet-message")["Records"][0]
+    return {
+        "Records": [
+            blank | {"messageId": str(n), "body": b if isinstance(b, str) else json.dumps(b)}
+            for n, b in enumerate(bodies)
+        ]
+    }
+
+
+def notification(*keys: str, bucket: str = BUCKET) -> dict[str, Any]:
+    """What S3 says of objects, by their keys as they are encoded."""
+    one = json.loads(sample("s3-object-created")["Records"][0]["body"])["Records"][0]
+    blank = json.dumps(one)
+    told = []
+    for key in keys:
+        record = json.loads(blank)
+        record["s3"]["object"]["key"], record["s3"]["bucket"]["name"] = key, bucket
+        told.append(record)
+    return {"Records": told}
+
+
+class Calls:
+    """Everything that the function had done, in order, in place of those who would do it."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.became: dict[str, str] = {}
+        self.fail: set[str] = set()
+
+    def __call__(self, name: str, *about: Any) -> str:
+        self.made.append((name, *about) if about else name)
+        if name in self.fail or (about and about[0] in self.fail):
+            raise RuntimeError(f"{name} failed")
+        return self.became.get(about[0], "kept") if about else ""
+
+    def keys(self) -> list[str]:
+        return sorted(call[1] for call in self.made if call[0] == "arrived")
+
+    def steps(self) -> list[Any]:
+        return [call for call in self.made if call[0] != "arrived"]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
+    made = Calls()
+    steps = {name: lambda n=name: made(n) for name in ("uploaded", "quiet", "reconcile", "daily")}
+    uploads = SimpleNamespace(arrived=lambda key: made("arrived", key))
+    runs = SimpleNamespace(ended=lambda detail: made("ended", detail["jobName"], detail["status"]))
+    retraining = SimpleNamespace(**steps)
+    monkeypatch.setattr(
+        app, "Uploads", lambda bucket, table: made("uploads of", bucket) and uploads
+    )
+    monkeypatch.setattr(app, "Runs", SimpleNamespace(from_settings=lambda: runs))
+    monkeypatch.setattr(app, "Retraining", SimpleNamespace(from_settings=lambda: retraining))
+    monkeypatch.setattr(aws, "client", lambda service: None)
+    monkeypatch.setenv("DATA_BUCKET", BUCKET)
+    monkeypatch.setenv("TABLE", "table")
+    settings.cache_clear()
+    yield made
+    settings.cache_clear()
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    told: dict[str, float] = {}
+    monkeypatch.setattr(app, "count", lambda name, value=1: told.update({name: value}))
+    return told
+
+
+# --- one event ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["s3-object-created", "s3-object-removed"])
+def test_a_key_is_decoded_as_s3_encodes_it(calls: Calls, name: str) -> None:
+    assert failures(handle(sample(name))) == []
+    assert calls.keys() == ["train/clickbait_fake/cl\u00e9 1.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("encoded", "key"),
+    [
+        ("train/a/1%2B1.jpg", "train/a/1+1.jpg"),
+        ("train/a/x+y.jpg", "train/a/x y.jpg"),
+        ("train/a/100%2525.jpg", "train/a/100%25.jpg"),
+        ("train%2Fa%2Fx.jpg", "train/a/x.jpg"),
+        ("train/a/%E4%B8%AD.jpg", "train/a/\u4e2d.jpg"),
+    ],
+)
+def test_every_encoding_ends_in_the_key_that_was_meant(
+    calls: Calls, encoded: str, key: str
+) -> None:
+    handle(messages(notification(encoded)))
+    assert calls.keys() == [key]
+
+
+def test_s3_s_test_event_is_done_with_at_once(calls: Calls) -> None:
+    assert failures(handle(sample("s3-test-event"))) == []
+    assert calls.steps() == [("uploads of", BUCKET)]
+
+
+def test_kept_images_start_the_clock_once(calls: Calls, counted: dict[str, float]) -> None:
+    keys = [f"train/clickbait/{n}.jpg" for n in range(10)]
+    calls.became = {keys[3]: "rejected", keys[4]: "rejected", keys[5]: "gone", keys[6]: "ignored"}
+    assert failures(handle(messages(*(notification(key) for key in keys)))) == []
+    assert calls.keys() == keys
+    assert calls.steps()[1:] == ["uploaded"]
+    assert counted == {"ImagesKept": 6, "ImagesRejected": 2, "MessagesFailed": 0}
+
+
+@pytest.mark.parametrize("what", ["rejected", "gone", "ignored"])
+def test_without_a_kept_image_the_clock_is_left_alone(calls: Calls, what: str) -> None:
+    calls.became = {"train/a/x.jpg": what}
+    assert failures(handle(messages(notification("train/a/x.jpg")))) == []
+    assert "uploaded" not in calls.made
+
+
+def test_a_key_that_is_told_twice_is_looked_at_once(calls: Calls) -> None:
+    both = notification("train/a/x.jpg", "train/a/y.jpg", "train/a/x.jpg")
+    handle(messages(both, notification("train/a/x.jpg"), both))
+    assert calls.keys() == ["train/a/x.jpg", "train/a/y.jpg"]
+
+
+def test_our_own_message_asks_whether_it_is_quiet(calls: Calls) -> None:
+    assert failures(handle(sample("quiet-message"))) == []
+    assert calls.steps()[1:] == ["quiet"]
+    calls.made.clear()
+    quiet = {"action": "quiet"}
+    assert failures(handle(messages(quiet, notification("train/a/x.jpg"), quiet))) == []
+    assert calls.steps()[1:] == ["uploaded", "quiet"]
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed"])
+def test_a_job_that_ended_ends_its_run_and_then_looks_for_the_next(
+    calls: Calls, state: str
+) -> None:
+    assert handle(sample(f"batch-job-state-change-{state}")) is None
+    assert calls.made == [("ended", "20261122-201500-0a1b2c", state.upper()), "reconcile"]
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "SUBMITTED", "PENDING", "RUNNABLE", "STARTING"])
+def test_a_job_on_its_way_changes_nothing(calls: Calls, state: str) -> None:
+    event = sample("batch-job-state-change-running")
+    event["detail"]["status"] = state
+    handle(event)
+    assert calls.made == []
+
+
+@pytest.mark.parametrize("action", ["reconcile", "daily"])
+def test_the_clock_s_events_are_told_apart(calls: Calls, action: str) -> None:
+    handle(sample(f"schedule-{action}"))
+    assert calls.made == [action]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        None,
+        [],
+        {"Records": []},
+        {"Records": [{"eventSource": "aws:s3"}]},
+        {"Records": [{"eventSource": "aws:sqs"}]},
+        {"source": "schedule", "action": "dance"},
+        {"source": "aws.batch", "detail-type": "Batch Job State Change"},
+        {"source": "aws.ec2", "detail-type": "Batch Job State Change", "detail": {}},
+    ],
+)
+def test_an_event_that_nobody_knows_is_logged_and_raised(
+    calls: Calls, capsys: pytest.CaptureFixture[str], event: Any
+) -> None:
+    with pytest.raises(ValueError, match="no event that this function knows"):
+        handle(event)
+    assert calls.made == []
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "kind"),
+    [
+        ("schedule-reconcile", "reconcile", "reconcile"),
+        ("schedule-daily", "daily", "daily"),
+        ("batch-job-state-change-failed", "ended", "job"),
+        ("batch-job-state-change-succeeded", "reconcile", "job"),
+    ],
+)
+def test_a_fault_in_a_direct_event_is_logged_with_its_kind_and_raised(
+    calls: Calls, monkeypatch, name: str, step: str, kind: str
+) -> None:
+    logged: list[dict[str, Any]] = []
+    monkeypatch.setattr(app.logger, "exception", lambda _, **about: logged.append(about))
+    calls.fail = {step}
+    with pytest.raises(RuntimeError, match=f"{step} failed"):
+        handle(sample(name))
+    assert logged == [{"kind": kind}]
+
+
+# --- messages that fail ---------------------------------------------------------------------------
+
+
+def test_three_poisoned_messages_of_ten_fail_alone(calls: Calls) -> None:
+    event = sample("sqs-batch")
+    ids = [record["messageId"] for record in event["Records"]]
+    assert len(set(ids)) == 10
+    assert failures(handle(event)) == [ids[place] for place in POISONED]
+    assert calls.keys() == [
+        "train/clickbait/c c.webp",
+        "train/clickbait_fake/a.jpg",
+        "train/clickbait_real/b+b.png",
+        "train/clickbait_real/deleted.jpg",
+        "train/legitimate/d/d.jpg",
+    ]
+    assert calls.steps()[1:] == ["uploaded"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no JSON",
+        "[" * 100_000,
+        "1",
+        "null",
+        "[]",
+        "{}",
+        {"Records": []},
+        {"Records": {}},
+        {"Records": [None]},
+        {"Records": [{"eventSource": "aws:sns"}]},
+        {"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": "train/a/x.jpg"}}}]},
+        {"action": "dance"},
+        {"Event": "s3:TestEvent"},
+        notification("train/a/x.jpg", bucket="somebody-elses"),
+        notification("train/a/good.jpg", "train/a/%FF.jpg"),
+    ],
+)
+def test_a_body_of_no_known_shape_fails_and_the_others_are_done(calls: Calls, body: Any) -> None:
+    event = messages(notification("train/a/1.jpg"), body, notification("train/a/2.jpg"))
+    assert failures(handle(event)) == ["1"]
+    assert calls.keys() == ["train/a/1.jpg", "train/a/2.jpg"]
+
+
+def test_an_object_that_cannot_be_read_fails_the_messages_that_name_it(
+    calls: Calls, counted: dict[str, float]
+) -> None:
+    calls.fail = {"train/a/bad.jpg"}
+    event = messages(
+        notification("train/a/1.jpg"),
+        notification("train/a/2.jpg", "train/a/bad.jpg"),
+        notification("train/a/bad.jpg"),
+        notification("train/a/3.jpg"),
+    )
+    assert failures(handle(event)) == ["1", "2"]
+    assert calls.steps()[1:] == ["uploaded"]
+    assert counted["MessagesFailed"] == 2
+
+
+def test_messages_whose_image_could_not_start_the_clock_come_again(calls: Calls) -> None:
+    calls.fail = {"uploaded"}
+    calls.became = {"train/a/gone.jpg": "gone"}
+    event = messages(notification("train/a/gone.jpg"), notification("train/a/1.jpg"))
+    assert failures(handle(event)) == ["1"]
+
+
+def test_our_own_message_comes_again_where_its_step_failed(calls: Calls) -> None:
+    calls.fail = {"quiet"}
+    event = messages({"action": "quiet"}, notification("train/a/1.jpg"))
+    assert failures(handle(event)) == ["0"]
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(p.stem for p in EVENTS.glob("*.json") if not p.stem.startswith("http-")),
+)
+def test_every_event_leaves_a_line_in_the_log(
+    calls: Calls, monkeypatch, capsys, caplog, name: str
+) -> None:
+    monkeypatch.setattr(observability, "IN_LAMBDA", True)
+    handle(sample(name))
+    assert "event" in caplog.messages
+    if "Records" in sample(name):
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        [emf] = [line for line in lines if "_aws" in line]
+        assert emf["ImagesKept"] == [float(len(calls.keys()))]
+
+
+def test_starting_imports_no_boto3_and_no_web_framework_and_collects_garbage() -> None:
+    script = (
+        "import gc, sys, functions.retrain.app\n"
+        "print(gc.isenabled(), [n for n in ('boto3', 'fastapi', 'mangum', 'tensorflow')"
+        " if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[0] == "True []"
