@@ -23,6 +23,6 @@ def count(name: str, value: float = 1, unit: str = "Count") -> None:
 
 
 def flush() -> None:
-    """Write the metrics gathered since the last call as one EMF line."""
-    if IN_LAMBDA:
+    """Write the metrics gathered since the last call, if any, as one EMF line."""
+    if IN_LAMBDA and metrics.metric_set:
         metrics.flush_metrics()
