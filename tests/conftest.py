@@ -15,7 +15,8 @@ os.environ.update(
 )
 
 # Mangum takes the main thread's event loop when a handler is made, and in Lambda nobody else does.
-# Here others come and go: it is kept until the end, and closed.
+# Here others come and go, and `asyncio.run` leaves none behind: one is kept until the end, closed
+# then, and set for each test.
 _LOOP = asyncio.new_event_loop()
 asyncio.set_event_loop(_LOOP)
 
@@ -25,8 +26,9 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_client_of_another_test():
-    """Each test has its own cloud, so none may keep a client."""
+def nothing_of_another_test():
+    """Each test has its own cloud, so none may keep a client; and the loop is the one above."""
     from clickbait.aws import forget_clients
 
     forget_clients()
+    asyncio.set_event_loop(_LOOP)

@@ -1,6 +1,13 @@
 """What is trained on: images augmented each time, or views cached behind the frozen blocks."""
 
-from collections.abc import Callable
+import functools
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,12 +16,33 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from training import export
+from training import export, weights
 from training.augment import augment
+from training.gather import PREPROCESSING
 from training.recipe import Recipe
 
 CHUNK = 64
-"""Images augmented at a time: 64 float images are 39 MB."""
+"""Images fetched or written at a time."""
+VIEWS = 256
+"""Views in memory at a time: as float images 154 MB."""
+THREADS = 16
+"""Objects asked of a store at a time: each is a wait for the network, not work."""
+AUGMENTATION = 1
+"""Raise it when `augment.py` draws other views of the same knobs: stored ones are then no use."""
+DRAWN_BY = ("rotation", "flip", "zoom", "shift", "colour", "grey", "erasing", "seed", "views")
+"""Knobs that the views of an image depend on."""
+
+Features = npt.NDArray[np.float16]
+
+
+class Store(Protocol):
+    """Where features outlive a training; asked from several threads at once."""
+
+    def get(self, key: str) -> bytes | None:
+        """What `put` stored under `key`, or None."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`, whole or not at all."""
 
 
 class Source(Protocol):
@@ -28,64 +56,173 @@ class Images:
 
     def __init__(self, pixels: npt.NDArray[np.uint8], recipe: Recipe) -> None:
         self.pixels = pixels
-        self._random = tf.random.Generator.from_seed(recipe.seed)
-        self._augment = tf.function(
-            lambda images: augment(images, self._random, recipe),
-            input_signature=[tf.TensorSpec([None, *pixels.shape[1:]], tf.uint8)],
-        )
+        self._augment = Augmented(recipe)
 
     def draw(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> Any:
-        self._random.reset_from_seed(int(rng.integers(2**62)))
-        return self._augment(self.pixels[indices])
+        return self._augment(self.pixels[indices], int(rng.integers(2**62)))
 
 
 class Views:
-    """Views of each image behind the frozen blocks, float16 on disk; one of each is drawn."""
+    """Views of each image behind the frozen blocks (n, views, ...); one of each is drawn."""
 
-    def __init__(self, files: list[Path]) -> None:
-        self.views = [np.load(file, mmap_mode="r") for file in files]
+    def __init__(self, views: Features) -> None:
+        self.views = views
 
     def draw(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> Any:
-        chosen = rng.integers(len(self.views), size=len(indices))
-        return np.stack([self.views[v][i] for v, i in zip(chosen, indices, strict=True)])
+        return self.views[indices, rng.integers(self.views.shape[1], size=len(indices))]
+
+
+class Augmented:
+    """Random versions of images (n, 224, 224, 3) that follow from a seed alone."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._random = tf.random.Generator.from_seed(recipe.seed)
+        self._augment = tf.function(
+            lambda images: augment(images, self._random, recipe),
+            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+        )
+
+    def __call__(self, images: npt.NDArray[np.uint8], seed: int) -> Any:
+        self._random.reset_from_seed(seed)
+        return self._augment(images)
+
+
+class Versions:
+    """Each image and random versions of it, which follow from its hash and the recipe alone."""
+
+    def __init__(self, recipe: Recipe, count: int) -> None:
+        self.seed, self.count = recipe.seed, count
+        # TensorFlow keeps one core busy here, and a random generator is no use to two threads.
+        cores = len(os.sched_getaffinity(0)) if count else 1
+        self.augmented = [Augmented(recipe) for _ in range(cores)]
+
+    def of(self, images: npt.NDArray[np.uint8], hashes: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Images (n, 224, 224, 3) to (n * (1 + count), 224, 224, 3): each before its versions."""
+        out = np.empty((len(images), 1 + self.count, *images.shape[1:]), np.float32)
+        out[:, 0] = images
+
+        def work(core: int) -> None:
+            for i in range(core, len(images), len(self.augmented)):
+                draw = hashlib.sha256(f"views of {hashes[i]}, seed {self.seed}".encode()).digest()
+                same = np.repeat(images[i : i + 1], self.count, axis=0)
+                out[i, 1:] = self.augmented[core](same, int.from_bytes(draw[:7], "big"))
+
+        if self.count:
+            with ThreadPoolExecutor(len(self.augmented)) as pool:
+                list(pool.map(work, range(len(self.augmented))))
+        return out.reshape(-1, *images.shape[1:])
+
+
+@dataclass
+class Backbone:
+    """The frozen blocks of a network, as a file that LiteRT runs on every core."""
+
+    stem: keras.Model
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """16 hex digits of the weights: another network's features are another's."""
+        return weights.digest(self.stem)[:16]
+
+    @functools.cached_property
+    def lite(self) -> bytes:
+        """The blocks as a TFLite file with one output; made only where features are missing."""
+        stem = self.stem
+        return export.convert(
+            lambda image: {"features": stem(image, training=False)}, stem, half=False
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the features of one image."""
+        return tuple(self.stem.output.shape[1:])
+
+    def through(self, images: npt.NDArray[Any]) -> Features:
+        """Images (n, 224, 224, 3) to features (n, ...)."""
+        return export.run(self.lite, images, ["features"])["features"].astype(np.float16)
 
 
 def cache(
-    lite: bytes,
+    backbone: Backbone,
     pixels: npt.NDArray[np.uint8],
+    hashes: Sequence[str],
     recipe: Recipe,
-    folder: Path,
+    views: int,
+    *,
+    file: Path,
+    store: Store | None,
     say: Callable[[str], None],
-) -> Views:
-    """Push `recipe.views` augmented views of training images through `lite`, once; a view on disk
-    is kept.
+) -> Features:
+    """Features (n, 1 + views, ...) of images (n, 224, 224, 3) with the SHA-256 `hashes`: of each
+    image itself, and of `views` random versions; mapped from `file`, which an interrupted call
+    leaves for the next one of the same arguments.
 
-    The frozen half of EfficientNet costs two thirds of a training step, and LiteRT runs it several
-    times faster than TensorFlow; after that, an epoch pays for the trained half only.
+    What `store` has is not computed, and what it lacks is put there. The versions of an image
+    follow from its hash and `recipe`, so they do not depend on what else there is. The frozen half
+    of EfficientNet costs two thirds of a training step, and LiteRT runs it several times faster
+    than TensorFlow; after that, an epoch pays for the trained half only.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"view-{v:03d}.npy" for v in range(recipe.views)]
-    for v, file in enumerate(files):
-        if file.exists():
-            continue
-        say(f"Augmented view {v + 1} of {recipe.views} through the frozen blocks")
-        images = Images(pixels, recipe)
-        rng = np.random.default_rng([recipe.seed, v])
-        parts = [
-            through(lite, images.draw(np.arange(i, min(i + CHUNK, len(pixels))), rng).numpy())
-            for i in range(0, len(pixels), CHUNK)
-        ]
-        half_written = file.with_suffix(".part.npy")
-        np.save(half_written, np.concatenate(parts))
-        half_written.rename(file)
-    return Views(files)
+    shape = (len(pixels), 1 + views, *backbone.shape)
+    if not len(pixels):  # nothing cannot be mapped
+        return np.zeros(shape, np.float16)
+    progress = file.with_suffix(".done")
+    done = int(progress.read_text()) if progress.exists() and file.exists() else 0
+    out = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        file, "r+" if done else "w+", dtype=np.float16, shape=None if done else shape
+    )
+    keys = [f"features/{backbone.digest}/{_drawn(recipe)}/{h}.npy" for h in hashes]
+    versions = Versions(recipe, views)
+    reused = 0
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(done, len(pixels), CHUNK):
+            here = range(start, min(start + CHUNK, len(pixels)))
+            found = list(pool.map(store.get, [keys[i] for i in here])) if store else [None] * CHUNK
+            missing = []
+            for i, data in zip(here, found, strict=False):
+                stored = _read(data, shape[1:])
+                if stored is None:
+                    missing.append(i)
+                else:
+                    out[i] = stored
+            at_once = max(VIEWS // (1 + views), 1)
+            for k in range(0, len(missing), at_once):
+                some = missing[k : k + at_once]
+                images = versions.of(pixels[some], [hashes[i] for i in some])
+                features = backbone.through(images)
+                out[some] = features.reshape(len(some), *shape[1:])
+            if store:
+                put = [pool.submit(store.put, keys[i], _bytes(out[i])) for i in missing]
+                for one in put:
+                    one.result()
+            reused += len(here) - len(missing)
+            part = progress.with_suffix(".part")
+            part.write_text(str(here.stop))
+            part.replace(progress)
+            if here.stop == len(pixels) or (start // CHUNK) % 8 == 7:
+                say(f"Features of {here.stop} of {len(pixels)} images, {reused} from the store")
+    return out  # type: ignore[no-any-return]
 
 
-def convert(stem: keras.Model) -> bytes:
-    """The frozen blocks as a TFLite file with one output, `features`."""
-    return export.convert(lambda image: {"features": stem(image, training=False)}, stem, half=False)
+def _drawn(recipe: Recipe) -> str:
+    """16 hex digits of everything but the image that its views depend on."""
+    knobs = {name: getattr(recipe, name) for name in DRAWN_BY}
+    facts = {"preprocessing": PREPROCESSING, "augmentation": AUGMENTATION, **knobs}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def through(lite: bytes, images: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
-    """Images (n, 224, 224, 3) through a file of `convert`."""
-    return export.run(lite, images, ["features"])["features"].astype(np.float16)
+def _bytes(features: Features) -> bytes:
+    file = io.BytesIO()
+    np.save(file, features, allow_pickle=False)
+    return file.getvalue()
+
+
+def _read(data: bytes | None, shape: tuple[int, ...]) -> Features | None:
+    """Features of `shape`, or None where there are none, or fewer views, or a broken object."""
+    if data is None:
+        return None
+    try:
+        stored = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        return None
+    fits = stored.dtype == np.float16 and stored.shape[1:] == shape[1:]
+    return stored[: shape[0]] if fits and len(stored) >= shape[0] else None

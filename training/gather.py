@@ -1,7 +1,7 @@
 """Every image checked and reported, and each that can be used given its side once and for all."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,18 @@ import numpy.typing as npt
 
 from clickbait import LABELS, dataset
 from clickbait.dataset import Record
+from clickbait.images import INPUT_SIZE
 from training import Unusable
 from training.progress import say, track
 
+PREPROCESSING = {
+    "version": 1,
+    "size": INPUT_SIZE,
+    "color": "RGB",
+    "resize": "bilinear",
+    "range": [0, 255],
+}
+"""What `clickbait.images.model_input` does; raise the version when it changes."""
 SHOWN = 10
 """Images left out that are printed one by one; all of them are in the manifest."""
 
@@ -33,6 +42,10 @@ class Data:
         chosen = [i for i, r in enumerate(self.used) if r.side == name]
         return self.pixels[chosen], self.labels[chosen]
 
+    def hashes(self, name: str) -> list[str]:
+        """SHA-256 of the images of one side, in the order of `side`."""
+        return [r.sha256 for r in self.used if r.side == name]
+
     @property
     def used(self) -> list[Record]:
         return [r for r in self.records if r.side]
@@ -47,15 +60,33 @@ def read(data: Path, groups: Path | None, start: Path | None) -> Data:
     try:
         group_of = dataset.read_groups(groups) if groups else {}
         found = dataset.find(data)
-        known = list(_manifests(start)) if start else []
+        known = list(manifests(start)) if start else []
     except (OSError, ValueError) as error:
         raise Unusable(str(error)) from None
     unknown = set(group_of) - {file for file, _ in found}
     if unknown:
         say(f"{groups} names {len(unknown)} files that are not there, such as {min(unknown)}.")
-    records, pixels = dataset.load(data, group_of, track(found, "Checking images"))
+    return collect(found, lambda file: (data / file).read_bytes(), group_of, known)
+
+
+def collect(
+    found: Sequence[tuple[str, str]],
+    read: Callable[[str], bytes],
+    groups: Mapping[str, str],
+    known: Iterable[Record] = (),
+    validation: float = dataset.SHARES["validation"],
+) -> Data:
+    """The same of images that can be anywhere: `found` are names and labels, `read` gives the bytes
+    of a name (from several threads at once), `groups` the group of a name.
+
+    What `known` (the manifests of earlier versions) has a side for keeps it, and is an ancestor
+    where it is not found any more; `validation` is that side's share of everything new. Raises
+    Unusable where a class has no usable image to train on, ValueError for a share that cannot be.
+    """
+    known = list(known)
+    records, pixels = dataset.load(Path(), groups, track(found, "Checking images"), read)
     loaded = [i for i, r in enumerate(records) if not r.reason]
-    records = dataset.assign_sides(records, known)
+    records = dataset.assign_sides(records, known, validation)
     pixels = pixels[[k for k, i in enumerate(loaded) if records[i].side]]
     used = [r for r in records if r.side]
     labels = np.array([LABELS.index(r.label) for r in used], np.int64)
@@ -70,8 +101,10 @@ def read(data: Path, groups: Path | None, start: Path | None) -> Data:
     return Data(records, [r for r in known if r.side and r.sha256 not in here], pixels, labels)
 
 
-def _manifests(start: Path) -> Iterator[Record]:
-    """What `start` and its ancestors used: it counts as used, also where the images are gone."""
+def manifests(start: Path) -> Iterator[Record]:
+    """What the version in the folder `start` and its ancestors used: it counts as used, also where
+    the images are gone.
+    """
     yield from dataset.read_manifest(start / "manifest.csv")
     if (start / "ancestors.csv").exists():
         yield from dataset.read_manifest(start / "ancestors.csv")

@@ -55,7 +55,8 @@ class State:
 
     @classmethod
     def load(cls, path: Path) -> "State":
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: numpy leaves the file open where it is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
             lists: dict[str, list[Any]] = {name: [] for name in cls.LISTS}
             for key in stored.files:  # in the order in which they were written
@@ -89,10 +90,11 @@ def validate(
 
 
 def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Learning rate at `step`: linear warm-up over an epoch (at least WARMUP_STEPS), times a cosine
-    that ends at 0.
+    """Learning rate at `step`: linear warm-up over an epoch (at least WARMUP_STEPS, and no more if
+    it is the only one), times a cosine that ends at 0.
     """
-    warm = min((step + 1) / max(steps_per_epoch, WARMUP_STEPS), 1.0)
+    first = steps_per_epoch if recipe.epochs > 1 else 0
+    warm = min((step + 1) / max(first, WARMUP_STEPS), 1.0)
     turn = math.pi * step / (steps_per_epoch * recipe.epochs)
     return recipe.learning_rate * warm * (1 + math.cos(turn)) / 2
 
@@ -108,6 +110,8 @@ def train(
     checkpoint: Path,
     progress: Epochs,
     teachers: Sequence[keras.Model] = (),
+    saved: Callable[[Path], None] = lambda file: None,
+    watch: Callable[[dict[str, Any], int], None] = lambda row, epochs: None,
 ) -> State:
     """Train `model` on `source`, labels (n,); leaves the weights of its best epoch in it and
     returns its story.
@@ -117,8 +121,17 @@ def train(
 
     With `teachers`, most of the target is their mean opinion of the very inputs that are seen:
     patient and consistent teaching (Beyer et al. 2022, arXiv 2106.05237).
+
+    The weights that `model` comes with are its start. `recipe.anchor` pulls every step back towards
+    them: L2-SP (Li et al. 2018, arXiv 1802.01483), decoupled from Adam's scaling as AdamW's decay
+    is (Chen et al. 2020, arXiv 2004.12651). `recipe.keep` is their share in what is measured and
+    kept (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903).
+
+    `saved(checkpoint)` is called when the file was written whole, and then `watch(row, epochs)`
+    with the row of history; after an interruption also with the rows of the epochs before it.
     """
     variables = model.trainable_variables
+    origin = [v.numpy() for v in variables]
     averages = [tf.Variable(v, trainable=False) for v in variables]
     optimizer = keras.optimizers.AdamW(
         recipe.learning_rate,
@@ -132,14 +145,16 @@ def train(
         _assign(variables, state.weights)
         _assign(averages, state.averages)
         _assign(optimizer.variables, state.optimizer)
-    step = _compiled_step(model, optimizer, averages, teachers, recipe)
+    for row in state.history:
+        watch(row, recipe.epochs)
+    step = _compiled_step(model, optimizer, averages, origin, teachers, recipe=recipe)
     # Balanced: both classes weigh the same in the loss, however many images each has.
     class_weights = len(labels) / (2 * np.bincount(labels, minlength=2))
     batches = math.ceil(len(labels) / recipe.batch_size)
 
     while state.epoch < recipe.epochs and not state.stopped:
         began = time.monotonic()
-        rng = np.random.default_rng([recipe.seed, member, state.epoch])
+        rng = _reseeded(model, np.random.default_rng([recipe.seed, member, state.epoch]))
         losses, hits, speed = [], 0, 0.0
         for i, chosen in enumerate(np.array_split(rng.permutation(len(labels)), batches)):
             done = state.epoch * batches + i
@@ -157,14 +172,15 @@ def train(
                 tf.constant(rng.permutation(len(y)), tf.int32),
                 # Young averages follow quickly: the start is far from anything worth averaging.
                 decay=tf.constant(min(recipe.averaging, (done + 1) / (done + 10)), tf.float32),
+                pull=tf.constant(min(recipe.anchor * speed, 1.0), tf.float32),
             )
             losses.append(float(loss) * len(y))
             hits += int(right)
             progress.step(float(loss))
 
         raw = [v.numpy() for v in variables]
-        if recipe.averaging:
-            _assign(variables, averages)
+        tuned = [v.numpy() for v in averages] if recipe.averaging else raw
+        _assign(variables, _between(origin, tuned, recipe.keep) if recipe.keep else tuned)
         measured = validate(predict(model, held_out[0]), held_out[1])
         row = {
             "member": member + 1,
@@ -188,7 +204,9 @@ def train(
         state.weights, state.averages = raw, [v.numpy() for v in averages]
         state.optimizer = [v.numpy() for v in optimizer.variables]
         state.save(checkpoint)
+        saved(checkpoint)
         progress.epoch(row, recipe.epochs)
+        watch(row, recipe.epochs)
 
     progress.skip((recipe.epochs - state.epoch) * batches)
     _assign(variables, state.best)
@@ -209,19 +227,36 @@ def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
         variable.assign(value)
 
 
+def _reseeded(model: keras.Model, rng: np.random.Generator) -> np.random.Generator:
+    """`rng`, when it has drawn what dropout starts from: no checkpoint has that, and an epoch
+    after an interruption is to drop what it would have dropped without.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            layer.seed_generator.state.assign(rng.integers(2**32, size=2, dtype=np.uint32))
+    return rng
+
+
+def _between(origin: Arrays, tuned: Arrays, keep: float) -> Arrays:
+    return [keep * a + (1 - keep) * b for a, b in zip(origin, tuned, strict=True)]
+
+
 def _compiled_step(
     model: keras.Model,
     optimizer: Any,
     averages: list[Any],
+    start: Arrays,
     teachers: Sequence[keras.Model],
+    *,
     recipe: Recipe,
 ) -> Callable[..., tuple[Any, Any]]:
     variables = model.trainable_variables
     smoothing = recipe.label_smoothing
+    origin = [tf.constant(v) for v in start] if recipe.anchor else []
 
     @tf.function(reduce_retracing=True)
     def step(
-        x: Any, y: Any, weight: Any, share: Any, partner: Any, *, decay: Any
+        x: Any, y: Any, weight: Any, share: Any, partner: Any, *, decay: Any, pull: Any
     ) -> tuple[Any, Any]:
         target = y * (1 - smoothing) + smoothing / 2
         if recipe.mixup:
@@ -240,6 +275,9 @@ def _compiled_step(
             each = tf.nn.sigmoid_cross_entropy_with_logits(target, z)
             loss = tf.reduce_mean(weight * each)
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        if recipe.anchor:
+            for first, variable in zip(origin, variables, strict=True):
+                variable.assign(first + (1 - pull) * (variable - first))
         if recipe.averaging:
             for average, variable in zip(averages, variables, strict=True):
                 average.assign(decay * average + (1 - decay) * variable)

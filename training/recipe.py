@@ -1,6 +1,6 @@
 """Every knob of a training, flat and named; each is a flag, and there is no other."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from training import Unusable
@@ -40,6 +40,13 @@ class Recipe:
     members: int = knob(2, "networks trained apart; from 2 on, one more learns from them", 1, 50)
     teaching: float = knob(
         0.8, "the members' share in what that one learns (Hinton 2015); labels: the rest", 0, 1
+    )
+
+    anchor: float = knob(
+        0.0, "pull back to the start, a step: this times the learning rate (L2-SP, Li 2018)", 0
+    )
+    keep: float = knob(
+        0.0, "share of the start in the final weights (WiSE-FT, Wortsman 2022)", 0, 1
     )
 
     frozen_blocks: int = knob(
@@ -98,6 +105,36 @@ RECIPES = {
     ),
 }
 """The defaults of each architecture; what is not named is as in `Recipe`."""
+
+RETRAINING = Recipe(
+    epochs=10,
+    learning_rate=3e-4,
+    weight_decay=0.0,
+    members=1,
+    frozen_blocks=11,
+    views=3,
+    anchor=100.0,
+    keep=0.5,
+)
+"""From a champion (`training.retrain`): little is trained, for a short while, and pulled back to
+what the champion knows; `training/README.md` has what each of these knobs did.
+"""
+FROM_SCRATCH = {
+    "efficientnet_lite0": replace(RECIPES["efficientnet_lite0"], members=1),
+    "cnn": RECIPES["cnn"],
+}
+"""A retraining that starts anew: one network, for teaching another costs three times as long."""
+
+
+def retraining(architecture: str, champion: str | None) -> Recipe:
+    """The recipe of a retraining to `architecture`, from a champion of the architecture `champion`
+    (None: from scratch). Another architecture, and the cnn always, start from scratch.
+    """
+    if champion == architecture == RETRAINING.architecture:
+        return RETRAINING
+    if architecture not in FROM_SCRATCH:
+        raise Unusable(f"--architecture is {' or '.join(ARCHITECTURES)}, not {architecture!r}.")
+    return FROM_SCRATCH[architecture]
 
 
 def flag(name: str) -> str:

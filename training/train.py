@@ -10,9 +10,9 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,17 +31,8 @@ def train(data: Path, out: Path, recipe: Recipe, groups: Path | None, start: Pat
     with _timed(seconds, "check"):
         images = gather.read(data, groups, start)
     checkpoint = version.open_checkpoint(out, recipe, images, start)
-    with _timed(seconds, "train"):
-        model, story = fit(images, recipe, start, checkpoint)
-    # Epochs of an interrupted run that this one went on from are in the history only.
-    seconds["train"] = max(seconds["train"], sum(row["seconds"] for row in story["epochs"]))
-    with _timed(seconds, "evaluate"):
-        say("Exporting, and measuring the exported file on the test side")
-        measured = version.measure(model, images, recipe.promise)
-    metadata = version.describe(measured, images, recipe, story, start)
-    metadata |= {"seconds": round(sum(seconds.values()), 1), "seconds_by_stage": seconds}
     staging = checkpoint / "version"
-    version.write(staging, images, model, measured, metadata, story=story)
+    metadata = make(staging, images, recipe, start, checkpoint, seconds=seconds)
     version.publish(staging, out)
     metrics = metadata["metrics"]
     say(f"Version {metadata['model_version']} in {out}")
@@ -49,23 +40,104 @@ def train(data: Path, out: Path, recipe: Recipe, groups: Path | None, start: Pat
     return out
 
 
+@dataclass
+class Hooks:
+    """What a training that others watch tells them, and where it keeps features beyond its end."""
+
+    store: features.Store | None = None
+    saved: Callable[[Path], None] = lambda file: None
+    watch: Callable[[dict[str, Any], int], None] = lambda row, epochs: None
+
+
+def make(
+    folder: Path,
+    images: gather.Data,
+    recipe: Recipe,
+    start: Path | None,
+    checkpoint: Path,
+    *,
+    seconds: dict[str, float],
+    hooks: Hooks | None = None,
+) -> dict[str, Any]:
+    """Train, export, measure and write a version into `folder`; returns its metadata.
+
+    Goes on from what is in `checkpoint`. `seconds` by stage are added to. `start` is the version
+    that is trained on: without enough validation images its calibration holds.
+    """
+    model, story = fit(images, recipe, start, checkpoint, seconds=seconds, hooks=hooks or Hooks())
+    # Epochs of an interrupted run that this one went on from are in the history only.
+    seconds["train"] = max(seconds["train"], sum(row["seconds"] for row in story["epochs"]))
+    with _timed(seconds, "evaluate"):
+        say("Exporting, and measuring the exported file on the test side")
+        before = version.calibration_of(start) if start else None
+        measured = version.measure(model, images, recipe.promise, before)
+    metadata = version.describe(measured, images, recipe, story, start)
+    metadata |= {"seconds": round(sum(seconds.values()), 1), "seconds_by_stage": seconds}
+    version.write(folder, images, model, measured, metadata, story=story)
+    return metadata
+
+
 def fit(
-    images: gather.Data, recipe: Recipe, start: Path | None, checkpoint: Path
+    images: gather.Data,
+    recipe: Recipe,
+    start: Path | None,
+    checkpoint: Path,
+    *,
+    seconds: dict[str, float],
+    hooks: Hooks,
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Train every member from the same start, and from two on the network that learns from them.
 
     Returns the last one trained, with the weights of its best epoch, and the story of them all.
     """
-    pixels, labels = images.side("train")
-    held_out, held_out_labels = images.side("validation")
-    source: features.Source = features.Images(pixels, recipe)
-    inputs: npt.NDArray[Any] = held_out
-    stem, _ = network.split(_build(recipe, start), recipe.frozen_blocks)
-    if stem is not None:
-        lite = features.convert(stem)
-        source = features.cache(lite, pixels, recipe, checkpoint / "views", say)
-        inputs = features.through(lite, held_out)
+    with _timed(seconds, "features"):
+        source, inputs = _inputs(images, recipe, start, checkpoint, hooks.store)
+    with _timed(seconds, "train"):
+        return _fit(images, recipe, start, checkpoint, source=source, inputs=inputs, hooks=hooks)
 
+
+def _inputs(
+    images: gather.Data,
+    recipe: Recipe,
+    start: Path | None,
+    checkpoint: Path,
+    store: features.Store | None,
+) -> tuple[features.Source, npt.NDArray[Any]]:
+    """What the networks learn from, and what they are validated on: images or features of them."""
+    pixels, _ = images.side("train")
+    held_out, _ = images.side("validation")
+    stem, _ = network.split(_build(recipe, start), recipe.frozen_blocks)
+    if stem is None:
+        return features.Images(pixels, recipe), held_out
+    backbone = features.Backbone(stem)
+    views, plain = (
+        features.cache(
+            backbone,
+            of,
+            images.hashes(side),
+            recipe,
+            count,
+            file=checkpoint / f"{side}.npy",
+            store=store,
+            say=say,
+        )
+        for of, side, count in ((pixels, "train", recipe.views), (held_out, "validation", 0))
+    )
+    return features.Views(views), plain[:, 0]
+
+
+def _fit(
+    images: gather.Data,
+    recipe: Recipe,
+    start: Path | None,
+    checkpoint: Path,
+    *,
+    source: features.Source,
+    inputs: npt.NDArray[Any],
+    hooks: Hooks,
+) -> tuple[keras.Model, dict[str, Any]]:
+    _, labels = images.side("train")
+    _, held_out_labels = images.side("validation")
     # The members, and from two of them on the one that learns from them and is kept.
     runs = recipe.members + (recipe.members > 1)
     files = [checkpoint / f"member-{m}.npz" for m in range(runs)]
@@ -90,6 +162,8 @@ def fit(
                 checkpoint=file,
                 progress=progress,
                 teachers=tails if m == recipe.members else (),
+                saved=hooks.saved,
+                watch=hooks.watch,
             )
             states.append(state)
             tails.append(tail)

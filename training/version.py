@@ -14,26 +14,18 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from clickbait import LABELS, calibration, dataset
+from clickbait import LABELS, calibration, dataset, history, monitoring
 from clickbait.calibration import Calibration
 from clickbait.classifier import GOLDEN_TOLERANCE, Classifier
 from clickbait.errors import InvalidModel
-from clickbait.images import INPUT_SIZE
 from training import Unusable, card, evaluate, export, golden, plots, weights
-from training.gather import Data
+from training.gather import PREPROCESSING, Data
 from training.progress import say
 from training.recipe import Recipe
 
 THRESHOLD = 0.5
 """On the calibrated probability: the more likely class is the answer."""
 LIBRARIES = ("tensorflow-cpu", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
-PREPROCESSING = {
-    "version": 1,
-    "size": INPUT_SIZE,
-    "color": "RGB",
-    "resize": "bilinear",
-    "range": [0, 255],
-}
 CHECKPOINT = ".checkpoint"
 """What an interrupted training goes on from, inside the version folder; gone when the version is
 finished.
@@ -72,8 +64,7 @@ def open_checkpoint(out: Path, recipe: Recipe, images: Data, start: Path | None)
     try:
         shutil.rmtree(checkpoint, ignore_errors=True)
         checkpoint.mkdir(parents=True)
-        _write_json(about.with_suffix(".part"), same)
-        about.with_suffix(".part").rename(about)
+        write_json(about, same)
     except OSError as error:
         raise Unusable(f"--out {out} cannot be written: {error.strerror}.") from None
     return checkpoint
@@ -91,10 +82,13 @@ class Measured:
     golden: list[dict[str, Any]]
 
 
-def measure(model: keras.Model, images: Data, promise: float) -> Measured:
+def measure(
+    model: keras.Model, images: Data, promise: float, start: Calibration | None = None
+) -> Measured:
     """Export `model`, calibrate the file on the validation side and measure it on the test side.
 
-    Raises Unusable where the file does not answer as the network does.
+    `start` is the calibration of the version that was trained on, for where the validation side is
+    too small to find one. Raises Unusable where the file does not answer as the network does.
     """
     file = export.classifier(model)
 
@@ -104,7 +98,7 @@ def measure(model: keras.Model, images: Data, promise: float) -> Measured:
     held_out, held_out_labels = images.side("validation")
     pixels, labels = images.side("test")
     drawn = golden.images()
-    calibrated = calibration.fit(logits_of(held_out), held_out_labels)
+    calibrated = calibration.fit(logits_of(held_out), held_out_labels, start)
     logits, golden_logits = logits_of(pixels), logits_of(drawn)
     answers = zip(drawn, calibrated.apply(golden_logits), strict=True)
     return Measured(
@@ -151,7 +145,7 @@ def describe(
         "left_out_images": sum(bool(r.reason) for r in images.records),
         "images": sides,
         "dataset_digest": dataset.digest(images.records),
-        "from": _version_of(start) if start else None,
+        "from": version_of(start) if start else None,
         "epochs_trained": last["epochs"],
         "early_stopping_epoch": last["epochs"] if last["stopped"] else None,
         "networks": story["networks"],
@@ -197,10 +191,13 @@ def write(
         threshold=THRESHOLD,
         counts=measured.metrics["confusion_matrix"]["counts"],
     )
-    _write_json(folder / "architecture.json", json.loads(model.to_json()))
-    _write_json(folder / "history.json", story)
-    _write_json(folder / "metrics.json", measured.metrics)
-    _write_json(folder / "metadata.json", metadata)
+    write_json(folder / "architecture.json", json.loads(model.to_json()))
+    write_json(folder / "history.json", story)
+    write_json(folder / "metrics.json", measured.metrics)
+    looks = map(history.features, images.side("train")[0])
+    scores = measured.calibration.apply(measured.logits).tolist()
+    write_json(folder / "reference.json", monitoring.reference(looks, scores))
+    write_json(folder / "metadata.json", metadata)
     (folder / "card.md").write_text(card.write(metadata), encoding="utf-8")
     try:
         Classifier.load(folder)
@@ -219,11 +216,21 @@ def publish(staging: Path, out: Path) -> None:
     shutil.rmtree(out / CHECKPOINT, ignore_errors=True)
 
 
-def _version_of(folder: Path) -> str:
+def calibration_of(folder: Path) -> Calibration:
+    """That of the version in `folder`."""
+    metadata = json.loads((folder / "metadata.json").read_text())
+    return Calibration.from_dict(metadata["calibration"])
+
+
+def version_of(folder: Path) -> str:
+    """The name of the version in `folder`."""
     return str(json.loads((folder / "metadata.json").read_text())["model_version"])
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write it whole or not at all."""
     # allow_nan=False: NaN is no JSON, and what is undefined here is null with a reason.
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    part = path.with_suffix(".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)

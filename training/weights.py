@@ -151,6 +151,14 @@ def named(model: keras.Model) -> dict[str, Any]:
     return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.weights}
 
 
+def digest(model: keras.Model) -> str:
+    """SHA-256 over the names and values of all weights: the same for what answers the same."""
+    hashed = hashlib.sha256()
+    for name, v in sorted(named(model).items()):
+        hashed.update(f"{name} {tuple(v.shape)} ".encode() + v.numpy().tobytes())
+    return hashed.hexdigest()
+
+
 def save(path: Path, model: keras.Model) -> None:
     """Write the weights of `model` by name, float32."""
     np.savez(path, **{name: v.numpy() for name, v in named(model).items()})  # type: ignore[arg-type]

@@ -34,12 +34,18 @@ class Numbers:
 
 def recipe(**knobs: object) -> Recipe:
     plain = {"averaging": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0, "batch_size": 40}
+    plain |= {"dropout": 0.0}
     return Recipe(**{**plain, **knobs})
 
 
-def trained(rows, labels, held_out, made: Recipe, path: Path) -> tuple[keras.Model, loop.State]:
+def unit(inputs: int, dropout: float = 0.0) -> keras.Model:
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input(rows.shape[1:]), keras.layers.Dense(1)])
+    layers = keras.layers
+    return keras.Sequential([keras.Input((inputs,)), layers.Dropout(dropout), layers.Dense(1)])
+
+
+def trained(rows, labels, held_out, made: Recipe, path: Path) -> tuple[keras.Model, loop.State]:
+    model = unit(rows.shape[1], made.dropout)
     batches = math.ceil(len(labels) / made.batch_size)
     with Epochs(made.epochs * batches) as progress:
         state = loop.train(
@@ -138,7 +144,9 @@ def test_a_stopped_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped
     rng = np.random.default_rng(6)
     rows = rng.normal(size=(40, 5)).astype(np.float32)
     labels = (rows[:, 0] + rng.normal(size=40) > 0).astype(int)
-    made = recipe(epochs=6, learning_rate=0.05, patience=100, batch_size=8, averaging=0.9)
+    made = recipe(
+        epochs=6, learning_rate=0.05, patience=100, batch_size=8, averaging=0.9, dropout=0.5
+    )
     whole, _ = trained(rows, labels, (rows, labels), made, tmp_path / "whole.npz")
 
     class Killed(Exception):
@@ -153,8 +161,7 @@ def test_a_stopped_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped
                 raise Killed
             return super().draw(indices, rng)
 
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+    model = unit(5, 0.5)
     with pytest.raises(Killed), Epochs(30) as progress:
         loop.train(
             model, Dies(rows), labels, (rows, labels), made,
@@ -163,6 +170,8 @@ def test_a_stopped_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped
     assert loop.State.load(tmp_path / "m.npz").epoch == 3
     resumed, state = trained(rows, labels, (rows, labels), made, tmp_path / "m.npz")
     assert [row["epoch"] for row in state.history] == [1, 2, 3, 4, 5, 6]
+    straight = loop.State.load(tmp_path / "whole.npz").history
+    assert [r["loss"] for r in state.history] == pytest.approx([r["loss"] for r in straight])
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         assert a == pytest.approx(b, abs=1e-5)
 

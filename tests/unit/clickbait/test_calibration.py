@@ -31,6 +31,29 @@ def test_below_200_images_only_the_temperature_is_fitted(n: int, method: str) ->
     assert (fitted.bias == 0) == (method == "temperature")
 
 
+def test_below_200_images_the_bias_of_the_start_is_kept_and_the_temperature_fitted_around_it() -> (
+    None
+):
+    start = Calibration(1.0, 0.8, "platt")
+    made = [calibration.fit(*drawn(199, 2.5, 0.8), start) for _ in range(50)]
+    assert {(c.bias, c.method) for c in made} == {(0.8, "temperature")}
+    assert np.median([c.temperature for c in made]) == pytest.approx(2.5, rel=0.1)
+
+
+def test_from_200_images_on_the_start_does_not_matter() -> None:
+    logits, labels = drawn(300, 2.0, 0.5)
+    start = Calibration(9.0, -3.0, "platt")
+    assert calibration.fit(logits, labels, start) == calibration.fit(logits, labels)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(50), np.ones(50), np.zeros(0)])
+def test_what_cannot_be_calibrated_keeps_the_start(labels: np.ndarray) -> None:
+    start = Calibration(1.5, 0.2, "platt")
+    assert calibration.fit(RNG.normal(0, 1, len(labels)), labels, start) == start
+    logits, both = drawn(150, 1.0, 0.0)
+    assert calibration.fit(-logits, both, start) == start
+
+
 def test_calibration_lowers_the_expected_calibration_error() -> None:
     logits, labels = drawn(4_000, 3.0, 0.5)
     before = calibration.expected_calibration_error(calibration.sigmoid(logits), labels)

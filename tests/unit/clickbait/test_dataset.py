@@ -1,5 +1,6 @@
 """dataset: what is found, what is left out and why, and sides that nobody ever changes."""
 
+import time
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,35 @@ def test_flat_drawings_of_different_colours_are_not_each_other_s_copies(tmp_path
     assert [r.reason for r in records] == ["", "", ""]
 
 
+def test_images_are_read_from_anywhere_in_their_order_and_no_name_becomes_a_path() -> None:
+    stored = {f"../../{i}": encoded(picture(seed=i), "PNG") for i in range(9)}
+    stored["../../4"] = b"no image"
+    found = [(name, LABELS[i % 2]) for i, name in enumerate(stored)]
+    taken: list[str] = []
+
+    def slow_first(name: str) -> bytes:
+        if name == "../../0":
+            time.sleep(0.1)
+        taken.append(name)
+        return stored[name]
+
+    records, pixels = dataset.load(Path("nowhere"), {"../../1": "g"}, found, slow_first)
+    assert [(r.file, r.label) for r in records] == found
+    assert sorted(taken) == sorted(stored)
+    assert [bool(r.reason) for r in records] == [i == 4 for i in range(9)]
+    assert records[1].group == "g"
+    expected = [dataset.check(stored[r.file])[2] for r in records if not r.reason]
+    assert (pixels == np.array(expected)).all()
+
+
+def test_what_is_no_fault_of_an_image_is_not_taken_for_one() -> None:
+    def broken(name: str) -> bytes:
+        raise ConnectionError("down")
+
+    with pytest.raises(ConnectionError):
+        dataset.load(Path(), {}, [("a", LABELS[0]), ("b", LABELS[1])], broken)
+
+
 @pytest.mark.parametrize(("n", "group_of"), [(400, 0), (2_400, 20), (24, 0)])
 def test_sides_have_their_shares_of_each_class(n: int, group_of: int) -> None:
     records = dataset.assign_sides(many(n, group_of=group_of))
@@ -122,6 +152,25 @@ def test_nobody_changes_sides_even_without_a_manifest() -> None:
     first = dataset.assign_sides(many(2_000))
     again = dataset.assign_sides(many(2_000) + many(300, 2_000))
     assert [r.side for r in again[:2_000]] == [r.side for r in first]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_the_validation_share_is_that_of_what_gets_a_side_now(share: float) -> None:
+    first = dataset.assign_sides(many(1_000))
+    again = dataset.assign_sides(
+        [replace(r, side="") for r in first] + many(1_000, 1_000), first, share
+    )
+    assert [r.side for r in again[:1_000]] == [r.side for r in first]
+    new = dataset.counts(again[1_000:])
+    for label in LABELS:
+        assert new["validation"][label] / 500 == pytest.approx(share, abs=0.06)
+        assert new["test"][label] / 500 == pytest.approx(0.15, abs=0.06)
+
+
+@pytest.mark.parametrize("share", [0, 0.85, float("nan")])
+def test_a_validation_share_that_leaves_a_side_empty_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=r"between 0 and 0\.85"):
+        dataset.assign_sides(many(4), (), share)
 
 
 def test_a_new_image_takes_the_side_of_its_relative() -> None:

@@ -61,25 +61,30 @@ class Calibration:
         return made
 
 
-def fit(logits: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration:
+def fit(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, start: Calibration | None = None
+) -> Calibration:
     """Least cross-entropy by Newton's method on validation logits (n,) and labels (n,) of 0 and 1.
 
-    From MIN_FOR_PLATT images on, temperature and bias; below, the temperature alone. Where the
-    labels are of one class or the logits do not rank them at all, no calibration is better than a
-    wild one: the identity.
+    From MIN_FOR_PLATT images on, temperature and bias; below, the temperature alone, around the
+    bias of `start` (that of the model that was trained on; without it 0). Where the labels are of
+    one class or the logits do not rank them at all, no calibration is better than a wild one:
+    `start` itself, without it the identity.
     """
     z = np.asarray(logits, np.float64)
     y = np.asarray(labels, np.float64)
+    kept = start or Calibration()
     if len(np.unique(y)) < 2:
-        return Calibration()
+        return kept
     platt = len(y) >= MIN_FOR_PLATT
+    offset = 0.0 if platt else kept.bias
     features = np.stack([z, np.ones_like(z)], axis=1) if platt else z[:, None]
     # Platt's smoothed targets keep the slope finite where the classes are separated completely.
     positives, negatives = y.sum(), (1 - y).sum()
     target = np.where(y == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     weights = np.array([1.0, 0.0])[: features.shape[1]]
     for _ in range(NEWTON_STEPS):
-        p = sigmoid(features @ weights)
+        p = sigmoid(features @ weights + offset)
         gradient = features.T @ (p - target)
         hessian = (features * (p * (1 - p))[:, None]).T @ features + 1e-9 * np.eye(len(weights))
         step = np.linalg.solve(hessian, gradient)
@@ -87,8 +92,8 @@ def fit(logits: npt.ArrayLike, labels: npt.ArrayLike) -> Calibration:
         if np.abs(step).max() < 1e-9:
             break
     if not weights[0] > 0:
-        return Calibration()
-    bias = float(weights[1]) if platt else 0.0
+        return kept
+    bias = float(weights[1]) if platt else offset
     temperature = max(float(1 / weights[0]), MIN_TEMPERATURE)
     return Calibration(temperature, bias, "platt" if platt else "temperature")
 

@@ -3,8 +3,9 @@ once and for all."""
 
 import csv
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,9 @@ LABEL_OF_FOLDER = {
 
 SIDES = ("train", "validation", "test")
 SHARES = {"train": 0.65, "validation": 0.20, "test": 0.15}
+THREADS = 4
+"""Images checked at a time: Pillow lets other threads run, and a read over a network waits. More
+would hold more large images decoded at once (75 MB each at the most)."""
 TOLERANCE = 0.2
 """How far a side's share of a class may lie from its target, as a part of the target, before groups
 are moved."""
@@ -88,7 +92,10 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> str:
     return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
 
 
-def check(data: bytes) -> tuple[str, str, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+Checked = tuple[str, str, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+
+
+def check(data: bytes) -> Checked:
     """SHA-256, perceptual hash, model input and 16 x 16 x 3 thumbnail of one image; raises as
     `images.read` does."""
     image = images.read(data)
@@ -98,10 +105,17 @@ def check(data: bytes) -> tuple[str, str, npt.NDArray[np.uint8], npt.NDArray[np.
 
 
 def load(
-    folder: Path, groups: Mapping[str, str], progress: Iterable[tuple[str, str]] | None = None
+    folder: Path,
+    groups: Mapping[str, str],
+    progress: Iterable[tuple[str, str]] | None = None,
+    read: Callable[[str], bytes] | None = None,
 ) -> tuple[list[Record], npt.NDArray[np.uint8]]:
     """Read every image of `folder`; returns one record a file, and the pixels (n, 224, 224, 3) of
     the usable ones.
+
+    `progress` is what `find` gives, or the same from elsewhere; `read` gives a file's bytes by its
+    name there, from several threads at once: then `folder` is not looked at, and no name is made a
+    path.
 
     Unreadable images, duplicates by bytes or by looks, and copies under both labels get a `reason`
     and no pixels. Usable records keep their order; near-duplicates lend their group to the one that
@@ -110,13 +124,14 @@ def load(
     records: list[Record] = []
     pixels: list[npt.NDArray[np.uint8]] = []
     thumbs: list[npt.NDArray[np.uint8]] = []
-    for file, label in progress if progress is not None else find(folder):
+    found = progress if progress is not None else find(folder)
+    fetch = read or (lambda file: (folder / file).read_bytes())
+    for file, label, checked in _checked(found, fetch):
         record = Record(file, label, group=groups.get(file, ""))
-        try:
-            sha256, phash, array, thumb = check((folder / file).read_bytes())
-        except Problem as problem:
-            records.append(replace(record, reason=problem.detail))
+        if isinstance(checked, Problem):
+            records.append(replace(record, reason=checked.detail))
             continue
+        sha256, phash, array, thumb = checked
         records.append(replace(record, sha256=sha256, phash=phash))
         pixels.append(array)
         thumbs.append(thumb)
@@ -124,6 +139,29 @@ def load(
     readable = [r for r in records if r.sha256]
     kept = [i for i, r in enumerate(readable) if not r.reason]
     return records, np.array([pixels[i] for i in kept], np.uint8).reshape(-1, 224, 224, 3)
+
+
+def _checked(
+    found: Iterable[tuple[str, str]], fetch: Callable[[str], bytes]
+) -> Iterator[tuple[str, str, Checked | Problem]]:
+    """Each of `found` with what `check` says of it, in the same order, THREADS at a time."""
+
+    def one(file: str) -> Checked | Problem:
+        try:
+            return check(fetch(file))
+        except Problem as problem:
+            return problem
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        # No more ahead than there are threads: `progress` counts what is nearly done.
+        ahead: deque[tuple[str, str, Future[Checked | Problem]]] = deque()
+        for name, label in found:
+            ahead.append((name, label, pool.submit(one, name)))
+            if len(ahead) > THREADS:
+                first = ahead.popleft()
+                yield *first[:2], first[2].result()
+        for name, label, future in ahead:
+            yield name, label, future.result()
 
 
 def hamming(hashes: npt.NDArray[np.uint64], one: np.uint64) -> npt.NDArray[np.uint8]:
@@ -170,7 +208,11 @@ def _without_copies(records: list[Record], thumbs: npt.NDArray[np.int16]) -> lis
     return out
 
 
-def assign_sides(records: list[Record], known: Iterable[Record] = ()) -> list[Record]:
+def assign_sides(
+    records: list[Record],
+    known: Iterable[Record] = (),
+    validation: float = SHARES["validation"],
+) -> list[Record]:
     """Give every usable record its side; groups stay together, classes stay balanced, nobody ever
     changes sides.
 
@@ -179,7 +221,14 @@ def assign_sides(records: list[Record], known: Iterable[Record] = ()) -> list[Re
     reason. The side of anything new comes from a hash of its group or content, so that it is the
     same in a training that knows of no manifest; groups are moved only where a class's share would
     miss its target (`SHARES`) by more than `TOLERANCE`.
+
+    `validation` is the validation share of the images that get a side now: the test share stays as
+    it is, and the training side gives what it takes. Raises ValueError unless all three have one.
     """
+    if not 0 < validation < 1 - SHARES["test"]:
+        raise ValueError(
+            f"a validation share lies between 0 and {1 - SHARES['test']}, not at {validation}"
+        )
     old = [r for r in known if r.side]
     by_sha, by_group = defaultdict(set), defaultdict(set)
     for r in old:
@@ -201,7 +250,9 @@ def assign_sides(records: list[Record], known: Iterable[Record] = ()) -> list[Re
 
     out = list(records)
     sides = {
-        unit: next(iter(touched[unit])) if len(touched[unit]) == 1 else _hashed_side(unit)
+        unit: next(iter(touched[unit]))
+        if len(touched[unit]) == 1
+        else _hashed_side(unit, validation)
         for unit in units
     }
     for unit in [u for u in units if len(touched[u]) > 1]:
@@ -212,7 +263,8 @@ def assign_sides(records: list[Record], known: Iterable[Record] = ()) -> list[Re
             else:
                 names = " and ".join(sorted(touched[unit]))
                 out[i] = replace(records[i], reason=f"related to images of two sides: {names}")
-    _balance(sides, units, records, movable={u for u in units if not touched[u]})
+    movable = {u for u in units if not touched[u]}
+    _balance(sides, units, records, movable=movable, validation=validation)
     for unit, members in units.items():
         for i in members:
             out[i] = replace(records[i], side=sides[unit])
@@ -227,15 +279,20 @@ def _relatives(hashes: npt.NDArray[np.uint64], phash: str) -> Iterable[int]:
     return [int(i) for i in np.flatnonzero(hamming(hashes, one) <= NEAR_HASH_ALONE)]
 
 
-def _hashed_side(unit: str) -> str:
+def _hashed_side(unit: str, validation: float) -> str:
     draw = int.from_bytes(hashlib.sha256(f"side of {unit}".encode()).digest()[:8], "big") / 2**64
     if draw < SHARES["test"]:
         return "test"
-    return "validation" if draw < SHARES["test"] + SHARES["validation"] else "train"
+    return "validation" if draw < SHARES["test"] + validation else "train"
 
 
 def _balance(
-    sides: dict[str, str], units: Mapping[str, list[int]], records: list[Record], movable: set[str]
+    sides: dict[str, str],
+    units: Mapping[str, list[int]],
+    records: list[Record],
+    *,
+    movable: set[str],
+    validation: float,
 ) -> None:
     """Move whole units, the most helpful move first, until each class has its share on each side
     within TOLERANCE."""
@@ -244,7 +301,14 @@ def _balance(
         for u, m in units.items()
     }
     total = sum(counts.values(), np.zeros(len(LABELS)))
+    # Another validation share is asked of what is new only: it is not made up for what has a side.
+    new = sum((counts[u] for u in movable), np.zeros(len(LABELS)))
+    more = (validation - SHARES["validation"]) * new
     target = {s: SHARES[s] * total for s in SIDES}
+    target = target | {
+        "train": target["train"] - more,
+        "validation": target["validation"] + more,
+    }
     now = {
         s: sum((counts[u] for u in units if sides[u] == s), np.zeros(len(LABELS))) for s in SIDES
     }

@@ -1,0 +1,290 @@
+"""A retraining keeps what the champion knows, computes nothing twice, and survives being killed."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from clickbait import dataset
+from clickbait.classifier import Classifier
+from training import features, gather, loop, network, retrain, version
+from training.progress import Epochs
+from training.recipe import FROM_SCRATCH, RETRAINING, Recipe, retraining
+
+QUICK = replace(RETRAINING, epochs=2, views=1, batch_size=8, keep=0.0, anchor=1.0)
+QUICK = replace(QUICK, learning_rate=1e-2)  # a first epoch is warm-up: this moves the weights
+RNG = np.random.default_rng(11)
+PIXELS = RNG.integers(0, 256, (3, 224, 224, 3), np.uint8)
+HASHES = [f"{i:064x}" for i in range(3)]
+
+
+class Memory:
+    """A store that counts."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.puts = 0
+
+    def get(self, key: str) -> bytes | None:
+        return self.objects.get(key)
+
+    def put(self, key: str, data: bytes) -> None:
+        self.puts += 1
+        self.objects[key] = data
+
+
+class Killed(Exception):
+    pass
+
+
+def ignore(row: dict[str, Any], epochs: int) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def champion(versions: Callable[[str], Path]) -> Path:
+    return versions("efficientnet_lite0")
+
+
+@pytest.fixture(scope="module")
+def backbone() -> features.Backbone:
+    stem, _ = network.split(network.build(QUICK), 11)
+    assert stem is not None
+    return features.Backbone(stem)
+
+
+def cached(
+    backbone: features.Backbone, folder: Path, store: Memory | None, **knobs: Any
+) -> np.ndarray:
+    made = replace(QUICK, **{"views": 2, **knobs})
+    folder.mkdir(exist_ok=True)
+    return features.cache(
+        backbone, PIXELS, HASHES, made, made.views, file=folder / "f.npy", store=store, say=print
+    )
+
+
+@pytest.fixture(scope="module")
+def images(draw: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> gather.Data:
+    """Drawn images, read out of a mapping: nothing of them is in a folder any more."""
+    folder = draw(tmp_path_factory.mktemp("bucket"), 12, 5)
+    found = dataset.find(folder)
+    stored = {f"s3://{name}": (folder / name).read_bytes() for name, _ in found}
+    shutil.rmtree(folder)
+    return gather.collect([(f"s3://{n}", label) for n, label in found], stored.__getitem__, {})
+
+
+def test_the_views_of_an_image_do_not_depend_on_its_place_or_its_neighbours() -> None:
+    versions = features.Versions(Recipe(), 2)
+    all_three = versions.of(PIXELS, HASHES).reshape(3, 3, 224, 224, 3)
+    alone = versions.of(PIXELS[2:], HASHES[2:])
+    assert (all_three[2] == alone).all()
+    assert (alone[0] == PIXELS[2]).all()
+    assert (alone[1] != alone[2]).any()
+    assert (features.Versions(Recipe(seed=1), 2).of(PIXELS[2:], HASHES[2:])[1] != alone[1]).any()
+
+
+def test_what_the_store_has_is_not_computed_again(
+    backbone: features.Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Memory()
+    first = cached(backbone, tmp_path / "a", store)
+    assert first.shape == (3, 3, 14, 14, 112)
+    assert store.puts == 3
+    folder = f"features/{backbone.digest}/"
+    assert all(k.startswith(folder) and k.endswith(".npy") for k in store.objects)
+    assert {k.split("/")[-1][:64] for k in store.objects} == set(HASHES)
+
+    broken = next(iter(store.objects))
+    store.objects[broken] = store.objects[broken][:999]
+    through, asked = backbone.through, []
+    monkeypatch.setattr(
+        features.Backbone, "through", lambda self, x: asked.append(len(x)) or through(x)
+    )
+    again = cached(backbone, tmp_path / "b", store)
+    assert asked == [3]  # the broken one, its two views
+    assert (again == first).all()
+    cached(backbone, tmp_path / "c", store)
+    assert asked == [3]
+    cached(backbone, tmp_path / "c2", store, seed=1)
+    assert asked == [3, 9]
+
+
+def test_an_interrupted_cache_goes_on_behind_the_last_whole_chunk(
+    backbone: features.Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "CHUNK", 1)
+    through, calls = backbone.through, []
+
+    def dies(self: features.Backbone, x: np.ndarray) -> np.ndarray:
+        calls.append(len(x))
+        if len(calls) == 3:
+            raise Killed
+        return through(x)
+
+    monkeypatch.setattr(features.Backbone, "through", dies)
+    with pytest.raises(Killed):
+        cached(backbone, tmp_path, None)
+    rest = cached(backbone, tmp_path, None)
+    assert len(calls) == 4
+    assert (rest == cached(backbone, tmp_path / "whole", None)).all()
+
+
+def test_features_of_other_frozen_weights_are_others(backbone: features.Backbone) -> None:
+    stem, _ = network.split(network.build(QUICK), 11)
+    assert features.Backbone(stem).digest == backbone.digest
+    kernel = stem.get_layer("stem_conv")
+    kernel.set_weights([kernel.get_weights()[0] * 1.0001])
+    assert features.Backbone(stem).digest != backbone.digest
+
+
+def tuned(tmp_path: Path, **knobs: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weights of one dense unit before and after a training that would move them far."""
+
+    class Rows:
+        def draw(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            return rows[indices]
+
+    rows = RNG.normal(size=(40, 5)).astype(np.float32)
+    labels = (rows[:, 0] > 0).astype(int)
+    made = Recipe(epochs=5, learning_rate=0.1, weight_decay=0.0, batch_size=8, mixup=0.0, **knobs)
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+    before = model.get_weights()
+    with Epochs(5 * math.ceil(40 / 8)) as progress:
+        loop.train(
+            model, Rows(), labels, (rows, labels), made,
+            member=0, checkpoint=tmp_path / f"{len(list(tmp_path.iterdir()))}.npz",
+            progress=progress,
+        )  # fmt: skip
+    return before, model.get_weights()
+
+
+def moved(pair: tuple[list[np.ndarray], list[np.ndarray]]) -> float:
+    return sum(float(np.abs(a - b).sum()) for a, b in zip(*pair, strict=True))
+
+
+def test_the_anchor_pulls_towards_the_start_and_a_huge_one_holds_it(tmp_path: Path) -> None:
+    free, pulled, held = (moved(tuned(tmp_path, anchor=a)) for a in (0.0, 8.0, 1e9))
+    assert free > 2 * pulled > 0
+    assert held == pytest.approx(0, abs=1e-5)
+
+
+def test_keeping_all_of_the_start_gives_its_logits_and_half_of_it_lies_between(
+    tmp_path: Path,
+) -> None:
+    assert moved(tuned(tmp_path, keep=1.0)) == 0
+    free = moved(tuned(tmp_path))
+    assert 0.2 * free < moved(tuned(tmp_path, keep=0.5)) < 0.8 * free
+
+
+def test_the_fewer_images_are_new_the_fewer_the_epochs() -> None:
+    made = Recipe(epochs=9)
+    assert retrain.epochs(made, 5000, None) == 9
+    assert retrain.epochs(made, 130, 1.0) == 9
+    assert retrain.epochs(made, 130, 0.5) == 5
+    assert retrain.epochs(made, 130, 0.01) == 3
+    assert retrain.epochs(made, 1780, 1.0) == 4  # 56 batches an epoch: 200 are reached in the 4th
+    assert retrain.epochs(made, 1780, 50 / 2675) == 1
+    assert retrain.epochs(made, 100_000, 1.0) == 1
+
+
+def test_only_an_efficientnet_is_trained_on_from_a_champion() -> None:
+    assert retraining("efficientnet_lite0", "efficientnet_lite0") is RETRAINING
+    assert retraining("efficientnet_lite0", None) is FROM_SCRATCH["efficientnet_lite0"]
+    assert retraining("efficientnet_lite0", "cnn").members == 1
+    assert retraining("cnn", "cnn").frozen_blocks == 0
+
+
+def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version(
+    champion: Path, images: gather.Data, tmp_path: Path
+) -> None:
+    store, rows = Memory(), []
+    whole = retrain.retrain(
+        images, champion, QUICK, tmp_path / "whole", store, lambda row, n: rows.append((row, n))
+    )
+    assert [(row["epoch"], n) for row, n in rows] == [(1, 2), (2, 2)]
+    Classifier.load(whole)
+    metadata = json.loads((whole / "metadata.json").read_text())
+    assert metadata["from"] == version.version_of(champion)
+    assert metadata["calibration"]["bias"] == version.calibration_of(champion).bias
+
+    work, mirror = tmp_path / "killed", tmp_path / "other machine"
+
+    def save(file: Path) -> None:
+        copy = mirror / file.relative_to(work)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+
+    def die(row: dict[str, Any], epochs: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        retrain.retrain(images, champion, QUICK, work, store, die, saved=save)
+    (mirror / version.CHECKPOINT / "member-0.part.npz").write_bytes(b"half")
+    rows.clear()
+    resumed = retrain.retrain(
+        images, champion, QUICK, mirror, store, lambda row, n: rows.append((row, n))
+    )
+    assert [row["epoch"] for row, _ in rows] == [1, 2]
+    for name in ("loss", "val_loss"):
+        courses = [
+            [row[name] for row in json.loads((made / "history.json").read_text())["epochs"]]
+            for made in (whole, resumed)
+        ]
+        assert courses[1] == pytest.approx(courses[0], abs=1e-3)
+    with np.load(whole / "weights.npz") as a, np.load(resumed / "weights.npz") as b:
+        assert all(b[name] == pytest.approx(a[name], abs=1e-5) for name in a.files)
+    with np.load(champion / "weights.npz") as a, np.load(resumed / "weights.npz") as b:
+        assert any(np.abs(b[name] - a[name]).max() > 1e-4 for name in a.files)
+        assert (a["b10_project/kernel"] == b["b10_project/kernel"]).all()
+
+    rows.clear()
+    again = retrain.retrain(
+        images, champion, QUICK, mirror, store, lambda row, n: rows.append((row, n))
+    )
+    assert again == resumed
+    assert [row["epoch"] for row, _ in rows] == [1, 2]
+
+
+def test_what_another_training_left_behind_is_not_stumbled_over(tmp_path: Path) -> None:
+    checkpoint, finished = tmp_path / version.CHECKPOINT, tmp_path / "version"
+    told: list[Path] = []
+    about = {"images": "mine"}
+
+    def opened() -> set[str]:
+        retrain._open(checkpoint, finished, about, told.append)
+        return {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+
+    only = {f"{version.CHECKPOINT}/about.json"}
+    for left in (b"", b'{"ima', b'{"images": "others"}'):
+        finished.mkdir()
+        (finished / "metadata.json").write_text("{}")
+        checkpoint.mkdir(exist_ok=True)
+        (checkpoint / "member-0.npz").write_bytes(b"x")
+        (checkpoint / "about.json").write_bytes(left)
+        assert opened() == only
+    assert told == [checkpoint / "about.json"] * 3
+
+    loop.State(epoch=1).save(checkpoint / "member-0.npz")
+    (checkpoint / "member-1.npz").write_bytes(b"PK\x03\x04 cut off")
+    assert opened() == only | {f"{version.CHECKPOINT}/member-0.npz"}
+    assert len(told) == 3
+
+
+def test_a_cnn_is_retrained_from_scratch_and_knows_its_ancestors(
+    images: gather.Data, draw: Callable[..., Path], tmp_path: Path
+) -> None:
+    known = [replace(images.used[0], sha256="f" * 64, phash="0" * 16, file="gone.png")]
+    data = replace(images, ancestors=known)
+    recipe = replace(retraining("cnn", "efficientnet_lite0"), epochs=1, batch_size=8)
+    made = retrain.retrain(data, None, recipe, tmp_path, Memory(), ignore, new=0)
+    Classifier.load(made)
+    assert json.loads((made / "metadata.json").read_text())["from"] is None
+    assert [r.file for r in dataset.read_manifest(made / "ancestors.csv")] == ["gone.png"]

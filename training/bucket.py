@@ -1,0 +1,174 @@
+"""What a training has in S3: the images it fetches, the features it keeps, and its checkpoint."""
+
+import json
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clickbait.aws import status_of
+from clickbait.images import MAX_IMAGE_BYTES
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+THREADS = 32
+"""Objects that travel at a time: an image of 100 KB is a wait for the network, not work."""
+GROUP = "group"
+"""`x-amz-meta-group` of an image: images of one group (a channel, a film) stay on one side."""
+GONE = (404, 412)
+"""S3's answers for what was deleted, or replaced by another image, since it was listed."""
+
+
+@cache
+def s3() -> "S3Client":
+    """More patient than the service's client: nobody waits behind a training."""
+    import boto3
+    from botocore.config import Config
+
+    patient = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"total_max_attempts": 6, "mode": "standard"},
+        max_pool_connections=THREADS,
+    )
+    return boto3.client("s3", config=patient)  # type: ignore[no-any-return,unused-ignore]
+
+
+class Images:
+    """Images of the data bucket, fetched once each into files that their ETags name: no key, which
+    is anybody's text, ever becomes a path."""
+
+    def __init__(self, bucket: str, folder: Path) -> None:
+        self.bucket, self.folder = bucket, folder
+        self._etags: dict[str, str] = {}
+
+    def fetch(self, listing: dict[str, str]) -> list[str]:
+        """Fetch the images of `listing` (key to ETag), and return the keys of those that are there.
+
+        What was deleted or replaced since it was listed is left out, and so is what has more bytes
+        than an image may have.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Keys with one content are one file, which one thread must write.
+        keys: dict[str, list[str]] = {}
+        for key, etag in listing.items():
+            keys.setdefault(etag, []).append(key)
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = dict(zip(keys, pool.map(self._fetch, keys.values(), keys), strict=True))
+        here = {key: etag for key, etag in listing.items() if found[etag]}
+        self._etags |= here
+        return list(here)
+
+    def read(self, key: str) -> bytes:
+        """The bytes of an image that was fetched."""
+        return self._file(self._etags[key]).read_bytes()
+
+    def group(self, key: str) -> str:
+        """Its group, or ""."""
+        file = self._file(self._etags[key]).with_suffix(".group")
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    def _file(self, etag: str) -> Path:
+        return self.folder / f"{re.sub(r'[^0-9A-Za-z-]', '_', etag)}.image"
+
+    def _fetch(self, keys: Iterable[str], etag: str) -> bool:
+        file = self._file(etag)
+        return file.exists() or any(self._get(key, etag, file) for key in keys)
+
+    def _get(self, key: str, etag: str, file: Path) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            found = s3().get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{etag}"')
+        except ClientError as error:
+            if status_of(error) in GONE:
+                return False
+            raise
+        with found["Body"] as body:
+            if found["ContentLength"] > MAX_IMAGE_BYTES:
+                return False
+            data = body.read()
+        if group := found["Metadata"].get(GROUP):
+            file.with_suffix(".group").write_text(group, encoding="utf-8")
+        part = file.with_suffix(".part")
+        part.write_bytes(data)
+        part.replace(file)  # Whole or not at all: a killed job leaves no half image.
+        return True
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """`features.Store` in the models bucket."""
+
+    bucket: str
+
+    def get(self, key: str) -> bytes | None:
+        """What `put` stored under `key`, or None."""
+        from botocore.exceptions import ClientError
+
+        try:
+            return s3().get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if status_of(error) == 404:
+                return None
+            raise
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`, whole or not at all."""
+        s3().put_object(Bucket=self.bucket, Key=key, Body=data)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`checkpoints/<run>/` in the models bucket: what the next attempt of a run goes on from."""
+
+    bucket: str
+    run: str
+    work: Path
+    """The folder whose files are mirrored."""
+
+    START = "start.json"
+
+    @property
+    def prefix(self) -> str:
+        return f"checkpoints/{self.run}/"
+
+    def start(self) -> Any | None:
+        """What the first attempt noted of where it started, or None."""
+        found = S3Store(self.bucket).get(self.prefix + self.START)
+        return json.loads(found) if found else None
+
+    def note(self, start: Any) -> None:
+        """Keep where the first attempt started, for the next ones to start there too."""
+        S3Store(self.bucket).put(self.prefix + self.START, json.dumps(start).encode())
+
+    def saved(self, file: Path) -> None:
+        """Mirror a file of the work folder."""
+        key = f"{self.prefix}work/{file.relative_to(self.work).as_posix()}"
+        S3Store(self.bucket).put(key, file.read_bytes())
+
+    def restore(self) -> None:
+        """Bring back the mirrored files that are not here; the local ones are as young or
+        younger."""
+        prefix = f"{self.prefix}work/"
+        for key in self._keys(prefix):
+            file = self.work / key.removeprefix(prefix)
+            data = None if file.exists() else S3Store(self.bucket).get(key)
+            if data is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                part = file.with_name(f"{file.name}.part")
+                part.write_bytes(data)
+                part.replace(file)
+
+    def delete(self) -> None:
+        """Nobody goes on from it any more."""
+        for key in self._keys(self.prefix):
+            s3().delete_object(Bucket=self.bucket, Key=key)
+
+    def _keys(self, prefix: str) -> Iterable[str]:
+        pages = s3().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]

@@ -1,0 +1,343 @@
+"""Whether a candidate may go live: it is shown to be no worse than the champion and than the best.
+
+All models are measured by the same code, through the TFLite file that would serve, on the same
+images, which none of them has trained on. `tests/training/test_gate.py` simulates what this lets
+through and what it stops.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clickbait import LABELS, dataset
+from clickbait.classifier import Classifier
+from clickbait.errors import InvalidModel
+from training import evaluate, golden
+
+MIN_IMAGES = 30
+"""With fewer, equally good models pass hardly more often than a clearly worse one is stopped."""
+MIN_OF_CLASS = 10
+"""AUC counts pairs of both classes: the rarer class decides how certain it is."""
+ENOUGH = 200
+"""From here on the narrower margins hold: they pass as often as the wide ones do on 100 images."""
+CONFIDENCE = 0.8
+"""One-sided. 95 % would stop three of four equally good models at MIN_IMAGES."""
+AUC_MARGINS = (0.05, 0.03)
+"""How far the AUC may lie below, at CONFIDENCE: below ENOUGH images, and from there."""
+BRIER_MARGINS = (0.05, 0.025)
+"""How far the Brier score may lie above. Simulated: alone they stop 15 % of equal models at 30
+images and 3 % from 60 on, but 9 in 10 whose logits are off by 2, and 8 in 10 that are four times
+too timid."""
+FEW_UNITS = 20
+"""Below so many groups a bootstrap over them shows too little spread (Cameron, Gelbach and Miller
+2008, doi:10.1162/rest.90.3.414): the bound by image is taken where that is the stricter one."""
+MAX_FILE_BYTES = 16_000_000
+"""Of `model.tflite`: a function fetches it at its cold start."""
+RESAMPLES = 2_000
+SEED = 0
+MINUS = "\N{MINUS SIGN}"
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Labelled images to measure on: pixels (n, 224, 224, 3), labels (n,), group or "" and
+    content hash of each."""
+
+    name: str
+    pixels: npt.NDArray[np.uint8]
+    labels: Labels
+    groups: Sequence[str]
+    sha256: Sequence[str]
+
+    def without(self, seen: set[str]) -> "Exam":
+        """The images whose content hash is not in `seen`."""
+        keep = [i for i, sha in enumerate(self.sha256) if sha not in seen]
+        return Exam(
+            self.name,
+            self.pixels[keep],
+            self.labels[keep],
+            [self.groups[i] for i in keep],
+            [self.sha256[i] for i in keep],
+        )
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition: `value` against `limit`, and `detail`, a sentence of its own."""
+
+    name: str
+    passed: bool
+    value: float | None
+    limit: float | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The decision with its numbers; `as_dict` is what a run and a promotion store."""
+
+    passed: bool
+    reason: str
+    candidate: str
+    champion: str
+    best: str
+    checks: list[Check]
+    sets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    auc_difference: float | None = None
+    """Candidate's AUC less the champion's on the test side: what `best` adds up."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[Exam]) -> Result:
+    """Compare the version folders on `exams`, the test side first; all of them must pass.
+
+    An image that one of the models or their ancestors trained on is not measured on. Raises
+    InvalidModel where the champion or the best cannot be loaded: nothing can be compared with it.
+    """
+    references = {"champion": champion}
+    if best is not None and best.resolve() != champion.resolve():
+        references["best"] = best
+    live = {name: Classifier.load(folder) for name, folder in references.items()}
+    names = {
+        "candidate": candidate.name,
+        "champion": live["champion"].version,
+        "best": live.get("best", live["champion"]).version,
+    }
+    size = _size(candidate)
+    try:
+        ours = Classifier.load(candidate)
+    except InvalidModel as error:
+        return _decide([size, Check("loads", False, None, None, error.detail)], names, {})
+    names["candidate"] = ours.version
+    loads = "It loads, its shapes and label order are right, its golden predictions are its own."
+    checks = [size, Check("loads", True, None, None, loads)]
+    seen = set().union(*(trained_on(f) for f in (candidate, *references.values())))
+    sets = {}
+    for exam in (e.without(seen) for e in exams):
+        answers = {
+            name: model.calibration.apply(model.logits(exam.pixels)[0])
+            for name, model in {"candidate": ours, **live}.items()
+        }
+        checks += judge(exam.name, exam.labels, exam.groups, answers)
+        sets[exam.name] = _numbers(exam.labels, answers)
+    # Last, for the first check that fails is the reason told: real images say more than drawings.
+    checks.append(_golden(ours, live["champion"]))
+    return _decide(checks, names, sets)
+
+
+def judge(
+    name: str, labels: Labels, groups: Sequence[str], answers: dict[str, Floats]
+) -> list[Check]:
+    """The checks of one set of images, `answers` being the probabilities (n,) of `candidate`,
+    `champion` and, where it is another, `best`."""
+    checks = [evidence(name, labels)]
+    finite = bool(np.isfinite(answers["candidate"]).all())
+    broken = int((~np.isfinite(answers["candidate"])).sum())
+    detail = f"The candidate's answer is no number on {broken} of {len(labels)} {name} images."
+    checks.append(Check(f"finite, {name}", finite, broken, 0, detail))
+    if not all(check.passed for check in checks):
+        return checks
+    wide = len(labels) < ENOUGH
+    for other in [o for o in ("champion", "best") if o in answers]:
+        difference, low, above, high = bounds(labels, groups, answers["candidate"], answers[other])
+        limit = -AUC_MARGINS[not wide]
+        checks.append(
+            Check(
+                f"auc against {other}, {name}",
+                low > limit,
+                low,
+                limit,
+                f"On {len(labels)} {name} images the AUC differs from the {_called(other)}'s by "
+                f"{_signed(difference)}; with 80 % confidence by more than {_signed(low)}, "
+                f"where more than {_signed(limit)} is asked for.",
+            )
+        )
+        limit = BRIER_MARGINS[not wide]
+        checks.append(
+            Check(
+                f"brier against {other}, {name}",
+                high < limit,
+                high,
+                limit,
+                f"On {len(labels)} {name} images the Brier score (0 is perfect) differs from the "
+                f"{_called(other)}'s by {_signed(above)}; with 80 % confidence by less than "
+                f"{_signed(high)}, where less than {_signed(limit)} is asked for.",
+            )
+        )
+    return checks
+
+
+def evidence(name: str, labels: Labels) -> Check:
+    """Are there images enough to tell? Says how many are missing, of what."""
+    short = {"images": MIN_IMAGES - len(labels)}
+    short |= {label: MIN_OF_CLASS - int((labels == k).sum()) for k, label in enumerate(LABELS)}
+    lacks = [f"{n} {'more ' if k == 'images' else ''}{k}" for k, n in short.items() if n > 0]
+    of = ", ".join(f"{int((labels == k).sum())} {label}" for k, label in enumerate(LABELS))
+    there = f"{len(labels)} {name} images that no compared model trained on ({of})"
+    if not lacks:
+        return Check(f"evidence, {name}", True, len(labels), MIN_IMAGES, f"There are {there}.")
+    side = "about one upload in seven becomes a test image" if name == "test" else "exam/"
+    return Check(
+        f"evidence, {name}",
+        False,
+        len(labels),
+        MIN_IMAGES,
+        f"Too little evidence: there are only {there}; still missing: {', '.join(lacks)} ({side}).",
+    )
+
+
+def bounds(
+    labels: Labels, groups: Sequence[str], ours: Floats, theirs: Floats
+) -> tuple[float, float, float, float]:
+    """AUC difference and its lower bound, Brier difference and its upper bound, of probabilities
+    (n,) of two models on the same images; one-sided, at CONFIDENCE.
+
+    Paired bootstrap: each draw takes whole groups (an image without one is a group of its own)
+    and both models' answers to them; draws without both classes do not count.
+    """
+    errors = (ours - labels) ** 2 - (theirs - labels) ** 2
+    units = [g or f"image {i}" for i, g in enumerate(groups)]
+    drawings = [units]
+    if len(set(units)) < min(FEW_UNITS, len(units)):
+        drawings.append([str(i) for i in range(len(units))])
+    low, high = np.inf, -np.inf
+    for drawn_by in drawings:
+        weights = _draws(drawn_by)
+        auc = _auc(labels, ours, weights) - _auc(labels, theirs, weights)
+        low = min(low, float(np.quantile(auc[~np.isnan(auc)], 1 - CONFIDENCE)))
+        brier = (weights @ errors) / weights.sum(axis=1)
+        high = max(high, float(np.quantile(brier, CONFIDENCE)))
+    one = np.ones((1, len(labels)))
+    difference = float((_auc(labels, ours, one) - _auc(labels, theirs, one))[0])
+    return difference, low, float(errors.mean()), high
+
+
+def trained_on(version: Path) -> set[str]:
+    """Content hashes of what `version` and its ancestors trained on: the train and the validation
+    side, for calibration and the best epoch were chosen on the latter."""
+    return {
+        record.sha256
+        for name in ("manifest.csv", "ancestors.csv")
+        if (version / name).exists()
+        for record in dataset.read_manifest(version / name)
+        if record.side in ("train", "validation")
+    }
+
+
+def best(promotions: Iterable[dict[str, Any]]) -> str | None:
+    """The best version ever promoted, from the promotion records, newest first; None for none.
+
+    Not the one with the highest AUC: each version was measured on the test images of its day, and
+    an easier day shows a higher AUC. What can be added up are paired differences: a version's
+    standing is that of the champion it was compared with plus the AUC difference on the same
+    images (0 where nothing was measured). A later promotion of the same version is a roll-back
+    and changes no standing. Of equals the one promoted last wins.
+    """
+    standing: dict[str, float] = {}
+    last: dict[str, int] = {}
+    for turn, record in enumerate(reversed(list(promotions))):
+        version, gate = record["version"], record.get("gate") or {}
+        last[version] = turn
+        if version not in standing:
+            before = gate.get("champion") or record.get("previous")
+            if before and before not in standing:  # what was live before the first promotion
+                standing[before], last[before] = 0.0, turn - 1
+            standing[version] = standing.get(before, 0.0) + (gate.get("auc_difference") or 0.0)
+    return max(standing, key=lambda v: (standing[v], last[v]), default=None)
+
+
+def _draws(units: Sequence[str]) -> Floats:
+    """How often each image is in each of RESAMPLES draws of whole units, (RESAMPLES, n)."""
+    _, unit = np.unique(units, return_inverse=True)
+    count = int(unit.max()) + 1
+    rng = np.random.default_rng(SEED)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    weights: Floats = drawn[:, unit].astype(np.float64)
+    return weights
+
+
+def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
+    return evaluate.measure(labels, scores, 0.5, weights)["auc"]
+
+
+def _size(candidate: Path) -> Check:
+    path = candidate / "model.tflite"
+    size = path.stat().st_size if path.exists() else 0
+    detail = f"model.tflite has {size / 1e6:.1f} MB; the limit is {MAX_FILE_BYTES / 1e6:.0f} MB."
+    return Check("file size", size <= MAX_FILE_BYTES, size, MAX_FILE_BYTES, detail)
+
+
+def _golden(candidate: Classifier, champion: Classifier) -> Check:
+    """A golden image is drawn as one of its class. The champion may be wrong about a drawing; where
+    it is right and sure, the candidate must not be on the other side."""
+    lost = []
+    for name, label, pixels in zip(("loud", "calm"), (1, 0), golden.images(), strict=True):
+        before, after = champion.predict(pixels), candidate.predict(pixels)
+        sure = before.is_clickbait == bool(label) and not before.uncertain
+        if sure and after.is_clickbait != bool(label):
+            lost.append(f"{name} ({before.probability:.2f} before, {after.probability:.2f} now)")
+    detail = (
+        "The champion is surely right about a drawn image that the candidate gets wrong: "
+        f"{', '.join(lost)}."
+        if lost
+        else "The drawn images are on no worse side than with the champion."
+    )
+    return Check("golden images", not lost, len(lost), 0, detail)
+
+
+def _numbers(labels: Labels, answers: dict[str, Floats]) -> dict[str, Any]:
+    """Images of each class, and AUC and Brier score of each model; null where undefined."""
+    out: dict[str, Any] = {
+        "images": len(labels),
+        "classes": {label: int((labels == k).sum()) for k, label in enumerate(LABELS)},
+    }
+    for name, p in answers.items():
+        known = len(labels) > 0 and bool(np.isfinite(p).all())
+        out[name] = {
+            "auc": evaluate.auc(labels, p) if known else None,
+            "brier": float(np.mean((p - labels) ** 2)) if known else None,
+        }
+    return out
+
+
+def _decide(checks: list[Check], names: dict[str, str], sets: dict[str, Any]) -> Result:
+    broken = [c for c in checks if not c.passed]
+    test = sets.get("test", {})
+    aucs = [test.get(name, {}).get("auc") for name in ("candidate", "champion")]
+    if broken:
+        more = f" {len(broken) - 1} more checks failed." if len(broken) > 1 else ""
+        reason = broken[0].detail + more
+    else:
+        told = "; ".join(
+            f"on {s['images']} {name} images AUC {s['candidate']['auc']:.3f} and Brier score "
+            f"{s['candidate']['brier']:.3f}, the champion {s['champion']['auc']:.3f} and "
+            f"{s['champion']['brier']:.3f}"
+            for name, s in sets.items()
+        )
+        reason = f"No worse than the champion {names['champion']}: {told}."
+    return Result(
+        passed=not broken,
+        reason=reason,
+        **names,
+        checks=checks,
+        sets=sets,
+        auc_difference=None if None in aucs else aucs[0] - aucs[1],
+    )
+
+
+def _called(other: str) -> str:
+    return "best version" if other == "best" else other
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", MINUS)
