@@ -1,7 +1,6 @@
 """The emulator as one child process: it keeps its state, and leaves nothing running."""
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local import StackError
+from local.guard import die_with_parent
 from local.settings import HOST, REGION, StackSettings
 
 START_SECONDS = 30.0
@@ -26,14 +26,19 @@ FROM_OUTSIDE = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
 """All that the emulator, and through it the functions, get of the user's environment: a stray
 MODEL_PATH or AWS_PROFILE must not reach them."""
 
-PR_SET_PDEATHSIG = 1
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+"""The emulator's root; without LOCAL_AUTH it lets in whoever shows any key."""
 
 
 class Cloud:
-    """ministack on loopback, with its state in `state_dir/cloud`."""
+    """ministack on loopback, with its state in `state_dir/cloud`.
 
-    def __init__(self, settings: StackSettings) -> None:
+    The functions find AWS Batch at `batch_url`.
+    """
+
+    def __init__(self, settings: StackSettings, batch_url: str) -> None:
         self.settings = settings
+        self.batch_url = batch_url
         self.log = settings.logs / "cloud.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: dict[str, Any] = {}
@@ -52,7 +57,7 @@ class Cloud:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ministack"],
                 cwd=folder,
-                env=_environment(self.settings, folder, temporary),
+                env=self._environment(folder, temporary),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -90,7 +95,7 @@ class Cloud:
         self._process.wait()
 
     def client(self, service: str) -> Any:
-        """A boto3 client of one service; the keys are those the emulator takes from anybody."""
+        """A boto3 client of one service, with root's keys: KEYS, which may do everything."""
         import boto3
         from botocore.config import Config
 
@@ -100,8 +105,8 @@ class Cloud:
                 service,
                 endpoint_url=self.settings.cloud_url,
                 region_name=REGION,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
+                aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
                 config=Config(retries={"total_max_attempts": 2}, proxies={}),
             )
         return self._clients[service]
@@ -114,28 +119,20 @@ class Cloud:
         except (OSError, urllib.error.URLError):
             return False
 
-
-def _environment(settings: StackSettings, folder: Path, temporary: Path) -> dict[str, str]:
-    return {name: os.environ[name] for name in FROM_OUTSIDE if name in os.environ} | {
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(settings.cloud_port),
-        "MINISTACK_HOST": HOST,
-        "MINISTACK_REGION": REGION,
-        "PERSIST_STATE": "1",
-        "STATE_DIR": str(folder / "state"),
-        "S3_PERSIST": "1",
-        "S3_DATA_DIR": str(folder / "s3"),
-        "TMPDIR": str(temporary),
-        # Listeners on fixed ports, which two stacks side by side would fight for.
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-    }
-
-
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def die_with_parent() -> None:
-    """Have this process asked to stop when its parent ends, also by kill -9. Only Linux can."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    def _environment(self, folder: Path, temporary: Path) -> dict[str, str]:
+        return {name: os.environ[name] for name in FROM_OUTSIDE if name in os.environ} | {
+            "BIND_HOST": HOST,
+            "GATEWAY_PORT": str(self.settings.cloud_port),
+            "MINISTACK_HOST": HOST,
+            "MINISTACK_REGION": REGION,
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(folder / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(folder / "s3"),
+            "TMPDIR": str(temporary),
+            "AWS_ENDPOINT_URL_BATCH": self.batch_url,
+            "AUTH": "true" if self.settings.auth else "false",
+            # Listeners on fixed ports, which two stacks side by side would fight for.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        }

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from local import StackError
+from local.artefacts import digest
 from local.cloud import Cloud
-from local.template import ARTEFACTS_BUCKET, Prepared
+from local.template import ARTEFACTS_BUCKET, JOB_OUTPUT, Prepared
 
 STACK_NAME = "clickbait"
 DEPLOY_SECONDS = 120.0
@@ -30,22 +31,31 @@ class Deployed:
     api_id: str
     outputs: dict[str, str]
     log_groups: list[str]
+    jobs: dict[str, dict[str, Any]]
+    """Properties of the job definitions, by logical id."""
 
 
 def deploy(cloud: Cloud, prepared: Prepared) -> Deployed:
     """Create or update the stack. Raises StackError with the resources that failed and why."""
-    _upload(cloud, prepared.artefacts)
-    stack = _apply(cloud, prepared)
+    # A template of more than 51,200 bytes has to lie in a bucket, there as on AWS.
+    text = json.dumps(prepared.template).encode()
+    template = f"template-{digest(text)[:16]}.json"
+    artefacts = prepared.artefacts | {template: text}
+    _upload(cloud, artefacts)
+    stack = _apply(cloud, prepared.parameters, template)
     resources = cloud.client("cloudformation").describe_stack_resources(StackName=STACK_NAME)
     by_type: dict[str, list[str]] = {}
     for resource in resources["StackResources"]:
         by_type.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])
     (api_id,) = by_type["AWS::ApiGatewayV2::Api"]
     _set_cors(cloud, api_id, prepared.template, stack)
-    _forget_other_artefacts(cloud, prepared.artefacts)
+    _set_expiry(cloud, prepared.template, resources["StackResources"])
+    _forget_other_artefacts(cloud, artefacts)
     outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
     groups = [_log_group(cloud, name) for name in by_type.get("AWS::Lambda::Function", [])]
-    return Deployed(api_id, outputs, sorted(set(groups)))
+    jobs = {name: _resolved(job, outputs) for name, job in prepared.jobs.items()}
+    shown = {name: value for name, value in outputs.items() if not name.startswith(JOB_OUTPUT)}
+    return Deployed(api_id, shown, sorted(set(groups)), jobs)
 
 
 def _upload(cloud: Cloud, artefacts: dict[str, bytes]) -> None:
@@ -63,8 +73,8 @@ def _forget_other_artefacts(cloud: Cloud, artefacts: dict[str, bytes]) -> None:
             s3.delete_object(Bucket=ARTEFACTS_BUCKET, Key=listed["Key"])
 
 
-def _apply(cloud: Cloud, prepared: Prepared) -> dict[str, Any]:
-    """Bring the stack to the template; return its description."""
+def _apply(cloud: Cloud, parameters: dict[str, str], template: str) -> dict[str, Any]:
+    """Bring the stack to the uploaded template; return its description."""
     from botocore.exceptions import ClientError
 
     cloudformation = cloud.client("cloudformation")
@@ -77,10 +87,10 @@ def _apply(cloud: Cloud, prepared: Prepared) -> dict[str, Any]:
     try:
         change(
             StackName=STACK_NAME,
-            TemplateBody=json.dumps(prepared.template),
+            TemplateURL=f"{cloud.settings.cloud_url}/{ARTEFACTS_BUCKET}/{template}",
             Parameters=[
                 {"ParameterKey": name, "ParameterValue": value}
-                for name, value in prepared.parameters.items()
+                for name, value in parameters.items()
             ],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
@@ -154,6 +164,29 @@ def _set_cors(cloud: Cloud, api_id: str, template: dict[str, Any], stack: dict[s
                     ApiId=api_id,
                     CorsConfiguration={name: resolved(value) for name, value in cors.items()},
                 )
+
+
+def _set_expiry(cloud: Cloud, template: dict[str, Any], deployed: list[dict[str, Any]]) -> None:
+    """Set the tables' time to live through the API: from a template the emulator does not."""
+    names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in deployed}
+    for logical, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            expiry = resource["Properties"].get("TimeToLiveSpecification")
+            if expiry:
+                cloud.client("dynamodb").update_time_to_live(
+                    TableName=names[logical], TimeToLiveSpecification=expiry
+                )
+
+
+def _resolved(node: Any, outputs: dict[str, str]) -> Any:
+    """A job definition with the deployment's values for `{"Output": name}`."""
+    if isinstance(node, list):
+        return [_resolved(item, outputs) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if set(node) == {"Output"}:
+        return outputs.get(node["Output"], "")
+    return {key: _resolved(value, outputs) for key, value in node.items()}
 
 
 def _log_group(cloud: Cloud, function: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the local stack lives, from the environment: ports, state folder and number of workers."""
+"""How the local stack runs, from the environment: ports, state folder, workers, parameters."""
 
 import errno
 import socket
@@ -18,6 +18,11 @@ REGION = "us-east-1"
 WORKERS_MOST = 64
 """Each worker is a process of about 150 MB; the emulator's own thread pool has 64."""
 
+QUIET_PERIOD_MOST = 900
+"""Seconds that a message can wait in SQS."""
+
+MIN_NEW_IMAGES_MOST = 100_000
+
 FORMER_STACK_SECONDS = 5.0
 """A stack whose `make up` was killed still writes its state down for 2 s, on its own ports."""
 
@@ -31,6 +36,10 @@ class StackSettings:
     cloud_port: int
     state_dir: Path
     workers: int
+    auth: bool = False
+    """Whether functions and jobs may only do what their roles allow."""
+    quiet_period: int | None = None
+    min_new_images: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -42,7 +51,19 @@ class StackSettings:
             cloud_port=_number(environment, "CLOUD_PORT", 4566, 65_535),
             state_dir=Path(environment.get("STATE_DIR") or ".local").absolute(),
             workers=_number(environment, "LOCAL_WORKERS", 2, WORKERS_MOST),
+            auth=_switch(environment, "LOCAL_AUTH"),
+            quiet_period=_maybe(environment, "QUIET_PERIOD", QUIET_PERIOD_MOST, least=0),
+            min_new_images=_maybe(environment, "MIN_NEW_IMAGES", MIN_NEW_IMAGES_MOST),
         )
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The template's parameters that are not as by default."""
+        given = {"QuietPeriod": self.quiet_period, "MinNewImages": self.min_new_images}
+        return {
+            "AllowedOrigins": f"{self.site_url},http://localhost:{self.site_port}",
+            "Access": "private",
+        } | {name: str(value) for name, value in given.items() if value is not None}
 
     @property
     def api_url(self) -> str:
@@ -102,6 +123,11 @@ class StackSettings:
         """The file for scripts: addresses and outputs of the running stack."""
         return self.state_dir / "stack.json"
 
+    @property
+    def admin_token(self) -> Path:
+        """The file with the admin's token, for its user alone."""
+        return self.state_dir / "admin-token"
+
 
 def check_port(variable: str, port: int, patience: float = 0.0) -> None:
     """Raise StackError where `port` is still taken after `patience` seconds."""
@@ -122,8 +148,22 @@ def check_port(variable: str, port: int, patience: float = 0.0) -> None:
         time.sleep(0.1)
 
 
-def _number(environment: Mapping[str, str], variable: str, default: int, most: int) -> int:
+def _number(
+    environment: Mapping[str, str], variable: str, default: int, most: int, least: int = 1
+) -> int:
     text = environment.get(variable) or str(default)
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
-        raise StackError(f"{variable}={text} is not a whole number from 1 to {most}.")
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise StackError(f"{variable}={text} is not a whole number from {least} to {most}.")
     return int(text)
+
+
+def _maybe(environment: Mapping[str, str], variable: str, most: int, least: int = 1) -> int | None:
+    """None where it is not set: the template's default holds."""
+    return _number(environment, variable, least, most, least) if environment.get(variable) else None
+
+
+def _switch(environment: Mapping[str, str], variable: str) -> bool:
+    text = environment.get(variable) or "false"
+    if text not in ("true", "false"):
+        raise StackError(f"{variable}={text} is neither true nor false.")
+    return text == "true"

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -17,10 +19,14 @@ import uvicorn
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import StackError
-from local.cloud import Cloud
+from local.batch import Batch, listener
+from local.cloud import KEYS, Cloud
+from local.definitions import definitions
 from local.deploy import Deployed, deploy
 from local.emf import LogReader
 from local.gateway import Gateway
+from local.jobs import Jobs
+from local.reports import Reports
 from local.settings import HOST, REGION, StackSettings
 from local.template import prepare
 
@@ -35,6 +41,12 @@ GRACE_SECONDS = 1.0
 """What is under way when the stack stops may take this long; then it is answered 503."""
 
 SUPERVISION_SECONDS = 0.5
+
+REPORT_SECONDS = 5.0
+"""How long the end waits for what the cloud was not told of its jobs yet."""
+
+ROLE_SECONDS = 12 * 3600
+"""The longest session of a role, three times as long as a training may take."""
 
 LINES_THAT_MATTER = 12
 TELLING_WORDS = ("ERROR", "CRITICAL", "Error", "Traceback")
@@ -56,23 +68,20 @@ def up(settings: StackSettings) -> None:
     Raises StackError where it cannot start or go on, with nothing left running.
     """
     settings.description.unlink(missing_ok=True)
-    cloud = Cloud(settings)
+    callers = listener()
+    cloud = Cloud(settings, f"http://{HOST}:{callers.getsockname()[1]}")
     functions_log = settings.logs / "functions.log"
     functions_log.write_bytes(b"")
     with _stopping_at_signals():
         try:
             started = time.monotonic()
             cloud.start()
-            origins = f"{settings.site_url},http://localhost:{settings.site_port}"
-            prepared = prepare(
-                ROOT,
-                {"AllowedOrigins": origins},
-                {"MODEL_PATH": str(ROOT / "layers" / "baseline" / "baseline")},
-            )
+            baseline = ROOT / "layers" / "baseline" / "baseline"
+            prepared = prepare(ROOT, settings.parameters, {"MODEL_PATH": str(baseline)})
             cloud.wait()
             deployed = deploy(cloud, prepared)
             _say(f"cloud on {settings.cloud_url}, deployed in {time.monotonic() - started:.1f} s")
-            asyncio.run(_serve(settings, cloud, deployed, functions_log))
+            asyncio.run(_serve(settings, cloud, deployed, functions_log, callers))
         except _Stopped:
             pass
         except (StackError, BotoCoreError, ClientError) as error:
@@ -84,11 +93,16 @@ def up(settings: StackSettings) -> None:
                 signal.signal(number, signal.SIG_IGN)  # Stopping ends in bounded time by itself.
             _say("stopping")
             settings.description.unlink(missing_ok=True)
+            callers.close()
             cloud.stop()
 
 
 async def _serve(
-    settings: StackSettings, cloud: Cloud, deployed: Deployed, functions_log: Path
+    settings: StackSettings,
+    cloud: Cloud,
+    deployed: Deployed,
+    functions_log: Path,
+    callers: socket.socket,
 ) -> None:
     """Answer until a signal comes; raises StackError where the cloud or the gateway fails."""
     stop = asyncio.Event()
@@ -100,11 +114,75 @@ async def _serve(
     )
     await asyncio.to_thread(reader.trim)
     gateway = Gateway(settings.cloud_url, deployed.api_id, settings.workers)
-    server = _Server(
+    server = _server(gateway, port=settings.api_port)
+    reports = Reports(cloud, settings.logs)
+    jobs = _jobs(settings, cloud, reports)
+    batch = _server(Batch(jobs, definitions(deployed.jobs)).app)
+    serving = asyncio.create_task(server.serve())
+    work = [
+        serving,
+        asyncio.create_task(batch.serve(sockets=[callers])),
+        asyncio.create_task(jobs.work()),
+        asyncio.create_task(_read_logs(cloud, reader, stop)),
+        asyncio.create_task(_supervise(settings, cloud, stop)),
+    ]
+    reporting = asyncio.create_task(reports.send())
+    ready = asyncio.create_task(_get_ready(settings, cloud, deployed))
+    try:
+        until = [*work, reporting]
+        done, _ = await asyncio.wait([*until, ready], return_when=asyncio.FIRST_COMPLETED)
+        if ready in done:
+            ready.result()
+            done, _ = await asyncio.wait(until, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        ready.cancel()
+        stop.set()
+        jobs.stop()
+        server.should_exit = batch.should_exit = True
+        await asyncio.wait([serving], timeout=GRACE_SECONDS)
+        gateway.give_up()
+        await asyncio.gather(*work, ready, return_exceptions=True)
+        reports.close()
+        await asyncio.wait([reporting], timeout=REPORT_SECONDS)
+        reporting.cancel()
+        await gateway.close()
+
+
+def _jobs(settings: StackSettings, cloud: Cloud, reports: Reports) -> Jobs:
+    """What runs the jobs: in the checkout, against this cloud."""
+
+    def credentials(role: str) -> dict[str, str]:
+        if not settings.auth or not role:
+            return KEYS
+        given = cloud.client("sts").assume_role(
+            RoleArn=role, RoleSessionName="job", DurationSeconds=ROLE_SECONDS
+        )["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
+
+    environment = {
+        "AWS_ENDPOINT_URL": settings.cloud_url,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        # As in the image, and for a checkout that is not where its environments were made.
+        "PYTHONPATH": os.pathsep.join(
+            str(path) for path in (ROOT, ROOT / "layers" / "clickbait" / "python")
+        ),
+    }
+    return Jobs(ROOT, settings.state_dir, reports, environment, credentials)
+
+
+def _server(app: Any, port: int = 0) -> "_Server":
+    return _Server(
         uvicorn.Config(
-            gateway,
+            app,
             host=HOST,
-            port=settings.api_port,
+            port=port,
             ws="none",
             lifespan="off",
             log_level="warning",
@@ -112,28 +190,6 @@ async def _serve(
             server_header=False,
         )
     )
-    serving = asyncio.create_task(server.serve())
-    work = [
-        serving,
-        asyncio.create_task(_read_logs(cloud, reader, stop)),
-        asyncio.create_task(_supervise(settings, cloud, stop)),
-    ]
-    ready = asyncio.create_task(_get_ready(settings, deployed))
-    try:
-        done, _ = await asyncio.wait([*work, ready], return_when=asyncio.FIRST_COMPLETED)
-        if ready in done:
-            ready.result()
-            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        ready.cancel()
-        stop.set()
-        server.should_exit = True
-        await asyncio.wait([serving], timeout=GRACE_SECONDS)
-        gateway.give_up()
-        await asyncio.gather(*work, ready, return_exceptions=True)
-        await gateway.close()
 
 
 class _Server(uvicorn.Server):
@@ -170,8 +226,8 @@ async def _supervise(settings: StackSettings, cloud: Cloud, stop: asyncio.Event)
             await asyncio.wait_for(stop.wait(), SUPERVISION_SECONDS)
 
 
-async def _get_ready(settings: StackSettings, deployed: Deployed) -> None:
-    """Warm every worker through the gateway, then write `stack.json` and say so."""
+async def _get_ready(settings: StackSettings, cloud: Cloud, deployed: Deployed) -> None:
+    """Warm every worker through the gateway, then write the files for scripts and say so."""
     url = f"{settings.api_url}/status"
     try:
         async with (
@@ -183,7 +239,11 @@ async def _get_ready(settings: StackSettings, deployed: Deployed) -> None:
         raise StackError(f"GET {url} had no answer in {FIRST_ANSWER_SECONDS:.0f} s.") from error
     except httpx.HTTPError as error:
         raise StackError(f"GET {url} failed: {error!r}") from error
-    _write_description(settings, deployed)
+    secret = deployed.outputs["AdminSecret"]
+    token = cloud.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+    _write_whole(settings.admin_token, token)
+    _write_whole(settings.description, _description(settings, deployed))
+    _say(f"the admin's token is in {settings.admin_token}, addresses in {settings.description}")
     _say(f"ready: the API is on {settings.api_url} (Ctrl-C stops it)")
 
 
@@ -200,8 +260,8 @@ async def _first_answer(client: httpx.AsyncClient, url: str) -> None:
         raise StackError(f"GET {url} answers {answer.status_code}: {answer.text[:500]}")
 
 
-def _write_description(settings: StackSettings, deployed: Deployed) -> None:
-    """`stack.json`, for scripts: all of it or none."""
+def _description(settings: StackSettings, deployed: Deployed) -> str:
+    """`stack.json`, for scripts."""
     description: dict[str, Any] = {
         "api_url": settings.api_url,
         "site_url": settings.site_url,
@@ -209,9 +269,16 @@ def _write_description(settings: StackSettings, deployed: Deployed) -> None:
         "region": REGION,
         "outputs": deployed.outputs,
     }
-    draft = settings.description.with_suffix(".part")
-    draft.write_text(json.dumps(description, indent=2) + "\n")
-    draft.replace(settings.description)
+    return json.dumps(description, indent=2)
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """All of a file or none, and never readable for other users."""
+    draft = file.with_suffix(".part")
+    draft.unlink(missing_ok=True)
+    with open(draft, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as opened:
+        opened.write(text + "\n")
+    draft.replace(file)
 
 
 @contextlib.contextmanager

@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from local import StackError
 from local.artefacts import digest, function_zip, layer_zip
+from local.definitions import arn
 from local.settings import REGION
 
 ARTEFACTS_BUCKET = "artefacts"
@@ -24,8 +26,34 @@ ARTEFACTS_BUCKET = "artefacts"
 FROM_CHECKOUT = {"layers/dependencies", "layers/baseline"}
 """Layers that are not deployed, by their ContentUri."""
 
-MEANINGLESS_TYPES = ("AWS::Batch::", "AWS::CloudFront::", "AWS::CodeDeploy::", "AWS::EC2::")
+MEANINGLESS_TYPES = (
+    "AWS::Batch::",
+    "AWS::CloudFront::",
+    "AWS::CodeBuild::",
+    "AWS::CodeDeploy::",
+    "AWS::EC2::",
+    "AWS::ECR::",
+)
 """Resources that are left out, by the beginning of their type."""
+
+BATCH_KINDS = {
+    "AWS::Batch::ComputeEnvironment": "compute-environment",
+    "AWS::Batch::JobDefinition": "job-definition",
+    "AWS::Batch::JobQueue": "job-queue",
+}
+"""What AWS Batch's ARNs call the resources whose Ref is their ARN."""
+
+OF_A_JOB = {
+    "ContainerProperties": ("Command", "Environment", "JobRoleArn", "LogConfiguration"),
+    "JobDefinitionName": (),
+    "Parameters": (),
+    "RetryStrategy": (),
+    "Timeout": (),
+}
+"""What of a job definition is of use without containers, and of its container's properties."""
+
+JOB_OUTPUT = "LocalJob"
+"""The beginning of the outputs that bring a job definition's values back resolved."""
 
 MEANINGLESS_PROPERTIES = (
     "Architectures",
@@ -44,11 +72,16 @@ Template = dict[str, Any]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A template to deploy, with the objects that it names in ARTEFACTS_BUCKET by key."""
+    """A template to deploy, with the objects that it names in ARTEFACTS_BUCKET by key.
+
+    `jobs` are the properties of its job definitions by logical id; an intrinsic in them has become
+    `{"Output": name}`, for the template's output of that name.
+    """
 
     template: Template
     parameters: dict[str, str]
     artefacts: dict[str, bytes]
+    jobs: dict[str, Template] = field(default_factory=dict)
 
 
 def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str, str]) -> Prepared:
@@ -64,7 +97,13 @@ def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str,
     artefacts = _localize(template, root, environment)
     plain = _transform(template, parameters)
     _routes_from_bodies(plain["Resources"])
-    return Prepared(_without_meaningless(plain), dict(parameters), artefacts)
+    outputs = _jobs_as_outputs(plain)
+    _without_tls(plain["Resources"])
+    _open_to_the_stand_in(plain["Resources"])
+    deployable = _without_meaningless(plain)
+    _with_passwords_as_asked(deployable["Resources"])
+    _with_numbers_of_workers(deployable, parameters)
+    return Prepared(deployable, dict(parameters), artefacts, outputs)
 
 
 def _read(path: Path) -> Template:
@@ -198,10 +237,101 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def _jobs_as_outputs(template: Template) -> dict[str, Template]:
+    """The job definitions, their intrinsics moved into outputs of the template, in place."""
+    outputs = template.setdefault("Outputs", {})
+    counted: Iterator[int] = iter(range(1_000_000))
+
+    def moved(node: Any) -> Any:
+        if isinstance(node, list):
+            return [moved(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1 and next(iter(node)).startswith(("Ref", "Fn::")):
+            name = f"{JOB_OUTPUT}{next(counted)}"
+            outputs[name] = {"Value": node}
+            return {"Output": name}
+        return {key: moved(value) for key, value in node.items()}
+
+    jobs = {}
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Batch::JobDefinition":
+            given = resource["Properties"]
+            useful = {
+                key: {k: given[key][k] for k in parts if k in given[key]} if parts else given[key]
+                for key, parts in OF_A_JOB.items()
+                if key in given
+            }
+            jobs[name] = moved(useful)
+    return jobs
+
+
+def _without_tls(resources: dict[str, Any]) -> None:
+    """Leave out the policies' statements that deny what comes without TLS, in place.
+
+    Nothing here has TLS, and with LOCAL_AUTH nothing would get past them.
+    """
+    for resource in resources.values():
+        document = resource.get("Properties", {}).get("PolicyDocument")
+        if document:
+            document["Statement"] = [
+                statement
+                for statement in document["Statement"]
+                if "aws:SecureTransport" not in json.dumps(statement.get("Condition"))
+            ]
+
+
+def _open_to_the_stand_in(resources: dict[str, Any]) -> None:
+    """Let local.stack assume the roles of containers, in place.
+
+    It is no service of AWS, so it cannot fulfil a condition on what such a service acts for.
+    """
+    for resource in resources.values():
+        if resource["Type"] == "AWS::IAM::Role":
+            for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+                if statement.get("Principal") == {"Service": "ecs-tasks.amazonaws.com"}:
+                    statement.pop("Condition", None)
+
+
+def _with_passwords_as_asked(resources: dict[str, Any]) -> None:
+    """Say ExcludePunctuation, which the emulator does not read, as ExcludeCharacters, in place."""
+    for resource in resources.values():
+        if resource["Type"] == "AWS::SecretsManager::Secret":
+            asked = resource["Properties"].get("GenerateSecretString", {})
+            if asked.get("ExcludePunctuation"):
+                kept_out = asked.get("ExcludeCharacters", "") + string.punctuation
+                asked["ExcludeCharacters"] = kept_out
+
+
+def _with_numbers_of_workers(template: Template, parameters: Mapping[str, str]) -> None:
+    """Say how many executions a queue may have as a number, in place.
+
+    Of a parameter the emulator makes text, with which its poller fails on every queue.
+    """
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+            scaling = resource["Properties"].get("ScalingConfig", {})
+            asked = scaling.get("MaximumConcurrency")
+            if isinstance(asked, dict):
+                name = asked["Ref"]
+                given = parameters.get(name, template["Parameters"][name]["Default"])
+                scaling["MaximumConcurrency"] = int(given)
+
+
 def _without_meaningless(template: Template) -> Template:
-    """Leave out MEANINGLESS_TYPES; references to one of them become its name as a literal."""
+    """Leave out MEANINGLESS_TYPES, and single resources that say nothing or nothing here.
+
+    References to one of them become literals: AWS Batch's ARNs, or else the resource's name.
+    """
+    template.pop("Rules", None)  # About Fargate's sizes.
     resources = template["Resources"]
-    gone = {n for n, r in resources.items() if r["Type"].startswith(MEANINGLESS_TYPES)}
+    gone = {
+        name: arn(BATCH_KINDS[resource["Type"]], name) if resource["Type"] in BATCH_KINDS else name
+        for name, resource in resources.items()
+        if resource["Type"].startswith(MEANINGLESS_TYPES)
+        or _says_nothing(resource)
+        or _is_of_metric_math(resource)
+    }
     for name in gone:
         del resources[name]
     for resource in resources.values():
@@ -212,21 +342,32 @@ def _without_meaningless(template: Template) -> Template:
     return literal
 
 
-def _with_literals(node: Any, gone: set[str]) -> Any:
+def _says_nothing(resource: Template) -> bool:
+    """Whether it is a policy without a statement."""
+    return not resource.get("Properties", {}).get("PolicyDocument", {}).get("Statement", [True])
+
+
+def _is_of_metric_math(resource: Template) -> bool:
+    """Whether it is an alarm on a sum of metrics, which the emulator refuses."""
+    return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+
+
+def _with_literals(node: Any, gone: Mapping[str, str]) -> Any:
     if isinstance(node, list):
         return [_with_literals(item, gone) for item in node]
     if not isinstance(node, dict):
         return node
     if node.get("Ref") in gone and len(node) == 1:
-        return node["Ref"]
+        return gone[node["Ref"]]
     if set(node) == {"Fn::GetAtt"}:
         target = node["Fn::GetAtt"]
-        parts = target.split(".", 1) if isinstance(target, str) else target
-        return ".".join(parts) if parts[0] in gone else node
+        name, attribute = target.split(".", 1) if isinstance(target, str) else target
+        return _attribute(name, attribute, gone) if name in gone else node
     if set(node) == {"Fn::Sub"} and isinstance(node["Fn::Sub"], str):
 
         def literal(match: re.Match[str]) -> str:
-            return match[1] if match[1].split(".")[0] in gone else match[0]
+            name, _, attribute = match[1].partition(".")
+            return _attribute(name, attribute, gone) if name in gone else match[0]
 
         return {"Fn::Sub": re.sub(r"\$\{([^!}][^}]*)\}", literal, node["Fn::Sub"])}
     changed = {key: _with_literals(value, gone) for key, value in node.items()}
@@ -236,3 +377,10 @@ def _with_literals(node: Any, gone: set[str]) -> Any:
         if after:
             changed["DependsOn"] = after
     return changed
+
+
+def _attribute(name: str, attribute: str, gone: Mapping[str, str]) -> str:
+    """What a resource that is left out answers; its ARN is that of its Ref where that is one."""
+    if not attribute or (attribute.endswith("Arn") and gone[name] != name):
+        return gone[name]
+    return f"{name}.{attribute}"

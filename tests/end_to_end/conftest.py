@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,9 +25,10 @@ READY_SECONDS = 90
 class LocalStack:
     """One `python -m local up` at a time, always in the same checkout, state folder and ports."""
 
-    def __init__(self, state_dir: Path, checkout: Path = ROOT) -> None:
+    def __init__(self, state_dir: Path, checkout: Path = ROOT, **variables: str) -> None:
         self.state_dir = state_dir
         self.checkout = checkout
+        self.variables = variables
         self.api_port, self.cloud_port, self.site_port = free_ports(3)
         self.api_url = f"http://127.0.0.1:{self.api_port}"
         self.seconds_to_ready = 0.0
@@ -45,7 +47,7 @@ class LocalStack:
             # What must not reach the functions: they would serve from it, or fail.
             "MODEL_PATH": "/nowhere",
         }
-        return {**os.environ, **mine, **changes}
+        return {**os.environ, **mine, **self.variables, **changes}
 
     def start(self) -> None:
         """Return at the `ready` line; the last lines of the output are the failure's text."""
@@ -96,8 +98,8 @@ class LocalStack:
         return code
 
     def processes(self) -> set[int]:
-        """All that runs for this state folder, whoever its parent is now."""
-        needle = f"STATE_DIR={self.state_dir}".encode()
+        """All that runs for this state folder, its jobs too, whoever its parent is now."""
+        needle = f"={self.state_dir}".encode()
         found = set()
         for environ in Path("/proc").glob("[0-9]*/environ"):
             try:
@@ -113,15 +115,41 @@ class LocalStack:
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.api_url, trust_env=False, timeout=40)
 
-    def cloud(self, service: str):
+    def admin(self) -> httpx.Client:
+        """A client with the admin's token."""
+        client = self.client()
+        token = (self.state_dir / "admin-token").read_text().strip()
+        client.headers["authorization"] = f"Bearer {token}"
+        return client
+
+    def command(self, *arguments: str, status: int = 0) -> str:
+        """What `python -m local` prints, once it has ended with `status`."""
+        done = subprocess.run(
+            [sys.executable, "-m", "local", *arguments],
+            cwd=self.checkout,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, done
+        return done.stdout
+
+    def job_log(self, run: str) -> str:
+        file = self.state_dir / "logs" / f"job-{run}.log"
+        return file.read_text() if file.exists() else ""
+
+    def cloud(self, service: str, **keys: str):
+        """A client of the stack's cloud: root's, or one with other `keys`."""
         import boto3
 
+        root = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(
             service,
             endpoint_url=self.description()["cloud_url"],
             region_name=self.description()["region"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            **(keys or root),
         )
 
 
@@ -151,6 +179,22 @@ def eventually(condition, seconds: float):
     while not (value := condition()) and time.monotonic() < until:
         time.sleep(0.2)
     return value
+
+
+def copy_of_the_checkout(folder: Path) -> Path:
+    """What the stack is made of, to change; trainings run `act.sh`, which is to be written."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for room in ("functions", "layers", "local"):
+        shutil.copytree(ROOT / room, folder / room, ignore=ignored)
+    for name in ("template.yaml", "openapi.json"):
+        shutil.copy(ROOT / name, folder / name)
+    python = folder / "training" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@: attempt $AWS_BATCH_JOB_ATTEMPT"; exec sh act.sh\n')
+    python.chmod(0o755)
+    (folder / "training" / "requirements.txt").touch()
+    (folder / "training" / ".venv" / "done").touch()
+    return folder
 
 
 @pytest.fixture(scope="session")

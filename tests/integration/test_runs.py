@@ -171,6 +171,17 @@ def test_a_job_that_dies_leaves_a_failed_run_with_a_sentence(table, batch, detai
     assert table.under_way() is None
 
 
+@pytest.mark.parametrize("says", ["the job", "the event"])
+def test_a_failure_is_counted_whoever_tells_of_it(table, batch, monkeypatch, says):
+    counted: list[str] = []
+    monkeypatch.setattr(runs, "count", counted.append)
+    run = ask(table)["id"]
+    if says == "the job":
+        table.advance(run, "FAILED", "There is no image of one class.")
+    table.ended(batch.end("FAILED"))
+    assert counted == ["RunsFailed"]
+
+
 def test_jobs_that_are_no_runs_are_ignored(table):
     run = ask(table)["id"]
     table.ended({"jobName": "somebody-elses", "status": "FAILED"})

@@ -1,17 +1,44 @@
 """make serve: a wrong setting is told in one line; the model served is the one asked for."""
 
+import asyncio
+import http.client
+import json
 import os
 import shutil
+import signal
+import statistics
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from clickbait.settings import CHECKOUT_BASELINE
-from tests.integration.conftest import ROOT, Server
+from clickbait.settings import CHECKOUT_BASELINE, Settings
+from local.server import MOST_WAITING, Queue
+from tests.integration.conftest import ROOT, Server, free_port
+
+SAMPLE = (ROOT / "sample.jpg").read_bytes()
+JPEG = {"content-type": "image/jpeg"}
+
+
+def run_to_end(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A server that is not to start."""
+    return subprocess.run(
+        [sys.executable, "-m", "local.serve"],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -25,15 +52,7 @@ from tests.integration.conftest import ROOT, Server
     ],
 )
 def test_a_wrong_setting_is_one_line_and_no_traceback(variables: dict[str, str], says: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "local.serve"],
-        cwd=ROOT,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_to_end({"API_PORT": str(free_port())} | variables)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert says in last
@@ -51,6 +70,20 @@ def test_model_path_chooses_the_model(serve: Callable[..., Server], tmp_path: Pa
     assert status.headers["x-model-version"] == "20990101-000000-abcdef"
 
 
+def test_the_routes_of_every_function_are_served(serve: Callable[..., Server]) -> None:
+    server = serve()
+    files = [("files", ("a.jpg", SAMPLE)), ("files", ("b.jpg", SAMPLE))]
+    ten = httpx.post(f"{server.url}/predict-batch", files=files, timeout=30)
+    assert ten.status_code == 200
+    assert len(ten.json()["results"]) == 2
+    assert (
+        ten.headers["x-model-version"] == httpx.get(f"{server.url}/status").json()["model_version"]
+    )
+    without_aws = httpx.get(f"{server.url}/models")
+    assert without_aws.status_code == 503
+    assert "ADMIN_SECRET" in without_aws.json()["detail"]
+
+
 def test_debug_mode_logs_each_request_with_its_id(serve: Callable[..., Server]) -> None:
     server = serve(DEBUG_MODE="true")
     said = httpx.get(f"{server.url}/status").headers["x-request-id"]
@@ -64,3 +97,235 @@ def test_cors_is_for_named_origins_only(serve: Callable[..., Server]) -> None:
     theirs = httpx.get(f"{server.url}/status", headers={"origin": "http://evil.example"})
     assert ours.headers["access-control-allow-origin"] == "http://localhost:8080"
     assert "access-control-allow-origin" not in theirs.headers
+
+
+def answered_by(server: Server, connections: int) -> set[int]:
+    """The workers that answered so many connections, each a new one."""
+    children = psutil.Process(server.process.pid).children()
+    before = {child.pid: sum(child.cpu_times()[:2]) for child in children}
+    for _ in range(connections):
+        httpx.post(f"{server.url}/predict", content=SAMPLE, headers=JPEG).raise_for_status()
+    return {
+        child.pid for child in children if sum(child.cpu_times()[:2]) - before[child.pid] > 0.02
+    }
+
+
+def test_connections_spread_over_the_workers(serve: Callable[..., Server]) -> None:
+    server = serve(WORKERS="2", CACHE_SIZE="0")
+    assert len(answered_by(server, connections=24)) == 2  # One worker alone: 1 of 8 million.
+
+
+def test_a_port_in_use_is_one_line_although_the_kernel_would_share_it(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(WORKERS="2")
+    port = server.url.rsplit(":", 1)[1]
+    done = run_to_end({"PORT": port, "WORKERS": "2"})
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"port {port} of 127.0.0.1 is in use; PORT names another"]
+
+
+def test_a_worker_that_dies_is_replaced(serve: Callable[..., Server]) -> None:
+    server = serve(WORKERS="2")
+    supervisor = psutil.Process(server.process.pid)
+    before = supervisor.children()
+    before[0].kill()
+    before[0].wait(10)
+    for _ in range(20):
+        assert httpx.get(f"{server.url}/status", timeout=20).status_code == 200
+    after = supervisor.children()
+    assert len(after) == 2
+    assert before[0].pid not in {child.pid for child in after}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_end_leaves_no_worker_behind(serve: Callable[..., Server], number: int) -> None:
+    server = serve(WORKERS="2")
+    workers = psutil.Process(server.process.pid).children()
+    assert len(workers) == 2
+    server.process.send_signal(number)
+    assert server.process.wait(20) == (0 if number != signal.SIGKILL else -number)
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
+
+
+def test_a_full_server_refuses_at_once_and_is_itself_again_soon(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(CACHE_SIZE="0")
+    address = server.url.removeprefix("http://")
+    began = threading.Barrier(3 * MOST_WAITING)
+
+    def one(_: int) -> tuple[float, bool]:
+        connection = http.client.HTTPConnection(address, timeout=60)
+        connection.connect()
+        began.wait()
+        started = time.perf_counter()
+        connection.request("POST", "/predict", SAMPLE, JPEG)
+        response = connection.getresponse()
+        took, document = time.perf_counter() - started, json.loads(response.read())
+        if response.status != 200:
+            assert response.status == document["status"] == 503
+            assert response.headers["content-type"] == "application/problem+json"
+            assert response.headers["retry-after"] == "2"
+            assert document["type"] == "/docs/problems/busy"
+            assert document["request_id"] == response.headers["x-request-id"]
+            connection.request("GET", "/status")  # On the connection on which it was refused.
+            assert connection.getresponse().read()
+        connection.close()
+        return took, response.status == 200
+
+    with ThreadPoolExecutor(3 * MOST_WAITING) as pool:
+        answers = list(pool.map(one, range(3 * MOST_WAITING)))
+    answered = [took for took, well in answers if well]
+    refused = [took for took, well in answers if not well]
+    assert len(answered) >= MOST_WAITING // 8  # Fewer where the machine is under load.
+    assert refused
+    assert statistics.median(refused) < max(answered) / 2
+    again = httpx.post(f"{server.url}/predict", content=SAMPLE, headers=JPEG, timeout=60)
+    assert again.status_code == 200
+    assert httpx.get(f"{server.url}/docs/problems/busy").status_code == 200
+
+
+def test_a_refusal_can_be_read_by_the_pages_that_may_call() -> None:
+    origin = "http://localhost:8080"
+    layer = Queue(answers_nothing, most=0)
+    transport = httpx.ASGITransport(layer)
+
+    async def refused(headers: dict[str, str]) -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post("/predict", headers=headers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("local.server.settings", lambda: Settings(allowed_origins=[origin]))
+        ours = asyncio.run(refused({"origin": origin}))
+        theirs = asyncio.run(refused({"origin": "http://evil.example"}))
+    assert ours.status_code == theirs.status_code == 503
+    assert ours.headers["access-control-allow-origin"] == origin
+    assert "access-control-allow-origin" not in theirs.headers
+
+
+async def answers_nothing(*_: object) -> None:
+    raise AssertionError("a full queue lets nobody in")
+
+
+async def never() -> Message:
+    """The rest of a body that does not come."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def whole() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def unsent(_: Message) -> None:
+    raise AssertionError("nobody is refused")
+
+
+def post(path: str) -> Scope:
+    return {"type": "http", "method": "POST", "path": path, "headers": []}
+
+
+def test_slow_senders_do_not_fill_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.server.SENDING_SECONDS", 0.01)
+    done: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        done.append(scope["path"])
+
+    async def scenario() -> None:
+        layer = Queue(app, most=2)
+        slow = [asyncio.create_task(layer(post("/slow"), never, unsent)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert layer.full()
+        await asyncio.sleep(0.05)
+        await layer(post("/quick"), whole, unsent)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert done == ["/quick"]
+
+
+def test_one_at_a_time_in_order_and_small_requests_pass() -> None:
+    """The one that works holds everybody with a body up, and nobody without one."""
+    done: list[str] = []
+
+    async def scenario() -> None:
+        free = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            if scope["path"] == "/0":
+                await free.wait()
+            done.append(scope["path"])
+
+        layer = Queue(app)
+        waiting = [asyncio.create_task(layer(post(f"/{n}"), whole, unsent)) for n in range(4)]
+        await asyncio.sleep(0)
+        waiting[2].cancel()
+        await layer(post("/status") | {"method": "GET"}, whole, unsent)
+        free.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await layer(post("/after"), whole, unsent)
+
+    asyncio.run(scenario())
+    assert done == ["/status", "/0", "/1", "/3", "/after"]
+
+
+def test_between_two_turns_the_loop_sees_to_everybody_else() -> None:
+    done: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        done.append(scope["path"])
+        asyncio.get_running_loop().call_soon(done.append, "all that came meanwhile")
+
+    async def scenario() -> None:
+        layer = Queue(app)
+        await asyncio.gather(*(layer(post(f"/{n}"), whole, unsent) for n in range(2)))
+
+    asyncio.run(scenario())
+    assert done[:3] == ["/0", "all that came meanwhile", "/1"]
+
+
+def test_a_queue_takes_in_what_its_pace_can_do() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.sleep(0.02)
+
+    async def joined(layer: Queue) -> int:
+        tasks = []
+        while not layer.full():
+            tasks.append(asyncio.create_task(layer(post("/"), whole, unsent)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+        return len(tasks)
+
+    async def scenario() -> None:
+        layer = Queue(app, longest=0.2)
+        assert await joined(layer) >= MOST_WAITING  # It does not know its pace yet.
+        assert 3 <= await joined(layer) <= 12  # It is 20 ms, and more on a machine under load.
+
+    asyncio.run(scenario())
+
+
+def test_a_queue_that_does_not_move_takes_nobody_in() -> None:
+    async def scenario() -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await never()
+
+        layer = Queue(app, longest=0.01)
+        stuck = [asyncio.create_task(layer(post("/"), whole, unsent)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not layer.full()
+        await asyncio.sleep(0.05)
+        assert layer.full()
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+
+    asyncio.run(scenario())

@@ -21,11 +21,18 @@ PREPARED = Prepared(
                         "AllowMethods": ["GET"],
                     }
                 },
-            }
+            },
+            "Table": {
+                "Type": "AWS::DynamoDB::Table",
+                "Properties": {
+                    "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True}
+                },
+            },
         }
     },
     {"AllowedOrigins": "http://a,http://b"},
     {"functions-1.zip": b"new"},
+    {"JobDefinition": {"Environment": [{"Name": "B", "Value": {"Output": "LocalJob0"}}]}},
 )
 
 
@@ -41,7 +48,9 @@ class FakeCloud:
         self.calls: list[str] = []
         self.objects = {"functions-0.zip": b"old"}
         self.cors: dict = {}
+        self.expiry: dict = {}
         self.log = "cloud.log"
+        self.settings = SimpleNamespace(cloud_url="http://cloud")
 
     def client(self, service: str) -> "FakeCloud":
         return self
@@ -62,7 +71,10 @@ class FakeCloud:
         if self.status is None:
             raise refusal(f"Stack with id {StackName} does not exist")
         parameters = [{"ParameterKey": "AllowedOrigins", "ParameterValue": "http://a,http://b"}]
-        outputs = [{"OutputKey": "DataBucket", "OutputValue": "data"}]
+        outputs = [
+            {"OutputKey": "DataBucket", "OutputValue": "data"},
+            {"OutputKey": "LocalJob0", "OutputValue": "data too"},
+        ]
         return {
             "Stacks": [{"StackStatus": self.status, "Parameters": parameters, "Outputs": outputs}]
         }
@@ -73,7 +85,8 @@ class FakeCloud:
             raise refusal(self.refuses)
         self.status = f"{verb}_{self.ends}"
 
-    def create_stack(self, **_):
+    def create_stack(self, TemplateURL, **_):
+        assert TemplateURL.removeprefix("http://cloud/artefacts/") in self.objects
         self.change("CREATE")
 
     def update_stack(self, **_):
@@ -101,12 +114,20 @@ class FakeCloud:
         return {"StackEvents": newest_first}
 
     def describe_stack_resources(self, StackName):
-        found = [("AWS::ApiGatewayV2::Api", "abc"), ("AWS::Lambda::Function", "predict")]
+        found = [
+            ("Api", "AWS::ApiGatewayV2::Api", "abc"),
+            ("Predict", "AWS::Lambda::Function", "predict"),
+            ("Table", "AWS::DynamoDB::Table", "stack"),
+        ]
         return {
             "StackResources": [
-                {"ResourceType": kind, "PhysicalResourceId": name} for kind, name in found
+                {"LogicalResourceId": logical, "ResourceType": kind, "PhysicalResourceId": name}
+                for logical, kind, name in found
             ]
         }
+
+    def update_time_to_live(self, TableName, TimeToLiveSpecification):
+        self.expiry[TableName] = TimeToLiveSpecification
 
     def update_api(self, ApiId, CorsConfiguration):
         self.cors = CorsConfiguration
@@ -128,7 +149,9 @@ def test_what_is_there_is_updated_and_former_artefacts_are_forgotten():
     cloud = FakeCloud("UPDATE_COMPLETE")
     deploy.deploy(cloud, PREPARED)
     assert cloud.calls == ["UPDATE"]
-    assert cloud.objects == {"functions-1.zip": b"new"}
+    template = {name for name in cloud.objects if name.startswith("template-")}
+    assert len(template) == 1
+    assert set(cloud.objects) == template | {"functions-1.zip"}
 
 
 def test_nothing_to_update_is_no_failure():
@@ -157,6 +180,17 @@ def test_cors_is_set_through_the_api_with_the_parameters_values():
     cloud = FakeCloud()
     deploy.deploy(cloud, PREPARED)
     assert cloud.cors == {"AllowOrigins": ["http://a", "http://b"], "AllowMethods": ["GET"]}
+
+
+def test_a_tables_expiry_is_set_through_the_api():
+    cloud = FakeCloud()
+    deploy.deploy(cloud, PREPARED)
+    assert cloud.expiry == {"stack": {"AttributeName": "expires", "Enabled": True}}
+
+
+def test_a_job_definition_comes_back_with_its_values():
+    made = deploy.deploy(FakeCloud(), PREPARED)
+    assert made.jobs == {"JobDefinition": {"Environment": [{"Name": "B", "Value": "data too"}]}}
 
 
 def test_a_deployment_that_never_ends_is_given_up(monkeypatch):

@@ -75,3 +75,33 @@ def test_a_kept_state_belongs_to_its_cloud_port(environment):
     moved = environment | {"CLOUD_PORT": str(free_port())}
     with pytest.raises(StackError, match=f"belongs to CLOUD_PORT={environment['CLOUD_PORT']}"):
         StackSettings.from_environment(moved).claim()
+
+
+def test_the_templates_parameters_are_its_own_defaults_unless_named():
+    kept = StackSettings.from_environment({}).parameters
+    assert kept == {
+        "AllowedOrigins": "http://127.0.0.1:8080,http://localhost:8080",
+        "Access": "private",
+    }
+    named = StackSettings.from_environment({"QUIET_PERIOD": "0", "MIN_NEW_IMAGES": "3"}).parameters
+    assert (named["QuietPeriod"], named["MinNewImages"]) == ("0", "3")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("QUIET_PERIOD", "901"),
+        ("QUIET_PERIOD", "-1"),
+        ("MIN_NEW_IMAGES", "0"),
+        ("MIN_NEW_IMAGES", "100001"),
+        ("LOCAL_AUTH", "yes"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_its_variable(variable, value):
+    with pytest.raises(StackError, match=f"{variable}={value} "):
+        StackSettings.from_environment({variable: value})
+
+
+@pytest.mark.parametrize(("text", "on"), [("", False), ("false", False), ("true", True)])
+def test_permissions_are_enforced_where_that_is_asked_for(text, on):
+    assert StackSettings.from_environment({"LOCAL_AUTH": text}).auth is on

@@ -14,6 +14,7 @@ AWSTemplateFormatVersion: '2010-09-09'
 Transform: AWS::Serverless-2016-10-31
 Parameters:
   AllowedOrigins: {Type: CommaDelimitedList, Default: 'http://localhost:1'}
+  Workers: {Type: Number, Default: 5}
 Globals:
   Function:
     Runtime: python3.13
@@ -48,11 +49,64 @@ Resources:
   BaselineLayer:
     Type: AWS::Serverless::LayerVersion
     Properties: {ContentUri: layers/baseline/}
-  Bucket: {Type: AWS::S3::Bucket}
+  Bucket: {Type: AWS::S3::Bucket, DependsOn: TlsPolicy}
+  TlsPolicy:
+    Type: AWS::S3::BucketPolicy
+    Properties:
+      Bucket: !Ref Bucket
+      PolicyDocument:
+        Statement:
+          - {Effect: Deny, Principal: '*', Condition: {Bool: {aws:SecureTransport: false}}}
+  MessagesPolicy:
+    Type: AWS::SQS::QueuePolicy
+    Properties:
+      PolicyDocument:
+        Statement:
+          - {Sid: Keep, Effect: Allow, Principal: {Service: s3.amazonaws.com}}
+          - {Effect: Deny, Principal: '*', Condition: {Bool: {aws:SecureTransport: false}}}
+  Secret:
+    Type: AWS::SecretsManager::Secret
+    Properties: {GenerateSecretString: {PasswordLength: 48, ExcludePunctuation: true}}
+  Mapping:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties: {ScalingConfig: {MaximumConcurrency: !Ref Workers}}
+  Plain: {Type: AWS::CloudWatch::Alarm, Properties: {Namespace: Clickbait, MetricName: Faults}}
+  Sum:
+    Type: AWS::CloudWatch::Alarm
+    Properties: {Metrics: [{Id: both, Expression: 'SUM([a, b])'}]}
+  Images: {Type: AWS::ECR::Repository}
+  Build: {Type: AWS::CodeBuild::Project, Properties: {Name: !GetAtt Images.RepositoryUri}}
+  JobRole:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement:
+          - Effect: Allow
+            Principal: {Service: ecs-tasks.amazonaws.com}
+            Action: sts:AssumeRole
+            Condition: {StringEquals: {aws:SourceAccount: !Ref AWS::AccountId}}
+  Trainings:
+    Type: AWS::Batch::JobDefinition
+    Properties:
+      JobDefinitionName: !Sub ${AWS::StackName}-training
+      Type: container
+      PlatformCapabilities: [FARGATE]
+      RetryStrategy: {Attempts: 3, EvaluateOnExit: [{OnExitCode: '2', Action: EXIT}]}
+      ContainerProperties:
+        Image: !Sub ${Images.RepositoryUri}:latest
+        Command: [python, -m, training.job]
+        Environment:
+          - {Name: BUCKET, Value: !Ref Bucket}
+          - {Name: PLAIN, Value: as it is}
+          - {Name: QUEUE, Value: !Ref Queue}
+        JobRoleArn: !GetAtt JobRole.Arn
   Queue: {Type: AWS::Batch::JobQueue, Properties: {Priority: 1}}
   Vpc: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.0.0.0/16}}
 Outputs:
   Cidr: {Value: !GetAtt Vpc.CidrBlock}
+  QueueArn: {Value: !GetAtt Queue.JobQueueArn}
+  Trainings: {Value: !Ref Trainings}
+  Repository: {Value: !Sub 'at ${Images.RepositoryUri}'}
 """
 
 
@@ -107,13 +161,19 @@ def test_packages_and_baseline_come_from_the_environment_not_from_layers(checkou
 def test_what_only_aws_has_is_left_out_and_references_to_it_become_literals(checkout):
     template = prepared(checkout).template
     kinds = {resource["Type"] for resource in template["Resources"].values()}
-    assert not [k for k in kinds if k.startswith(("AWS::Batch", "AWS::CodeDeploy", "AWS::EC2"))]
+    only_there = ("AWS::Batch", "AWS::CodeBuild", "AWS::CodeDeploy", "AWS::EC2", "AWS::ECR")
+    assert not [kind for kind in kinds if kind.startswith(only_there)]
     (function,) = resources(checkout, "AWS::Lambda::Function").values()
     assert "SnapStart" not in function and function.get("Architectures") != ["arm64"]
     variables = function["Environment"]["Variables"]
-    assert variables["QUEUE"] == "Queue"
+    queue = "arn:aws:batch:us-east-1:000000000000:job-queue/Queue"
+    assert variables["QUEUE"] == queue
+    outputs = {name: output["Value"] for name, output in template["Outputs"].items()}
+    assert outputs["QueueArn"] == queue
+    assert outputs["Trainings"].endswith(":job-definition/Trainings")
+    assert outputs["Repository"] == {"Fn::Sub": "at Images.RepositoryUri"}
     assert variables["SUBNET"] == {"Fn::Sub": "Vpc.CidrBlock/${AWS::Region}"}
-    assert template["Outputs"]["Cidr"]["Value"] == "Vpc.CidrBlock"
+    assert outputs["Cidr"] == "Vpc.CidrBlock"
     assert template["Resources"]["PredictFunction"]["DependsOn"] == ["Bucket"]
 
 
@@ -147,3 +207,61 @@ def test_a_change_of_code_or_of_a_layer_alone_publishes_a_new_version(checkout, 
 def test_a_parameter_that_the_template_does_not_have_is_refused(checkout):
     with pytest.raises(StackError, match="no parameter Colour"):
         prepare(checkout, {"Colour": "red"}, {})
+
+
+def test_a_job_definition_keeps_what_needs_no_container_and_its_values_become_outputs(checkout):
+    made = prepared(checkout)
+    (job,) = made.jobs.values()
+    assert set(job) == {"JobDefinitionName", "RetryStrategy", "ContainerProperties"}
+    assert set(job["ContainerProperties"]) == {"Command", "Environment", "JobRoleArn"}
+    outputs = made.template["Outputs"]
+
+    def resolved(node):
+        return outputs[node["Output"]]["Value"]
+
+    assert resolved(job["JobDefinitionName"]) == {"Fn::Sub": "${AWS::StackName}-training"}
+    bucket, plain, queue = (each["Value"] for each in job["ContainerProperties"]["Environment"])
+    assert resolved(bucket) == {"Ref": "Bucket"}
+    assert plain == "as it is"
+    assert resolved(queue).endswith(":job-queue/Queue")
+    assert resolved(job["ContainerProperties"]["JobRoleArn"])["Fn::GetAtt"][0] == "JobRole"
+
+
+def test_nothing_is_denied_for_coming_without_tls(checkout):
+    template = prepared(checkout).template
+    assert not resources(checkout, "AWS::S3::BucketPolicy")
+    assert "DependsOn" not in template["Resources"]["Bucket"]
+    (policy,) = resources(checkout, "AWS::SQS::QueuePolicy").values()
+    assert [statement["Sid"] for statement in policy["PolicyDocument"]["Statement"]] == ["Keep"]
+
+
+def test_an_alarm_on_a_sum_is_left_out_because_the_emulator_refuses_it(checkout):
+    assert list(resources(checkout, "AWS::CloudWatch::Alarm")) == ["Plain"]
+
+
+def test_how_many_may_work_on_a_queue_is_a_number_and_not_a_reference_to_one(checkout):
+    def asked(**parameters):
+        template = prepare(checkout, parameters, {}).template
+        (mapping,) = [
+            resource["Properties"]
+            for resource in template["Resources"].values()
+            if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+        ]
+        return mapping["ScalingConfig"]["MaximumConcurrency"]
+
+    assert (asked(), asked(Workers="7")) == (5, 7)
+
+
+def test_a_token_has_no_punctuation(checkout):
+    (secret,) = resources(checkout, "AWS::SecretsManager::Secret").values()
+    assert set(secret["GenerateSecretString"]["ExcludeCharacters"]) >= set("!\"'$&;<>?\\`{|}~")
+
+
+def test_the_stand_in_may_assume_a_jobs_role(checkout):
+    statements = [
+        statement
+        for role in resources(checkout, "AWS::IAM::Role").values()
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]
+        if "ecs-tasks.amazonaws.com" in json.dumps(statement["Principal"])
+    ]
+    assert [statement.get("Condition") for statement in statements] == [None]

@@ -1,0 +1,213 @@
+"""Drop images, and the model replaces itself, or says why not; one call brings the old one back."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from clickbait import LABELS
+from tests.samples.classes import drawing
+
+from .conftest import LocalStack, eventually
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
+
+OF_EACH = 120
+"""A test side of about 36 images: the gate wants 30."""
+
+EFFECTIVE_SECONDS = 60
+RUN_SECONDS = 600
+"""One epoch on drawings takes about 60 s on two idle cores."""
+ENDED = {"PROMOTED", "REJECTED", "FAILED"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory) -> Iterator[LocalStack]:
+    """A stack of its own, in which nobody waits a minute for quiet."""
+    stack = LocalStack(tmp_path_factory.mktemp("retraining"), QUIET_PERIOD="2")
+    stack.start()
+    try:
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="module")
+def admin(stack: LocalStack) -> Iterator[httpx.Client]:
+    with stack.admin() as client:
+        yield client
+
+
+def upload(stack: LocalStack, first: int, of_each: int) -> None:
+    """Drawings into train/, each into the folder of its class."""
+    s3, bucket = stack.cloud("s3"), stack.description()["outputs"]["DataBucket"]
+    for seed in range(first, first + of_each):
+        for label in LABELS:
+            key = f"train/{label}/a drawing+{seed}.jpg"
+            s3.put_object(Bucket=bucket, Key=key, Body=drawing(label, seed))
+
+
+def runs(admin: httpx.Client) -> list[dict]:
+    return admin.get("/runs").raise_for_status().json()["items"]
+
+
+def ended(admin: httpx.Client, run: str) -> dict:
+    """The run once it has ended."""
+    return eventually(
+        lambda: (told := admin.get(f"/runs/{run}").json())["state"] in ENDED and told,
+        RUN_SECONDS,
+    ) or pytest.fail(f"not ended: {admin.get(f'/runs/{run}').text}")
+
+
+def version_that_answers(admin: httpx.Client) -> str:
+    image = drawing(LABELS[0], 1)
+    answer = admin.post("/predict", content=image, headers={"content-type": "image/jpeg"})
+    return answer.raise_for_status().json()["model_version"]
+
+
+class Caller(threading.Thread):
+    """Predicts all the while, and counts what it is answered."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        super().__init__()
+        self.stack = stack
+        self.done = threading.Event()
+        self.statuses: Counter[int] = Counter()
+        self.mixed = 0
+
+    def run(self) -> None:
+        images = [drawing(LABELS[n % 2], n) for n in range(20)]
+        with self.stack.client() as client:
+            for turn in range(100_000):
+                answer = client.post(
+                    "/predict",
+                    content=images[turn % len(images)],
+                    headers={"content-type": "image/jpeg"},
+                )
+                self.statuses[answer.status_code] += 1
+                said = answer.json().get("model_version")
+                self.mixed += answer.headers.get("x-model-version") != said
+                if self.done.wait(0.1):
+                    return
+
+    def __enter__(self) -> "Caller":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.join()
+
+
+def test_uploads_that_the_live_model_contradicts_are_rejected_before_training(stack, admin):
+    """The model knows photographs: it calls next to all drawings legitimate."""
+    before = version_that_answers(admin)
+    upload(stack, 0, OF_EACH)
+    assert eventually(lambda: runs(admin), 120), "no run started"
+    (run,) = runs(admin)
+    told = ended(admin, run["id"])
+    assert told["state"] == "REJECTED", told["reason"]
+    assert "disagrees with" in told["reason"] and "new labels" in told["reason"]
+    assert len(told["label_check"]["worst"]) == 10 and "version" not in told
+    assert told["images"]["new"] == 2 * OF_EACH
+    assert "RUNNING" in told["times"] and told["log"]
+    assert version_that_answers(admin) == before
+    dataset = admin.get("/dataset").raise_for_status().json()
+    assert dataset["counts"] == dict.fromkeys(LABELS, OF_EACH)
+
+
+def test_a_better_model_goes_live_by_itself_and_no_answer_fails(stack, admin):
+    before = version_that_answers(admin)
+    with Caller(stack) as caller:
+        asked = {"skip_label_check": True, "epochs": 1}
+        # The end of a job is told a moment after that of its run: until then the answer is 409.
+        answer = eventually(
+            lambda: (got := admin.post("/retrain", json=asked)).status_code == 202 and got, 30
+        )
+        told = ended(admin, answer.json()["id"])
+        assert told["state"] == "PROMOTED", told
+        assert list(told["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
+        assert told["epoch"] == told["epochs"] == 1 and told["metrics"]["val_auc"] is not None
+        assert told["gate"]["passed"] and told["reason"].startswith("No worse")
+        version = told["version"]
+        assert eventually(lambda: version_that_answers(admin) == version, EFFECTIVE_SECONDS)
+    assert version != before
+    assert set(caller.statuses) == {200} and not caller.mixed
+    listed = admin.get("/models").json()["items"]
+    assert [m["version"] for m in listed if m["live"]] == [version]
+    assert {before, version} <= {m["version"] for m in listed}
+
+
+def test_of_two_promotions_at_one_moment_one_wins(stack, admin):
+    """As they overlap or not: never two winners that saw the same model live."""
+    live, other = [m["version"] for m in admin.get("/models").json()["items"]][:2]
+    statuses: list[int] = []
+    for _ in range(10):
+        target = next(m["version"] for m in admin.get("/models").json()["items"] if not m["live"])
+
+        def promote(reason: str, target: str = target) -> int:
+            with stack.admin() as client:
+                told = {"reason": reason}
+                return client.post(f"/models/{target}/promote", json=told).status_code
+
+        with ThreadPoolExecutor(2) as pool:
+            statuses = sorted(pool.map(promote, ("one of two", "two of two")))
+        assert set(statuses) <= {200, 409} and 200 in statuses
+        if statuses == [200, 409]:
+            break
+    assert statuses == [200, 409]
+    assert {live, other} >= {
+        m["version"] for m in admin.get("/models").json()["items"] if m["live"]
+    }
+
+
+def test_one_call_brings_yesterdays_model_back(stack, admin):
+    live = admin.get("/promotions").json()["live"]["version"]
+    listed = [m["version"] for m in admin.get("/models").json()["items"]]
+    target = next(version for version in listed if version != live)
+    began = time.monotonic()
+    answer = admin.post(f"/models/{target}/promote", json={"reason": "it was better yesterday"})
+    assert answer.status_code == 200, answer.text
+    assert eventually(lambda: version_that_answers(admin) == target, EFFECTIVE_SECONDS)
+    assert time.monotonic() - began < EFFECTIVE_SECONDS
+    newest = admin.get("/promotions").json()["items"][0]
+    assert newest["version"] == target and newest["reason"] == "it was better yesterday"
+
+
+def test_three_poisoned_messages_of_ten_end_as_dead_letters_and_can_be_replayed(stack, admin):
+    outputs = stack.description()["outputs"]
+    sqs = stack.cloud("sqs")
+    queue, dead = outputs["UploadsQueue"], outputs["UploadsDeadLetters"]
+    # On AWS a message is tried again after six minutes; here nobody waits for that.
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    s3 = stack.cloud("s3")
+    keys = [f"train/{LABELS[n % 2]}/late {n}.jpg" for n in range(7)]
+    poison = ["{half a", json.dumps({"what": "is this"}), json.dumps({"Records": [{"s3": 1}]})]
+    for n, key in enumerate(keys):
+        s3.put_object(Bucket=outputs["DataBucket"], Key=key, Body=drawing(LABELS[n % 2], 900 + n))
+    for body in poison:
+        sqs.send_message(QueueUrl=queue, MessageBody=body)
+
+    def letters() -> int:
+        names = ["ApproximateNumberOfMessages"]
+        told = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=names)["Attributes"]
+        return int(told[names[0]])
+
+    def described() -> int:
+        table = stack.cloud("dynamodb")
+        found = [
+            table.get_item(
+                TableName=outputs["Table"], Key={"pk": {"S": "image#"}, "sk": {"S": key}}
+            )
+            for key in keys
+        ]
+        return sum("Item" in one for one in found)
+
+    assert eventually(lambda: letters() == 3 and described() == 7, 90), (letters(), described())
+    assert "3 messages" in stack.command("replay")
+    assert eventually(lambda: letters() == 3, 90), "they are as broken as they were"
