@@ -38,7 +38,7 @@ replay: .venv/up.done ## move what failed for good back to its queue [ARGS="--qu
 ship: ## make the version in VERSION=folder the baseline; contact sheets of users' images stay behind
 	@: $${VERSION:?names the folder of a finished version} && test -f "$(VERSION)/metadata.json"
 	mkdir -p layers/baseline/baseline training/baseline/plots
-	cp "$(VERSION)"/model.tflite "$(VERSION)"/metadata.json layers/baseline/baseline/
+	cp "$(VERSION)"/model.tflite "$(VERSION)"/{metadata,reference}.json layers/baseline/baseline/
 	cp "$(VERSION)"/*.json "$(VERSION)"/manifest.csv "$(VERSION)"/weights.npz training/baseline/
 	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
 	cp "$(VERSION)"/card.md MODEL_CARD.md
@@ -63,7 +63,10 @@ test-template: .venv/test.done .venv-template/done ## the cloud's template and i
 test-stack: .venv/test.done ## the local stack, started for real
 	$(RUN) -m pytest tests/end_to_end
 
-deploy: .venv-template/done ## build, deploy to AWS, prune old versions, print the URL (ARGS: for sam deploy)
+soak: .venv/test.done training/.venv/done ## what is too slow for `make test`: trainings killed at ten moments
+	$(RUN) -m pytest tests/soak
+
+deploy: .venv-template/done ## build, deploy to AWS with the image that trains, prune old versions, print the URL (ARGS: for sam deploy)
 	@$(TEMPLATE)/python deploy.py $(ARGS)
 
 openapi: .venv/up.done ## write openapi.json anew
@@ -72,15 +75,20 @@ openapi: .venv/up.done ## write openapi.json anew
 bench: .venv/test.done training/.venv/done .venv-peers/done ## speed beside the bare loop, the seed and peers
 	$(RUN) loadtest/bench.py $(ARGS)
 
+loadtest: .venv/up.done .venv-load/done ## what it holds: make loadtest USERS=100 MINUTES=3 [HOST=http://... RAMP=s WORKERS=n]
+	@.venv-load/bin/python loadtest/report.py --users $(or $(USERS),100) --minutes $(or $(MINUTES),3) \
+		$(if $(RAMP),--ramp $(RAMP)) $(if $(WORKERS),--workers $(WORKERS)) \
+		$(if $(findstring command,$(origin HOST)),--host $(HOST))
+
 lock: .venv/test.done ## resolve every requirements.in anew
 	$(RUN) -m pip install --quiet pip-tools
-	for room in tests layers/dependencies local training tests/template loadtest/peers; do \
+	for room in tests layers/dependencies local training tests/template loadtest loadtest/peers; do \
 		.venv/bin/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
 			--no-emit-trusted-host --no-emit-options --annotation-style line \
 			--output-file $$room/requirements.txt $$room/requirements.in || exit 1; done
 
 clean: ## remove what was built; keeps .local, the local cloud's state
-	rm -rf .venv .venv-template .venv-peers training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-template .venv-peers .venv-load training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
 
 # An environment is made anew when its lock file changes; its stamp is written last.
 define environment
@@ -101,7 +109,9 @@ endef
 	$(call environment,.venv-template,tests/template/requirements.txt)
 .venv-peers/done: loadtest/peers/requirements.txt
 	$(call environment,.venv-peers,loadtest/peers/requirements.txt)
+.venv-load/done: loadtest/requirements.txt
+	$(call environment,.venv-load,loadtest/requirements.txt)
 training/.venv/done: training/requirements.txt
 	$(call environment,training/.venv,training/requirements.txt)
 
-.PHONY: help up serve train retrain replay ship test lint test-python test-training test-template test-stack deploy openapi bench lock clean
+.PHONY: help up serve train retrain replay ship test lint test-python test-training test-template test-stack soak deploy openapi bench loadtest lock clean

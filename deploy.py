@@ -1,4 +1,5 @@
-"""Build and deploy the stack, then delete the function versions that nobody can need any more.
+"""Build and deploy the stack, delete the function versions that nobody can need any more, and have
+the training's image built where what it is made of has changed.
 
     python deploy.py [--stack-name NAME] [--region REGION] [--profile PROFILE] [sam deploy options]
 
@@ -6,12 +7,15 @@ No champion is written, moved or read here: what is live in a stack stays live t
 """
 
 import argparse
+import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,12 @@ KEPT_VERSIONS = 3
 """Newest versions of a function that stay beside those an alias points to: two to go back to.
 
 With SnapStart each costs about $6.7 a month (1,769 MB of cached snapshot)."""
+
+SOURCE_KEY = "build/source.zip"
+"""Where the template's build looks in the models bucket; its role can read nothing else there."""
+
+IMAGE_SOURCES = ("training", "layers/clickbait/python", "layers/baseline/baseline")
+"""All that training/Dockerfile may copy from; what is hidden, or Python's cache, is left out."""
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +55,14 @@ def main(arguments: list[str]) -> int:
         for function in functions_of(cloudformation, options.stack_name):
             for version in prune(session.client("lambda"), function):
                 print(f"deleted version {version} of {function}")
-        print(output_of(cloudformation, options.stack_name, "ApiUrl"))
+        outputs = outputs_of(cloudformation, options.stack_name)
+        if build := build_image(session, outputs, image_files(ROOT)):
+            follow = ["aws", "logs", "tail", f"/aws/codebuild/{options.stack_name}", "--follow"]
+            print(f"building the training's image, which takes some minutes: {build}")
+            print(f"to see it: {' '.join([*follow, *given])}")
+        else:
+            print("the training's image is that of this checkout")
+        print(outputs["ApiUrl"])
     except FileNotFoundError:
         return _fail("there is no `sam` here: `make deploy` installs it")
     except subprocess.CalledProcessError as error:
@@ -78,10 +95,74 @@ def prune(functions: Any, name: str) -> list[str]:
     return old
 
 
-def output_of(cloudformation: Any, stack: str, key: str) -> str:
-    """One of the stack's outputs."""
+def outputs_of(cloudformation: Any, stack: str) -> dict[str, str]:
+    """The stack's outputs by name."""
     found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
-    return next(str(output["OutputValue"]) for output in found if output["OutputKey"] == key)
+    return {output["OutputKey"]: str(output["OutputValue"]) for output in found}
+
+
+def build_image(session: Any, outputs: Mapping[str, str], files: Mapping[str, bytes]) -> str | None:
+    """Start the build of an image of `files`; returns its id, or None where `latest` is that image.
+
+    The build tags what it pushes with the digest of its files. A build that failed left no tag, so
+    that the next deployment tries again.
+    """
+    digest = digest_of(files)
+    if digest in _tags_of_latest(session.client("ecr"), outputs["TrainingRepository"]):
+        return None
+    put = session.client("s3").put_object(
+        Bucket=outputs["ModelsBucket"], Key=SOURCE_KEY, Body=archive(files, digest)
+    )
+    started = session.client("codebuild").start_build(
+        projectName=outputs["TrainingBuild"], sourceVersion=put["VersionId"]
+    )
+    return str(started["build"]["id"])
+
+
+def image_files(root: Path) -> dict[str, bytes]:
+    """What the training's image is made of, by path, in order."""
+    found = (file for source in IMAGE_SOURCES for file in _visible(root / source))
+    return {file.relative_to(root).as_posix(): file.read_bytes() for file in sorted(found)}
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """SHA-256 of the files' names and contents: of nothing else that an archive would hold."""
+    lines = (f"{name}\0{hashlib.sha256(content).hexdigest()}\n" for name, content in files.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def archive(files: Mapping[str, bytes], digest: str) -> bytes:
+    """A zip of the files, and of their digest as the file that the template's build reads."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as into:
+        for name, content in {**files, "digest": digest.encode()}.items():
+            # Without a time: the same files are the same bytes.
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o100644 << 16
+            into.writestr(entry, content)
+    return packed.getvalue()
+
+
+def _tags_of_latest(ecr: Any, uri: str) -> list[str]:
+    """All tags of the image that trainings start from; none before the first."""
+    repository = uri.partition("/")[2]
+    try:
+        found = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "latest"}])
+    except ecr.exceptions.ImageNotFoundException:
+        return []
+    return list(found["imageDetails"][0].get("imageTags", []))
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """The files below a folder, less what is hidden (an environment, above all) or is cache."""
+    for path in folder.iterdir():
+        if path.name.startswith(".") or path.name == "__pycache__":
+            continue
+        if path.is_dir():
+            yield from _visible(path)
+        else:
+            yield path
 
 
 def _in_use(functions: Any, name: str) -> Iterator[str]:

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 from cachetools import LRUCache
 from fastapi import FastAPI, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from clickbait import errors, images, observability
-from clickbait.answers import answer, milliseconds
+from clickbait import errors, history, images, observability, presigned
+from clickbait.answers import answer, milliseconds, told
 from clickbait.classifier import Classifier
 from clickbait.errors import InvalidModel, Unavailable
 from clickbait.live import LiveModel
@@ -23,6 +25,7 @@ from clickbait.web import (
     answers,
     create_app,
     image_body,
+    json_body,
     json_response,
     lambda_handler,
     request_id_of,
@@ -59,6 +62,7 @@ class Service:
         stale."""
         self.started = time.monotonic()
         self.live.after_restore()
+        history.writer.cache_clear()
 
 
 service = Service()
@@ -73,6 +77,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 app = create_app(NAME, SUMMARY, lifespan)
 documentation.add_routes(app)
 
+JSON = "application/json"
 IMAGE_SCHEMA = {"type": "string", "format": "binary"}
 IMAGE_BODY = {
     "required": True,
@@ -83,8 +88,33 @@ IMAGE_BODY = {
         "image/jpeg": {"schema": IMAGE_SCHEMA},
         "image/png": {"schema": IMAGE_SCHEMA},
         "image/webp": {"schema": IMAGE_SCHEMA},
+        JSON: {
+            "schema": {
+                "type": "object",
+                "required": ["key"],
+                "additionalProperties": False,
+                "properties": {
+                    "key": {
+                        "type": "string",
+                        "pattern": f"^{presigned.UPLOAD_KEY.pattern}$",
+                        "description": "of an upload that POST /uploads gave the form for",
+                    }
+                },
+            }
+        },
     },
 }
+
+
+class Uploaded(BaseModel):
+    """An image that was uploaded past the API."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(pattern=f"^{presigned.UPLOAD_KEY.pattern}$")
+
+
+read_uploaded = json_body(Uploaded)
 
 
 @app.post(
@@ -94,6 +124,7 @@ IMAGE_BODY = {
         "PredictionAnswer",
         errors.PayloadTooLarge,
         errors.UnsupportedFormat,
+        errors.NotFound,
         errors.BadRequest,
         errors.Unavailable,
     ),
@@ -103,23 +134,28 @@ async def predict(
     request: Request,
     explain: Annotated[bool, Query(description="add the 7 x 7 heat map")] = False,
 ) -> Response:
-    """Send a form with the image as `file`, or the image itself with its content type. JPEG, PNG or
-    WebP."""
-    data = await image_body(request)
+    """Send a form with the image as `file`, the image itself with its content type, or the `key` of
+    an upload. JPEG, PNG or WebP."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON:
+        uploaded = await read_uploaded(request)
+        limit = settings().max_upload_size
+        data = await run_in_threadpool(presigned.fetch_upload, uploaded.key, limit)
+    else:
+        data = await image_body(request)
     # No thread: decoding and inference take one core, and a worker has one. A hop would cost and
     # gain nothing.
     made = classify(service.live.current(), data, explain)
+    request_id = request_id_of(request)
+    history.log(made, "predict", request_id=request_id, looks=made.get("features"))
     headers = {"x-model-version": made["model_version"]}
-    return json_response(made | {"request_id": request_id_of(request)}, headers)
+    return json_response(told(made) | {"request_id": request_id}, headers)
 
 
 def classify(model: Classifier, data: bytes, explain: bool) -> dict[str, Any]:
     """The answer for one image, from memory where the same bytes met the same model before."""
     started = time.perf_counter()
     key = (images.sha256(data), model.version, explain)
-    if service.answers is None:
-        return answer(model, data, explain, settings().max_upload_size, key[0]) | {"cached": False}
-    known = service.answers.get(key)
+    known = service.answers.get(key) if service.answers is not None else None
     if known is not None:
         timing = {
             "decode": 0.0,
@@ -127,8 +163,11 @@ def classify(model: Classifier, data: bytes, explain: bool) -> dict[str, Any]:
             "total": milliseconds(time.perf_counter() - started),
         }
         return known | {"timing_ms": timing, "cached": True}
-    made = answer(model, data, explain, settings().max_upload_size, key[0]) | {"cached": False}
-    service.answers[key] = made
+    config = settings()
+    made = answer(model, data, explain, config.max_upload_size, key[0], looks=bool(config.table))
+    made["cached"] = False
+    if service.answers is not None:
+        service.answers[key] = made
     return made
 
 
@@ -212,4 +251,6 @@ async def docs_info() -> Response:
 handler = lambda_handler(app)
 after_restore(service.wake)
 if observability.IN_LAMBDA:
+    if settings().table:
+        history.writer()
     service.warm()  # INIT has a full core whatever the memory size: better than the first request

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote_plus
 
-from clickbait import aws
+from clickbait import aws, monitoring
 from clickbait.observability import count, flush, logger
 from clickbait.retraining import QUIET_MESSAGE, Retraining
 from clickbait.runs import Runs
@@ -37,6 +37,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
                 Retraining.from_settings().reconcile()
             case "daily":
                 Retraining.from_settings().daily()
+                monitoring.emit_drift()
             case _:
                 raise ValueError(f"no event that this function knows: {json.dumps(event)[:500]}")
     except Exception:

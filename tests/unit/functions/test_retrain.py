@@ -89,6 +89,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
     )
     monkeypatch.setattr(app, "Runs", SimpleNamespace(from_settings=lambda: runs))
     monkeypatch.setattr(app, "Retraining", SimpleNamespace(from_settings=lambda: retraining))
+    monkeypatch.setattr(app, "monitoring", SimpleNamespace(emit_drift=lambda: made("drift")))
     monkeypatch.setattr(aws, "client", lambda service: None)
     monkeypatch.setenv("DATA_BUCKET", BUCKET)
     monkeypatch.setenv("TABLE", "table")
@@ -182,10 +183,20 @@ def test_a_job_on_its_way_changes_nothing(calls: Calls, state: str) -> None:
     assert calls.made == []
 
 
-@pytest.mark.parametrize("action", ["reconcile", "daily"])
-def test_the_clock_s_events_are_told_apart(calls: Calls, action: str) -> None:
+@pytest.mark.parametrize(
+    ("action", "does"), [("reconcile", ["reconcile"]), ("daily", ["daily", "drift"])]
+)
+def test_the_clock_s_events_are_told_apart(calls: Calls, action: str, does: list[str]) -> None:
     handle(sample(f"schedule-{action}"))
-    assert calls.made == [action]
+    assert calls.made == does
+
+
+def test_the_daily_look_is_done_where_drift_cannot_be_told(calls: Calls) -> None:
+    """And the failure is raised: the alarm on the function's errors tells of it."""
+    calls.fail = {"drift"}
+    with pytest.raises(RuntimeError, match="drift failed"):
+        handle(sample("schedule-daily"))
+    assert "daily" in calls.made
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from clickbait import images
+from clickbait import history, images
 from clickbait.classifier import Classifier
 
 
@@ -15,9 +15,13 @@ def answer(
     explain: bool = False,
     max_bytes: int = images.MAX_IMAGE_BYTES,
     sha256: str = "",
+    *,
+    looks: bool = False,
 ) -> dict[str, Any]:
-    """Read and classify `data`; raises as `images.read` does. `sha256` spares hashing what the
-    caller hashed."""
+    """Read and classify `data`; raises as `images.read` does.
+
+    `sha256` spares hashing what the caller hashed. `looks` adds `features`, which are for the log
+    of predictions and no part of an answer: see `told`."""
     started = time.perf_counter()
     image = images.read(data, max_bytes)
     pixels = images.model_input(image)
@@ -41,7 +45,13 @@ def answer(
             "total": milliseconds(inferred - started),
         },
         **({"heatmap": heatmap} if explain else {}),
+        **({"features": history.features(pixels)} if looks else {}),
     }
+
+
+def told(made: dict[str, Any]) -> dict[str, Any]:
+    """What a caller is told of an `answer`."""
+    return {name: value for name, value in made.items() if name != "features"}
 
 
 def milliseconds(seconds: float) -> float:

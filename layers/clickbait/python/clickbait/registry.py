@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clickbait import aws
-from clickbait.classifier import Classifier
 from clickbait.errors import Conflict, InvalidModel, NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from clickbait.classifier import Classifier
 
 CHAMPION_KEY = "champion.json"
 VERSIONS = "versions/"
@@ -91,9 +92,11 @@ class Registry:
 
     # --- versions --------------------------------------------------------------------------------
 
-    def load(self, version: str) -> Classifier:
+    def load(self, version: str) -> "Classifier":
         """Fetch and check one version; raises InvalidModel where it is missing or breaks its
         metadata's promises."""
+        from clickbait.classifier import Classifier  # Not everybody who lists models runs them.
+
         files = {}
         for name in (METADATA, "model.tflite"):
             found = self._get(f"{VERSIONS}{version}/{name}")

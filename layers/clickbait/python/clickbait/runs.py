@@ -193,10 +193,12 @@ class Runs:
         run = str(detail.get("jobName", ""))
         if not RUN_ID.fullmatch(run) or detail.get("status") not in ("SUCCEEDED", "FAILED"):
             return
-        if self._update(run, {"reason": _why(detail)}, FAILED):
-            count("RunsFailed")
-            logger.error("run failed", run=run, detail=_why(detail))
+        self._update(run, {"reason": _why(detail)}, FAILED)
         self._release(run)
+        told = self._told(run)
+        if told and told["state"] == FAILED:  # By its own words, or by ours.
+            count("RunsFailed")
+            logger.error("run failed", run=run, reason=told["reason"])
 
     def settle(self) -> None:
         """See to the run that holds the lease: submit it where whoever took it did not, end it
@@ -208,7 +210,7 @@ class Runs:
         job = lease.get("job", {}).get("S") or self._job_named(run)
         if job:
             self._settle_job(run, job, known="job" in lease)
-        elif self._ended(run):
+        elif (told := self._told(run)) is None or told["state"] in ENDED:
             self._release(run)
         elif time.time() - since > SUBMIT_SECONDS and self._claim(lease):
             logger.warning("run submitted again", run=run)
@@ -295,11 +297,11 @@ class Runs:
         )["jobSummaryList"]
         return found[0]["jobId"] if found else None
 
-    def _ended(self, run: str) -> bool:
+    def _told(self, run: str) -> dict[str, Any] | None:
         try:
-            return self.get(run)["state"] in ENDED
+            return self.get(run)
         except NotFound:
-            return True
+            return None
 
     def _update(self, run: str, fields: Mapping[str, Any], state: str = "") -> bool:
         names = {f"#{i}": name for i, name in enumerate(fields)}

@@ -7,13 +7,17 @@ import os
 import re
 import time
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from mangum import Mangum
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -42,6 +46,15 @@ a third."""
 MAX_FORM_OVERHEAD = 64 * 1024
 """Room for what a form puts around its file: boundaries, part headers, a long file name."""
 
+MAX_JSON = 64 * 1024
+"""Bytes of a JSON body: the largest that a route takes is a handful of short fields."""
+
+RECENT_REQUESTS = 50
+"""Requests that a process remembers for /debug: a screenful or two."""
+
+MAX_REMEMBERED_PATH = 200
+"""Characters of a path that are remembered: callers choose how long it is."""
+
 MAX_DRAINED = 32 * 1024 * 1024
 """A body over the limit is read to its end up to here before the answer: a client that is cut off
 while sending shows its user a broken connection, not our sentence. Past it the connection is
@@ -49,6 +62,9 @@ closed."""
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+FORM = "multipart/form-data"
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 def problem_response(problem: Problem, request_id: str) -> Response:
@@ -63,14 +79,16 @@ def problem_response(problem: Problem, request_id: str) -> Response:
     return Response(json.dumps(document), problem.status, problem.headers, PROBLEM_TYPE)
 
 
-def answers(model: str, *kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """A route's `responses`: its 200 is the schema named `model`, its failures are `kinds`.
+def answers(
+    model: str, *kinds: type[Problem], status: int = 200
+) -> dict[int | str, dict[str, Any]]:
+    """A route's `responses`: `status` is the schema named `model`, its failures are `kinds`.
 
     By name, so that only whoever writes the OpenAPI document builds the schemas, and no process
     does at its cold start.
     """
     responses: dict[int | str, dict[str, Any]] = {}
-    responses[200] = _response("Successful Response", "application/json", model)
+    responses[status] = _response("Successful Response", "application/json", model)
     every: list[type[Problem]] = [*kinds, InternalError]
     for kind in every:
         known = responses.get(kind.status, {}).get("description")
@@ -95,6 +113,9 @@ class Frame:
 
     cold: ClassVar[bool] = True
     """Whether this process has yet to answer its first request."""
+
+    recent: ClassVar[deque[dict[str, Any]]] = deque(maxlen=RECENT_REQUESTS)
+    """The last requests of this process, oldest first; neither bodies, queries nor headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -139,6 +160,16 @@ class Frame:
 
     @staticmethod
     def _report(scope: Scope, request_id: str, status: int, seconds: float, cold: bool) -> None:
+        Frame.recent.append(
+            {
+                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "method": scope["method"],
+                "path": scope["path"][:MAX_REMEMBERED_PATH],
+                "status": status,
+                "ms": round(1e3 * seconds, 1),
+                "request_id": request_id,
+            }
+        )
         level = logger.error if status >= 500 else logger.debug
         level(
             "request",
@@ -151,6 +182,8 @@ class Frame:
         count("Latency", 1e3 * seconds, "Milliseconds")
         if status >= 500:
             count("Faults")
+        elif status >= 400:
+            count("ClientErrors")
         if cold:
             count("ColdStarts")
         observability.flush()
@@ -217,8 +250,11 @@ def _answer(
     return answer
 
 
-def _from_validation(error: RequestValidationError) -> Problem:
-    wrong = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+def _from_validation(error: RequestValidationError | ValidationError) -> Problem:
+    wrong = [
+        {"field": ".".join(map(str, e["loc"])) or "body", "message": e["msg"]}
+        for e in error.errors()
+    ]
     detail = "; ".join(f"{w['field']}: {w['message']}" for w in wrong)
     return BadRequest(f"{detail}. /docs says what this route takes.", errors=wrong)
 
@@ -238,28 +274,88 @@ async def image_body(request: Request) -> bytes:
     Raises PayloadTooLarge, UnsupportedFormat (of the request), BadRequest or EmptyImage, each
     before any decoding.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    limit = min(MAX_REQUEST_IMAGE, settings().max_upload_size)
-    if kind == "multipart/form-data":
-        return _within(
-            limit,
-            await _form_file(request, await read_body(request, limit + MAX_FORM_OVERHEAD, limit)),
-        )
+    kind = _content_type(request)
+    if kind == FORM:
+        return (await image_form(request)).file
     if kind and not kind.startswith("image/") and kind != "application/octet-stream":
         raise UnsupportedFormat(
             f"The body is {kind}. Send a form (curl -F file=@image.jpg) or the image itself "
             "as image/jpeg, image/png or image/webp.",
-            supported=["multipart/form-data", "image/jpeg", "image/png", "image/webp"],
+            supported=[FORM, "image/jpeg", "image/png", "image/webp"],
         )
+    limit = _image_limit()
     return await read_body(request, limit, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form with one image: its bytes, the name that the client gave it (never to be used in a
+    path or key), and the text fields beside it."""
+
+    file: bytes
+    name: str
+    fields: dict[str, str]
+
+
+async def image_form(request: Request) -> Form:
+    """A form with an image as `file`, and text fields; raises as `image_body` does."""
+    kind = _content_type(request)
+    if kind != FORM:
+        raise UnsupportedFormat(
+            f"The body is {kind or 'of no type'}. Send a form: curl -F file=@image.jpg",
+            supported=[FORM],
+        )
+    limit = _image_limit()
+    form = await _form(request, await read_body(request, limit + MAX_FORM_OVERHEAD, limit))
+    _within(limit, form.file)
+    return form
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _image_limit() -> int:
+    return min(MAX_REQUEST_IMAGE, settings().max_upload_size)
+
+
+def json_body(shape: type[Shape]) -> Callable[[Request], Awaitable[Shape]]:
+    """A dependency that reads the body as `shape`; no body at all is `{}`.
+
+    It raises BadRequest that names each field which is wrong, missing or unknown. Not a body of
+    FastAPI's: that one is read and judged before the dependencies say who may call at all.
+    """
+
+    async def read(request: Request) -> Shape:
+        data, size = await _drained(request, MAX_JSON)
+        if size > MAX_JSON:
+            raise PayloadTooLarge(
+                f"The body has {size:,} bytes; the limit for JSON is {MAX_JSON:,}.",
+                limit=MAX_JSON,
+                value=size,
+            )
+        try:
+            return shape.model_validate_json(data.strip() or b"{}", strict=True)
+        except ValidationError as error:
+            raise _from_validation(error) from error
+
+    return read
 
 
 async def read_body(request: Request, most: int, limit: int) -> bytes:
     """The whole body of at most `most` bytes; raises PayloadTooLarge, naming `limit`, the image's
     own."""
+    data, size = await _drained(request, most)
+    if size > most:
+        raise _too_large(limit, size)
+    return data
+
+
+async def _drained(request: Request, most: int) -> tuple[bytes, int]:
+    """The body, cut where it has more than `most` bytes, and how many it has or announces."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > MAX_DRAINED:
-        raise _too_large(limit, int(announced))
+        return b"", int(announced)
     size, parts = 0, []
     async for part in request.stream():
         size += len(part)
@@ -267,15 +363,12 @@ async def read_body(request: Request, most: int, limit: int) -> bytes:
             parts.append(part)
         elif size > MAX_DRAINED:
             break
-    if size > most:
-        raise _too_large(limit, size)
-    return b"".join(parts)
+    return b"".join(parts), size
 
 
-def _within(limit: int, data: bytes) -> bytes:
+def _within(limit: int, data: bytes) -> None:
     if len(data) > limit:
         raise _too_large(limit, len(data))
-    return data
 
 
 def _too_large(limit: int, value: int) -> PayloadTooLarge:
@@ -294,8 +387,8 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = MAX_REQUEST_IMAGE + MAX_FORM_OVERHEAD
 
 
-async def _form_file(request: Request, body: bytes) -> bytes:
-    """The bytes of the form's `file` field."""
+async def _form(request: Request, body: bytes) -> Form:
+    """The form's `file` field, and its text fields; of a field given twice, the last."""
 
     async def stream() -> Any:
         yield body
@@ -312,12 +405,13 @@ async def _form_file(request: Request, body: bytes) -> bytes:
         if not isinstance(upload, UploadFile):
             names = ", ".join(form) or "none"
             raise BadRequest(f"The form has no file in a field named `file`; its fields: {names}.")
-        data = upload.file.read()
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        data, name = upload.file.read(), upload.filename or ""
     finally:
         await form.close()
     if not data:
         raise EmptyImage("The file in the form has zero bytes. Send the file's content.", value=0)
-    return data
+    return Form(data, name, fields)
 
 
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
@@ -351,7 +445,9 @@ def after_restore(reset: Callable[[], None]) -> None:
     register_after_restore(restored)
 
 
-def json_response(content: Any, headers: dict[str, str] | None = None) -> Response:
+def json_response(
+    content: Any, headers: dict[str, str] | None = None, status: int = 200
+) -> Response:
     """`content` as JSON, without the validation that a declared response model would cost on every
     request."""
-    return JSONResponse(content, headers=headers)
+    return JSONResponse(content, status, headers)

@@ -1,0 +1,1 @@
+"""The function for whoever looks after the service: models, trainings, data, corrections."""

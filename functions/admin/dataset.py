@@ -1,0 +1,29 @@
+"""What the labelled images are like, which were refused, and which no training has seen yet."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from clickbait import description
+from clickbait.access import PROTECTED, Member
+from clickbait.retraining import trained
+from clickbait.web import answers, json_response
+from functions.admin import stores
+
+router = APIRouter()
+
+
+@router.get(
+    "/dataset",
+    summary="Counts, sizes, colours, duplicates and refused images",
+    responses=answers("Dataset", *PROTECTED),
+)
+def dataset(_: Member) -> Response:
+    """Figures over every image in `train/` that could be read, by class."""
+    images = description.stored(stores.table())
+    return json_response(
+        description.describe(images)
+        | {
+            "rejected": description.rejected(stores.data_bucket()),
+            "waiting": description.waiting(images, trained(stores.registry().bucket)),
+        }
+    )

@@ -1,0 +1,55 @@
+"""What this process is made of and has just done, for whoever looks for a fault."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from clickbait.access import PROTECTED, Admin
+from clickbait.settings import settings
+from clickbait.web import VERSION, Frame, answers, json_response
+
+router = APIRouter()
+
+LIBRARIES = (
+    "ai-edge-litert",
+    "aws-lambda-powertools",
+    "boto3",
+    "fastapi",
+    "mangum",
+    "numpy",
+    "pillow",
+    "pydantic",
+    "starlette",
+)
+
+
+@router.get(
+    "/debug",
+    summary="Versions, settings and recent requests",
+    responses=answers("Debug", *PROTECTED),
+)
+def debug(_: Admin) -> Response:
+    """Of the one process that answers: there may be others. No setting is a secret: the one of the
+    admin's token is only its name."""
+    return json_response(
+        {
+            "versions": {
+                "service": VERSION,
+                "python": platform.python_version(),
+                "machine": platform.machine(),
+                **{name: _installed(name) for name in LIBRARIES},
+            },
+            "settings": settings().model_dump(mode="json"),
+            "recent_requests": list(reversed(Frame.recent)),
+        }
+    )
+
+
+def _installed(name: str) -> str | None:
+    """A library's version; None where the layer was trimmed of what says it."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,125 @@
+"""Corrections: anybody who may predict may send one; an admin decides what becomes training
+data."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import Response
+
+from clickbait import LABELS, errors, images
+from clickbait.access import PROTECTED, Admin, Member
+from clickbait.dataset import LABEL_OF_FOLDER
+from clickbait.errors import BadRequest
+from clickbait.settings import settings
+from clickbait.web import Form, answers, image_form, json_response
+from functions.admin import stores
+from functions.admin.paging import USUAL, Cursor, Limit, opened, page, sealed
+
+router = APIRouter()
+
+FeedbackId = Annotated[str, Path(max_length=64, description="a correction's id")]
+
+FIELDS = {"label", "prediction", "model_version"}
+VERSION = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file", "label"],
+                "additionalProperties": False,
+                "properties": {
+                    "file": {"type": "string", "format": "binary"},
+                    "label": {"enum": list(LABEL_OF_FOLDER), "description": "what it really is"},
+                    "prediction": {"enum": list(LABELS), "description": "what was answered"},
+                    "model_version": {"type": "string", "description": "by which version"},
+                },
+            }
+        }
+    },
+}
+
+
+@router.post(
+    "/feedback",
+    summary="Say what an image really is",
+    status_code=201,
+    responses=answers(
+        "FeedbackAnswer",
+        errors.PayloadTooLarge,
+        errors.UnsupportedFormat,
+        errors.BadRequest,
+        *PROTECTED,
+        status=201,
+    ),
+    openapi_extra={"requestBody": FORM},
+)
+def give(_: Member, form: Annotated[Form, Depends(image_form)]) -> Response:
+    """The image is checked as /predict checks it, and waits for an admin's decision."""
+    label = _label(form.fields)
+    told = {name: form.fields[name] for name in FIELDS - {"label"} if form.fields.get(name)}
+    image = images.read(form.file, settings().max_upload_size)
+    kept = stores.feedback().put(form.file, image.format, label, told | {"file_name": form.name})
+    facts = {
+        "width": image.width,
+        "height": image.height,
+        "format": image.format,
+        "bytes": len(form.file),
+        "sha256": images.sha256(form.file),
+    }
+    return json_response(kept | {"file_name": form.name, "image": facts}, status=201)
+
+
+def _label(fields: dict[str, str]) -> str:
+    """The label of a correction; raises BadRequest naming each field that is wrong."""
+    wrong = dict.fromkeys(fields.keys() - FIELDS, "there is no such field")
+    label = LABEL_OF_FOLDER.get(fields.get("label", ""))
+    if label is None:
+        wrong["label"] = f"one of {', '.join(LABEL_OF_FOLDER)} is needed"
+    if fields.get("prediction") and fields["prediction"] not in LABELS:
+        wrong["prediction"] = f"it is {' or '.join(LABELS)}"
+    if fields.get("model_version") and not VERSION.fullmatch(fields["model_version"]):
+        wrong["model_version"] = "it is letters, digits and hyphens, 64 at most"
+    if label is None or wrong:
+        said = "; ".join(f"{name}: {message}" for name, message in sorted(wrong.items()))
+        listed: list[dict[str, Any]] = [
+            {"field": name, "message": message} for name, message in sorted(wrong.items())
+        ]
+        raise BadRequest(f"{said}. /docs says what this route takes.", errors=listed)
+    return label
+
+
+@router.get(
+    "/feedback",
+    summary="Corrections that wait, oldest first",
+    responses=answers("FeedbackList", errors.BadRequest, *PROTECTED),
+)
+def waiting(_: Admin, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
+    """Each with an address to look at it, which works for five minutes."""
+    items, last = stores.feedback().page(limit, opened("feedback", cursor))
+    return json_response(page(items, sealed("feedback", last)))
+
+
+@router.post(
+    "/feedback/{feedback}/accept",
+    summary="Make a correction training data",
+    responses=answers(
+        "AcceptAnswer", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
+    ),
+)
+def accept(_: Admin, feedback: FeedbackId) -> Response:
+    """It is copied into the drop folder of its label, where it counts as a new image."""
+    return json_response(stores.feedback().accept(feedback) | {"decision": "accepted"})
+
+
+@router.post(
+    "/feedback/{feedback}/reject",
+    summary="Throw a correction away",
+    responses=answers("RejectAnswer", errors.NotFound, errors.BadRequest, *PROTECTED),
+)
+def reject(_: Admin, feedback: FeedbackId) -> Response:
+    """It is deleted."""
+    return json_response(stores.feedback().reject(feedback) | {"decision": "rejected"})

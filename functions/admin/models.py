@@ -1,0 +1,296 @@
+"""Versions of the model: what there is, which is live, who decided, and making another one live."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from clickbait import errors
+from clickbait.access import PROTECTED, Admin, Member
+from clickbait.errors import BadRequest, Conflict, NotFound, Problem
+from clickbait.registry import Pointer, baseline_version
+from clickbait.settings import settings
+from clickbait.web import answers, json_body, json_response
+from functions.admin import stores
+from functions.admin.paging import MOST, USUAL, Cursor, Limit, opened, page, sealed
+
+router = APIRouter()
+
+READERS = 16
+"""Versions read at a time: a page of them is as many calls to S3, 20 ms each."""
+
+REMEMBERED = 1_000
+"""Versions whose metadata this process keeps: they never change, and are 10 KB without golden
+images."""
+
+RUNS_SEARCHED = 300
+"""Newest runs that are looked through for the one that made a version: a year of almost daily ones.
+"""
+
+FIGURES = (
+    "accuracy", "precision", "recall", "f1", "auc", "brier", "loss", "expected_calibration_error",
+)  # fmt: skip
+"""Metrics that a list of versions shows."""
+
+GAP_IN_TIME = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
+"""Where the `+` of a time zone was: in a query string it means a space."""
+
+Version = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$", description="a version's name")]
+
+
+class Promotion(BaseModel):
+    """Why a version is made live, and whether that passes the gate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)
+    ] = Field(description="why, in a sentence: it is kept, and shown to whoever asks who decided")
+    force: bool = Field(
+        False, description="make a version live that the gate stopped, or has not seen"
+    )
+
+
+@router.get(
+    "/models",
+    summary="Versions of the model, newest first",
+    responses=answers("Models", errors.BadRequest, *PROTECTED),
+)
+def models(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
+    """Each with its figures; the baseline, which is there before any training, is one of them."""
+    before = opened("models", cursor)
+    shipped = _shipped()
+    live, there = shipped, set()
+    if settings().models_bucket:
+        registry = stores.registry()
+        there = set(registry.versions())
+        live = _live(registry.pointer())
+    names = sorted(there | {shipped}, reverse=True)
+    rest = [name for name in names if before is None or name < before]
+    with ThreadPoolExecutor(READERS) as pool:
+        items = list(pool.map(_summary, rest[:limit]))
+    makers = _makers({item["version"] for item in items})
+    told = [
+        item | {"live": item["version"] == live, "run": makers.get(item["version"])}
+        for item in items
+    ]
+    following = sealed("models", rest[limit - 1]) if len(rest) > limit else None
+    return json_response(page(told, following))
+
+
+@router.get(
+    "/models/{version}",
+    summary="One version",
+    responses=answers("Model", errors.NotFound, errors.BadRequest, *PROTECTED),
+)
+def model(_: Member, version: Version) -> Response:
+    """How it was made and measured, when it was live, and what the gate said to it."""
+    metadata = _metadata(version)
+    live, promotions = _shipped(), []
+    if settings().models_bucket:
+        registry = stores.registry()
+        live = _live(registry.pointer())
+        promotions = [p for p in registry.promotions() if p["version"] == version]
+    return json_response(
+        {
+            "version": version,
+            "live": version == live,
+            "source": _source(version),
+            "run": _makers({version}).get(version),
+            "metadata": {k: v for k, v in metadata.items() if k != "metrics"},
+            "metrics": metadata.get("metrics") or {},
+            "promotions": promotions,
+            "gate": _gate(version),
+        }
+    )
+
+
+@router.post(
+    "/models/{version}/promote",
+    summary="Make a version live, or roll back to it",
+    responses=answers(
+        "PromotionAnswer", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
+    ),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Promotion"}}},
+        }
+    },
+)
+def promote(
+    by: Admin, version: Version, asked: Annotated[Promotion, Depends(json_body(Promotion))]
+) -> Response:
+    """A version that has been live before, or the baseline, goes live at once: a roll-back.
+
+    Another one needs `force`, because the gate stopped it or has not seen it. It is loaded and
+    answers its golden images first. Every serving process follows within half a minute.
+    """
+    registry = stores.registry()
+    seen = registry.pointer()
+    history = registry.promotions()
+    if version == _live(seen):
+        last = history[0] if history else None
+        return json_response({"changed": False, "version": version, "promotion": last})
+    _metadata(version)
+    known = version == _shipped() or any(version in (p["version"], p["previous"]) for p in history)
+    gate = None if known else _gate(version)
+    if not known and not asked.force:
+        raise Conflict(
+            f"Version {version} has never been live: {_objection(gate)} "
+            'Only {"force": true, "reason": "..."} makes it live all the same.',
+            gate=gate,
+        )
+    promotion = registry.promote(
+        version,
+        by=by,
+        reason=asked.reason,
+        forced=not known,
+        gate=gate,
+        baseline=settings().model_folder,
+        expected=seen,
+    )
+    return json_response({"changed": True, "version": version, "promotion": promotion})
+
+
+@router.get(
+    "/promotions",
+    summary="Which model was live when, and who decided",
+    responses=answers("Promotions", errors.BadRequest, *PROTECTED),
+)
+def promotions(
+    _: Member,
+    at: Annotated[
+        str | None,
+        Query(max_length=40, description="a time (ISO 8601, UTC where it has no zone): up to then"),
+    ] = None,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
+) -> Response:
+    """Newest first; `live` is the one that served at `at`, or serves now."""
+    before = opened("promotions", cursor)
+    until = _moment(at)
+    history = stores.registry().promotions() if settings().models_bucket else []
+    later = [p for p in history if until and datetime.fromisoformat(p["at"]) > until]
+    told = history[len(later) :]
+    first = {"version": later[-1]["previous"] if later else _shipped()}
+    live = told[0] if told else first | dict.fromkeys(("at", "by", "reason"))
+    rest = [p for p in told if before is None or p["at"] < before]
+    following = sealed("promotions", rest[limit - 1]["at"]) if len(rest) > limit else None
+    return json_response({"live": live} | page(rest[:limit], following))
+
+
+def _moment(at: str | None) -> datetime | None:
+    if at is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(GAP_IN_TIME.sub("+", at))
+    except ValueError as error:
+        raise BadRequest(
+            f"query.at: {at!r} is no time; write it as 2026-11-22T10:00:00Z.",
+            errors=[{"field": "query.at", "message": str(error)}],
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _shipped() -> str:
+    return baseline_version(settings().model_folder)
+
+
+def _live(pointer: Pointer | None) -> str:
+    return pointer.version if pointer else _shipped()
+
+
+def _source(version: str) -> str:
+    return "baseline" if version == _shipped() else "run"
+
+
+def _metadata(version: str) -> dict[str, Any]:
+    """All that a version says of itself but its golden images; raises NotFound or InvalidModel."""
+    config = settings()
+    if version == _shipped():
+        return _shipped_metadata(config.model_folder)
+    if not config.models_bucket:
+        raise NotFound(f"There is no version {version}; GET /models lists them.")
+    return _stored_metadata(config.models_bucket, version)
+
+
+@lru_cache(1)
+def _shipped_metadata(folder: FilePath) -> dict[str, Any]:
+    return _without_golden(json.loads((folder / "metadata.json").read_bytes()))
+
+
+@lru_cache(REMEMBERED)
+def _stored_metadata(_: str, version: str) -> dict[str, Any]:
+    return _without_golden(stores.registry().metadata(version))
+
+
+def _without_golden(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if name != "golden"}
+
+
+def _summary(version: str) -> dict[str, Any]:
+    """A version in a list; one that cannot be read says so, and the others are listed all the
+    same."""
+    try:
+        metadata, error = _metadata(version), None
+    except Problem as problem:
+        metadata, error = {}, problem.detail
+    metrics = metadata.get("metrics") or {}
+    return {
+        "version": version,
+        "source": _source(version),
+        "training_date": metadata.get("training_date"),
+        "architecture": metadata.get("architecture"),
+        "images": {
+            side: metadata.get(f"{name}_images")
+            for side, name in (("train", "training"), ("validation",) * 2, ("test",) * 2)
+        },
+        "metrics": {name: metrics.get(name) for name in FIGURES},
+        "error": error,
+    }
+
+
+def _makers(versions: set[str]) -> dict[str, str]:
+    """The run that made each of `versions`, where it is among the RUNS_SEARCHED newest."""
+    wanted = versions - {_shipped()} - _made_by.keys()
+    cursor, left = None, RUNS_SEARCHED
+    while wanted and left > 0 and settings().table:
+        runs, cursor = stores.runs().page(MOST, cursor)
+        for run in runs:
+            if run.get("version") in wanted:
+                _made_by[run["version"]] = run["id"]
+                wanted.discard(run["version"])
+        left -= len(runs)
+        if cursor is None:
+            break
+    return {version: _made_by[version] for version in versions if version in _made_by}
+
+
+_made_by: dict[str, str] = {}
+"""Version -> run, as far as was found: it never changes."""
+
+
+def _gate(version: str) -> dict[str, Any] | None:
+    """What the gate said in the run that made a version; None where nobody knows any more."""
+    run = _makers({version}).get(version)
+    if run is None:
+        return None
+    try:
+        gate: dict[str, Any] | None = stores.runs().get(run).get("gate")
+    except NotFound:
+        return None
+    return gate
+
+
+def _objection(gate: dict[str, Any] | None) -> str:
+    if not gate:
+        return "no gate has judged it."
+    return f"the gate said: {str(gate.get('reason') or 'nothing').rstrip('.')}."

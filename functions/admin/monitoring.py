@@ -1,0 +1,80 @@
+"""What was predicted, and how the service does."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from clickbait import LABELS, errors, history, monitoring
+from clickbait.access import PROTECTED, Member
+from clickbait.errors import Unavailable
+from clickbait.observability import logger
+from clickbait.web import answers, json_response
+from functions.admin import stores
+from functions.admin.paging import USUAL, Cursor, Limit, opened, page, sealed
+
+router = APIRouter()
+
+Prediction = Annotated[
+    str | None,
+    Query(alias="class", pattern=f"^({'|'.join(LABELS)})$", description="only this class"),
+]
+Day = Annotated[date | None, Query(description="only this day, in UTC, as YYYY-MM-DD")]
+Version = Annotated[str | None, Query(max_length=64, description="only by this version")]
+Batch = Annotated[str | None, Query(max_length=64, description="only of this batch")]
+Window = Annotated[monitoring.Window, Query(description="how far back")]
+
+
+@router.get(
+    "/predictions",
+    summary="Predictions, newest first",
+    responses=answers("Predictions", errors.BadRequest, *PROTECTED),
+)
+def predictions(
+    _: Member,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
+    *,
+    prediction: Prediction = None,
+    day: Day = None,
+    version: Version = None,
+    batch: Batch = None,
+) -> Response:
+    """Of the last 30 days; the image itself is not kept.
+
+    A page may have fewer than `limit` items, or none, and a `next` all the same: where what is
+    asked for is rare, each answer looks through 10,000 predictions.
+    """
+    items, following = history.page(
+        stores.table(),
+        limit,
+        opened("predictions", cursor),
+        prediction=prediction,
+        day=day,
+        version=version,
+        batch=batch,
+    )
+    return json_response(page(items, sealed("predictions", following)))
+
+
+@router.get(
+    "/metrics",
+    summary="Requests, errors, latency, classes and drift",
+    responses=answers("Metrics", errors.BadRequest, *PROTECTED),
+)
+def metrics(_: Member, window: Window = "24h") -> Response:
+    """By minute for `1h`, by hour for `24h` and `7d`.
+
+    Drift compares the last day's images with those the live model learned from, whatever the
+    window.
+    """
+    stores.table()
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        told = monitoring.metrics(window) | {"drift": monitoring.drift()}
+    except (BotoCoreError, ClientError) as error:
+        logger.error("metrics cannot be read", reason=str(error))
+        raise Unavailable("The metrics cannot be read now; the log says why. Try again.") from error
+    return json_response(told)

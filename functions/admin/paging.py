@@ -1,0 +1,45 @@
+"""Lists in pages: `limit` and `cursor` in, `{"items", "count", "next"}` out."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from clickbait.errors import BadRequest
+
+MOST = 100
+"""Items in one answer at most: each may cost a call to S3, and all must come within seconds."""
+USUAL = 20
+
+Limit = Annotated[int, Query(ge=1, le=MOST, description="items in this answer at most")]
+Cursor = Annotated[
+    str | None, Query(max_length=2_000, description="`next` of the answer before this one")
+]
+
+
+def page(items: list[Any], following: str | None) -> dict[str, Any]:
+    """The body of a list's answer; `following` is the cursor of the next one, None at the end."""
+    return {"items": items, "count": len(items), "next": following}
+
+
+def sealed(of: str, place: str | None) -> str | None:
+    """`place` in the list named `of`, as a cursor that only that list takes."""
+    return urlsafe_b64encode(f"{of}:{place}".encode()).decode().rstrip("=") if place else None
+
+
+def opened(of: str, cursor: str | None) -> str | None:
+    """The place that `sealed` was given; raises BadRequest where it was given none."""
+    if cursor is None:
+        return None
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except ValueError:
+        text = ""
+    list_name, _, place = text.partition(":")
+    if list_name != of or not place or sealed(of, place) != cursor:
+        raise BadRequest(
+            "query.cursor: it is not one that this list gave. Send `next` of the answer before, "
+            "or no cursor for the first page.",
+            errors=[{"field": "query.cursor", "message": "not a cursor of this list"}],
+        )
+    return place

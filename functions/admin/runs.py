@@ -1,0 +1,60 @@
+"""Training runs: start one, and how they go."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import Response
+
+from clickbait import errors
+from clickbait.access import PROTECTED, Admin, Member
+from clickbait.runs import Parameters
+from clickbait.web import answers, json_body, json_response
+from functions.admin import stores
+from functions.admin.paging import USUAL, Cursor, Limit, opened, page, sealed
+
+router = APIRouter()
+
+RunId = Annotated[str, Path(max_length=64, description="a run's id")]
+
+
+@router.post(
+    "/retrain",
+    summary="Start a training",
+    status_code=202,
+    responses=answers("Run", errors.Conflict, errors.BadRequest, *PROTECTED, status=202),
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Parameters"}}}
+        }
+    },
+)
+def retrain(
+    by: Admin, parameters: Annotated[Parameters, Depends(json_body(Parameters))]
+) -> Response:
+    """Now, on all images there are, with these parameters; what is not given is as usual.
+
+    One runs at a time: 409 names the one under way.
+    """
+    run = stores.runs().request("admin", parameters, f"Asked for by {by}.")
+    return json_response(run, {"location": f"/runs/{run['id']}"}, status=202)
+
+
+@router.get(
+    "/runs",
+    summary="Training runs, newest first",
+    responses=answers("RunList", errors.BadRequest, *PROTECTED),
+)
+def runs(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
+    """Each with its state, and the reason for it in a sentence."""
+    items, following = stores.runs().page(limit, opened("runs", cursor))
+    return json_response(page(items, sealed("runs", following)))
+
+
+@router.get(
+    "/runs/{run}",
+    summary="One training run",
+    responses=answers("Run", errors.NotFound, errors.BadRequest, *PROTECTED),
+)
+def run(_: Member, run: RunId) -> Response:
+    """Its epochs while it runs; then what the gate said, and the last lines of its log."""
+    return json_response(stores.runs().get(run))

@@ -1,0 +1,242 @@
+"""What a million predictions cost, and a month of none, item by item: python loadtest/cost.py
+
+From measured milliseconds and memory (the options; their defaults say where they come from) and
+dated list prices of us-east-1. Free tiers, discounts and taxes are left out: they differ by
+account.
+"""
+
+import argparse
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+HOURS_A_MONTH = 730
+MILLION = 1_000_000
+GB = 1e9
+GATEWAY_UNIT = 512 * 1024
+"""Bytes of a request that HTTP API meters as one; larger ones count as several."""
+
+WRITE_UNIT = 1024
+"""Bytes that one write request unit of DynamoDB takes."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """Dollars for one unit, and where that was read when."""
+
+    dollars: float
+    unit: str
+    source: str
+    seen: str
+
+
+AWS = "aws.amazon.com/{}/pricing, from memory: not read again"
+READ = "2026-11"
+"""When the sources were looked up; the date that a source bears itself is in its text."""
+
+PRICES: Mapping[str, Price] = {
+    "lambda": Price(0.0000133334, "GB-s, arm64", "git.mcrn.ar lambda-13-cost.md", READ),
+    "invocations": Price(0.20 / MILLION, "invocation", "git.mcrn.ar lambda-13-cost.md", READ),
+    "gateway": Price(1.00 / MILLION, "HTTP API request", "appropri8 tutorial, 2025-12-02", READ),
+    "write": Price(0.625 / MILLION, "on-demand write unit", "airbyte.com dynamodb-pricing", READ),
+    "table": Price(0.25, "GB-month", AWS.format("dynamodb"), READ),
+    "logs": Price(0.50, "GB taken in", "factualminds.com cloudwatch, 2026-06-13", READ),
+    "log storage": Price(0.03, "GB-month", AWS.format("cloudwatch"), READ),
+    "metric": Price(0.30, "custom metric-month", "signoz.io cloudwatch-pricing, 2026-02", READ),
+    "alarm": Price(0.10, "alarm-month", AWS.format("cloudwatch"), READ),
+    "out": Price(0.09, "GB to the internet", "appropri8 tutorial, 2025-12-02", READ),
+    "secret": Price(0.40, "secret-month", AWS.format("secrets-manager"), READ),
+    "bucket": Price(0.023, "GB-month, S3 Standard", AWS.format("s3"), READ),
+    "put": Price(5.0 / MILLION, "S3 PUT", AWS.format("s3"), READ),
+    "get": Price(0.4 / MILLION, "S3 GET", AWS.format("s3"), READ),
+    "queue": Price(0.40 / MILLION, "SQS request", AWS.format("sqs"), READ),
+    "registry": Price(0.10, "GB-month, ECR", AWS.format("ecr"), READ),
+    "fargate cpu": Price(0.03238, "vCPU-hour, ARM", "vantage.sh fargate-pricing", READ),
+    "fargate memory": Price(0.00356, "GB-hour, ARM", "vantage.sh fargate-pricing", READ),
+    "balancer": Price(0.0225, "ALB-hour", AWS.format("elasticloadbalancing"), READ),
+    "address": Price(0.005, "public IPv4-hour", AWS.format("vpc"), READ),
+    "google": Price(1.50 / 1000, "image, to 5 million", "cloud.google.com/vision/pricing", READ),
+    "rekognition": Price(
+        4.00, "inference unit-hour", "fire-detection-from-images#17, 2021-01", READ
+    ),
+    "s3 batch job": Price(0.25, "job", AWS.format("s3"), READ),
+    "s3 batch object": Price(1.00 / MILLION, "object", AWS.format("s3"), READ),
+    "transition": Price(0.025 / 1000, "transition", "aws.amazon.com/step-functions/pricing", READ),
+}
+"""us-east-1. `python loadtest/cost.py --prices` prints it."""
+
+REKOGNITION_IMAGES_A_SECOND = 5.0
+"""Of one inference unit at most: "can support up to 5 transactions per second", its maker's
+amazon-rekognition-custom-labels-demo, 2019."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a prediction takes. The defaults are of one 1280 x 720 JPEG of 210 KB; those marked are
+    to be measured on the machine in question."""
+
+    milliseconds: float = 25.0
+    """Billed, warm: to be measured. 10 ms of work on x86, 5 ms of history, and room for arm64."""
+    memory_mb: int = 1_769
+    """Of the function: the template's."""
+    cold_share: float = 0.01
+    """Requests that start a process: to be measured in traffic of one's own."""
+    cold_milliseconds: float = 1_000.0
+    """INIT, which is billed: to be measured."""
+    image_bytes: int = 210_000
+    answer_bytes: int = 1_000
+    """With its headers."""
+    log_bytes: int = 1_100
+    """Measured on the local stack: the platform's lines and one EMF line."""
+    row_bytes: int = 435
+    """Counted: 335 of a row of the history, names included, and 100 that DynamoDB adds."""
+    kept_days: float = 30.0
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if getattr(self, each.name) < 0:
+                raise ValueError(f"{each.name} is {getattr(self, each.name)}; it is 0 or more")
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What is there when nobody asks, as the template makes it."""
+
+    secrets: int = 1
+    alarms: int = 12
+    versions_gb: float = 0.3
+    """Ten versions of a model with their weights and plots."""
+    image_gb: float = 1.0
+    """The training's container, compressed."""
+    schedules: int = HOURS_A_MONTH + 30
+    """Calls of the retrain function: hourly, and daily."""
+    schedule_seconds: float = 0.5
+    schedule_memory_mb: int = 1_769
+
+
+def million(m: Measured) -> dict[str, float]:
+    """Dollars for a million predictions through the API, by item."""
+    seconds = (m.milliseconds + m.cold_share * m.cold_milliseconds) / 1e3
+    months = m.kept_days * 24 / HOURS_A_MONTH
+    rows_gb = MILLION * m.row_bytes / GB
+    logs_gb = MILLION * m.log_bytes / GB
+    return {
+        "function: time": _of("lambda", MILLION * seconds * m.memory_mb / 1024),
+        "function: invocations": _of("invocations", MILLION),
+        "gateway": _of("gateway", MILLION * _units(m.image_bytes, GATEWAY_UNIT)),
+        "history: writes": _of("write", MILLION * _units(m.row_bytes, WRITE_UNIT)),
+        "history: 30 days of storage": _of("table", rows_gb * months),
+        "logs: taken in": _of("logs", logs_gb),
+        "logs: 30 days of storage": _of("log storage", logs_gb * months),
+        "answers to the internet": _of("out", MILLION * m.answer_bytes / GB),
+    }
+
+
+def idle_month(i: Idle) -> dict[str, float]:
+    """Dollars for a month without a request, by item. Metrics cost in the hours they are written
+    in, which is never but for the hourly look's."""
+    compute = i.schedules * i.schedule_seconds * i.schedule_memory_mb / 1024
+    return {
+        "the admin's token": _of("secret", i.secrets),
+        "alarms": _of("alarm", i.alarms),
+        "stored versions": _of("bucket", i.versions_gb),
+        "the training's container": _of("registry", i.image_gb),
+        "schedules": _of("lambda", compute) + _of("invocations", i.schedules),
+        "the metric Drift": _of("metric", 1),
+    }
+
+
+def bulk_million(m: Measured, batch: int = 10) -> dict[str, float]:
+    """Dollars for a million objects in `inbox/`: no gateway; an upload, a queue and a row more.
+
+    `batch` messages come to a worker at a time; each is fetched from S3 within 20 ms.
+    """
+    seconds = (m.milliseconds + 20.0) / 1e3
+    calls = MILLION / batch
+    return {
+        "uploads": _of("put", MILLION),
+        "reads": _of("get", MILLION),
+        "queue: in, out and deleted": _of("queue", MILLION + 2 * calls),
+        "function: time": _of("lambda", MILLION * seconds * m.memory_mb / 1024),
+        "function: invocations": _of("invocations", calls),
+        "rows and history: writes": _of("write", 2 * MILLION * _units(m.row_bytes, WRITE_UNIT)),
+        "logs: taken in": _of("logs", calls * m.log_bytes / GB),
+    }
+
+
+def container_month(vcpus: float = 1, gb: float = 2, addresses: int = 3) -> float:
+    """Dollars for an always-on container (Fargate, ARM) behind a load balancer."""
+    compute = _of("fargate cpu", vcpus) + _of("fargate memory", gb)
+    return HOURS_A_MONTH * (compute + _of("balancer", 1) + _of("address", addresses))
+
+
+def elsewhere() -> dict[str, tuple[float, float]]:
+    """Dollars for a million images and for an idle month, of others."""
+    unit_hours = MILLION / REKOGNITION_IMAGES_A_SECOND / 3_600
+    return {
+        "Google Vision, one feature": (_of("google", MILLION), 0.0),
+        "Rekognition Custom Labels, always at its most": (_of("rekognition", unit_hours), 0.0),
+        "Rekognition Custom Labels, one unit kept on": (
+            _of("rekognition", HOURS_A_MONTH),
+            _of("rekognition", HOURS_A_MONTH),
+        ),
+        "a container kept on, 1 vCPU, 2 GB": (container_month(), container_month()),
+    }
+
+
+def break_even(m: Measured, i: Idle) -> float:
+    """Predictions a month from which on the container is cheaper than functions."""
+    each = sum(million(m).values()) / MILLION
+    return max(0.0, container_month() - sum(idle_month(i).values())) / each
+
+
+def _of(name: str, units: float) -> float:
+    return PRICES[name].dollars * units
+
+
+def _units(size: float, unit: int) -> int:
+    """Whole units that `size` bytes are billed as; one at least."""
+    return max(1, math.ceil(size / unit))
+
+
+def table(title: str, items: Mapping[str, float]) -> list[str]:
+    """Items and their sum, as markdown."""
+    lines = [f"| {title} | $ |", "|---|---|"]
+    lines += [f"| {name} | {dollars:.2f} |" for name, dollars in items.items()]
+    return [*lines, f"| **together** | **{sum(items.values()):.2f}** |", ""]
+
+
+def report(m: Measured, i: Idle) -> list[str]:
+    """Everything, as markdown."""
+    ours, idle = sum(million(m).values()), sum(idle_month(i).values())
+    lines = table("a million predictions", million(m))
+    lines += table("a million images in bulk", bulk_million(m))
+    lines += table("a month of none", idle_month(i))
+    lines += ["| beside others | $ a million | $ an idle month |", "|---|---|---|"]
+    lines.append(f"| **this service** | **{ours:.2f}** | **{idle:.2f}** |")
+    lines += [f"| {name} | {a:,.2f} | {b:,.2f} |" for name, (a, b) in elsewhere().items()]
+    even = break_even(m, i)
+    return [
+        *lines,
+        "",
+        f"A container is cheaper from {even / MILLION:.1f} million predictions a month on, where "
+        "one is enough for them.",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for each in fields(Measured):
+        name = "--" + each.name.replace("_", "-")
+        parser.add_argument(name, type=type(each.default), default=each.default)
+    parser.add_argument("--prices", action="store_true", help="the prices and where they are from")
+    given = vars(parser.parse_args())
+    if given.pop("prices"):
+        for name, price in PRICES.items():
+            print(f"{name:16} ${price.dollars:<12.10g} a {price.unit}: {price.source}")
+        return
+    print("\n".join(report(Measured(**given), Idle())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,328 @@
+"""Load the service, and tell how it held: python loadtest/report.py --users 100 --minutes 3
+
+Without --host it starts `make serve` on this machine for each number of workers, and watches its
+processor and memory. With --host it loads that address and nothing else; whoever names it answers
+for it. Table, plot and samples go into --out.
+"""
+
+# locust patches the standard library, and has to be first.
+from locust import events  # isort: skip
+from locust.env import Environment  # isort: skip
+
+import argparse
+import csv
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import gevent
+import matplotlib as mpl
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from loadtest import profiles  # noqa: E402
+from loadtest.locustfile import FORM, Caller, Shape, distinct, form  # noqa: E402
+from loadtest.profiles import Profile, Sample, Summary, summary  # noqa: E402
+
+START_SECONDS = 90
+BASELINE = 20
+"""Requests one after the other before the load: what normal is."""
+
+PROBE_SECONDS = 0.2
+RECOVERY_SECONDS = 60
+"""How long after the load it is waited for normal latency."""
+
+WATCH_SECONDS = 1.0
+
+HEAD = "| run | phase | requests/s | mean ms | p50 | p95 | p99 | refused | refused p95 | failed |"
+RULE = "|---|---|---|---|---|---|---|---|---|---|"
+
+
+@dataclass
+class Run:
+    """One load on one server, with all that was seen."""
+
+    name: str
+    profile: Profile
+    ready_seconds: float | None = None
+    first_ms: float = math.nan
+    normal_ms: float = math.nan
+    samples: list[Sample] = field(default_factory=list)
+    probes: list[Sample] = field(default_factory=list)
+    processor: list[tuple[float, float]] = field(default_factory=list)
+    memory: list[tuple[float, float]] = field(default_factory=list)
+    users: list[tuple[float, int]] = field(default_factory=list)
+    ended: float = 0.0
+    crashed: bool = False
+
+    def phases(self) -> Iterator[tuple[str, Summary]]:
+        """The ramp, which began on a server just started, and all users on a warm one."""
+        ramp, end = self.profile.ramp, self.ended
+        if ramp:
+            first = [s for s in self.samples if s.at < ramp]
+            yield "from zero, ramp", summary(first, ramp)
+        if end > ramp:
+            yield "warm, all users", summary([s for s in self.samples if s.at >= ramp], end - ramp)
+
+    def recovery(self) -> float | None:
+        """Seconds from the load's end to normal latency."""
+        return profiles.recovery(self.ended, self.probes, self.normal_ms)
+
+
+@contextmanager
+def serving(workers: int) -> Iterator[tuple[str, psutil.Process, float]]:
+    """`make serve` on a free port of loopback: its address, its process, its seconds to ready."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    started = time.monotonic()
+    library = f"{ROOT}{os.pathsep}{ROOT / 'layers/clickbait/python'}"
+    process = subprocess.Popen(
+        [str(ROOT / ".venv/bin/python"), "-m", "local.serve"],
+        cwd=ROOT,
+        env=os.environ
+        | {"HOST": "127.0.0.1", "PORT": str(port), "WORKERS": str(workers)}
+        | {"PYTHONPATH": library},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            with socket.socket() as knock:
+                if knock.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            if process.poll() is not None or time.monotonic() - started > START_SECONDS:
+                sys.exit("the server did not start; `make serve` says why")
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid), started
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def load(run: Run, host: str, tree: psutil.Process | None, started: float | None) -> None:
+    """Ask one by one, then with all users, then one by one until all is as before."""
+    Caller.host = host
+    environment = Environment(user_classes=[Caller], shape_class=Shape(run.profile), events=events)
+    runner = environment.create_local_runner()
+    prober = Caller(environment)
+    run.first_ms = probe(prober, 0).ms
+    if started is not None:
+        run.ready_seconds = time.monotonic() - started
+    before = sorted(probe(prober, 0).ms for _ in range(BASELINE))
+    run.normal_ms = profiles.percentile(before, 50)
+    began = time.monotonic()
+
+    def listen(name: str, response_time: float, exception: Any, **_: Any) -> None:
+        refused = exception is not None and "refused, " in str(exception)
+        sample = Sample(
+            time.monotonic() - began, name, response_time, refused, bool(exception) and not refused
+        )
+        run.samples.append(sample)
+        if len(run.samples) >= profiles.MOST_REQUESTS:
+            runner.quit()
+
+    events.request.add_listener(listen)
+    watcher = gevent.spawn(watch, run, tree, runner, began)
+    runner.start_shape()
+    runner.shape_greenlet.join()
+    run.ended = time.monotonic() - began
+    runner.quit()
+    events.request.remove_listener(listen)
+    while time.monotonic() - began - run.ended < RECOVERY_SECONDS and run.recovery() is None:
+        run.probes.append(probe(prober, began))
+        gevent.sleep(PROBE_SECONDS)
+    watcher.kill()
+    run.crashed = tree is not None and not tree.is_running()
+
+
+def probe(user: Caller, began: float) -> Sample:
+    """One image by one user, outside of locust's statistics."""
+    body = form("file", distinct(user.images[0]))
+    started = time.monotonic()
+    with user.client.request(
+        "POST", "/predict", name="probe", data=body, headers=FORM, catch_response=True
+    ) as answer:
+        status = answer.status_code
+        answer.success()
+    now = time.monotonic()
+    refused = status in (429, 503)
+    return Sample(
+        now - began, "probe", 1e3 * (now - started), refused, not refused and status != 200
+    )
+
+
+def watch(run: Run, tree: psutil.Process | None, runner: Any, began: float) -> None:
+    """Processor seconds and memory (PSS: what is shared counts once) of the server, each second."""
+    while True:
+        now = time.monotonic() - began
+        run.users.append((now, runner.user_count))
+        if tree is not None:
+            used, memory = 0.0, 0
+            try:
+                for process in (tree, *tree.children(recursive=True)):
+                    used += sum(process.cpu_times()[:2])
+                    memory += process.memory_full_info().pss
+            except psutil.NoSuchProcess:
+                gevent.sleep(WATCH_SECONDS)
+                continue
+            run.processor.append((now, used))
+            run.memory.append((now, memory / 1e6))
+        gevent.sleep(WATCH_SECONDS)
+
+
+def table(runs: Sequence[Run]) -> list[str]:
+    """What was measured, as markdown."""
+    lines = [HEAD, RULE]
+    for run in runs:
+        for phase, told in run.phases():
+            lines.append(
+                f"| {run.name} | {phase} | {told.per_second:.1f} | {told.mean:.0f} "
+                f"| {told.p50:.0f} | {told.p95:.0f} | {told.p99:.0f} | {told.refused} "
+                f"| {told.refused_p95:.0f} | {told.failed} |"
+            )
+    lines += [
+        "",
+        "| run | ready after s | first ms | normal ms | recovered after s | peak MB | cores busy |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        recovered = run.recovery()
+        cores = [c for at, c in profiles.busy(run.processor) if run.profile.ramp <= at < run.ended]
+        lines.append(
+            f"| {run.name}{' CRASHED' if run.crashed else ''} | {_or_none(run.ready_seconds)} "
+            f"| {run.first_ms:.0f} | {run.normal_ms:.0f} | {_or_none(recovered)} "
+            f"| {max((mb for _, mb in run.memory), default=math.nan):.0f} "
+            f"| {sum(cores) / len(cores) if cores else math.nan:.2f} |"
+        )
+    return lines
+
+
+def by_task(runs: Sequence[Run]) -> list[str]:
+    """The warm phase, task by task, as markdown."""
+    lines = [
+        "",
+        "| run | task | requests | mean ms | p50 | p95 | p99 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        warm = [s for s in run.samples if s.at >= run.profile.ramp]
+        for name in sorted({s.name for s in warm}):
+            told = summary([s for s in warm if s.name == name], max(run.ended, 1.0))
+            lines.append(
+                f"| {run.name} | {name} | {told.requests} | {told.mean:.0f} | {told.p50:.0f} "
+                f"| {told.p95:.0f} | {told.p99:.0f} |"
+            )
+    return lines
+
+
+def _or_none(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{seconds:.1f}"
+
+
+def plot(runs: Sequence[Run], file: Path) -> None:
+    """Rate, latency, processor and memory over time, a column a run."""
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        4, len(runs), figsize=(6 * len(runs), 11), sharex="col", squeeze=False
+    )
+    for column, run in zip(axes.T, runs, strict=True):
+        rate, latency, processor, memory = column
+        seconds = profiles.by_second(run.samples)
+        times = [at for at, _ in seconds]
+        kinds = {
+            "answered": lambda s: not (s.refused or s.failed),
+            "refused": lambda s: s.refused,
+            "failed": lambda s: s.failed,
+        }
+        for name, of_kind in kinds.items():
+            rate.plot(times, [sum(map(of_kind, some)) for _, some in seconds], label=name)
+        users = rate.twinx()
+        users.plot(*zip(*run.users, strict=True), "k:", label="users")
+        users.set_ylabel("users")
+        rate.set(title=run.name, ylabel="requests/s")
+        rate.legend(loc="upper left")
+        for share in (50, 95, 99):
+            values = [
+                profiles.percentile(sorted(s.ms for s in some if kinds["answered"](s)), share)
+                for _, some in seconds
+            ]
+            latency.plot(times, values, label=f"p{share}")
+        latency.plot([p.at for p in run.probes], [p.ms for p in run.probes], ".", label="after it")
+        latency.set(ylabel="ms", yscale="log")
+        latency.legend(loc="upper left")
+        if run.processor:
+            processor.plot(*zip(*profiles.busy(run.processor), strict=True))
+            memory.plot(*zip(*run.memory, strict=True))
+        processor.set(ylabel="cores busy", ylim=(0, None))
+        memory.set(ylabel="MB (PSS)", xlabel="seconds", ylim=(0, None))
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+
+
+def keep(runs: Sequence[Run], folder: Path) -> None:
+    """Table, plot and every sample."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text("\n".join([*table(runs), *by_task(runs)]) + "\n")
+    plot(runs, folder / "plot.png")
+    with (folder / "samples.csv").open("w", newline="") as file:
+        write = csv.writer(file)
+        write.writerow(("run", "at", "name", "ms", "refused", "failed"))
+        for run in runs:
+            write.writerows(
+                (run.name, f"{s.at:.3f}", s.name, f"{s.ms:.1f}", int(s.refused), int(s.failed))
+                for s in (*run.samples, *run.probes)
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, nargs="+", default=[100], help="one run each")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of one run, ramp included")
+    parser.add_argument("--ramp", type=float, default=profiles.RAMP_SECONDS, help="seconds")
+    parser.add_argument("--host", default="", help="an address of yours, instead of our own server")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--out", type=Path, default=ROOT / ".local/loadtest")
+    given = parser.parse_args()
+    try:
+        wanted = [Profile(users, 60 * given.minutes, given.ramp) for users in given.users]
+    except ValueError as error:
+        sys.exit(str(error))
+    if given.host and not (urlparse(given.host).scheme and urlparse(given.host).netloc):
+        sys.exit(f"HOST is {given.host!r}; it is an address, like https://api.example.org")
+    runs = []
+    for profile in wanted:
+        if given.host:
+            run = Run(f"{profile.users} users", profile)
+            load(run, given.host.rstrip("/"), None, None)
+            runs.append(run)
+            continue
+        for workers in given.workers:
+            run = Run(f"{profile.users} users, {workers} workers", profile)
+            with serving(workers) as (host, tree, started):
+                load(run, host, tree, started)
+            runs.append(run)
+            print(*table([run])[2:], sep="\n", file=sys.stderr)
+    print(f"{given.host or 'make serve'}, {os.cpu_count()} cores shared with the users; ", end="")
+    print(f"{Caller.think:g} s between two requests of a user on average")
+    print("/predict-batch: " + ("among them" if Caller.batches else "not served here"))
+    print(*table(runs), *by_task(runs), sep="\n")
+    keep(runs, given.out)
+    print(f"plot and samples: {given.out}")
+
+
+if __name__ == "__main__":
+    main()

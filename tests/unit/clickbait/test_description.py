@@ -1,0 +1,211 @@
+"""description: figures of images are the textbook's, and those of a class are numpy's."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from moto import mock_aws
+
+from clickbait import aws, description
+from clickbait.description import FEATURES, describe, features, waiting
+
+RED, GREY, BLACK, WHITE = (255, 0, 0), (128, 128, 128), (0, 0, 0), (255, 255, 255)
+
+
+def filled(*colours: tuple[int, int, int]) -> np.ndarray:
+    """An image with as many pixels of each colour."""
+    return np.array([[colour] * 3 for colour in colours], np.uint8)
+
+
+def image(key: str, **changes: Any) -> dict[str, Any]:
+    made = {
+        "key": key, "label": "clickbait_fake", "etag": key, "format": "JPEG", "sha256": key,
+        "phash": "00000000ffff0000", "at": "2026-11-22T00:00:00+00:00",
+        "bytes": 1000.0, "width": 640.0, "height": 360.0,
+        "brightness": 100.0, "contrast": 50.0, "saturation": 0.5, "colourfulness": 40.0,
+    }  # fmt: skip
+    return made | changes
+
+
+@pytest.mark.parametrize(
+    ("pixels", "brightness", "contrast", "saturation", "colourfulness"),
+    [
+        (filled(GREY), 128, 0, 0, 0),
+        (filled(BLACK, WHITE), 127.5, 127.5, 0, 0),
+        (filled(BLACK), 0, 0, 0, 0),
+        # Luma 0.299 * 255; rg = 255, yb = 127.5, no spread: 0.3 * sqrt(255^2 + 127.5^2).
+        (filled(RED), 76.245, 0, 1, 85.5296),
+        # Mean luma 76.245 / 2, its sd the same; of rg mean and sd are 127.5, of yb 63.75:
+        # 1.3 * sqrt(127.5^2 + 63.75^2).
+        (filled(RED, BLACK), 38.1225, 38.1225, 0.5, 185.3141),
+    ],
+)
+def test_figures_are_those_computed_by_hand(
+    pixels: np.ndarray,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    colourfulness: float,
+) -> None:
+    found = features(pixels)
+    assert tuple(found) == FEATURES
+    assert found == pytest.approx(
+        {
+            "brightness": brightness,
+            "contrast": contrast,
+            "saturation": saturation,
+            "colourfulness": colourfulness,
+        },
+        abs=6e-5,
+    )
+
+
+def test_figures_of_noise_are_numpy_s_and_the_bands_do_not_show(monkeypatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    whole = features(pixels)
+    red, green, blue = np.moveaxis(pixels.astype(float), 2, 0)
+    luma, rg, yb = 0.299 * red + 0.587 * green + 0.114 * blue, red - green, (red + green) / 2 - blue
+    m3 = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+    assert whole["brightness"] == pytest.approx(luma.mean(), abs=1e-4)
+    assert whole["contrast"] == pytest.approx(luma.std(), abs=1e-4)
+    assert whole["colourfulness"] == pytest.approx(m3, abs=1e-4)
+    monkeypatch.setattr(description, "BAND_PIXELS", 101)
+    assert features(pixels) == whole
+
+
+def test_the_figures_are_plain_numbers_that_the_table_takes() -> None:
+    for value in features(filled(RED, GREY)).values():
+        assert type(value) is float
+        assert len(str(value).partition(".")[2]) <= description.DIGITS
+
+
+def test_classes_are_counted_and_their_spread_is_told() -> None:
+    images = [image(f"a{n}", brightness=float(n), width=100.0 * n) for n in range(1, 5)]
+    images.append(image("b", label="clickbait_real", format="PNG"))
+    told = describe(images)
+    assert told["images"] == 5
+    assert told["counts"] == {"clickbait_real": 1, "clickbait_fake": 4}
+    fake = told["classes"]["clickbait_fake"]
+    assert fake["formats"] == {"JPEG": 4}
+    values = np.array([1.0, 2, 3, 4])
+    assert fake["brightness"]["mean"] == 2.5
+    assert fake["brightness"]["sd"] == pytest.approx(values.std(), abs=1e-4)
+    assert (fake["brightness"]["min"], fake["brightness"]["max"]) == (1, 4)
+    assert fake["brightness"]["percentiles"]["p95"] == pytest.approx(np.percentile(values, 95))
+    histogram = fake["width"]["histogram"]
+    assert sum(histogram["counts"]) == 4
+    assert len(histogram["edges"]) == len(histogram["counts"]) + 1
+    # The same edges for both classes, so that they can be laid over each other.
+    assert histogram["edges"] == told["classes"]["clickbait_real"]["width"]["histogram"]["edges"]
+
+
+def test_what_lies_beyond_a_histogram_counts_in_its_last_bin() -> None:
+    counts = describe([image("a", colourfulness=230.0)])["classes"]["clickbait_fake"]
+    assert counts["colourfulness"]["histogram"]["counts"][-1] == 1
+
+
+def test_no_images_are_no_fault() -> None:
+    told = describe([])
+    assert told["counts"] == {"clickbait_real": 0, "clickbait_fake": 0}
+    fake = told["classes"]["clickbait_fake"]
+    assert fake["brightness"]["mean"] is None
+    assert set(fake["brightness"]["percentiles"].values()) == {None}
+    assert sum(fake["bytes"]["histogram"]["counts"]) == 0
+    assert told["duplicates"]["near"]["families"] == 0
+
+
+def test_copies_are_told_and_those_under_both_labels_say_so() -> None:
+    told = describe(
+        [
+            image("a", sha256="1"),
+            image("b", sha256="1"),
+            image("c", sha256="2", label="clickbait_real"),
+            image("d", sha256="2"),
+            image("e", sha256="2"),
+            image("f", sha256="3"),
+        ]
+    )["duplicates"]["identical"]
+    assert (told["families"], told["images"]) == (2, 5)
+    assert told["items"][0] == {
+        "images": 3,
+        "labels": ["clickbait_fake", "clickbait_real"],
+        "keys": ["c", "d", "e"],
+    }
+    assert told["items"][1]["keys"] == ["a", "b"]
+
+
+def test_images_that_look_alike_are_one_family_up_to_4_bits_and_not_at_5() -> None:
+    def near(*hashes: int) -> dict[str, Any]:
+        images = [image(str(n), phash=f"{h:016x}") for n, h in enumerate(hashes)]
+        return describe(images)["duplicates"]["near"]
+
+    base = 0x00000000FFFFFFFF
+    assert near(base, base ^ 0b1111)["items"][0]["keys"] == ["0", "1"]
+    assert near(base, base ^ 0b11111)["families"] == 0
+    # A chain is one family, though its ends are 8 bits apart.
+    assert near(base, base ^ 0b1111, base ^ 0b11111111)["items"][0]["images"] == 3
+    # Flat images share a hash of next to no edges, whatever their colour.
+    assert near(0, 0, 1)["families"] == 0
+    assert near(base, base)["compared"] == 2
+
+
+def test_copies_by_bytes_are_no_family_by_looks() -> None:
+    images = [image("a", sha256="1"), image("b", sha256="1")]
+    assert describe(images)["duplicates"]["near"]["families"] == 0
+
+
+def test_long_families_and_many_are_cut_and_counted() -> None:
+    images = [image(f"{n:04}", sha256="1") for n in range(50)]
+    images += [image(f"{kind}{n}", sha256=f"s{n}") for n in range(150) for kind in "xy"]
+    told = describe(images)["duplicates"]["identical"]
+    assert (told["families"], told["images"]) == (151, 350)
+    assert len(told["items"]) == description.FAMILIES_SHOWN
+    assert told["items"][0]["images"] == 50
+    assert len(told["items"][0]["keys"]) == description.KEYS_SHOWN
+
+
+def test_waiting_is_what_no_run_has_trained_on() -> None:
+    images = [image("a"), image("b"), image("c", label="clickbait_real")]
+    assert waiting(images, {"a"}) == {
+        "images": 2,
+        "counts": {"clickbait_real": 1, "clickbait_fake": 1},
+    }
+
+
+def test_ten_thousand_images_are_described_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    images = [
+        image(str(n), phash=f"{int(h):016x}")
+        for n, h in enumerate(rng.integers(0, 2**63, 10_000, dtype=np.int64))
+    ]
+    alike = [image(str(n)) for n in range(10_000)]
+    for crowd in (images, alike):
+        started = time.process_time()
+        describe(crowd)
+        assert time.process_time() - started < 5
+
+
+def test_the_table_s_items_come_back_as_numbers_and_incomplete_ones_do_not() -> None:
+    with mock_aws():
+        db = aws.client("dynamodb")
+        db.create_table(
+            TableName="t",
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        whole = {k: v for k, v in image("train/clickbait/a.jpg").items() if k != "key"}
+        item = {k: {"S": v} if isinstance(v, str) else {"N": str(v)} for k, v in whole.items()}
+        item |= {"pk": {"S": "image#"}, "sk": {"S": "train/clickbait/a.jpg"}}
+        lacks = {k: v for k, v in item.items() if k != "phash"} | {"sk": {"S": "b"}}
+        other = item | {"pk": {"S": "run#"}}
+        for each in (item, lacks, other):
+            db.put_item(TableName="t", Item=each)
+        (found,) = description.stored("t")
+    assert found["key"] == "train/clickbait/a.jpg"
+    assert found["brightness"] == 100.0
+    assert describe([found])["images"] == 1

@@ -1,0 +1,106 @@
+"""A cloud in memory, with the admin function on top of it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from moto import mock_aws
+
+from clickbait import access, aws, feedback
+from clickbait.runs import Runs
+from clickbait.settings import CHECKOUT_BASELINE, settings
+
+TOKEN = "the-admins-token"
+METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
+MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
+BASELINE = METADATA["model_version"]
+
+ENVIRONMENT = {
+    "DATA_BUCKET": "data",
+    "MODELS_BUCKET": "models",
+    "TABLE": "table",
+    "JOB_QUEUE": "queue",
+    "JOB_DEFINITION": "definition",
+    "ADMIN_SECRET": "stack-admin",
+    "ACCESS": "private",
+}
+
+
+class Cloud:
+    """The stored things, as tests put them there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.admin = {"authorization": f"Bearer {TOKEN}"}
+        self.baseline = BASELINE
+        self.s3, self.db = aws.client("s3"), aws.client("dynamodb")
+        self.runs = Runs("table", "queue", "definition")
+        for bucket in ("data", "models"):
+            self.s3.create_bucket(Bucket=bucket)
+        self.db.create_table(
+            TableName="table",
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        secret = {"Name": "stack-admin", "SecretString": TOKEN}
+        aws.client("secretsmanager").create_secret(**secret)
+
+    def set(self, **variables: str) -> None:
+        """Set variables of the environment; empty ones as if they were not there."""
+        for name, value in variables.items():
+            self._monkeypatch.setenv(name, value)
+        settings.cache_clear()
+
+    def version(self, name: str, model: bytes = MODEL, **changes: Any) -> str:
+        """A version in the models bucket, by default a good one."""
+        metadata = METADATA | {"model_version": name} | changes
+        prefix = f"versions/{name}/"
+        self.s3.put_object(Bucket="models", Key=f"{prefix}model.tflite", Body=model)
+        self.s3.put_object(Bucket="models", Key=f"{prefix}metadata.json", Body=json.dumps(metadata))
+        return name
+
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        found = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        return [one["Key"] for one in found]
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    from functions.admin import models
+
+    with mock_aws():
+        monkeypatch.setattr(access, "token", access.Token())
+        # AWS Batch is a stand-in elsewhere: here a run stays as it was asked for.
+        monkeypatch.setattr(Runs, "_submit", lambda self, run: None)
+        made = Cloud(monkeypatch)
+        made.set(**ENVIRONMENT)
+        yield made
+    feedback.forget_signer()
+    models._stored_metadata.cache_clear()
+    models._made_by.clear()
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def client(cloud: Cloud) -> Iterator[TestClient]:
+    """Calls the admin function, as nobody in particular."""
+    from functions.admin.app import app
+
+    with TestClient(app, raise_server_exceptions=False) as made:
+        yield made
+
+
+@pytest.fixture
+def admin(cloud: Cloud) -> Iterator[TestClient]:
+    """Calls the admin function with the admin's token."""
+    from functions.admin.app import app
+
+    with TestClient(app, headers=cloud.admin, raise_server_exceptions=False) as made:
+        yield made

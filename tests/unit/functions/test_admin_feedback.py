@@ -1,0 +1,215 @@
+"""The admin function's corrections: checked, kept, and training data only by an admin's word."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+
+from clickbait import aws
+from clickbait.dataset import LABEL_OF_FOLDER
+from functions.admin import schemas
+from tests.samples.drawn import encoded, picture
+
+JPEG = encoded(picture())
+
+
+def give(client: TestClient, data: bytes = JPEG, name: str = "a.jpg", **fields: Any) -> Any:
+    fields = {"label": "clickbait"} | fields
+    return client.post("/feedback", files={"file": (name, data, "image/jpeg")}, data=fields)
+
+
+def test_a_correction_waits_and_is_listed_with_an_address_to_look_at_it(
+    admin: TestClient, cloud: Any
+) -> None:
+    answer = give(admin, prediction="clickbait_real", model_version="20990101-000000-aaaaaa")
+    assert answer.status_code == 201
+    schemas.FeedbackAnswer.model_validate_json(answer.content, strict=True)
+    given = answer.json()
+    assert given["label"] == "clickbait_fake"
+    assert given["image"]["width"] == 640
+    assert given["file_name"] == "a.jpg"
+    assert cloud.keys("data") == [f"feedback/{given['id']}"]
+
+    listed = admin.get("/feedback")
+    schemas.FeedbackList.model_validate_json(listed.content, strict=True)
+    (item,) = listed.json()["items"]
+    assert (item["id"], item["at"], item["label"]) == (given["id"], given["at"], given["label"])
+    assert item["bytes"] == len(JPEG)
+    assert item["prediction"] == "clickbait_real"
+    assert item["model_version"] == "20990101-000000-aaaaaa"
+    query = parse_qs(urlsplit(item["url"]).query)
+    assert query["X-Amz-Expires"] == ["300"]
+    assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert given["id"] in urlsplit(item["url"]).path
+
+
+@pytest.mark.parametrize(("kind", "extension"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")])
+def test_an_accepted_one_becomes_training_data_once(
+    admin: TestClient, cloud: Any, kind: str, extension: str
+) -> None:
+    data = encoded(picture(), kind)
+    given = give(admin, data, label="legitimate").json()["id"]
+    answer = admin.post(f"/feedback/{given}/accept")
+    assert answer.status_code == 200
+    schemas.AcceptAnswer.model_validate_json(answer.content, strict=True)
+    key = f"train/clickbait_real/feedback-{given}.{extension}"
+    assert answer.json()["key"] == key
+    assert cloud.keys("data") == [key]
+    assert cloud.s3.get_object(Bucket="data", Key=key)["Body"].read() == data
+    for decision in ("accept", "reject"):
+        assert admin.post(f"/feedback/{given}/{decision}").status_code == 404
+    assert cloud.keys("data") == [key]
+
+
+def test_a_rejected_one_is_gone(admin: TestClient, cloud: Any) -> None:
+    given = give(admin).json()["id"]
+    answer = admin.post(f"/feedback/{given}/reject")
+    assert answer.status_code == 200
+    schemas.RejectAnswer.model_validate_json(answer.content, strict=True)
+    assert cloud.keys("data") == []
+    for decision in ("accept", "reject"):
+        assert admin.post(f"/feedback/{given}/{decision}").status_code == 404
+
+
+@pytest.mark.parametrize("decision", ["accept", "reject"])
+@pytest.mark.parametrize("unknown", ["x", "20990101-000000-aaaaaaaaaaaa", "..%2Ftrain", "é"])
+def test_an_unknown_one_is_404(admin: TestClient, decision: str, unknown: str) -> None:
+    answer = admin.post(f"/feedback/{unknown}/{decision}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_two_admins_at_one_moment_make_one_training_image(
+    admin: TestClient, cloud: Any, monkeypatch
+) -> None:
+    given = give(admin).json()["id"]
+    s3 = aws.client("s3")
+    delete, answers = s3.delete_object, []
+
+    def second_comes(**what: Any) -> Any:
+        """Between the first's copy and its deletion."""
+        monkeypatch.setattr(s3, "delete_object", delete)
+        answers.append(admin.post(f"/feedback/{given}/accept").status_code)
+        return delete(**what)
+
+    monkeypatch.setattr(s3, "delete_object", second_comes)
+    answers.append(admin.post(f"/feedback/{given}/accept").status_code)
+    assert answers == [200, 200]
+    assert len(cloud.keys("data", "train/")) == 1
+    assert cloud.keys("data", "feedback/") == []
+
+
+def test_what_is_decided_between_look_and_copy_is_404(
+    admin: TestClient, cloud: Any, monkeypatch
+) -> None:
+    from clickbait.feedback import Feedback
+
+    given = give(admin).json()["id"]
+    head = Feedback._head
+
+    def late(self: Feedback, id: str) -> Any:
+        found = head(self, id)
+        cloud.s3.delete_object(Bucket="data", Key=f"feedback/{id}")
+        return found
+
+    monkeypatch.setattr(Feedback, "_head", late)
+    assert admin.post(f"/feedback/{given}/accept").status_code == 404
+    assert cloud.keys("data") == []
+
+
+def test_the_list_comes_in_pages_oldest_first(admin: TestClient, cloud: Any) -> None:
+    ids = [f"2099010{n}-000000-aaaaaaaaaaaa" for n in (3, 1, 5, 2, 4)]
+    for one in ids:
+        cloud.s3.put_object(Bucket="data", Key=f"feedback/{one}", Body=JPEG)
+    seen, cursor = [], None
+    while True:
+        body = admin.get(
+            "/feedback", params={"limit": 2} | ({"cursor": cursor} if cursor else {})
+        ).json()
+        seen += [item["id"] for item in body["items"]]
+        cursor = body["next"]
+        if cursor is None:
+            break
+    assert seen == sorted(ids)
+
+
+def test_what_somebody_else_put_there_has_no_label_and_can_only_be_rejected(
+    admin: TestClient, cloud: Any
+) -> None:
+    one = "20990101-000000-aaaaaaaaaaaa"
+    cloud.s3.put_object(Bucket="data", Key=f"feedback/{one}", Body=JPEG)
+    cloud.s3.put_object(Bucket="data", Key="feedback/notes.txt", Body=b"x")
+    listed = admin.get("/feedback")
+    schemas.FeedbackList.model_validate_json(listed.content, strict=True)
+    (item,) = listed.json()["items"]
+    assert item["label"] is None
+    assert admin.post(f"/feedback/{one}/accept").status_code == 409
+    assert admin.post(f"/feedback/{one}/reject").status_code == 200
+
+
+@pytest.mark.parametrize("label", LABEL_OF_FOLDER)
+def test_every_word_for_a_label_is_taken(admin: TestClient, label: str) -> None:
+    assert give(admin, label=label).json()["label"] == LABEL_OF_FOLDER[label]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"label": ""}, "label"),
+        ({"label": "fake"}, "label"),
+        ({"label": "Clickbait"}, "label"),
+        ({"prediction": "clickbait"}, "prediction"),
+        ({"model_version": "../x"}, "model_version"),
+        ({"model_version": "x" * 65}, "model_version"),
+        ({"note": "hello"}, "note"),
+    ],
+)
+def test_a_field_that_is_wrong_or_unknown_is_422_and_named(
+    admin: TestClient, cloud: Any, fields: dict[str, str], field: str
+) -> None:
+    answer = give(admin, **fields)
+    assert answer.status_code == 422
+    assert [e["field"] for e in answer.json()["errors"]] == [field]
+    assert cloud.keys("data") == []
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", 422),
+        (JPEG[:3_000], 422),
+        (b"GIF89a", 415),
+        (JPEG + bytes(4 * 1024 * 1024 + 1 - len(JPEG)), 413),
+    ],
+)
+def test_an_image_is_checked_as_for_a_prediction(
+    admin: TestClient, cloud: Any, data: bytes, status: int
+) -> None:
+    assert give(admin, data).status_code == status
+    assert cloud.keys("data") == []
+
+
+def test_an_image_of_4_mib_is_kept(admin: TestClient) -> None:
+    assert give(admin, JPEG + bytes(4 * 1024 * 1024 - len(JPEG))).status_code == 201
+
+
+def test_what_is_no_form_is_told_so(admin: TestClient) -> None:
+    answer = admin.post("/feedback", json={"file": "x"})
+    assert answer.status_code == 415
+    assert "form" in answer.json()["detail"]
+    assert admin.post("/feedback", data={"label": "clickbait"}).status_code == 415
+    assert admin.post("/feedback", files={"other": JPEG}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "name", ["../../train/x.jpg", "日本語" * 100 + ".jpg", "a b;c=%0d%0a.jpg", "x" * 2_000]
+)
+def test_a_file_name_is_told_back_and_names_nothing(
+    admin: TestClient, cloud: Any, name: str
+) -> None:
+    given = give(admin, name=name)
+    assert given.status_code == 201
+    assert cloud.keys("data") == [f"feedback/{given.json()['id']}"]
+    (item,) = admin.get("/feedback").json()["items"]
+    assert item["file_name"] == given.json()["file_name"][:100]

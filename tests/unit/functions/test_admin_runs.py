@@ -1,0 +1,124 @@
+"""The admin function's runs: started with checked parameters, one at a time, and told of."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from clickbait.runs import Parameters
+from functions.admin import schemas
+
+LIMITS = {
+    "epochs": (1, 200),
+    "batch_size": (1, 512),
+    "learning_rate": (1e-6, 0.1),
+    "validation_split": (0.05, 0.5),
+}
+
+
+def end(cloud: Any, run: str) -> None:
+    cloud.runs.advance(run, "REJECTED", "The gate said no.")
+    cloud.runs.ended({"jobName": run, "status": "SUCCEEDED"})
+
+
+def test_a_run_is_started_and_told_of(admin: TestClient) -> None:
+    answer = admin.post("/retrain", json={"epochs": 3, "architecture": "cnn"})
+    assert answer.status_code == 202
+    schemas.Run.model_validate_json(answer.content, strict=True)
+    run = answer.json()
+    assert run["state"] == "QUEUED"
+    assert run["trigger"] == "admin"
+    assert run["parameters"] == {
+        "epochs": 3,
+        "architecture": "cnn",
+        "from_scratch": False,
+        "skip_label_check": False,
+    }
+    assert answer.headers["x-request-id"] in run["reason"]
+    assert answer.headers["location"] == f"/runs/{run['id']}"
+    assert admin.get(answer.headers["location"]).json() == run
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}"])
+def test_no_parameters_are_a_run_as_usual(admin: TestClient, body: bytes) -> None:
+    assert admin.post("/retrain", content=body).status_code == 202
+
+
+def test_one_run_at_a_time_and_409_names_it(admin: TestClient, cloud: Any) -> None:
+    first = admin.post("/retrain").json()["id"]
+    second = admin.post("/retrain")
+    assert second.status_code == 409
+    assert first in second.json()["detail"]
+    assert second.json()["run"] == first
+    end(cloud, first)
+    assert admin.post("/retrain").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"epoch": 3}, "epoch"),
+        ({"architecture": "resnet"}, "architecture"),
+        ({"epochs": "3"}, "epochs"),
+        ({"epochs": 1.5}, "epochs"),
+        ({"from_scratch": 1}, "from_scratch"),
+        ({"skip_label_check": "true"}, "skip_label_check"),
+        *(({name: low * 0.99}, name) for name, (low, _) in LIMITS.items() if low < 1),
+        *(({name: high * 1.01}, name) for name, (_, high) in LIMITS.items() if high < 1),
+        *(({name: low - 1}, name) for name, (low, _) in LIMITS.items() if low == 1),
+        *(({name: high + 1}, name) for name, (_, high) in LIMITS.items() if high > 1),
+    ],
+)
+def test_an_unknown_or_absurd_parameter_is_422_and_named(
+    admin: TestClient, body: dict[str, Any], field: str
+) -> None:
+    answer = admin.post("/retrain", json=body)
+    assert answer.status_code == 422
+    assert [e["field"] for e in answer.json()["errors"]] == [field]
+    assert admin.get("/runs").json()["count"] == 0
+
+
+@pytest.mark.parametrize("end_of_range", [0, 1])
+def test_parameters_at_their_limits_are_taken(admin: TestClient, end_of_range: int) -> None:
+    body = {name: limits[end_of_range] for name, limits in LIMITS.items()}
+    assert admin.post("/retrain", json=body).status_code == 202
+
+
+def test_several_wrong_parameters_are_all_named(admin: TestClient) -> None:
+    answer = admin.post("/retrain", json={"epochs": 0, "colour": 1}).json()
+    assert {e["field"] for e in answer["errors"]} == {"epochs", "colour"}
+
+
+def test_the_list_is_newest_first_in_pages_and_without_logs(admin: TestClient, cloud: Any) -> None:
+    made = []
+    for n in range(5):
+        run = cloud.runs.request("admin", Parameters(), f"number {n}")["id"]
+        cloud.runs.report(run, log=["a line"], epoch=1)
+        end(cloud, run)
+        made.append(run)
+    seen, cursor = [], None
+    while True:
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        answer = admin.get("/runs", params=params)
+        schemas.RunList.model_validate_json(answer.content, strict=True)
+        seen += [run["id"] for run in answer.json()["items"]]
+        assert not any("log" in run for run in answer.json()["items"])
+        cursor = answer.json()["next"]
+        if cursor is None:
+            break
+    # Several of one second are in the order of their chance parts.
+    assert seen == sorted(made, reverse=True)
+    assert admin.get(f"/runs/{made[0]}").json()["log"] == ["a line"]
+
+
+def test_a_run_that_ended_says_why_in_a_sentence(admin: TestClient, cloud: Any) -> None:
+    run = admin.post("/retrain").json()["id"]
+    end(cloud, run)
+    told = admin.get(f"/runs/{run}").json()
+    assert (told["state"], told["reason"]) == ("REJECTED", "The gate said no.")
+    assert set(told["times"]) == {"QUEUED", "REJECTED"}
+
+
+def test_an_unknown_run_is_404_and_a_name_too_long_422(admin: TestClient) -> None:
+    assert admin.get("/runs/20990101-000000-aaaaaa").status_code == 404
+    assert admin.get(f"/runs/{'a' * 65}").status_code == 422

@@ -1,0 +1,330 @@
+"""The batch worker: each image one row, each failure too; only what AWS failed at comes again."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from clickbait import aws, batches, history, results
+from clickbait.answers import answer
+from clickbait.batches import Batches
+from clickbait.errors import Unavailable
+from clickbait.images import MAX_IMAGE_BYTES
+from clickbait.results import Row, Rows
+from clickbait.settings import settings
+from functions.batch import worker
+from tests.samples.drawn import encoded, picture
+
+ROOT = Path(__file__).resolve().parents[3]
+BUCKET, TABLE = "clickbait-data-abcdefghijkl", "table"
+JPEG, PNG = encoded(picture()), encoded(picture(seed=3), "PNG")
+
+
+class Cloud:
+    """A data bucket and a table behind the worker."""
+
+    def __init__(self) -> None:
+        self.s3, self.db = aws.client("s3"), aws.client("dynamodb")
+        self.batches = Batches(BUCKET, TABLE)
+
+    def put(self, key: str, body: bytes = JPEG) -> None:
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def rows(self, batch: str = "b") -> dict[str, Row]:
+        return {row.name: row for row in Rows(TABLE, batch).read()}
+
+    def csv(self, batch: str = "b") -> list[dict[str, str]]:
+        body = self.s3.get_object(Bucket=BUCKET, Key=f"results/{batch}/results.csv")["Body"].read()
+        return list(csv.DictReader(io.StringIO(body.decode(), newline="")))
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    monkeypatch.setenv("DATA_BUCKET", BUCKET)
+    monkeypatch.setenv("TABLE", TABLE)
+    settings.cache_clear()
+    batches._names.cache_clear()
+    history.writer.cache_clear()
+    monkeypatch.setattr(history, "_rests_until", 0.0)
+    with mock_aws():
+        aws.forget_clients()
+        aws.client("s3").create_bucket(Bucket=BUCKET)
+        aws.client("dynamodb").create_table(
+            TableName=TABLE,
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield Cloud()
+    aws.forget_clients()
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+def message(*keys: str, sender: str = "1", receives: int = 1) -> dict[str, Any]:
+    records = [
+        {
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": BUCKET}, "object": {"key": key}},
+        }
+        for key in keys
+    ]
+    return {
+        "messageId": sender,
+        "body": json.dumps({"Records": records}),
+        "attributes": {"ApproximateReceiveCount": str(receives)},
+        "eventSource": "aws:sqs",
+    }
+
+
+def handle(*messages: dict[str, Any]) -> list[str]:
+    """The ids of the messages that are to come again."""
+    answered = worker.handler({"Records": list(messages)}, None)
+    return [failure["itemIdentifier"] for failure in answered["batchItemFailures"]]
+
+
+def test_an_image_becomes_the_row_that_predict_would_answer(cloud: Cloud) -> None:
+    cloud.put("inbox/b/a.jpg")
+    assert handle(message("inbox/b/a.jpg")) == []
+    (row,) = cloud.rows().values()
+    expected = answer(worker.live.current(), JPEG)
+    for name in ("prediction", "is_clickbait", "probability", "confidence", "uncertain"):
+        assert row.as_dict()[name] == expected[name]
+    assert row.model_version == expected["model_version"]
+    assert row.as_dict()["error"] is None
+    assert cloud.csv()[0]["file"] == "a.jpg"
+
+
+def test_the_events_that_s3_and_sqs_send_are_each_dealt_with(cloud: Cloud) -> None:
+    event = json.loads((ROOT / "events/s3-inbox-batch.json").read_text())
+    cloud.put("inbox/holiday-2026/sub/clé 1.jpg")
+    cloud.put("inbox/holiday-2026/broken.jpg", JPEG[:3_000])
+    cloud.put("inbox/holiday-2026/", b"")
+    cloud.put("inbox/holiday-2026/.DS_Store", b"x")
+    cloud.put("inbox/lost.jpg")
+    cloud.put("inbox/my folder/a.jpg")
+    answered = worker.handler(event, None)
+    # What no event of S3 says is the only one that fails; all else is a row, gone or nobody's.
+    (failure,) = answered["batchItemFailures"]
+    assert failure["itemIdentifier"] == event["Records"][-1]["messageId"]
+    rows = cloud.rows("holiday-2026")
+    assert list(rows) == ["broken.jpg", "sub/clé 1.jpg"]
+    assert "does not decode" in str(rows["broken.jpg"].error)
+    assert [row["file"] for row in cloud.csv("holiday-2026")] == ["broken.jpg", "sub/clé 1.jpg"]
+    heads = cloud.db.query(
+        TableName=TABLE,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": "batch#"}},
+    )["Items"]
+    assert [head["sk"]["S"] for head in heads] == ["holiday-2026"]
+
+
+def test_one_event_of_an_object_with_a_space_and_an_accent_finds_it(cloud: Cloud) -> None:
+    event = json.loads((ROOT / "events/s3-inbox-created.json").read_text())
+    cloud.put("inbox/holiday-2026/sub/clé 1.jpg", PNG)
+    assert worker.handler(event, None) == {"batchItemFailures": []}
+    assert list(cloud.rows("holiday-2026")) == ["sub/clé 1.jpg"]
+
+
+def test_an_object_outside_of_any_folder_is_told_in_the_log(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(worker.logger, "warning", lambda _, key, **__: told.append(key))
+    keys = ["inbox/lost.jpg", "inbox/my folder/a", "inbox/b/", "inbox/b/.hidden"]
+    for key in keys:
+        cloud.put(key)
+    assert handle(message("inbox/lost.jpg", "inbox/my+folder/a", *keys[2:])) == []
+    assert told == ["inbox/lost.jpg", "inbox/my folder/a"]
+
+
+def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:
+    cloud.put("inbox/b/a.jpg")
+    cloud.put("inbox/b/c.jpg", PNG)
+    both = message("inbox/b/a.jpg"), message("inbox/b/a.jpg", sender="2")
+    assert handle(*both) == []
+    assert handle(*both) == []
+    told = cloud.batches.settled("b").as_dict()
+    assert (told["expected"], told["done"], told["failed"]) == (2, 1, 0)
+
+
+def test_what_cannot_be_read_is_a_row_with_its_reason(cloud: Cloud) -> None:
+    files = {
+        "broken.jpg": (JPEG[:3_000], "does not decode"),
+        "empty.jpg": (b"", "zero bytes"),
+        "text.jpg": (b"hello", "looks like no image"),
+        "large.jpg": (JPEG + bytes(MAX_IMAGE_BYTES), "10,000,000"),
+    }
+    for name, (body, _) in files.items():
+        cloud.put(f"inbox/b/{name}", body)
+    assert handle(*(message(f"inbox/b/{name}", sender=name) for name in files)) == []
+    rows = cloud.rows()
+    for name, (_, says) in files.items():
+        assert says in str(rows[name].error)
+    assert cloud.batches.settled("b").as_dict()["failed"] == 4
+    assert len(cloud.csv()) == 4
+
+
+def test_an_image_that_is_too_large_is_not_even_fetched(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_UPLOAD_SIZE", "2000")
+    settings.cache_clear()
+    monkeypatch.setattr(worker, "answer", None)
+    cloud.put("inbox/b/a.jpg", bytes(2_001))
+    assert handle(message("inbox/b/a.jpg")) == []
+    assert "2,000" in str(cloud.rows()["a.jpg"].error)
+
+
+def test_a_deleted_object_is_done_with_and_the_batch_is_looked_at(cloud: Cloud) -> None:
+    cloud.put("inbox/b/a.jpg")
+    cloud.put("inbox/b/gone.jpg")
+    assert handle(message("inbox/b/a.jpg")) == []
+    cloud.s3.delete_object(Bucket=BUCKET, Key="inbox/b/gone.jpg")
+    assert handle(message("inbox/b/gone.jpg")) == []
+    assert [row["file"] for row in cloud.csv()] == ["a.jpg"]
+
+
+def test_nothing_but_a_deleted_object_is_no_batch_and_no_failure(cloud: Cloud) -> None:
+    assert handle(message("inbox/b/gone.jpg")) == []
+
+
+def test_names_that_were_given_are_in_the_results(cloud: Cloud) -> None:
+    names = ["=cmd|' /C calc'!A0", 'b,"c"\nd.jpg']
+    batch = cloud.batches.create(names)
+    keys = [f"inbox/{batch}/{i:05d}.{batch[-8:]}" for i in range(2)]
+    for key in keys:
+        cloud.put(key)
+    assert handle(*(message(key, sender=key) for key in keys)) == []
+    assert [row["file"] for row in cloud.csv(batch)] == [f"'{names[0]}", names[1]]
+    assert [row.file for row in cloud.rows(batch).values()] == names
+
+
+def refused(client: Any, operation: str, key: str) -> None:
+    """Have AWS fail at one key, as it does when it is too busy."""
+
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        if key in params["url_path"] or key.encode() in params.get("body", b""):
+            error = {"Error": {"Code": "SlowDown", "Message": "Please reduce your request rate."}}
+            raise ClientError(error, operation)
+
+    service = client.meta.service_model.service_name
+    client.meta.events.register(f"before-call.{service}.{operation}", refuse)
+
+
+@pytest.mark.parametrize(("service", "operation"), [("s3", "GetObject"), ("dynamodb", "PutItem")])
+def test_what_aws_fails_at_comes_again_alone(cloud: Cloud, service: str, operation: str) -> None:
+    for name in ("a.jpg", "bad.jpg", "c.jpg"):
+        cloud.put(f"inbox/b/{name}")
+    refused(aws.client(service), operation, "bad.jpg")
+    sent = [message(f"inbox/b/{name}", sender=name) for name in ("a.jpg", "bad.jpg", "c.jpg")]
+    assert handle(*sent) == ["bad.jpg"]
+    assert list(cloud.rows()) == ["a.jpg", "c.jpg"]
+    aws.forget_clients()
+    assert handle(message("inbox/b/bad.jpg", receives=2)) == []
+    assert len(cloud.csv()) == 3
+
+
+def test_where_the_results_cannot_be_written_the_batch_s_messages_come_again(
+    cloud: Cloud,
+) -> None:
+    cloud.put("inbox/b/a.jpg")
+    cloud.put("inbox/other/x.jpg")
+    refused(cloud.s3, "PutObject", "results/b/")
+    sent = message("inbox/b/a.jpg", sender="a"), message("inbox/other/x.jpg", sender="x")
+    assert handle(*sent) == ["a"]
+    assert len(cloud.csv("other")) == 1
+    aws.forget_clients()
+    assert handle(sent[0]) == []
+    assert len(cloud.csv()) == 1
+
+
+def test_without_a_model_nothing_is_a_failed_image(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(worker, "live", worker.LiveModel(tmp_path))
+    cloud.put("inbox/b/a.jpg")
+    for receives in (1, worker.LAST_TRY):
+        assert handle(message("inbox/b/a.jpg", receives=receives)) == ["1"]
+    assert cloud.rows() == {}
+
+
+def test_an_image_that_the_service_fails_on_is_given_up_at_the_last_try(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the secret cause")
+
+    monkeypatch.setattr(worker, "answer", fail)
+    cloud.put("inbox/b/a.jpg")
+    assert handle(message("inbox/b/a.jpg", receives=worker.LAST_TRY - 1)) == ["1"]
+    assert cloud.rows() == {}
+    assert handle(message("inbox/b/a.jpg", receives=worker.LAST_TRY)) == []
+    error = str(cloud.rows()["a.jpg"].error)
+    assert "5 times" in error
+    assert "secret" not in error
+    assert len(cloud.csv()) == 1
+
+
+def test_a_worker_killed_between_row_and_results_loses_neither(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt  # Nothing catches it: as good as SIGKILL.
+
+    cloud.put("inbox/b/a.jpg")
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            handle(message("inbox/b/a.jpg"))
+    assert list(cloud.rows()) == ["a.jpg"]
+    assert handle(message("inbox/b/a.jpg", receives=2)) == []
+    assert len(cloud.csv()) == 1
+
+
+def test_a_message_of_another_bucket_or_of_nobody_is_for_the_dead_letters(cloud: Cloud) -> None:
+    foreign = message("inbox/b/a.jpg", sender="foreign")
+    foreign["body"] = foreign["body"].replace(BUCKET, "elsewhere")
+    garbage = message(sender="garbage") | {"body": "{half"}
+    assert handle(foreign, garbage) == ["foreign", "garbage"]
+
+
+def test_the_worker_starts_without_boto3_and_without_a_web_framework() -> None:
+    script = (
+        "import sys, functions.batch.worker; "
+        "print({'boto3', 'fastapi', 'mangum', 'tensorflow'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_each_prediction_is_logged_once_and_a_failure_is_none(cloud: Cloud) -> None:
+    cloud.put("inbox/b/a.jpg")
+    cloud.put("inbox/b/broken.jpg", JPEG[:3_000])
+    for _ in range(2):
+        assert handle(message("inbox/b/a.jpg", "inbox/b/broken.jpg")) == []
+    logged, _ = history.page(TABLE, 10)
+    assert [(one["batch"], one["source"]) for one in logged] == [("b", "worker")]
+
+
+def test_settings_without_a_table_fail_the_call_and_not_the_images(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABLE", "")
+    settings.cache_clear()
+    with pytest.raises(Unavailable, match="TABLE"):
+        handle(message("inbox/b/a.jpg"))
