@@ -9,11 +9,16 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
+from functions.admin import monitoring_schemas
+from functions.admin import schemas as admin_schemas
+from functions.admin.app import app as admin
+from functions.batch import schemas as batch_schemas
+from functions.batch.app import app as batch
 from functions.predict import schemas as predict_schemas
 from functions.predict.app import app as predict
 
-APPS: tuple[FastAPI, ...] = (predict,)
-SCHEMAS = (predict_schemas,)
+APPS: tuple[FastAPI, ...] = (predict, batch, admin)
+SCHEMAS = (predict_schemas, batch_schemas, admin_schemas, monitoring_schemas)
 """The modules with the shapes that the routes of APPS name."""
 
 
@@ -31,9 +36,13 @@ class ProblemDocument(BaseModel):
 
 def document() -> dict[str, Any]:
     """The functions' documents merged: the first one's title, everybody's routes and schemas."""
-    merged = APPS[0].openapi()
-    for app in APPS[1:]:
-        merged["paths"].update(app.openapi()["paths"])
+    documents = [app.openapi() for app in APPS]
+    paths: dict[str, Any] = {}
+    schemes: dict[str, Any] = {}
+    for one in documents:
+        for path, operations in one["paths"].items():
+            paths.setdefault(path, {}).update(operations)
+        schemes |= one.get("components", {}).get("securitySchemes", {})
     shapes: list[Any] = [
         shape
         for module in SCHEMAS
@@ -45,8 +54,11 @@ def document() -> dict[str, Any]:
         ref_template="#/components/schemas/{model}",
     )
     # Not FastAPI's own shapes of a 422: every 422 here is a problem document.
-    merged["components"] = {"schemas": dict(sorted(definitions["$defs"].items()))}
-    return merged
+    components = {
+        "schemas": dict(sorted(definitions["$defs"].items())),
+        "securitySchemes": schemes,
+    }
+    return documents[0] | {"paths": paths, "components": components}
 
 
 def text() -> str:

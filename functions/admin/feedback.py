@@ -34,8 +34,13 @@ FORM = {
                 "properties": {
                     "file": {"type": "string", "format": "binary"},
                     "label": {"enum": list(LABEL_OF_FOLDER), "description": "what it really is"},
-                    "prediction": {"enum": list(LABELS), "description": "what was answered"},
-                    "model_version": {"type": "string", "description": "by which version"},
+                    # Empty is as good as left out: so a page sends what it does not know.
+                    "prediction": {"enum": [*LABELS, ""], "description": "what was answered"},
+                    "model_version": {
+                        "type": "string",
+                        "pattern": f"^({VERSION.pattern})?$",
+                        "description": "by which version",
+                    },
                 },
             }
         }

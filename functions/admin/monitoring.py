@@ -1,10 +1,12 @@
 """What was predicted, and how the service does."""
 
+import re
 from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
+from pydantic import BeforeValidator
 
 from clickbait import LABELS, errors, history, monitoring
 from clickbait.access import PROTECTED, Member
@@ -16,11 +18,27 @@ from functions.admin.paging import USUAL, Cursor, Limit, opened, page, sealed
 
 router = APIRouter()
 
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def written_out(day: str) -> str:
+    """`day` as it is; raises ValueError unless it is written as YYYY-MM-DD.
+
+    Pydantic alone takes a number too, as seconds since 1970: the day of `2026` is 1970-01-01.
+    """
+    if not DAY.fullmatch(day):
+        raise ValueError("a day is written as YYYY-MM-DD")
+    return day
+
+
 Prediction = Annotated[
     str | None,
     Query(alias="class", pattern=f"^({'|'.join(LABELS)})$", description="only this class"),
 ]
-Day = Annotated[date | None, Query(description="only this day, in UTC, as YYYY-MM-DD")]
+Day = Annotated[
+    Annotated[date, BeforeValidator(written_out)] | None,
+    Query(description="only this day, in UTC, as YYYY-MM-DD"),
+]
 Version = Annotated[str | None, Query(max_length=64, description="only by this version")]
 Batch = Annotated[str | None, Query(max_length=64, description="only of this batch")]
 Window = Annotated[monitoring.Window, Query(description="how far back")]

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,31 @@ def parse(file: Path) -> Template:
 def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
     """Logical id -> resource, for the resources of one type."""
     return {name: found for name, found in resources.items() if found["Type"] == kind}
+
+
+def one(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The properties of the only resource of a type."""
+    (found,) = of_type(resources, kind).values()
+    return found["Properties"]
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """Every mapping below `node`, and itself."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for below in node:
+            yield from walk(below)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(resources: Any) -> list[dict[str, Any]]:
+    """Every statement of a policy below `resources`."""
+    return [node for node in walk(resources) if "Effect" in node and "Action" in node]
 
 
 def _translate(file: Path, digest: Callable[[Path], str] = str, **parameters: str) -> Template:

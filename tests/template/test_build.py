@@ -25,6 +25,12 @@ AARCH64 = 183
 IN_LAMBDA_ALREADY = ("boto3", "botocore", "s3transfer", "urllib3")
 NEVER_THERE = ("tensorflow", "keras", "ml_dtypes", "google", "tqdm", "pytest", "pip")
 
+FUNCTIONS = [
+    *("PredictFunction", "BatchFunction", "WorkerFunction"),
+    *("AdminFunction", "RetrainFunction"),
+]
+BUILT = [*FUNCTIONS, "LibraryLayer"]
+
 ONE_BYTE = [
     "layers/clickbait/python/clickbait/__init__.py",
     "layers/dependencies/requirements.txt",
@@ -54,13 +60,22 @@ def version(built, translate, tool):
         found = translate(
             built / "template.yaml", lambda folder: package.get(folder.name, "unchanged")
         )["Resources"]
-        (name,) = [name for name, it in found.items() if it["Type"] == "AWS::Lambda::Version"]
+        (name,) = [
+            name
+            for name, it in found.items()
+            if it["Type"] == "AWS::Lambda::Version"
+            and it["Properties"]["FunctionName"] == {"Ref": artefact.name}
+        ]
         return name
 
     return published
 
 
 # --- what is in it -------------------------------------------------------------------------------
+
+
+def test_these_are_all_the_functions(functions):
+    assert list(functions) == FUNCTIONS
 
 
 def test_the_artefact_holds_the_handler_the_document_and_the_digests_of_layers(built, functions):
@@ -98,18 +113,13 @@ def test_the_layer_leaves_out_what_lambda_has_and_what_nothing_imports(built):
 
 def test_nothing_built_names_this_machine(built):
     """Its paths in bytecode would make two machines' builds differ, and tell where they were."""
-    for name in ("PredictFunction", "LibraryLayer"):
+    for name in BUILT:
         for file in files(built / name):
             assert str(built).encode() not in file.read_bytes(), file
 
 
 def test_bytecode_is_never_checked_against_its_source(built):
-    compiled = [
-        file
-        for name in ("PredictFunction", "LibraryLayer")
-        for file in files(built / name)
-        if file.suffix == ".pyc"
-    ]
+    compiled = [file for name in BUILT for file in files(built / name) if file.suffix == ".pyc"]
     if not compiled:
         pytest.skip("no python3.13 on this machine: built without bytecode")
     for file in compiled:
@@ -148,31 +158,57 @@ print(json.dumps({"status": status, "answer": answer, "outside": outside}))
 """
 
 
-def test_what_is_shipped_is_all_that_a_prediction_needs(built, checkout, tmp_path):
-    """The same makefile builds the dependencies layer for this machine; nothing else is there."""
-    layer = tmp_path / "layer"
+IMPORT = """
+import importlib, json, sys
+module, handler = sys.argv[1].rsplit(".", 1)
+assert callable(getattr(importlib.import_module(module), handler))
+where = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
+print(json.dumps(sorted(name for name, file in where.items() if "site-packages" in file)))
+"""
+
+
+@pytest.fixture(scope="module")
+def shipped(built, checkout, tmp_path_factory):
+    """Run a script with what is shipped for a function and nothing else; what it printed last.
+
+    The same makefile builds the dependencies layer, here for this machine.
+    """
+    layer = tmp_path_factory.mktemp("layer")
     make(
         checkout / "layers" / "dependencies",
         *("build-DependenciesLayer", "PLATFORM=host", f"ARTIFACTS_DIR={layer}"),
         f"INSTALLER={sys.executable} -m pip",
     )
-    paths = [built / "PredictFunction", built / "LibraryLayer" / "python", layer / "python"]
-    done = subprocess.run(
-        # -S: without this environment's own packages.
-        [sys.executable, "-S", "-c", CALL, ROOT / "sample.jpg"],
-        cwd=tmp_path,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join(map(str, paths)),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "MODEL_PATH": str(ROOT / "layers" / "baseline" / "baseline"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+
+    def run(function: str, script: str, argument: object) -> object:
+        paths = [built / function, built / "LibraryLayer" / "python", layer / "python"]
+        done = subprocess.run(
+            # -S: without this environment's own packages.
+            [sys.executable, "-S", "-c", script, str(argument)],
+            cwd=layer,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": os.pathsep.join(map(str, paths)),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "MODEL_PATH": str(ROOT / "layers" / "baseline" / "baseline"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_is_shipped_is_all_that_a_handler_needs_to_start(shipped, functions, name):
+    assert shipped(name, IMPORT, functions[name]["Properties"]["Handler"]) == []
+
+
+def test_what_is_shipped_is_all_that_a_prediction_needs(shipped):
+    found = shipped("PredictFunction", CALL, ROOT / "sample.jpg")
     assert found["outside"] == []
     assert set(found["status"].values()) == {200}, found["status"]
     assert found["answer"]["statusCode"] == 200, found["answer"]
@@ -185,21 +221,25 @@ def test_what_is_shipped_is_all_that_a_prediction_needs(built, checkout, tmp_pat
 # --- it is new when it changed -------------------------------------------------------------------
 
 
-def test_the_same_sources_are_the_same_version(built, checkout, version, tmp_path):
-    artefact = tmp_path / "PredictFunction"
-    make(checkout / "functions", "build-PredictFunction", f"ARTIFACTS_DIR={artefact}")
-    assert version(artefact) == version(built / "PredictFunction")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_same_sources_are_the_same_version(built, checkout, version, tmp_path, name):
+    artefact = tmp_path / name
+    make(checkout / "functions", f"build-{name}", f"ARTIFACTS_DIR={artefact}")
+    assert version(artefact) == version(built / name)
 
 
 @pytest.mark.parametrize("file", ONE_BYTE)
-def test_one_byte_changed_in_layers_is_a_new_version(built, checkout, version, tmp_path, file):
+def test_one_byte_changed_in_layers_is_a_new_version_of_each(
+    built, checkout, version, tmp_path, file
+):
     copy = tmp_path / "checkout"
     shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns(".aws-sam", "__pycache__"))
     with (copy / file).open("ab") as changed:
         changed.write(b"\n")
-    artefact = tmp_path / "PredictFunction"
-    make(copy / "functions", "build-PredictFunction", f"ARTIFACTS_DIR={artefact}")
-    assert version(artefact) != version(built / "PredictFunction")
+    for name in FUNCTIONS:
+        artefact = tmp_path / name
+        make(copy / "functions", f"build-{name}", f"ARTIFACTS_DIR={artefact}")
+        assert version(artefact) != version(built / name)
 
 
 def test_sam_builds_anew_what_changed_in_layers_alone(built, checkout, tool):

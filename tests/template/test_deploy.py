@@ -1,6 +1,9 @@
-"""`make deploy` builds, deploys, leaves champions alone, prunes old versions and prints the URL."""
+"""`make deploy` builds, deploys, leaves champions alone, prunes old versions, has the image of the
+training built and prints the URL."""
 
 import io
+import json
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -41,11 +44,34 @@ class CloudFormation:
         if StackName != "clickbait":
             missing = {"Code": "ValidationError", "Message": f"Stack {StackName} does not exist"}
             raise ClientError({"Error": missing}, "DescribeStacks")
-        return {"Stacks": [{"Outputs": [{"OutputKey": "ApiUrl", "OutputValue": API}]}]}
+        outputs = {
+            "ApiUrl": API,
+            "ModelsBucket": "models",
+            "TrainingRepository": "123456789012.dkr.example.org/clickbait-training",
+            "TrainingBuild": "clickbait-build",
+        }
+        found = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        return {"Stacks": [{"Outputs": found}]}
+
+
+class CodeBuild:
+    """Notes what was started."""
+
+    def __init__(self) -> None:
+        self.started: list[dict[str, str]] = []
+
+    def start_build(self, **asked: str) -> dict:
+        self.started.append(asked)
+        return {"build": {"id": f"{asked['projectName']}:1"}}
 
 
 @pytest.fixture
-def stack(monkeypatch):
+def codebuild():
+    return CodeBuild()
+
+
+@pytest.fixture
+def stack(monkeypatch, codebuild):
     """Lambda's client; the deployed stack has six versions of its function, and a champion."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -69,22 +95,29 @@ def stack(monkeypatch):
             functions.update_function_code(
                 FunctionName="predict", ZipFile=package(str(number)), Publish=True
             )
+        boto3.client("ecr").create_repository(repositoryName="clickbait-training")
         session = boto3.Session
 
         class Session(session):
             def client(self, name: str, *more: object, **options: object) -> object:
                 if name == "cloudformation":
                     return CloudFormation()
+                if name == "codebuild":
+                    return codebuild
                 return super().client(name, *more, **options)
 
         monkeypatch.setattr(boto3, "Session", Session)
         yield functions
 
 
+FILES = {"training/Dockerfile": b"FROM scratch", "training/job.py": b""}
+
+
 @pytest.fixture
 def sam(monkeypatch):
-    """Stands in for the tool; the list of what it was called with."""
+    """Stands in for the tool; the list of what it was called with. The image has two files."""
     calls: list[list[str]] = []
+    monkeypatch.setattr(deploy, "image_files", lambda _: FILES)
 
     def called(command: list[str], **_: object) -> None:
         calls.append(command)
@@ -159,11 +192,134 @@ def test_a_deployment_never_touches_an_existing_champion(stack, sam):
     before = s3.list_object_versions(Bucket="models")["Versions"]
     assert deploy.main([]) == 0
     after = s3.list_object_versions(Bucket="models")["Versions"]
-    assert [found["VersionId"] for found in after] == [found["VersionId"] for found in before]
-    assert "s3" not in Path(deploy.__file__).read_text("utf-8").lower()
+    kept = [found["VersionId"] for found in after if found["Key"] != deploy.SOURCE_KEY]
+    assert kept == [found["VersionId"] for found in before]
 
 
-def test_a_failed_build_is_one_line_and_nothing_is_deployed_or_pruned(stack, monkeypatch, capsys):
+# --- the training's image ------------------------------------------------------------------------
+
+
+def pushed(digest: str) -> None:
+    """As the template's build leaves the repository."""
+    ecr = boto3.client("ecr")
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    image = {"schemaVersion": 2, "mediaType": kind, "config": {"digest": digest}, "layers": []}
+    for tag in ("latest", digest):
+        ecr.put_image(
+            repositoryName="clickbait-training", imageManifest=json.dumps(image), imageTag=tag
+        )
+
+
+def test_the_first_deployment_has_the_image_built_and_says_how_to_see_it(
+    stack, sam, codebuild, capsys
+):
+    assert deploy.main(["--region", "us-east-1", "--parameter-overrides", "Access=public"]) == 0
+    newest = boto3.client("s3").head_object(Bucket="models", Key=deploy.SOURCE_KEY)["VersionId"]
+    assert codebuild.started == [{"projectName": "clickbait-build", "sourceVersion": newest}]
+    *_, building, see, url = capsys.readouterr().out.splitlines()
+    assert "clickbait-build:1" in building
+    assert see.endswith("aws logs tail /aws/codebuild/clickbait --follow --region us-east-1")
+    assert url == API
+
+
+def test_what_is_built_is_the_files_and_says_which(stack, sam):
+    assert deploy.main([]) == 0
+    body = boto3.client("s3").get_object(Bucket="models", Key=deploy.SOURCE_KEY)["Body"].read()
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert found == {**FILES, "digest": deploy.digest_of(FILES).encode()}
+
+
+def test_the_image_is_made_of_training_the_library_and_the_baseline():
+    files = deploy.image_files(deploy.ROOT)
+    assert {
+        "training/Dockerfile",
+        "training/job.py",
+        "training/requirements.txt",
+        "training/baseline/weights.npz",
+        "layers/clickbait/python/clickbait/registry.py",
+        "layers/baseline/baseline/model.tflite",
+    } <= set(files)
+    assert sum(map(len, files.values())) < 50e6
+
+
+def test_everything_that_the_dockerfile_copies_is_there():
+    lines = (deploy.ROOT / "training" / "Dockerfile").read_text("utf-8").splitlines()
+    copied = [
+        source.strip("/")
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for source in [word for word in line.split()[1:] if not word.startswith("--")][:-1]
+    ]
+    assert copied
+    files = deploy.image_files(deploy.ROOT)
+    for name in copied:
+        assert any(file == name or file.startswith(f"{name}/") for file in files), name
+
+
+def test_an_image_of_these_very_files_is_not_built_again(stack, sam, codebuild, capsys):
+    pushed(deploy.digest_of(FILES))
+    assert deploy.main([]) == 0
+    assert codebuild.started == []
+    listed = boto3.client("s3").list_objects_v2(Bucket="models")["Contents"]
+    assert [found["Key"] for found in listed] == ["champion.json"]
+    assert (
+        capsys.readouterr().out.splitlines()[-2] == "the training's image is that of this checkout"
+    )
+
+
+def test_an_image_that_is_not_the_latest_any_more_is_built_again(stack, sam, codebuild):
+    """Or a deployment of yesterday's checkout would leave trainings with today's image."""
+    pushed(deploy.digest_of(FILES))
+    pushed("0" * 64)
+    assert deploy.main([]) == 0
+    assert len(codebuild.started) == 1
+
+
+@pytest.fixture
+def sources(tmp_path) -> Path:
+    for folder in deploy.IMAGE_SOURCES:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "one.py").write_text("1")
+    (tmp_path / "training" / "Dockerfile").write_text("FROM scratch")
+    return tmp_path
+
+
+def test_the_same_files_are_the_same_archive_whenever_and_wherever(sources):
+    before = deploy.image_files(sources)
+    for file in sources.rglob("*.py"):
+        os.utime(file, (0, 0))
+    for left_behind in ("training/.venv/bin/python", "training/__pycache__/one.cpython-311.pyc"):
+        (sources / left_behind).parent.mkdir(parents=True, exist_ok=True)
+        (sources / left_behind).write_text("left behind")
+    after = deploy.image_files(sources)
+    digest = deploy.digest_of(before)
+    assert deploy.digest_of(after) == digest
+    assert deploy.archive(before, digest) == deploy.archive(after, digest)
+
+
+@pytest.mark.parametrize("change", ["content", "name", "more", "less"])
+def test_any_change_of_a_file_is_another_image(sources, change):
+    before = deploy.digest_of(deploy.image_files(sources))
+    file = sources / "training" / "one.py"
+    match change:
+        case "content":
+            file.write_text("2")
+        case "name":
+            file.rename(file.with_name("other.py"))
+        case "more":
+            file.with_name("more.py").write_text("")
+        case "less":
+            file.unlink()
+    assert deploy.digest_of(deploy.image_files(sources)) != before
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_failed_build_is_one_line_and_nothing_is_deployed_or_pruned(
+    stack, codebuild, monkeypatch, capsys
+):
     def failing(command: list[str], **_: object) -> None:
         assert command[1] == "build"
         raise subprocess.CalledProcessError(2, command)
@@ -174,6 +330,7 @@ def test_a_failed_build_is_one_line_and_nothing_is_deployed_or_pruned(stack, mon
     assert deploy.main([]) == 1
     assert capsys.readouterr().err == "deploy: `sam build` ended with status 2\n"
     assert versions(stack) == before
+    assert codebuild.started == []
 
 
 def test_a_missing_tool_is_one_line(monkeypatch, capsys):
@@ -186,3 +343,17 @@ def test_a_stack_that_is_not_there_is_one_line(stack, sam, capsys):
     assert deploy.main(["--stack-name", "elsewhere"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("deploy: ") and "elsewhere" in line
+
+
+def test_a_build_that_cannot_start_is_one_line(stack, sam, codebuild, monkeypatch, capsys):
+    def refused(**_: str) -> None:
+        said = {
+            "Code": "AccountLimitExceededException",
+            "Message": "Cannot have more than 1 builds",
+        }
+        raise ClientError({"Error": said}, "StartBuild")
+
+    monkeypatch.setattr(codebuild, "start_build", refused)
+    assert deploy.main([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("deploy: ") and "Cannot have more than 1 builds" in line

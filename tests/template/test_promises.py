@@ -2,49 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clickbait import monitoring
 from clickbait.settings import Settings
+from tests.template.conftest import listed, of_type, one, statements, walk
 
 ROOT = Path(__file__).resolve().parents[2]
 
-TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-WITHOUT_FINER_RESOURCE = {"WriteTraces": TRACES}
-"""Statements that may say Resource '*': IAM has no resource type for these actions."""
-
+VISIBLE = "ApproximateNumberOfMessagesVisible"
 DOCUMENTATION = {"GET /docs", "GET /redoc", "GET /openapi.json", "GET /docs/{page+}"}
-
-
-def walk(node: Any) -> Iterator[Any]:
-    """Every mapping below `node`, and itself."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, list):
-        for below in node:
-            yield from walk(below)
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {name: found for name, found in resources.items() if found["Type"] == kind}
-
-
-def one(resources: dict[str, Any], kind: str) -> dict[str, Any]:
-    (found,) = of_type(resources, kind).values()
-    return found["Properties"]
-
-
-def statements(resources: dict[str, Any]) -> list[dict[str, Any]]:
-    return [node for node in walk(resources) if "Effect" in node and "Action" in node]
 
 
 # --- the API -------------------------------------------------------------------------------------
@@ -56,6 +27,11 @@ def test_cors_names_origins_and_never_all_of_them(template, plain):
     assert cors["allowOrigins"] == template["Parameters"]["AllowedOrigins"]["Default"].split(",")
     assert "*" not in json.dumps(cors)
     assert not cors.get("allowCredentials")
+
+
+def test_a_page_may_send_the_admins_token(plain):
+    cors = one(plain["Resources"], "AWS::ApiGatewayV2::Api")["Body"]["x-amazon-apigateway-cors"]
+    assert cors["allowHeaders"] == ["authorization", "content-type"]
 
 
 @pytest.mark.parametrize("origin", ["*", "https://*", "https://a.b/path", "null", ""])
@@ -116,9 +92,14 @@ def test_a_function_has_one_full_vcpu(plain):
         assert function["Properties"]["MemorySize"] == 1769
 
 
-def test_every_function_gives_up_before_the_api_does(plain):
-    for function in of_type(plain["Resources"], "AWS::Lambda::Function").values():
-        assert function["Properties"]["Timeout"] < 30
+def test_a_function_that_the_api_calls_gives_up_before_the_api_does(template, functions):
+    default = template["Globals"]["Function"]["Timeout"]
+    asked = [
+        found["Properties"].get("Timeout", default)
+        for found in functions.values()
+        if "HttpApi" in {event["Type"] for event in found["Properties"]["Events"].values()}
+    ]
+    assert len(asked) == 3 and max(asked) < 30
 
 
 def test_every_function_is_traced(plain):
@@ -126,15 +107,44 @@ def test_every_function_is_traced(plain):
         assert function["Properties"]["TracingConfig"] == {"Mode": "Active"}
 
 
-def test_the_api_calls_the_alias_live_and_nothing_else(plain):
+ALIASES = {
+    "PredictFunction": "PredictFunctionAliaslive",
+    "BatchFunction": "BatchFunctionAliaslive",
+    "WorkerFunction": "WorkerFunctionAliaslive",
+    "AdminFunction": "AdminFunctionAliaslive",
+    "RetrainFunction": "RetrainFunctionAliaslive",
+}
+
+
+def test_every_function_has_the_alias_live(plain):
+    found = of_type(plain["Resources"], "AWS::Lambda::Alias")
+    assert {
+        alias["Properties"]["FunctionName"]["Ref"]: it for it, alias in found.items()
+    } == ALIASES
+    assert {alias["Properties"]["Name"] for alias in found.values()} == {"live"}
+
+
+def test_the_api_calls_aliases_and_nothing_else(plain):
     body = one(plain["Resources"], "AWS::ApiGatewayV2::Api")["Body"]
     uris = [json.dumps(node["uri"]) for node in walk(body) if "uri" in node]
-    (alias,) = of_type(plain["Resources"], "AWS::Lambda::Alias")
-    assert plain["Resources"][alias]["Properties"]["Name"] == "live"
-    assert uris and all(alias in uri for uri in uris)
+    called = {alias for uri in uris for alias in ALIASES.values() if alias in uri}
+    answering = ("PredictFunction", "BatchFunction", "AdminFunction")
+    assert called == {ALIASES[name] for name in answering}
+    assert all(any(alias in uri for alias in called) for uri in uris)
 
 
-def test_a_new_version_takes_over_gradually_unless_asked_otherwise(plain, translate):
+def test_messages_events_and_schedules_go_to_the_alias_too(plain):
+    rules = of_type(plain["Resources"], "AWS::Events::Rule").values()
+    targets = [target["Arn"] for rule in rules for target in rule["Properties"]["Targets"]]
+    assert len(targets) == 3
+    for target in targets:
+        assert target == {"Ref": ALIASES["RetrainFunction"]}
+    mappings = of_type(plain["Resources"], "AWS::Lambda::EventSourceMapping").values()
+    fed = [mapping["Properties"]["FunctionName"]["Ref"] for mapping in mappings]
+    assert sorted(fed) == [ALIASES["RetrainFunction"], ALIASES["WorkerFunction"]]
+
+
+def test_a_new_version_of_predict_takes_over_gradually_unless_asked_otherwise(plain, translate):
     def deployment(template: dict[str, Any]) -> dict[str, Any]:
         return one(template["Resources"], "AWS::CodeDeploy::DeploymentGroup")
 
@@ -142,7 +152,7 @@ def test_a_new_version_takes_over_gradually_unless_asked_otherwise(plain, transl
     assert "Canary10Percent5Minutes" in name
     at_once = translate(ROOT / "template.yaml", DeploymentType="AllAtOnce")
     assert "AllAtOnce" in json.dumps(deployment(at_once)["DeploymentConfigName"])
-    (alias,) = of_type(plain["Resources"], "AWS::Lambda::Alias").values()
+    alias = plain["Resources"][ALIASES["PredictFunction"]]
     assert "CodeDeployLambdaAliasUpdate" in alias["UpdatePolicy"]
 
 
@@ -159,91 +169,97 @@ def test_alarms_on_errors_throttles_duration_and_models_roll_a_deployment_back(p
 
 
 def test_snapstart_is_a_parameter_and_off_by_default(template, plain):
-    function = one(plain["Resources"], "AWS::Lambda::Function")
-    assert function["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
+    for function in of_type(plain["Resources"], "AWS::Lambda::Function").values():
+        assert function["Properties"]["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
     parameter = template["Parameters"]["SnapStart"]
     assert parameter["Default"] == "None"
     assert parameter["AllowedValues"] == ["None", "PublishedVersions"]
 
 
-def test_another_value_of_a_parameter_is_a_new_version_too(template, plain):
+@pytest.mark.parametrize("name", ALIASES)
+def test_another_value_of_a_parameter_is_a_new_version_too(template, plain, name):
     """CloudFormation replaces a version when its description changes; SAM's id does not move."""
-    function = one(plain["Resources"], "AWS::Lambda::Function")
-    description = one(plain["Resources"], "AWS::Lambda::Version")["Description"]["Fn::Sub"]
+    function = plain["Resources"][name]["Properties"]
+    description = version_of(plain, name)["Properties"]["Description"]["Fn::Sub"]
     used = {node["Ref"] for node in walk(function) if "Ref" in node} & set(template["Parameters"])
     assert used == set(re.findall(r"\$\{(\w+)\}", description))
+    assert used >= {"LogLevel", "SnapStart"}
+
+
+def version_of(plain: dict[str, Any], function: str) -> dict[str, Any]:
+    (found,) = [
+        version
+        for version in of_type(plain["Resources"], "AWS::Lambda::Version").values()
+        if version["Properties"]["FunctionName"] == {"Ref": function}
+    ]
+    return found
 
 
 @pytest.mark.parametrize(
-    ("line", "changed"), [("MemorySize: 1769", "MemorySize: 2048"), ("Timeout: 20", "Timeout: 25")]
+    ("line", "changed", "functions"),
+    [
+        ("MemorySize: 1769", "MemorySize: 2048", set(ALIASES)),
+        ("Timeout: 20", "Timeout: 25", {"PredictFunction", "AdminFunction"}),
+        ("Timeout: 29", "Timeout: 25", {"BatchFunction"}),
+        ("Timeout: 60", "Timeout: 50", {"RetrainFunction", "WorkerFunction"}),
+    ],
 )
-def test_a_change_of_a_property_is_a_new_version_too(translate, tmp_path, line, changed):
-    def version(file: Path) -> set[str]:
+def test_a_change_of_a_property_is_a_new_version_too(translate, tmp_path, line, changed, functions):
+    def versions(file: Path) -> dict[str, str]:
         # Packages of one name: the code is the same.
         resources = translate(file, lambda _: "same")["Resources"]
-        return set(of_type(resources, "AWS::Lambda::Version"))
+        found = of_type(resources, "AWS::Lambda::Version")
+        return {it["Properties"]["FunctionName"]["Ref"]: name for name, it in found.items()}
 
     text = (ROOT / "template.yaml").read_text("utf-8")
     (tmp_path / "template.yaml").write_text(text.replace(line, changed), encoding="utf-8")
-    assert version(tmp_path / "template.yaml") != version(ROOT / "template.yaml")
+    before, after = versions(ROOT / "template.yaml"), versions(tmp_path / "template.yaml")
+    assert {name for name in ALIASES if before[name] != after[name]} == functions
 
 
-def test_a_function_is_told_only_what_the_library_reads(plain):
-    known = {name.upper() for name in Settings.model_fields}
-    powertools = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
-    for function in of_type(plain["Resources"], "AWS::Lambda::Function").values():
-        told = set(function["Properties"]["Environment"]["Variables"])
-        assert told <= known | powertools
-        assert "MODELS_BUCKET" in told
+RUNS = {"MODELS_BUCKET", "DATA_BUCKET", "TABLE", "JOB_QUEUE", "JOB_DEFINITION", "UPLOADS_QUEUE"}
+TOLD = {
+    "PredictFunction": {"MODELS_BUCKET", "DATA_BUCKET", "TABLE"},
+    "BatchFunction": {"MODELS_BUCKET", "DATA_BUCKET", "TABLE", "ACCESS", "ADMIN_SECRET"},
+    "WorkerFunction": {"MODELS_BUCKET", "DATA_BUCKET", "TABLE"},
+    "AdminFunction": RUNS | {"ACCESS", "ADMIN_SECRET"},
+    "RetrainFunction": RUNS | {"MIN_NEW_IMAGES", "QUIET_PERIOD"},
+}
 
 
-# --- who may do what -----------------------------------------------------------------------------
+@pytest.mark.parametrize("name", TOLD)
+def test_a_function_is_told_what_it_needs_and_only_what_the_library_reads(plain, name):
+    told = set(plain["Resources"][name]["Properties"]["Environment"]["Variables"])
+    own = {"LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
+    assert told == TOLD[name] | own
+    assert TOLD[name] <= {name.upper() for name in Settings.model_fields}
 
 
-def test_no_statement_allows_every_action_of_anything(plain):
-    allowed = [found for found in statements(plain["Resources"]) if found["Effect"] == "Allow"]
-    assert allowed
-    for statement in allowed:
-        assert not [action for action in listed(statement["Action"]) if "*" in action]
-
-
-def test_a_resource_is_everything_only_where_iam_offers_nothing_finer(resources):
-    for statement in statements(resources):
-        if statement["Effect"] == "Allow" and "*" in listed(statement.get("Resource", [])):
-            assert set(statement["Action"]) == WITHOUT_FINER_RESOURCE[statement["Sid"]]
-
-
-def test_each_such_resource_has_its_reason_beside_it():
-    lines = (ROOT / "template.yaml").read_text("utf-8").splitlines()
-    for sid in WITHOUT_FINER_RESOURCE:
-        (at,) = [number for number, line in enumerate(lines) if f"Sid: {sid}" in line]
-        assert lines[at - 1].strip().startswith("# ")
-
-
-def test_predict_may_read_models_write_its_log_and_traces_and_nothing_else(resources):
-    role = resources["PredictRole"]["Properties"]
-    assert "ManagedPolicyArns" not in role
-    allowed = {
-        action: json.dumps(statement["Resource"])
-        for statement in statements(role["Policies"])
-        for action in listed(statement["Action"])
+@pytest.mark.parametrize(
+    ("parameter", "setting"), [("MinNewImages", "min_new_images"), ("QuietPeriod", "quiet_period")]
+)
+def test_a_parameter_has_the_default_and_the_bounds_of_its_setting(template, parameter, setting):
+    field = Settings.model_fields[setting]
+    bounds = {
+        name: getattr(it, name)
+        for it in field.metadata
+        for name in ("ge", "le")
+        if hasattr(it, name)
     }
-    reading = {"s3:GetObject", "s3:ListBucket"}
-    logging = {"logs:CreateLogStream", "logs:PutLogEvents"}
-    assert set(allowed) == reading | logging | TRACES
-    assert "champion.json" in allowed["s3:GetObject"]
-    assert "versions/*" in allowed["s3:GetObject"]
-    assert "ModelsBucket" in allowed["s3:ListBucket"]
-    assert "PredictLogs" in allowed["logs:PutLogEvents"]
+    found = template["Parameters"][parameter]
+    assert found["Default"] == field.default
+    assert {"ge": found["MinValue"], "le": found["MaxValue"]} == bounds
 
 
-def test_no_role_but_codedeploys_has_a_managed_policy(plain):
-    with_managed = [
-        name
-        for name, role in of_type(plain["Resources"], "AWS::IAM::Role").items()
-        if role["Properties"].get("ManagedPolicyArns")
-    ]
-    assert with_managed == ["CodeDeployServiceRole"]
+def test_results_are_private_unless_asked_otherwise(template):
+    access = template["Parameters"]["Access"]
+    assert (access["Default"], access["AllowedValues"]) == ("private", ["private", "public"])
+
+
+def test_the_admins_token_is_generated_and_needs_no_quoting(resources):
+    generated = resources["AdminSecret"]["Properties"]["GenerateSecretString"]
+    # No SecretStringTemplate: the secret is the token itself, not JSON around it.
+    assert generated == {"PasswordLength": 48, "ExcludePunctuation": True}
 
 
 # --- the buckets ---------------------------------------------------------------------------------
@@ -320,19 +336,57 @@ def test_models_have_versions_and_replaced_ones_go_after_a_month(resources):
     days = [
         rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
         for rule in rules(resources, "ModelsBucket")
-        if "NoncurrentVersionExpiration" in rule
+        if "NoncurrentVersionExpiration" in rule and "Prefix" not in rule
     ]
     assert days == [30]
 
 
+KEPT = [
+    "versions/20261122-201500-0a1b2c/model.tflite",
+    "champion.json",
+    "promotions/2026-11-22T20:15:00-20261122-201500-0a1b2c.json",
+    "trained.json",
+    "features/0a1b2c.npy",
+    "build/source.zip",
+]
+
+
 def test_no_rule_ever_expires_a_live_model(resources):
-    for rule in rules(resources, "ModelsBucket"):
-        assert "ExpirationInDays" not in rule and "ExpirationDate" not in rule
+    """Nor what decides which one is live: only checkpoints go, and those after a week."""
+    expired = {
+        rule.get("Prefix", ""): rule.get("ExpirationInDays")
+        for rule in rules(resources, "ModelsBucket")
+        if "ExpirationInDays" in rule or "ExpirationDate" in rule
+    }
+    assert expired == {"checkpoints/": 7}
+    for key in KEPT:
+        assert not key.startswith(tuple(expired))
 
 
-def test_a_single_upload_is_gone_after_a_day(resources):
-    (rule,) = [rule for rule in rules(resources, "DataBucket") if "ExpirationInDays" in rule]
-    assert (rule["Prefix"], rule["ExpirationInDays"]) == ("uploads/", 1)
+@pytest.mark.parametrize("key", ["versions/1/model.tflite", "champion.json", "trained.json"])
+def test_a_replaced_model_can_be_had_back_for_a_month(resources, key):
+    days = [
+        rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        for rule in rules(resources, "ModelsBucket")
+        if "NoncurrentVersionExpiration" in rule and key.startswith(rule.get("Prefix", ""))
+    ]
+    assert min(days) == 30
+
+
+def test_a_users_images_are_gone_after_days_and_no_training_image_ever_is(resources):
+    days = {
+        rule["Prefix"]: rule["ExpirationInDays"]
+        for rule in rules(resources, "DataBucket")
+        if "ExpirationInDays" in rule
+    }
+    assert days == {"uploads/": 1, "inbox/": 7, "results/": 30}
+
+
+def test_a_page_that_may_call_the_api_may_send_its_forms_to_the_bucket(resources):
+    (rule,) = resources["DataBucket"]["Properties"]["CorsConfiguration"]["CorsRules"]
+    assert rule["AllowedOrigins"] == {"Ref": "AllowedOrigins"}
+    assert sorted(rule["AllowedMethods"]) == ["GET", "POST"]
+    assert "CorsConfiguration" not in resources["ModelsBucket"]["Properties"]
 
 
 def test_nothing_in_the_template_writes_an_object_so_no_deployment_moves_a_champion(plain):
@@ -345,7 +399,7 @@ def test_nothing_in_the_template_writes_an_object_so_no_deployment_moves_a_champ
 
 def test_every_log_is_kept_for_a_set_time(resources, template):
     groups = of_type(resources, "AWS::Logs::LogGroup")
-    assert len(groups) == 2
+    assert len(groups) == 8
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
     assert template["Parameters"]["LogRetentionDays"]["Default"] <= 90
@@ -358,26 +412,123 @@ def test_every_function_writes_to_a_log_of_the_template(plain):
 
 
 @pytest.mark.parametrize(
-    ("namespace", "metric", "statistic"),
+    ("namespace", "metric", "whose", "statistic"),
     [
-        ("AWS/ApiGateway", "5xx", "Sum"),
-        ("AWS/Lambda", "Errors", "Sum"),
-        ("AWS/Lambda", "Throttles", "Sum"),
-        ("AWS/Lambda", "Duration", "p95"),
-        ("Clickbait", "Faults", "Sum"),
-        ("Clickbait", "ModelLoadFailure", "Sum"),
+        ("AWS/ApiGateway", "5xx", {"Ref": "Api"}, "Sum"),
+        ("AWS/Lambda", "Errors", {"Ref": "PredictFunction"}, "Sum"),
+        ("AWS/Lambda", "Errors", {"Ref": "RetrainFunction"}, "Sum"),
+        ("AWS/Lambda", "Throttles", {"Ref": "PredictFunction"}, "Sum"),
+        ("AWS/Lambda", "Duration", {"Ref": "PredictFunction"}, "p95"),
+        ("AWS/SQS", VISIBLE, {"Fn::GetAtt": ["UploadsDeadLetters", "QueueName"]}, "Maximum"),
+        ("AWS/SQS", VISIBLE, {"Fn::GetAtt": ["InboxDeadLetters", "QueueName"]}, "Maximum"),
+        ("Clickbait", "Faults", "predict", "Sum"),
+        ("Clickbait", "Faults", "batch", "Sum"),
+        ("Clickbait", "Faults", "admin", "Sum"),
+        ("Clickbait", "ModelLoadFailure", "predict", "Sum"),
+        ("Clickbait", "ModelLoadFailure", "batch", "Sum"),
+        ("Clickbait", "ModelLoadFailure", "worker", "Sum"),
+        ("Clickbait", "HistoryWriteFailure", "predict", "Sum"),
+        ("Clickbait", "HistoryWriteFailure", "batch", "Sum"),
+        ("Clickbait", "HistoryWriteFailure", "worker", "Sum"),
+        ("Clickbait", "RunsFailed", "retrain", "Sum"),
+        ("Clickbait", "Drift", "retrain", "Maximum"),
     ],
 )
-def test_there_is_an_alarm(resources, namespace, metric, statistic):
-    (alarm,) = [
-        found["Properties"]
-        for found in of_type(resources, "AWS::CloudWatch::Alarm").values()
-        if (found["Properties"]["Namespace"], found["Properties"]["MetricName"])
-        == (namespace, metric)
+def test_there_is_an_alarm(resources, namespace, metric, whose, statistic):
+    ((alarm, stat),) = [
+        (alarm, stat)
+        for alarm, watched, stat in watching(resources)
+        if (watched["Namespace"], watched["MetricName"]) == (namespace, metric)
+        and watched["Dimensions"][0]["Value"] == whose
     ]
-    assert alarm.get("Statistic", alarm.get("ExtendedStatistic")) == statistic
+    assert stat == statistic
     # No traffic is no alarm, and no news for a deployment.
     assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def watching(resources: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any], str]]:
+    """Each alarm with each metric that it looks at, and with the statistic of it."""
+    found = []
+    for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
+        properties = alarm["Properties"]
+        if "MetricName" in properties:
+            stat = properties.get("Statistic") or properties["ExtendedStatistic"]
+            found.append((properties, properties, stat))
+        for query in properties.get("Metrics", []):
+            if "MetricStat" in query:
+                told = query["MetricStat"]
+                found.append((properties, told["Metric"], told["Stat"]))
+    return found
+
+
+def test_an_alarm_on_a_sum_adds_all_of_its_metrics_and_one_that_rests_is_no_gap(resources):
+    sums = [
+        found["Properties"]["Metrics"]
+        for found in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        if "Metrics" in found["Properties"]
+    ]
+    assert len(sums) == 2
+    for queries in sums:
+        (total,) = [query for query in queries if "Expression" in query]
+        added = [query for query in queries if "MetricStat" in query]
+        # Not a + b, which has no value where one of them has none.
+        assert total["Expression"] == f"SUM([{', '.join(query['Id'] for query in added)}])"
+        assert total.get("ReturnData", True) and not any(query["ReturnData"] for query in added)
+        for query in added:
+            (dimension,) = query["MetricStat"]["Metric"]["Dimensions"]
+            assert dimension["Value"] == query["Id"]
+
+
+def test_drift_is_an_alarm_from_where_the_library_calls_it_large(resources):
+    alarm = resources["DriftAlarm"]["Properties"]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (
+        monitoring.LARGE,
+        "GreaterThanOrEqualToThreshold",
+    )
+    # It is measured once a day: over less than that the alarm would end by itself.
+    assert alarm["Period"] == 86_400
+
+
+def test_alarms_of_a_function_look_at_what_its_alias_does(resources):
+    for _, watched, _ in watching(resources):
+        if watched["Namespace"] == "AWS/Lambda":
+            whose, alias = (found["Value"] for found in watched["Dimensions"])
+            assert alias == {"Fn::Sub": f"${{{whose['Ref']}}}:live"}
+
+
+def test_alarms_name_services_that_there_are(plain, resources):
+    services = {
+        found["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        for found in of_type(plain["Resources"], "AWS::Lambda::Function").values()
+    }
+    named = [
+        watched["Dimensions"]
+        for _, watched, _ in watching(resources)
+        if watched["Namespace"] == "Clickbait"
+    ]
+    assert (
+        {dimension["Value"] for (dimension,) in named}
+        == services
+        == {"predict", "batch", "worker", "admin", "retrain"}
+    )
+
+
+def test_services_that_metrics_sum_up_are_services_that_there_are(functions):
+    """GET /metrics asks for them by name, and would be told nothing of another name."""
+    predicting = ("PredictFunction", "BatchFunction", "WorkerFunction")
+    assert set(monitoring.SERVICES) == {
+        functions[name]["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        for name in predicting
+    }
+
+
+def test_alarms_cost_what_the_template_says(resources):
+    """By the metrics that they look at, each month, idle or not; ten are free in an account."""
+    watched = len(watching(resources))
+    dollars = (watched - 10) * 0.10
+    text = (ROOT / "template.yaml").read_text("utf-8")
+    assert f"Here are {watched}: ${dollars:.2f}." in text
+    assert watched <= 18
 
 
 def test_the_library_emits_the_metrics_that_the_alarms_look_at(resources):
@@ -385,9 +536,9 @@ def test_the_library_emits_the_metrics_that_the_alarms_look_at(resources):
         file.read_text("utf-8") for file in (ROOT / "layers/clickbait/python").rglob("*.py")
     )
     own = [
-        found["Properties"]["MetricName"]
-        for found in of_type(resources, "AWS::CloudWatch::Alarm").values()
-        if found["Properties"]["Namespace"] == "Clickbait"
+        watched["MetricName"]
+        for _, watched, _ in watching(resources)
+        if watched["Namespace"] == "Clickbait"
     ]
     assert own and all(f'count("{metric}"' in source for metric in own)
 
@@ -426,6 +577,14 @@ def test_every_parameter_has_a_default_and_a_description(template):
         assert "Default" in parameter and parameter["Description"], name
 
 
-@pytest.mark.parametrize("output", ["ApiUrl", "PredictFunction", "ModelsBucket", "DataBucket"])
+OUTPUTS = [
+    *("ApiUrl", "ModelsBucket", "DataBucket", "Table", "AdminSecret"),
+    *("PredictFunction", "BatchFunction", "WorkerFunction", "AdminFunction", "RetrainFunction"),
+    *("UploadsQueue", "UploadsDeadLetters", "InboxQueue", "InboxDeadLetters"),
+    *("JobQueue", "JobDefinition", "TrainingRepository", "TrainingBuild"),
+]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_the_stack_says_where_its_parts_are(template, output):
     assert template["Outputs"][output]["Description"]

@@ -67,6 +67,8 @@ def test_a_page_of_predictions_and_its_cursor(
         "predictions?limit=101",
         "predictions?class=real",
         "predictions?day=yesterday",
+        "predictions?day=2026",
+        "predictions?day=2026-11-22T00:00:00",
         "predictions?cursor=abc",
         "predictions?version=" + "v" * 65,
         "metrics?window=1y",

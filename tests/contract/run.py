@@ -1,0 +1,193 @@
+"""Ask the whole API of a local stack what its document says may be asked, and what may not:
+python -m tests.contract.run [OPTIONS OF schemathesis run]
+
+Fails where an answer is a 5xx, breaks its schema or is none that openapi.json names, where a wrong
+request is accepted, and where a route never answered a right one with success. First as the admin,
+then as nobody. `--include-name "POST /predict"` asks one route alone, as fast as it was asked
+before: the seed is fixed.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+
+from tests.end_to_end.conftest import ROOT, LocalStack, copy_of_the_checkout, eventually
+from tests.samples.drawn import encoded, picture
+
+SCHEMATHESIS = ROOT / ".venv-contract" / "bin" / "schemathesis"
+HERE = Path(__file__).parent
+
+CORRECTIONS = 40
+"""That wait for a decision: each accepted or rejected one is gone."""
+
+BATCH_SECONDS = 60
+"""For the few images of the first batch."""
+
+QUIET_SECONDS = 900
+"""The longest that the template takes: nothing that is uploaded here starts a training."""
+
+NOBODYS_EXAMPLES = 4
+"""A question to a route that asks for the token first is answered before it is read."""
+
+
+def main(options: list[str]) -> int:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="contract-") as name:
+        folder = Path(name)
+        stack = LocalStack(
+            folder / "state",
+            copy_of_the_checkout(folder / "checkout"),
+            QUIET_PERIOD=str(QUIET_SECONDS),
+        )
+        (stack.checkout / "act.sh").write_text("exit 2\n")  # No training here ever trains.
+        stack.start()
+        try:
+            fill(stack, folder)
+            print(f"The stack is there after {time.monotonic() - started:.0f} s.", flush=True)
+            token = (stack.state_dir / "admin-token").read_text().strip()
+            failed = asked(stack, folder, token, options)
+            admin = tally(folder)
+            nobody = [*options, "--phases", "coverage,fuzzing", "-n", str(NOBODYS_EXAMPLES)]
+            failed |= asked(stack, folder, "", nobody)
+            tally(folder)
+        finally:
+            log = stack.state_dir / "logs"
+            if "CONTRACT_LOGS" in os.environ:
+                shutil.copytree(log, os.environ["CONTRACT_LOGS"], dirs_exist_ok=True)
+            stack.stop()
+    unreached = sorted(operations(options) - admin)
+    for operation in unreached:
+        print(f"{operation} never answered with success: nothing is known of its answers.")
+    print(f"{time.monotonic() - started:.0f} s")
+    return int(failed or bool(unreached))
+
+
+def fill(stack: LocalStack, folder: Path) -> None:
+    """One of each thing that a route can be asked for, and images to send; `known.json` names
+    them."""
+    for seed, (extension, kind) in enumerate({"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}.items()):
+        for size in ((64, 64), (320, 180)):
+            data = encoded(picture(size, seed), kind)
+            (folder / f"{kind.lower()}-{size[0]}.{extension}").write_bytes(data)
+    with stack.admin() as admin:
+        known = {
+            "version": versions(stack, admin),
+            "batch": batches(stack, admin),
+            "key": uploads(admin),
+            "feedback": [correction(admin, seed) for seed in range(CORRECTIONS)],
+            "run": [right(admin.post("/retrain", json={}))["id"]],
+        }
+    (folder / "known.json").write_text(json.dumps(known))
+
+
+def right(answer: httpx.Response) -> dict:
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def versions(stack: LocalStack, admin: httpx.Client) -> list[str]:
+    """The baseline, and a copy of it that has never been live."""
+    (shipped,) = right(admin.get("/models"))["items"]
+    source = stack.checkout / "layers" / "baseline" / "baseline"
+    name = "20990101-000000-abcdef"
+    bucket = stack.description()["outputs"]["ModelsBucket"]
+    s3 = stack.cloud("s3")
+    for file in ("model.tflite", "reference.json", "metadata.json"):
+        data = (source / file).read_bytes()
+        if file == "metadata.json":
+            data = json.dumps(json.loads(data) | {"model_version": name}).encode()
+        s3.put_object(Bucket=bucket, Key=f"versions/{name}/{file}", Body=data)
+    return [shipped["version"], name]
+
+
+def batches(stack: LocalStack, admin: httpx.Client) -> list[str]:
+    """A folder that was dropped, finished, with a broken file; and one that awaits its files."""
+    dropped = "dropped"
+    bucket = stack.description()["outputs"]["DataBucket"]
+    files = {f"{n}.jpg": encoded(picture((320, 180), n)) for n in range(4)} | {"bad.jpg": b"bad"}
+    for file, data in files.items():
+        stack.cloud("s3").put_object(Bucket=bucket, Key=f"inbox/{dropped}/{file}", Body=data)
+
+    def finished() -> bool:
+        return admin.get(f"/batches/{dropped}").json().get("state") == "finished"
+
+    assert eventually(finished, BATCH_SECONDS), admin.get(f"/batches/{dropped}").text
+    begun = right(admin.post("/batches", json={"files": [f"{n}.jpg" for n in range(150)]}))
+    return [dropped, begun["id"]]
+
+
+def uploads(admin: httpx.Client) -> list[str]:
+    """The keys of two uploads: one is there, one never came."""
+    wanted = {"purpose": "image", "content_type": "image/jpeg", "count": 2}
+    there, missing = right(admin.post("/uploads", json=wanted))["items"]
+    file = {"file": encoded(picture())}
+    sent = httpx.post(there["url"], data=there["fields"], files=file, trust_env=False)
+    assert sent.is_success, sent.text
+    return [there["key"], missing["key"]]
+
+
+def correction(admin: httpx.Client, seed: int) -> str:
+    file = {"file": encoded(picture((64, 64), 100 + seed))}
+    return right(admin.post("/feedback", data={"label": "legitimate"}, files=file))["id"]
+
+
+def asked(stack: LocalStack, folder: Path, token: str, options: list[str]) -> bool:
+    """Whether Schemathesis found something."""
+    command = [str(SCHEMATHESIS), "--config-file", str(HERE / "schemathesis.toml"), "run"]
+    command += [str(stack.checkout / "openapi.json"), "--url", stack.api_url, "--no-color"]
+    if token:
+        command += ["-H", f"Authorization: Bearer {token}"]
+    print("as the admin" if token else "without a token", shlex.join(options), flush=True)
+    environment = {
+        **os.environ,
+        "CONTRACT_FOLDER": str(folder),
+        "CONTRACT_TOKEN": token,
+        "NO_PROXY": "127.0.0.1",
+    }
+    return (
+        subprocess.run([*command, *options], cwd=ROOT, env=environment, check=False).returncode != 0
+    )
+
+
+def tally(folder: Path) -> set[str]:
+    """The operations that answered with success; prints how often each was asked, and the worst."""
+    file = folder / "tally.jsonl"
+    noted = [json.loads(line) for line in file.read_text().splitlines()]
+    file.unlink()
+    lines = [line for line in noted if "status" in line]
+    statuses: dict[str, Counter[str]] = {}
+    for line in lines:
+        # What the emulator or the gateway before it said has no request id of ours.
+        whose = "" if line["ours"] else f" (not ours, {line['method']})"
+        statuses.setdefault(line["operation"], Counter())[f"{line['status']}{whose}"] += 1
+    for operation, counted in sorted(statuses.items()):
+        print(f"{operation}: {listed(counted)}")
+    passed = Counter(line["let_pass"] for line in noted if "let_pass" in line)
+    print(f"let pass, as questions.py says: {listed(passed) or 'nothing'}")
+    print(f"{len(lines)} cases, the slowest {max(line['ms'] for line in lines)} ms")
+    return {line["operation"] for line in lines if line["positive"] and line["status"] < 400}
+
+
+def listed(counted: Counter[str]) -> str:
+    return ", ".join(f"{count} x {name}" for name, count in sorted(counted.items()))
+
+
+def operations(options: list[str]) -> set[str]:
+    """Those that all must be reached: none where the options choose some."""
+    if any(option.startswith(("--include", "--exclude", "--phases")) for option in options):
+        return set()
+    paths = json.loads((ROOT / "openapi.json").read_text())["paths"]
+    return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
