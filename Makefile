@@ -52,16 +52,19 @@ lint: .venv/test.done
 	.venv/bin/lint-imports
 
 test-python: .venv/test.done ## unit and integration tests
-	$(RUN) -m pytest tests/unit tests/integration
+	$(RUN) -m pytest -n 2 tests/unit tests/integration
 
 test-training: training/.venv/done ## training, end to end on images the tests draw
-	$(TRAINING) -m pytest tests/training
+	$(TRAINING) -m pytest -n 2 --dist loadfile tests/training
 
 test-template: .venv/test.done .venv-template/done ## the cloud's template and its build
 	$(RUN) -m pytest tests/template
 
 test-stack: .venv/test.done ## the local stack, started for real
 	$(RUN) -m pytest tests/end_to_end
+
+contract: .venv/test.done .venv-contract/done ## the whole API against its document, right and wrong requests, 3 minutes [ARGS]
+	@exec $(RUN) -m tests.contract.run $(ARGS)
 
 soak: .venv/test.done training/.venv/done ## what is too slow for `make test`: trainings killed at ten moments
 	$(RUN) -m pytest tests/soak
@@ -82,13 +85,13 @@ loadtest: .venv/up.done .venv-load/done ## what it holds: make loadtest USERS=10
 
 lock: .venv/test.done ## resolve every requirements.in anew
 	$(RUN) -m pip install --quiet pip-tools
-	for room in tests layers/dependencies local training tests/template loadtest loadtest/peers; do \
+	for room in tests layers/dependencies local training tests/template tests/contract loadtest loadtest/peers; do \
 		.venv/bin/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
 			--no-emit-trusted-host --no-emit-options --annotation-style line \
 			--output-file $$room/requirements.txt $$room/requirements.in || exit 1; done
 
 clean: ## remove what was built; keeps .local, the local cloud's state
-	rm -rf .venv .venv-template .venv-peers .venv-load training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-template .venv-peers .venv-load .venv-contract training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
 
 # An environment is made anew when its lock file changes; its stamp is written last.
 define environment
@@ -109,9 +112,11 @@ endef
 	$(call environment,.venv-template,tests/template/requirements.txt)
 .venv-peers/done: loadtest/peers/requirements.txt
 	$(call environment,.venv-peers,loadtest/peers/requirements.txt)
+.venv-contract/done: tests/contract/requirements.txt
+	$(call environment,.venv-contract,tests/contract/requirements.txt)
 .venv-load/done: loadtest/requirements.txt
 	$(call environment,.venv-load,loadtest/requirements.txt)
 training/.venv/done: training/requirements.txt
 	$(call environment,training/.venv,training/requirements.txt)
 
-.PHONY: help up serve train retrain replay ship test lint test-python test-training test-template test-stack soak deploy openapi bench loadtest lock clean
+.PHONY: help up serve train retrain replay ship test lint test-python test-training test-template test-stack contract soak deploy openapi bench loadtest lock clean

@@ -114,9 +114,10 @@ def main() -> None:
 
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(drop, dropped))
-    print(f"{len(dropped)} files dropped in {time.monotonic() - began:.1f} s", flush=True)
-    told = follow(api, batch, options)
+        drops = [pool.submit(drop, name) for name in dropped]
+        told = follow(api, batch, options, began)
+        for one in drops:
+            one.result()
     seconds = time.monotonic() - began
     compare(api, batch, dropped)
     loop = bare_loop(paths)
@@ -125,12 +126,13 @@ def main() -> None:
     print(f"bare loop: {loop:.1f} images/s; the share of it: {rate / loop:.2f}")
     for share, at in told.items():
         done = len(dropped) * share / at
-        print(f"  {share:.0%} after {at - 0:.1f} s: {done:.1f} images/s, {done / loop:.2f} of it")
+        print(f"  {share:.0%} after {at:.1f} s: {done:.1f} images/s, {done / loop:.2f} of it")
 
 
-def follow(api: httpx.Client, batch: str, options: argparse.Namespace) -> dict[float, float]:
+def follow(
+    api: httpx.Client, batch: str, options: argparse.Namespace, began: float
+) -> dict[float, float]:
     """Wait for the end, kill a worker on the way; seconds at which a share was done."""
-    began = time.monotonic()
     marks: dict[float, float] = {}
     killed = options.spare
     while time.monotonic() - began < PATIENCE_SECONDS:

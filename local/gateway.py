@@ -90,6 +90,8 @@ class Gateway:
                     status, headers, content = await self._forward(request)
         except TimeoutError:
             await _refuse(send, 503, "Service Unavailable")
+        except httpx.LocalProtocolError:  # A header that no HTTP/1.1 message may carry.
+            await _refuse(send, 400, "Bad Request")
         except httpx.TransportError as error:
             await _refuse_without_cloud(send, self.cloud_url, error)
         else:
@@ -124,7 +126,8 @@ class Gateway:
             if name == b"x-forwarded-for":
                 forwarded_for = value + b", " + forwarded_for
             elif name not in HOP_BY_HOP and not name.startswith(b"x-forwarded-"):
-                headers.append((name, value))
+                # A field's value has no white space around it (RFC 9110, section 5.5).
+                headers.append((name, value.strip(b" \t")))
         port = scope["server"][1] if scope.get("server") else 80
         headers += [
             (b"x-forwarded-for", forwarded_for),

@@ -1,5 +1,6 @@
 """The admin function's corrections: checked, kept, and training data only by an admin's word."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,6 +10,7 @@ from fastapi.testclient import TestClient
 from clickbait import aws
 from clickbait.dataset import LABEL_OF_FOLDER
 from functions.admin import schemas
+from functions.admin.feedback import FORM
 from tests.samples.drawn import encoded, picture
 
 JPEG = encoded(picture())
@@ -42,6 +44,18 @@ def test_a_correction_waits_and_is_listed_with_an_address_to_look_at_it(
     assert query["X-Amz-Expires"] == ["300"]
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     assert given["id"] in urlsplit(item["url"]).path
+
+
+def test_what_a_page_does_not_know_it_may_send_empty_as_the_document_says(
+    admin: TestClient,
+) -> None:
+    assert give(admin, prediction="", model_version="").status_code == 201
+    (item,) = admin.get("/feedback").json()["items"]
+    assert item["prediction"] is None and item["model_version"] is None
+    form = FORM["content"]["multipart/form-data"]["schema"]["properties"]
+    assert "" in form["prediction"]["enum"]
+    taken = re.compile(form["model_version"]["pattern"])
+    assert taken.search("") and taken.search("a-1") and not taken.search("../x")
 
 
 @pytest.mark.parametrize(("kind", "extension"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")])

@@ -168,6 +168,19 @@ def test_a_cloud_that_is_gone_gets_a_problem_document_and_a_time_to_come_back():
     assert int(headers[b"retry-after"]) > 0
 
 
+def test_a_header_with_white_space_around_it_arrives_without():
+    upstream = Upstream()
+    asyncio.run(send(build(upstream), headers=[(b"authorization", b"Bearer \t")]))
+    (request,) = upstream.requests
+    assert request.headers["authorization"] == "Bearer"
+
+
+def test_a_header_that_no_message_may_carry_is_the_callers_fault():
+    gateway = build(Upstream(httpx.LocalProtocolError("Illegal header value")))
+    status, _, body = asyncio.run(send(gateway))
+    assert (status, json.loads(body)) == (400, {"message": "Bad Request"})
+
+
 def test_a_client_that_left_while_it_waited_costs_no_work():
     upstream = Upstream(seconds=0.02)
 
