@@ -53,7 +53,7 @@ def test_a_version_is_complete_and_the_classifier_takes_it(
     plots = {"loss", "accuracy", "confusion_matrix", "roc", "precision_recall", "reliability"}
     assert files == {
         *("model.tflite", "metadata.json", "metrics.json", "architecture.json", "history.json"),
-        *("manifest.csv", "weights.npz", "card.md"),
+        *("manifest.csv", "weights.npz", "card.md", "reference.json"),
         *(f"plots/{name}.png" for name in plots | {"mistakes"}),
     }
     classifier = Classifier.load(version)
