@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
-from functions.admin import monitoring_schemas
+from functions.admin import evaluation_schemas, monitoring_schemas
 from functions.admin import schemas as admin_schemas
 from functions.admin.app import app as admin
 from functions.batch import schemas as batch_schemas
@@ -18,7 +18,7 @@ from functions.predict import schemas as predict_schemas
 from functions.predict.app import app as predict
 
 APPS: tuple[FastAPI, ...] = (predict, batch, admin)
-SCHEMAS = (predict_schemas, batch_schemas, admin_schemas, monitoring_schemas)
+SCHEMAS = (predict_schemas, batch_schemas, admin_schemas, evaluation_schemas, monitoring_schemas)
 """The modules with the shapes that the routes of APPS name."""
 
 

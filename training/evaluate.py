@@ -32,8 +32,9 @@ def auc(labels: Labels, scores: Floats) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _ratio(over: Floats, under: Floats) -> Floats:
-    return np.divide(over, under, out=np.full_like(over, np.nan), where=under > 0)
+def ratio(over: Floats, under: Floats) -> Floats:
+    """One over the other, of the same shape; NaN where that is undefined."""
+    return np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
 
 
 def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
@@ -43,7 +44,7 @@ def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
     member[np.arange(len(labels)), place] = 1.0
     positive, negative = (weights * (labels == 1)) @ member, (weights * (labels == 0)) @ member
     below = np.cumsum(negative, axis=1) - negative / 2
-    return _ratio((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
+    return ratio((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
 
 
 def measure(
@@ -54,10 +55,10 @@ def measure(
     hit = weights @ (said & (labels == 1)).astype(float)
     called, there = weights @ said.astype(float), weights @ (labels == 1).astype(float)
     return {
-        "accuracy": _ratio(weights @ (said == labels).astype(float), weights.sum(axis=1)),
-        "precision": _ratio(hit, called),
-        "recall": _ratio(hit, there),
-        "f1": _ratio(2 * hit, called + there),
+        "accuracy": ratio(weights @ (said == labels).astype(float), weights.sum(axis=1)),
+        "precision": ratio(hit, called),
+        "recall": ratio(hit, there),
+        "f1": ratio(2 * hit, called + there),
         "auc": _auc(labels, probabilities, weights),
     }
 
@@ -95,6 +96,18 @@ def _null(reason: str) -> dict[str, Any]:
     return {"value": None, "low": None, "high": None, "reason": reason}
 
 
+def confusion(labels: Labels, said: npt.NDArray[Any]) -> dict[str, Any]:
+    """Images by what they are and what was said of them, 0 or 1."""
+    matrix = np.zeros((2, 2), int)
+    np.add.at(matrix, (labels, said.astype(int)), 1)
+    return {
+        "labels": list(LABELS),
+        "rows": "true class",
+        "columns": "predicted class",
+        "counts": matrix.tolist(),
+    }
+
+
 def perfect_calibration_error(probabilities: Floats) -> float:
     """Mean ECE when labels are drawn from `probabilities` themselves: what no model can be asked to
     beat.
@@ -128,14 +141,7 @@ def evaluate(
         "intervals": f"95 % bootstrap by {'group' if any(groups) else 'image'}, {RESAMPLES} draws",
         **with_intervals(labels, probabilities, groups, threshold),
     }
-    matrix = np.zeros((2, 2), int)
-    np.add.at(matrix, (labels, said), 1)
-    metrics["confusion_matrix"] = {
-        "labels": list(LABELS),
-        "rows": "true class",
-        "columns": "predicted class",
-        "counts": matrix.tolist(),
-    }
+    metrics["confusion_matrix"] = confusion(labels, said)
     if not len(labels):
         return metrics
     metrics["classification_report"] = classification_report(

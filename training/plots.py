@@ -9,18 +9,17 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import precision_recall_curve
 
 from clickbait import LABELS
 from clickbait.calibration import sigmoid
+from training import curves
 
 matplotlib.use("Agg")  # before pyplot: a machine that trains has no screen
 from matplotlib import pyplot as plt
 
-BINS = 10
-WORST = 24
-"""Mistakes on the contact sheet: four rows."""
 COLUMNS = 6
+"""Of the contact sheet of mistakes."""
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -103,8 +102,7 @@ def _both_classes(axes: Any, labels: Labels) -> bool:
 def _roc(path: Path, labels: Labels, probabilities: Floats) -> None:
     with _figure(path, "ROC (test)", "false positive rate", "true positive rate") as axes:
         if _both_classes(axes, labels):
-            wrong, right, _ = roc_curve(labels, probabilities)
-            axes.plot(wrong, right)
+            axes.plot(*curves.roc(labels, probabilities))
             axes.plot([0, 1], [0, 1], "--", color="grey", label="chance")
 
 
@@ -122,12 +120,8 @@ def _reliability(path: Path, labels: Labels, logits: Floats, probabilities: Floa
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.plot([0, 1], [0, 1], "--", color="grey", label="perfect")
         for values, name in ((sigmoid(logits), "before calibration"), (probabilities, "after")):
-            place = np.minimum((values * BINS).astype(int), BINS - 1)
-            count = np.bincount(place, minlength=BINS)
-            full = count > 0
-            mean = np.bincount(place, values, BINS)[full] / count[full]
-            share = np.bincount(place, labels, BINS)[full] / count[full]
-            axes.plot(mean, share, "o-", label=name)
+            images, mean, share = curves.reliability(labels, values)
+            axes.plot(mean[images > 0], share[images > 0], "o-", label=name)
 
 
 def _mistakes(
@@ -138,8 +132,7 @@ def _mistakes(
     threshold: float,
 ) -> None:
     """The most confident wrong answers first, in the shape of a thumbnail."""
-    wrong = np.flatnonzero((probabilities >= threshold) != labels)
-    wrong = wrong[np.argsort(-np.abs(probabilities[wrong] - threshold))][:WORST]
+    wrong = curves.mistakes(labels, probabilities, threshold)
     rows = max(-(-len(wrong) // COLUMNS), 1)
     size = (2.5 * COLUMNS, 1.8 * rows + 0.4)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=size, layout="constrained")

@@ -18,7 +18,8 @@ from clickbait import LABELS, calibration, dataset, history, monitoring
 from clickbait.calibration import Calibration
 from clickbait.classifier import GOLDEN_TOLERANCE, Classifier
 from clickbait.errors import InvalidModel
-from training import Unusable, card, evaluate, export, golden, plots, weights
+from clickbait.registry import EVALUATION
+from training import Unusable, card, curves, evaluate, export, golden, plots, weights
 from training.gather import PREPROCESSING, Data
 from training.progress import say
 from training.recipe import Recipe
@@ -181,13 +182,14 @@ def write(
     if images.ancestors:
         dataset.write_manifest(folder / "ancestors.csv", images.ancestors)
     pixels, labels = images.side("test")
+    probabilities = measured.calibration.apply(measured.logits)
     plots.draw(
         folder / "plots",
         story["epochs"],
         pixels,
         labels,
         measured.logits,
-        probabilities=measured.calibration.apply(measured.logits),
+        probabilities=probabilities,
         threshold=THRESHOLD,
         counts=measured.metrics["confusion_matrix"]["counts"],
     )
@@ -195,8 +197,15 @@ def write(
     write_json(folder / "history.json", story)
     write_json(folder / "metrics.json", measured.metrics)
     looks = map(history.features, images.side("train")[0])
-    scores = measured.calibration.apply(measured.logits).tolist()
-    write_json(folder / "reference.json", monitoring.reference(looks, scores))
+    write_json(folder / "reference.json", monitoring.reference(looks, probabilities.tolist()))
+    told = curves.evaluation(
+        [r for r in images.used if r.side == "test"],
+        pixels,
+        probabilities,
+        threshold=THRESHOLD,
+        band=(metadata["uncertain_band"]["low"], metadata["uncertain_band"]["high"]),
+    )
+    write_json(folder / EVALUATION, told)
     write_json(folder / "metadata.json", metadata)
     (folder / "card.md").write_text(card.write(metadata), encoding="utf-8")
     try:

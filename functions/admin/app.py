@@ -1,22 +1,21 @@
 """Models, trainings, labelled images and corrections: what is there, and what an admin decides."""
 
-from clickbait import access, aws
-from clickbait.feedback import forget_signer
+from clickbait import access, aws, presigned
 from clickbait.web import after_restore, create_app, lambda_handler
-from functions.admin import dataset, debug, feedback, models, monitoring, runs
+from functions.admin import dataset, debug, evaluation, feedback, models, monitoring, runs
 
 app = create_app(
     "Clickbait Classifier: administration",
     "Which model is live and why, how trainings went, what the labelled images look like.",
 )
-for subject in (models, runs, dataset, feedback, monitoring, debug):
+for subject in (models, evaluation, runs, dataset, feedback, monitoring, debug):
     app.include_router(subject.router)
 
 
 def wake() -> None:
     """After a SnapStart restore: the clients and the token of the snapshot are stale."""
     aws.forget_clients()
-    forget_signer()
+    presigned.forget_signer()
     access.token.forget()
 
 

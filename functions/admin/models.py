@@ -66,7 +66,7 @@ class Promotion(BaseModel):
 def models(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
     """Each with its figures; the baseline, which is there before any training, is one of them."""
     before = opened("models", cursor)
-    shipped = _shipped()
+    shipped = shipped_version()
     live, there = shipped, set()
     if settings().models_bucket:
         registry = stores.registry()
@@ -92,8 +92,8 @@ def models(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
 )
 def model(_: Member, version: Version) -> Response:
     """How it was made and measured, when it was live, and what the gate said to it."""
-    metadata = _metadata(version)
-    live, promotions = _shipped(), []
+    metadata = metadata_of(version)
+    live, promotions = shipped_version(), []
     if settings().models_bucket:
         registry = stores.registry()
         live = _live(registry.pointer())
@@ -139,8 +139,10 @@ def promote(
     if version == _live(seen):
         last = history[0] if history else None
         return json_response({"changed": False, "version": version, "promotion": last})
-    _metadata(version)
-    known = version == _shipped() or any(version in (p["version"], p["previous"]) for p in history)
+    metadata_of(version)
+    known = version == shipped_version() or any(
+        version in (p["version"], p["previous"]) for p in history
+    )
     gate = None if known else _gate(version)
     if not known and not asked.force:
         raise Conflict(
@@ -180,7 +182,7 @@ def promotions(
     history = stores.registry().promotions() if settings().models_bucket else []
     later = [p for p in history if until and datetime.fromisoformat(p["at"]) > until]
     told = history[len(later) :]
-    first = {"version": later[-1]["previous"] if later else _shipped()}
+    first = {"version": later[-1]["previous"] if later else shipped_version()}
     live = told[0] if told else first | dict.fromkeys(("at", "by", "reason"))
     rest = [p for p in told if before is None or p["at"] < before]
     following = sealed("promotions", rest[limit - 1]["at"]) if len(rest) > limit else None
@@ -200,22 +202,23 @@ def _moment(at: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _shipped() -> str:
+def shipped_version() -> str:
+    """The version of the model that ships."""
     return baseline_version(settings().model_folder)
 
 
 def _live(pointer: Pointer | None) -> str:
-    return pointer.version if pointer else _shipped()
+    return pointer.version if pointer else shipped_version()
 
 
 def _source(version: str) -> str:
-    return "baseline" if version == _shipped() else "run"
+    return "baseline" if version == shipped_version() else "run"
 
 
-def _metadata(version: str) -> dict[str, Any]:
+def metadata_of(version: str) -> dict[str, Any]:
     """All that a version says of itself but its golden images; raises NotFound or InvalidModel."""
     config = settings()
-    if version == _shipped():
+    if version == shipped_version():
         return _shipped_metadata(config.model_folder)
     if not config.models_bucket:
         raise NotFound(f"There is no version {version}; GET /models lists them.")
@@ -240,7 +243,7 @@ def _summary(version: str) -> dict[str, Any]:
     """A version in a list; one that cannot be read says so, and the others are listed all the
     same."""
     try:
-        metadata, error = _metadata(version), None
+        metadata, error = metadata_of(version), None
     except Problem as problem:
         metadata, error = {}, problem.detail
     metrics = metadata.get("metrics") or {}
@@ -260,7 +263,7 @@ def _summary(version: str) -> dict[str, Any]:
 
 def _makers(versions: set[str]) -> dict[str, str]:
     """The run that made each of `versions`, where it is among the RUNS_SEARCHED newest."""
-    wanted = versions - {_shipped()} - _made_by.keys()
+    wanted = versions - {shipped_version()} - _made_by.keys()
     cursor, left = None, RUNS_SEARCHED
     while wanted and left > 0 and settings().table:
         runs, cursor = stores.runs().page(MOST, cursor)

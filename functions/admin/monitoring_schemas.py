@@ -119,6 +119,31 @@ class Drift(BaseModel):
     features: DriftFeatures
 
 
+class Duration(BaseModel):
+    """Milliseconds of a function's invocations; null where there were none."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class FunctionFigures(BaseModel):
+    """What one function did in the window."""
+
+    function: Literal["predict", "batch", "worker", "admin", "retrain"]
+    invocations: int = Field(
+        ge=0,
+        description="requests, or events; of retrain without those of the clock, which never rest",
+    )
+    duration_ms: Duration
+    memory_mb: float | None = Field(
+        ge=0, description="the most that one process has had; null where nothing ran"
+    )
+    memory_limit_mb: int | None = Field(
+        ge=1, description="what a process may have; null outside of Lambda"
+    )
+
+
 class Metrics(BaseModel):
     """How the service did in a window that ends now."""
 
@@ -130,4 +155,5 @@ class Metrics(BaseModel):
     step_seconds: int
     totals: Totals
     points: list[MetricsPoint] = Field(description="oldest first, without gaps")
+    functions: list[FunctionFigures]
     drift: Drift

@@ -1,6 +1,6 @@
 """Training runs: start one, and how they go."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
@@ -10,6 +10,7 @@ from clickbait.access import PROTECTED, Admin, Member
 from clickbait.runs import Parameters
 from clickbait.web import answers, json_body, json_response
 from functions.admin import stores
+from functions.admin.looks import Look
 from functions.admin.paging import USUAL, Cursor, Limit, opened, page, sealed
 
 router = APIRouter()
@@ -55,6 +56,20 @@ def runs(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
     summary="One training run",
     responses=answers("Run", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
-def run(_: Member, run: RunId) -> Response:
+def run(_: Member, run: RunId, look: Look) -> Response:
     """Its epochs while it runs; then what the gate said, and the last lines of its log."""
-    return json_response(stores.runs().get(run))
+    return json_response(_with_looks(stores.runs().get(run), look))
+
+
+def _with_looks(run: dict[str, Any], look: Look) -> dict[str, Any]:
+    """`run` with an address to look at each image whose label was doubted; None where it is there
+    no more, or is not for who asks."""
+    check = run.get("label_check")
+    if not check:
+        return run
+    here = stores.images_here(image["key"] for image in check["worst"])
+    worst = [
+        image | {"url": look(image["key"]) if image["key"] in here else None}
+        for image in check["worst"]
+    ]
+    return run | {"label_check": check | {"worst": worst}}

@@ -108,6 +108,39 @@ class Promotions(Page):
     items: list[PromotionRecord]
 
 
+class DoubtedLabel(BaseModel):
+    """A new image whose label the live model contradicts."""
+
+    key: str = Field(description="in the data bucket, when it was looked at")
+    label: Label
+    probability: float = Field(ge=0, le=1, description="what the live model says, of clickbait")
+    url: str | None = Field(
+        None,
+        description="for an admin, to look at it, for five minutes; null where it is there no "
+        "more; left out of a list of runs",
+    )
+
+
+class LabelOfClass(BaseModel):
+    """New images of one class."""
+
+    images: int
+    contradicted: int
+
+
+class LabelCheck(BaseModel):
+    """What the live model says of the labels of new images, before a training."""
+
+    rejected: bool
+    reason: str = Field(description="why, where it is rejected; else empty")
+    warning: str = Field(description="empty where there is none")
+    images: int
+    contradicted: int
+    classes: dict[Label, LabelOfClass]
+    own_error: float | None = Field(description="share of its own test images it was wrong about")
+    worst: list[DoubtedLabel] = Field(description="the ten that it contradicts most")
+
+
 class Run(BaseModel):
     """A training run; what is not known yet is left out."""
 
@@ -126,7 +159,7 @@ class Run(BaseModel):
     history: list[dict[str, Any]] | None = Field(None, description="of every epoch")
     images: dict[str, Any] | None = None
     warnings: list[Any] | None = None
-    label_check: dict[str, Any] | None = None
+    label_check: LabelCheck | None = None
     gate: dict[str, Any] | None = None
     version: str | None = None
     champion: str | None = None
@@ -158,6 +191,13 @@ class Spread(BaseModel):
     histogram: Histogram
 
 
+class Look(BaseModel):
+    """An image of the data bucket, and an address to look at it."""
+
+    key: str
+    url: str | None = Field(description="for an admin; works for five minutes")
+
+
 class ClassFigures(BaseModel):
     """The images of one class."""
 
@@ -170,6 +210,7 @@ class ClassFigures(BaseModel):
     contrast: Spread = Field(description="standard deviation of the luma")
     saturation: Spread = Field(description="mean S of HSV, 0 to 1")
     colourfulness: Spread = Field(description="Hasler and Suesstrunk 2003, M3")
+    samples: list[Look] = Field(description="eight, the same ones as long as they are there")
 
 
 class Family(BaseModel):
@@ -178,6 +219,7 @@ class Family(BaseModel):
     images: int
     labels: list[Label] = Field(description="two: one of them is wrong")
     keys: list[str] = Field(description="the first 20")
+    looks: list[Look] = Field(description="the first four of them")
 
 
 class Families(BaseModel):
@@ -209,6 +251,10 @@ class RejectedImage(BaseModel):
     key: str
     reason: str
     detail: str
+    url: str | None = Field(
+        description="for an admin, to look at it where it was set aside, for five minutes; null "
+        "where it is there no more"
+    )
 
 
 class RejectedImages(BaseModel):

@@ -1,5 +1,8 @@
 """The stored things that the routes read and write; each says which setting it lacks."""
 
+from collections.abc import Iterable
+
+from clickbait import description
 from clickbait.errors import Unavailable
 from clickbait.feedback import Feedback
 from clickbait.registry import Registry
@@ -31,6 +34,14 @@ def table() -> str:
 def data_bucket() -> str:
     """The data bucket's name; raises Unavailable where there is none."""
     return _set("data_bucket")
+
+
+def images_here(keys: Iterable[str]) -> dict[str, str]:
+    """Those of `keys`, at most 100, that are training images now, each with the SHA-256 of its
+    bytes; none where this service stores nothing."""
+    config = settings()
+    stored = config.table and config.data_bucket
+    return description.here(config.table, keys) if stored else {}
 
 
 def _set(name: str) -> str:

@@ -4,11 +4,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from clickbait import access, errors, presigned, results
-from clickbait.access import MEMBER_BEARER, PROTECTED, Member
+from clickbait.access import PROTECTED, Given, Member
 from clickbait.batches import INBOX, MAX_FILES, MAX_NAME, Batches, Progress
 from clickbait.dataset import LABEL_OF_FOLDER
 from clickbait.errors import BadRequest
@@ -29,6 +28,8 @@ USUAL_ROWS = 100
 MAX_CSV = 4 * 1024 * 1024
 """Bytes of CSV in one answer, as Lambda carries it, which takes 6 MB; more is fetched from S3."""
 
+CSV = "text/csv; charset=utf-8"
+
 MAX_KEY_BYTES = 1_024
 """Of a sort key in DynamoDB."""
 
@@ -36,7 +37,6 @@ BatchId = Annotated[
     str, Path(max_length=64, description="a batch's id, or the name of its folder in inbox/")
 ]
 RowLimit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="rows in this answer at most")]
-Given = Annotated[HTTPAuthorizationCredentials | None, Depends(MEMBER_BEARER)]
 
 Label = Literal["clickbait_fake", "clickbait", "clickbait_real", "legitimate"]
 assert set(Label.__args__) == set(LABEL_OF_FOLDER)  # type: ignore[attr-defined]
@@ -203,6 +203,11 @@ def _drop_folder(batches: Batches, batch: str) -> str:
 RESULTS: dict[int | str, dict[str, Any]] = answers(
     "BatchResults", errors.NotFound, errors.BadRequest, *PROTECTED
 )
+RESULTS[200]["content"]["application/json"]["schema"] = {
+    "anyOf": [
+        {"$ref": f"#/components/schemas/{shape}"} for shape in ("BatchResults", "ResultsLink")
+    ]
+}
 RESULTS[200]["content"]["text/csv"] = {"schema": {"type": "string"}}
 RESULTS[303] = {
     "description": f"The CSV has more than {MAX_CSV:,} bytes, and is at `location` for 5 minutes"
@@ -214,7 +219,8 @@ def results_of(
     _: Member,
     batch: BatchId,
     format: Annotated[
-        Literal["json", "csv"], Query(description="csv: all rows in one file")
+        Literal["json", "csv", "link"],
+        Query(description="csv: all rows in one file; link: the address of that file"),
     ] = "json",
     limit: RowLimit = USUAL_ROWS,
     cursor: Cursor = None,
@@ -222,12 +228,17 @@ def results_of(
     """A row for each file that was looked at, failed ones too, in the order of the names; as far as
     they are known while the batch runs. JSON comes in pages.
 
+    A page of the web asks for `link`, and goes where `url` says: it may not follow a redirect to
+    another host, as `csv` answers where there is much.
+
     CSV: RFC 4180, UTF-8 without a byte order mark; a text that a spreadsheet would take for a
     formula has an apostrophe before it.
     """
     batches = Batches.from_settings()
     if format == "csv":
         return _csv(batches, batch)
+    if format == "link":
+        return json_response({"url": _link(batches, batch), "expires_in": presigned.LOOK_SECONDS})
     after = opened(f"results {batch}", cursor)
     if after is not None and len(after.encode()) > MAX_KEY_BYTES:
         raise BadRequest("query.cursor: it names no row of this batch.")
@@ -238,13 +249,15 @@ def results_of(
 
 
 def _csv(batches: Batches, batch: str) -> Response:
-    kind = "text/csv; charset=utf-8"
     batches.known(batch)
     text = results.csv_within(results.Rows(batches.table, batch).read(), MAX_CSV)
     if text is not None:
         name = {"content-disposition": f'attachment; filename="{batch}.csv"'}
-        return Response(text, headers=name, media_type=kind)
+        return Response(text, headers=name, media_type=CSV)
+    return RedirectResponse(_link(batches, batch), status_code=303)
+
+
+def _link(batches: Batches, batch: str) -> str:
+    """The address of a batch's CSV, which is as the rows are now; raises NotFound."""
     batches.results_written(batch)
-    return RedirectResponse(
-        presigned.download(results.csv_key(batch), f"{batch}.csv", kind), status_code=303
-    )
+    return presigned.download(results.csv_key(batch), f"{batch}.csv", CSV)

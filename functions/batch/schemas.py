@@ -179,3 +179,10 @@ class BatchResults(BaseModel):
     items: list[BatchRow]
     count: int = Field(ge=0, description="rows in this answer")
     next: str | None = Field(description="`cursor` of the following page, null at the end")
+
+
+class ResultsLink(BaseModel):
+    """Where all rows lie in one file."""
+
+    url: str = Field(description="of the CSV, which a browser saves")
+    expires_in: int = Field(description="seconds that the address works")

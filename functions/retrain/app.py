@@ -2,13 +2,14 @@
 
 import gc
 import json
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote_plus
 
 from clickbait import aws, monitoring
-from clickbait.observability import count, flush, logger
+from clickbait.observability import count, count_invocation, flush, logger
 from clickbait.retraining import QUIET_MESSAGE, Retraining
 from clickbait.runs import Runs
 from clickbait.settings import settings
@@ -16,6 +17,10 @@ from clickbait.uploads import Uploads
 
 READERS = 4
 """Objects read at a time: reading is waiting. Decoding is not, and takes its turns in `Uploads`."""
+
+OF_THE_CLOCK = frozenset({"reconcile", "daily"})
+"""Events that come whether or not there is something to do: an invocation for them is counted by no
+metric, for one that never rests costs $0.30 a month."""
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
 """States of a Batch job that no other follows; of the others the training itself tells the run."""
@@ -25,6 +30,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
     """Deal with one event. Of a batch of messages those that failed are returned, for SQS to
     deliver again and in the end to the dead-letter queue; any other failure is raised, and Lambda
     tries again."""
+    started = time.perf_counter()
     logger.append_keys(request_id=getattr(context, "aws_request_id", None))
     kind = kind_of(event)
     try:
@@ -44,7 +50,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
         logger.exception("event failed", kind=kind)
         raise
     finally:
-        logger.info("event", kind=kind)  # No metric: one that never rests costs $0.30 a month.
+        logger.info("event", kind=kind)
+        if kind not in OF_THE_CLOCK:
+            count_invocation(time.perf_counter() - started)
         flush()
     return None
 

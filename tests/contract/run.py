@@ -107,7 +107,7 @@ def versions(stack: LocalStack, admin: httpx.Client) -> list[str]:
     name = "20990101-000000-abcdef"
     bucket = stack.description()["outputs"]["ModelsBucket"]
     s3 = stack.cloud("s3")
-    for file in ("model.tflite", "reference.json", "metadata.json"):
+    for file in ("model.tflite", "reference.json", "evaluation.json", "metadata.json"):
         data = (source / file).read_bytes()
         if file == "metadata.json":
             data = json.dumps(json.loads(data) | {"model_version": name}).encode()

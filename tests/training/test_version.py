@@ -53,7 +53,7 @@ def test_a_version_is_complete_and_the_classifier_takes_it(
     plots = {"loss", "accuracy", "confusion_matrix", "roc", "precision_recall", "reliability"}
     assert files == {
         *("model.tflite", "metadata.json", "metrics.json", "architecture.json", "history.json"),
-        *("manifest.csv", "weights.npz", "card.md", "reference.json"),
+        *("manifest.csv", "weights.npz", "card.md", "reference.json", "evaluation.json"),
         *(f"plots/{name}.png" for name in plots | {"mistakes"}),
     }
     classifier = Classifier.load(version)
@@ -84,6 +84,9 @@ def test_metadata_tells_all_that_was_promised(versions: Versions, architecture: 
     assert sum(map(sum, metrics["confusion_matrix"]["counts"])) == metrics["images"]
     assert metrics["intervals"].startswith("95 % bootstrap by group")
     assert sum(row["images"] for row in metrics["by_group"]) == metrics["images"]
+    evaluation = read(versions(architecture) / "evaluation.json")
+    assert evaluation["confusion_matrix"] == metrics["confusion_matrix"]
+    assert evaluation["roc"]["auc"] == metrics["auc"]["value"]
     for name in ("accuracy", "precision", "recall", "f1", "auc"):
         metric = metrics[name]
         if metric["value"] is None:

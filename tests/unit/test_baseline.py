@@ -41,6 +41,31 @@ def test_its_manifest_has_all_three_sides_and_splits_no_group() -> None:
     assert all(len(found) == 1 for found in sides.values())
 
 
+def test_its_evaluation_is_of_the_answers_that_its_metrics_are_of() -> None:
+    text = (CHECKOUT_BASELINE / "evaluation.json").read_text()
+    assert (MADE / "evaluation.json").read_text() == text
+    evaluation, metrics = json.loads(text), json.loads((MADE / "metrics.json").read_text())
+    assert evaluation["images"] == metrics["images"]
+    assert evaluation["confusion_matrix"] == metrics["confusion_matrix"]
+    assert evaluation["roc"]["auc"] == metrics["auc"]["value"]
+    assert evaluation["threshold"] == METADATA["threshold"]
+    at = next(one for one in evaluation["thresholds"] if one["threshold"] == METADATA["threshold"])
+    for name in ("accuracy", "precision", "recall"):
+        assert at[name] == pytest.approx(metrics[name]["value"], abs=5e-5)
+
+
+def test_its_mistakes_are_images_of_its_test_side() -> None:
+    evaluation = json.loads((CHECKOUT_BASELINE / "evaluation.json").read_text())
+    tested = {
+        (r.file, r.sha256, r.label)
+        for r in dataset.read_manifest(MADE / "manifest.csv")
+        if r.side == "test"
+    }
+    named = {(m["file"], m["sha256"], m["label"]) for m in evaluation["mistakes"]}
+    assert len(named) == 24
+    assert named <= tested
+
+
 @pytest.mark.parametrize("document", ["README.md", "MODEL_CARD.md", "training/README.md"])
 @pytest.mark.parametrize("metric", ["accuracy", "auc"])
 def test_the_documents_quote_its_own_figures(document: str, metric: str) -> None:

@@ -1,6 +1,7 @@
 """description: figures of images are the textbook's, and those of a class are numpy's."""
 
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from clickbait import aws, description
-from clickbait.description import FEATURES, describe, features, waiting
+from clickbait.description import FEATURES, features, waiting
 
 RED, GREY, BLACK, WHITE = (255, 0, 0), (128, 128, 128), (0, 0, 0), (255, 255, 255)
 
@@ -26,6 +27,11 @@ def image(key: str, **changes: Any) -> dict[str, Any]:
         "brightness": 100.0, "contrast": 50.0, "saturation": 0.5, "colourfulness": 40.0,
     }  # fmt: skip
     return made | changes
+
+
+def describe(images: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """With addresses that say what they are of."""
+    return description.describe(images, "address of {}".format)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +137,7 @@ def test_copies_are_told_and_those_under_both_labels_say_so() -> None:
         "images": 3,
         "labels": ["clickbait_fake", "clickbait_real"],
         "keys": ["c", "d", "e"],
+        "looks": [{"key": key, "url": f"address of {key}"} for key in ("c", "d", "e")],
     }
     assert told["items"][1]["keys"] == ["a", "b"]
 
@@ -163,6 +170,33 @@ def test_long_families_and_many_are_cut_and_counted() -> None:
     assert len(told["items"]) == description.FAMILIES_SHOWN
     assert told["items"][0]["images"] == 50
     assert len(told["items"][0]["keys"]) == description.KEYS_SHOWN
+    looks = [one["key"] for one in told["items"][0]["looks"]]
+    assert looks == told["items"][0]["keys"][:4]
+
+
+def samples(images: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    classes = describe(images)["classes"]
+    return {label: [one["key"] for one in told["samples"]] for label, told in classes.items()}
+
+
+def test_eight_images_of_a_class_can_be_looked_at_and_stay_the_same() -> None:
+    images = [image(f"f{n:02}", sha256=f"{37 * n % 20:02}") for n in range(20)]
+    images += [image(f"r{n}", label="clickbait_real", sha256=str(n)) for n in range(3)]
+    before = samples(images)
+    assert before["clickbait_real"] == ["r0", "r1", "r2"]
+    assert len(before["clickbait_fake"]) == 8
+    assert samples(images[::-1]) == before
+    more = [image(f"x{n}", sha256=f"2{n}") for n in range(5)]
+    assert samples(more + images) == before
+    gone = before["clickbait_fake"][3]
+    after = samples([one for one in images if one["key"] != gone])["clickbait_fake"]
+    assert after[:7] == [key for key in before["clickbait_fake"] if key != gone]
+    assert len(after) == 8
+
+
+def test_a_copy_is_no_second_sample() -> None:
+    images = [image(key, sha256="1") for key in "cab"] + [image("d", sha256="2")]
+    assert samples(images)["clickbait_fake"] == ["a", "d"]
 
 
 def test_waiting_is_what_no_run_has_trained_on() -> None:
@@ -186,7 +220,9 @@ def test_ten_thousand_images_are_described_in_seconds() -> None:
         assert time.process_time() - started < 5
 
 
-def test_the_table_s_items_come_back_as_numbers_and_incomplete_ones_do_not() -> None:
+@pytest.fixture
+def table() -> Iterator[Any]:
+    """A table named `t`."""
     with mock_aws():
         db = aws.client("dynamodb")
         db.create_table(
@@ -198,14 +234,39 @@ def test_the_table_s_items_come_back_as_numbers_and_incomplete_ones_do_not() -> 
             AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
         )
-        whole = {k: v for k, v in image("train/clickbait/a.jpg").items() if k != "key"}
-        item = {k: {"S": v} if isinstance(v, str) else {"N": str(v)} for k, v in whole.items()}
-        item |= {"pk": {"S": "image#"}, "sk": {"S": "train/clickbait/a.jpg"}}
-        lacks = {k: v for k, v in item.items() if k != "phash"} | {"sk": {"S": "b"}}
-        other = item | {"pk": {"S": "run#"}}
-        for each in (item, lacks, other):
-            db.put_item(TableName="t", Item=each)
-        (found,) = description.stored("t")
+        yield db
+
+
+def item(key: str, **changes: Any) -> dict[str, Any]:
+    """`image` as the table has it."""
+    whole = {k: v for k, v in image(key, **changes).items() if k != "key"}
+    made = {k: {"S": v} if isinstance(v, str) else {"N": str(v)} for k, v in whole.items()}
+    return made | {"pk": {"S": "image#"}, "sk": {"S": key}}
+
+
+def test_the_table_s_items_come_back_as_numbers_and_incomplete_ones_do_not(table: Any) -> None:
+    whole = item("train/clickbait/a.jpg")
+    lacks = {k: v for k, v in whole.items() if k != "phash"} | {"sk": {"S": "b"}}
+    for each in (whole, lacks, whole | {"pk": {"S": "run#"}}):
+        table.put_item(TableName="t", Item=each)
+    (found,) = description.stored("t")
     assert found["key"] == "train/clickbait/a.jpg"
     assert found["brightness"] == 100.0
     assert describe([found])["images"] == 1
+
+
+def test_of_some_keys_those_that_are_images_now_are_told_with_their_content(table: Any) -> None:
+    for key in ("train/clickbait/a.jpg", "train/clickbait/b.jpg", "train/legitimate/c.jpg"):
+        table.put_item(TableName="t", Item=item(key, sha256=f"hash of {key}"))
+    asked = ["train/legitimate/c.jpg", "train/clickbait/a.jpg", "train/clickbait/gone.jpg"]
+    assert description.here("t", [*asked, *asked, "clickbait_fake/a.jpg", ""]) == {
+        key: f"hash of {key}" for key in asked[:2]
+    }
+    many = [f"train/clickbait/{n}.jpg" for n in range(100)]
+    assert description.here("t", many) == {}
+
+
+def test_nothing_is_asked_of_the_table_where_no_key_is_of_the_drop_folder(monkeypatch) -> None:
+    monkeypatch.setattr(aws, "client", lambda _: pytest.fail("nothing to ask"))
+    assert description.here("t", ["clickbait_fake/a.jpg"]) == {}
+    assert description.here("t", []) == {}

@@ -49,7 +49,8 @@ class CloudWatch:
 
     @staticmethod
     def _stat(name: str, values: list[float]) -> float:
-        return sum(values) if name == "Sum" else float(np.percentile(values, float(name[1:])))
+        known = {"Sum": sum, "SampleCount": len, "Maximum": max}
+        return known[name](values) if name in known else np.percentile(values, float(name[1:]))
 
 
 @pytest.fixture
@@ -101,6 +102,66 @@ def test_days_come_by_hour(
     assert (len(told["points"]), told["step_seconds"]) == (points, step)
     assert (told["points"][0]["requests"], told["points"][-1]["requests"]) == (1, 1)
     assert told["totals"]["latency_ms"]["p50"] == 20
+
+
+def test_each_function_tells_how_often_how_long_and_how_much_memory(
+    cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitoring, "MEMORY_LIMIT_MB", 1_769)
+    cloudwatch.put("worker", "Latency", NOW, 100, 300)
+    cloudwatch.put("worker", "Memory", NOW, 210.5, 180)
+    cloudwatch.put("worker", "Memory", NOW - 3_000, 250.25)
+    cloudwatch.put("retrain", "Latency", NOW - 3_000, 70)
+    cloudwatch.put("retrain", "Latency", NOW - 3_700, 9_000)  # Too old.
+    functions = monitoring.metrics("1h")["functions"]
+    assert [one["function"] for one in functions] == [
+        "predict", "batch", "worker", "admin", "retrain",
+    ]  # fmt: skip
+    told = {one["function"]: one for one in functions}
+    assert told["worker"]["invocations"] == 2
+    assert told["worker"]["duration_ms"] == {"p50": 200, "p95": 290, "p99": 298}
+    assert told["worker"]["memory_mb"] == 250.25
+    assert told["retrain"]["invocations"] == 1
+    assert told["retrain"]["duration_ms"]["p99"] == 70
+    assert told["retrain"]["memory_mb"] is None
+    assert told["admin"] == {
+        "function": "admin",
+        "invocations": 0,
+        "duration_ms": {"p50": None, "p95": None, "p99": None},
+        "memory_mb": None,
+        "memory_limit_mb": 1_769,
+    }
+
+
+def test_a_window_that_is_cut_in_two_weighs_its_halves_by_invocations(
+    cloudwatch: CloudWatch,
+) -> None:
+    hour = NOW // 3_600 * 3_600
+    cloudwatch.put("batch", "Latency", hour - 1, *[10.0] * 3)
+    cloudwatch.put("batch", "Latency", hour, 50)
+    told = {one["function"]: one for one in monitoring.metrics("1h")["functions"]}
+    assert told["batch"]["invocations"] == 4
+    assert told["batch"]["duration_ms"]["p50"] == 20
+
+
+@pytest.mark.parametrize("window", ["1h", "24h", "7d"])
+def test_all_of_it_is_one_call_that_cloudwatch_takes(
+    cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch, window: monitoring.Window
+) -> None:
+    calls: list[int] = []
+    answer = cloudwatch.get_metric_data
+
+    def asked(**query: Any) -> Any:
+        names = [one["Id"] for one in query["MetricDataQueries"]]
+        assert len(set(names)) == len(names)
+        assert all(name[0].islower() and name.isidentifier() for name in names)
+        calls.append(len(names))
+        return answer(**query)
+
+    monkeypatch.setattr(cloudwatch, "get_metric_data", asked)
+    monitoring.metrics(window)
+    assert len(calls) == 1
+    assert calls[0] <= 500
 
 
 def test_nobody_asked_is_no_rate_and_no_percentile(cloudwatch: CloudWatch) -> None:

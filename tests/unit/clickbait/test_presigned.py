@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
@@ -107,6 +108,16 @@ def test_on_aws_it_is_the_bucket_s_own_host_in_its_region(
     assert presigned.download("results/a/results.csv", "a.csv", "text/csv").startswith(host)
 
 
+def test_an_object_is_looked_at_by_its_address_for_five_minutes(bucket: Any) -> None:
+    key = "train/clickbait/a b+ü&?#%.jpg"
+    bucket.put_object(Bucket=BUCKET, Key=key, Body=b"an image", ContentType="image/jpeg")
+    url = presigned.look(key)
+    assert url.startswith(f"https://{BUCKET}.s3.us-east-1.amazonaws.com/train/clickbait/")
+    assert "X-Amz-Expires=300" in url and "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
+    answer = requests.get(url, timeout=5)
+    assert (answer.content, answer.headers["content-type"]) == (b"an image", "image/jpeg")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_on_the_emulator_the_bucket_is_in_the_path(within: Callable[..., None], host: str) -> None:
     within(AWS_ENDPOINT_URL=f"http://{host}:4599")
@@ -117,6 +128,8 @@ def test_without_a_bucket_it_says_so(within: Callable[..., None]) -> None:
     within(DATA_BUCKET="")
     with pytest.raises(Unavailable, match="DATA_BUCKET"):
         presigned.image_upload("image/jpeg")
+    with pytest.raises(Unavailable, match="DATA_BUCKET"):
+        presigned.look("train/clickbait/a.jpg")
     with pytest.raises(Unavailable, match="DATA_BUCKET"):
         presigned.fetch_upload(f"uploads/{uuid.uuid4().hex}", 100)
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from moto import mock_aws
 
-from clickbait import access, aws, feedback
+from clickbait import access, aws, presigned
 from clickbait.runs import Runs
 from clickbait.settings import CHECKOUT_BASELINE, settings
 
@@ -81,7 +81,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         made = Cloud(monkeypatch)
         made.set(**ENVIRONMENT)
         yield made
-    feedback.forget_signer()
+    presigned.forget_signer()
     models._stored_metadata.cache_clear()
     models._made_by.clear()
     monkeypatch.undo()

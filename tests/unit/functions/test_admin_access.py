@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from clickbait import aws
+from clickbait import aws, presigned
 from functions import openapi
 from tests.unit.functions.conftest import TOKEN
 
@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MEMBER = [
     ("GET", "/models"),
     ("GET", "/models/{version}"),
+    ("GET", "/models/{version}/evaluation"),
     ("GET", "/promotions"),
     ("GET", "/runs"),
     ("GET", "/runs/{run}"),
@@ -172,6 +173,8 @@ def test_after_a_restore_nothing_of_the_snapshot_is_believed(
     assert client.get("/debug", headers=cloud.admin).status_code == 200
     secrets = aws.client("secretsmanager")
     secrets.put_secret_value(SecretId="stack-admin", SecretString="new")
+    signer = presigned._signer()
     wake()
+    assert presigned._signer() is not signer
     assert aws.client("secretsmanager") is not secrets
     assert client.get("/debug", headers=cloud.admin).status_code == 403

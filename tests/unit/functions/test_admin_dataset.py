@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+import requests
 from fastapi.testclient import TestClient
 
 from clickbait import LABELS
@@ -46,6 +47,41 @@ def test_images_that_were_dropped_are_described(admin: TestClient, cloud: Any) -
     assert refused["key"] == "train/legitimate/c.jpg"
     assert "GIF" in refused["detail"]
     assert told["waiting"] == {"images": 1, "counts": {"clickbait_real": 1, "clickbait_fake": 0}}
+
+
+def test_samples_families_and_refused_images_can_be_looked_at(
+    admin: TestClient, cloud: Any
+) -> None:
+    first, second = encoded(picture()), encoded(picture((100, 50), seed=3), "PNG")
+    drop(cloud, "train/clickbait/a b+é.jpg", first)
+    drop(cloud, "train/clickbait/again.jpg", first)
+    drop(cloud, "train/legitimate/b.png", second)
+    cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
+    Uploads("data", "table").arrived("train/legitimate/c.jpg")
+
+    told = admin.get("/dataset").json()
+    (fake,) = told["classes"]["clickbait_fake"]["samples"]
+    (real,) = told["classes"]["clickbait_real"]["samples"]
+    (family,) = told["duplicates"]["identical"]["items"]
+    (refused,) = told["rejected"]["items"]
+    assert (fake["key"], real["key"]) == ("train/clickbait/a b+é.jpg", "train/legitimate/b.png")
+    assert [one["key"] for one in family["looks"]] == family["keys"]
+    looked = [fake, real, *family["looks"], refused]
+    bodies = [requests.get(one["url"], timeout=5).content for one in looked]
+    assert bodies == [first, second, first, first, b"GIF89a"]
+    assert all("X-Amz-Expires=300" in one["url"] for one in looked)
+
+
+def test_a_refused_image_that_was_deleted_since_has_no_address(
+    admin: TestClient, cloud: Any
+) -> None:
+    cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
+    Uploads("data", "table").arrived("train/legitimate/c.jpg")
+    cloud.s3.delete_object(Bucket="data", Key="rejected/train/legitimate/c.jpg")
+    answer = admin.get("/dataset")
+    schemas.Dataset.model_validate_json(answer.content)
+    (refused,) = answer.json()["rejected"]["items"]
+    assert (refused["key"], refused["url"]) == ("train/legitimate/c.jpg", None)
 
 
 def test_an_empty_bucket_is_a_data_set_of_none(admin: TestClient) -> None:
@@ -102,3 +138,30 @@ def test_ten_thousand_images_are_answered_in_seconds(
     assert answer.json()["images"] == 10_000
     assert time.process_time() - started < 5
     assert len(answer.content) < 1_000_000
+
+
+@pytest.mark.parametrize("sent", [{}, {"authorization": "Bearer wrong"}])
+def test_where_access_is_public_only_an_admin_gets_addresses_of_images(
+    client: TestClient, cloud: Any, sent: dict[str, str]
+) -> None:
+    cloud.set(ACCESS="public")
+    first = encoded(picture())
+    drop(cloud, "train/clickbait/a.jpg", first)
+    drop(cloud, "train/clickbait/again.jpg", first)
+    cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
+    Uploads("data", "table").arrived("train/legitimate/c.jpg")
+
+    def addresses(headers: dict[str, str]) -> set[bool]:
+        answer = client.get("/dataset", headers=headers)
+        schemas.Dataset.model_validate_json(answer.content)
+        told = answer.json()
+        shown = [
+            *told["classes"]["clickbait_fake"]["samples"],
+            *told["duplicates"]["identical"]["items"][0]["looks"],
+            *told["rejected"]["items"],
+        ]
+        assert len(shown) == 4
+        return {one["url"] is not None for one in shown}
+
+    assert addresses(sent) == {False}
+    assert addresses(cloud.admin) == {True}

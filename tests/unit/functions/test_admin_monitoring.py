@@ -104,6 +104,8 @@ def test_metrics_have_the_promised_shape(
         body = client.get(f"/metrics?window={window}").json()
         Metrics.model_validate(body, strict=True)
         assert len(body["points"]) == points
+        # No limit is known but in Lambda.
+        assert {one["memory_limit_mb"] for one in body["functions"]} == {None}
     assert client.get("/metrics").json()["window"] == "24h"
 
 

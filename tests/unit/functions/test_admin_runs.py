@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+import requests
 from fastapi.testclient import TestClient
 
 from clickbait.runs import Parameters
+from clickbait.uploads import Uploads
 from functions.admin import schemas
+from tests.samples.drawn import encoded, picture
 
 LIMITS = {
     "epochs": (1, 200),
@@ -117,6 +120,41 @@ def test_a_run_that_ended_says_why_in_a_sentence(admin: TestClient, cloud: Any) 
     told = admin.get(f"/runs/{run}").json()
     assert (told["state"], told["reason"]) == ("REJECTED", "The gate said no.")
     assert set(told["times"]) == {"QUEUED", "REJECTED"}
+
+
+def test_images_whose_labels_are_doubted_can_be_looked_at(admin: TestClient, cloud: Any) -> None:
+    """`label_check` as `training.labels` writes it."""
+    here, gone = "train/clickbait/a.jpg", "train/legitimate/gone.jpg"
+    cloud.s3.put_object(Bucket="data", Key=here, Body=encoded(picture()))
+    Uploads("data", "table").arrived(here)
+    check = {
+        "rejected": True,
+        "reason": "The live model disagrees with 97 % of 30 new labels: are the folders swapped?",
+        "warning": "",
+        "images": 30,
+        "contradicted": 29,
+        "classes": {
+            label: {"images": 15, "contradicted": 14}
+            for label in ("clickbait_real", "clickbait_fake")
+        },
+        "own_error": None,
+        "worst": [
+            {"key": here, "label": "clickbait_fake", "probability": 0.01},
+            {"key": gone, "label": "clickbait_real", "probability": 0.98},
+        ],
+    }
+    run = admin.post("/retrain").json()["id"]
+    cloud.runs.advance(run, "REJECTED", check["reason"], label_check=check)
+    answer = admin.get(f"/runs/{run}")
+    schemas.Run.model_validate_json(answer.content, strict=True)
+    told = answer.json()["label_check"]
+    first, second = told["worst"]
+    assert requests.get(first.pop("url"), timeout=5).content == encoded(picture())
+    assert second.pop("url") is None
+    assert told == check
+    listed = admin.get("/runs")
+    schemas.RunList.model_validate_json(listed.content, strict=True)
+    assert listed.json()["items"][0]["label_check"] == check
 
 
 def test_an_unknown_run_is_404_and_a_name_too_long_422(admin: TestClient) -> None:

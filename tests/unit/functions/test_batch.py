@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 from fastapi.testclient import TestClient
 
 from clickbait import LABELS, batches, history, presigned, results, web
@@ -441,7 +443,9 @@ def test_a_dropped_folder_answers_from_its_first_object_on(admin: TestClient, he
     assert empty == {"items": [], "count": 0, "next": None}
 
 
-@pytest.mark.parametrize("path", ["", "/results", "/results?format=csv", "/uploads"])
+@pytest.mark.parametrize(
+    "path", ["", "/results", "/results?format=csv", "/results?format=link", "/uploads"]
+)
 @pytest.mark.parametrize("batch", ["unknown", "a b", "..x", "é", "%2E%2E"])
 def test_an_unknown_batch_is_404(admin: TestClient, batch: str, path: str) -> None:
     problem_of(admin.get(f"/batches/{batch}{path}"), 404, "not-found")
@@ -520,6 +524,31 @@ def test_more_csv_than_an_answer_holds_is_fetched_from_the_bucket(
     admin.get("/batches/b/results?format=csv")
     body = here.s3.get_object(Bucket="data", Key="results/b/results.csv")["Body"].read()
     assert body.count(b"\r\n") == 4
+
+
+def test_a_link_leads_to_the_same_csv_as_it_is_now(admin: TestClient, here: Any) -> None:
+    fill("b", "=a.jpg", "é.jpg")
+    for more in ("c.jpg", "d.jpg"):
+        answer = admin.get("/batches/b/results?format=link")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        schemas.ResultsLink.model_validate_json(answer.content, strict=True)
+        told = answer.json()
+        assert told["expires_in"] == 300
+        assert "/results/b/results.csv?" in told["url"]
+        saved = requests.get(told["url"], timeout=5)
+        assert saved.content == admin.get("/batches/b/results?format=csv").content
+        assert (
+            'filename="b.csv"'
+            in parse_qs(urlsplit(told["url"]).query)["response-content-disposition"][0]
+        )
+        fill("b", more)  # What was written is not what is there now.
+
+
+def test_a_batch_without_rows_has_a_link_to_the_header_alone(admin: TestClient, here: Any) -> None:
+    here.s3.put_object(Bucket="data", Key="inbox/holiday/a.jpg", Body=JPEG)
+    url = admin.get("/batches/holiday/results?format=link").json()["url"]
+    assert requests.get(url, timeout=5).text == ",".join(results.COLUMNS) + "\r\n"
 
 
 @pytest.mark.parametrize("lacking", ["DATA_BUCKET", "TABLE"])

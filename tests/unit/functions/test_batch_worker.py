@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from clickbait import aws, batches, history, results
+from clickbait import aws, batches, history, observability, results
 from clickbait.answers import answer
 from clickbait.batches import Batches
 from clickbait.errors import Unavailable
@@ -310,6 +310,19 @@ def test_the_worker_starts_without_boto3_and_without_a_web_framework() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_each_call_tells_its_time_and_memory_in_one_line(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(observability, "IN_LAMBDA", True)
+    cloud.put("inbox/b/a.jpg")
+    for _ in range(2):
+        assert handle(message("inbox/b/a.jpg")) == []
+        written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        [line] = [line for line in written if "_aws" in line]
+        assert line["Latency"][0] > 1
+        assert 20 < line["Memory"][0] < 10_000
 
 
 def test_each_prediction_is_logged_once_and_a_failure_is_none(cloud: Cloud) -> None:

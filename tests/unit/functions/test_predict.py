@@ -347,6 +347,9 @@ def test_in_lambda_each_request_writes_one_line_of_metrics() -> None:
     assert (first["Requests"], first["ColdStarts"]) == ([1.0], [1.0])
     assert "ColdStarts" not in second
     assert second["Latency"][0] > 0
+    assert 20 < second["Memory"][0] < 10_000
+    (units,) = [metrics["Metrics"] for metrics in second["_aws"]["CloudWatchMetrics"]]
+    assert {"Name": "Memory", "Unit": "Megabytes"} in units
 
 
 def test_a_wrong_model_is_a_kind_of_unavailable() -> None:

@@ -333,6 +333,31 @@ def test_every_event_leaves_a_line_in_the_log(
         assert emf["ImagesKept"] == [float(len(calls.keys()))]
 
 
+@pytest.mark.parametrize(
+    ("name", "measured"),
+    [
+        ("quiet-message", True),
+        ("batch-job-state-change-succeeded", True),
+        ("schedule-reconcile", False),
+        ("schedule-daily", False),
+    ],
+)
+def test_time_and_memory_are_counted_but_for_what_the_clock_sends(
+    calls: Calls, monkeypatch, capsys, name: str, measured: bool
+) -> None:
+    """The clock never rests, and a metric costs by the hour in which it has a value."""
+    monkeypatch.setattr(observability, "IN_LAMBDA", True)
+    handle(sample(name))
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [line for line in written if "_aws" in line]
+    if not measured:
+        assert lines == []
+        return
+    [line] = lines
+    assert line["Latency"][0] > 0
+    assert 20 < line["Memory"][0] < 10_000
+
+
 def test_starting_imports_no_boto3_and_no_web_framework_and_collects_garbage() -> None:
     script = (
         "import gc, sys, functions.retrain.app\n"

@@ -124,6 +124,14 @@ def member(
     return "anybody" if settings().access == "public" else admin(request, given)
 
 
+def is_admin(given: HTTPAuthorizationCredentials | None) -> bool:
+    """Whether a request that needs no token came with the admin's; where none can be read, no."""
+    try:
+        return given is not None and token.matches(given.credentials)
+    except Unavailable:
+        return False
+
+
 def _refusal(offered: str) -> Problem:
     secret = settings().admin_secret
     where = (
@@ -136,5 +144,6 @@ def _refusal(offered: str) -> Problem:
     return kind(f"{what} Send the header `Authorization: Bearer TOKEN`. {where}")
 
 
+Given = Annotated[HTTPAuthorizationCredentials | None, Depends(MEMBER_BEARER)]
 Admin = Annotated[str, Depends(admin)]
 Member = Annotated[str, Depends(member)]

@@ -2,7 +2,7 @@
 class."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clickbait import LABELS, aws
 from clickbait.dataset import NEAR_HASH_ALONE, hamming
+from clickbait.retraining import TRAIN
 
 FEATURES = ("brightness", "contrast", "saturation", "colourfulness")
 """The numbers of `features`, in the words of the table and of the answers."""
@@ -59,6 +60,13 @@ READERS = 16
 KEYS_SHOWN = 20
 """Keys of one family in an answer."""
 
+LOOKS_SHOWN = 4
+"""Images of one family that can be looked at: enough to tell what they have in common, and the
+addresses of 200 families are 1 MB."""
+
+SAMPLES = 8
+"""Images of each class that can be looked at: a row of them."""
+
 MAX_COMPARED = 20_000
 """Images compared by looks, the newest: each with each, 2 s at this many, four times that at twice
 as many."""
@@ -94,8 +102,11 @@ def features(pixels: npt.NDArray[np.uint8]) -> dict[str, float]:
     }
 
 
-def describe(images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Counts, classes and duplicates of `images`, each with the attributes of `stored`."""
+def describe(
+    images: Sequence[Mapping[str, Any]], look: Callable[[str], str | None]
+) -> dict[str, Any]:
+    """Counts, classes and duplicates of `images`, each with the attributes of `stored`; `look`
+    gives the address at which the image of a key can be looked at."""
     sizes = {name: _array(images, name) for name in ("width", "height", "bytes")}
     ranges = RANGES | {
         name: (0.0, float(values.max()) if len(values) else 1.0) for name, values in sizes.items()
@@ -104,8 +115,14 @@ def describe(images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "images": len(images),
         "counts": {label: len(members) for label, members in by_label.items()},
-        "classes": {label: _class(members, ranges) for label, members in by_label.items()},
-        "duplicates": {"identical": _families(_identical(images)), "near": _near(images)},
+        "classes": {
+            label: _class(members, ranges) | {"samples": _looks(_samples(members), look)}
+            for label, members in by_label.items()
+        },
+        "duplicates": {
+            "identical": _families(_identical(images), look),
+            "near": _near(images, look),
+        },
     }
 
 
@@ -115,6 +132,18 @@ def _class(images: Sequence[Mapping[str, Any]], ranges: Mapping[str, Any]) -> di
         formats[image["format"]] = formats.get(image["format"], 0) + 1
     spreads = {name: spread(_array(images, name), *ranges[name]) for name in ranges}
     return {"images": len(images), "formats": formats, **spreads}
+
+
+def _samples(images: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of SAMPLES images that differ: those with the smallest hashes, which is a draw that
+    comes out the same as long as they are there."""
+    drawn = sorted((image["sha256"], image["key"]) for image in images)
+    one_each = dict(reversed(drawn))
+    return [key for _, key in sorted(one_each.items())[:SAMPLES]]
+
+
+def _looks(keys: Iterable[str], look: Callable[[str], str | None]) -> list[dict[str, str | None]]:
+    return [{"key": key, "url": look(key)} for key in keys]
 
 
 def _array(images: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[np.float64]:
@@ -152,7 +181,7 @@ def _identical(images: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, An
     return [family for family in families.values() if len(family) > 1]
 
 
-def _near(images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _near(images: Sequence[Mapping[str, Any]], look: Callable[[str], str | None]) -> dict[str, Any]:
     """Families of images that look alike and differ in their bytes, by perceptual hash alone."""
     newest = sorted(images, key=lambda i: str(i["at"]), reverse=True)[:MAX_COMPARED]
     one_each = list({image["sha256"]: image for image in newest}.values())
@@ -174,23 +203,29 @@ def _near(images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             family.extend(alike)
         if len(family) > 1:
             families.append([one_each[telling[place]] for place in family])
-    return {**_families(families), "compared": len(newest)}
+    return {**_families(families, look), "compared": len(newest)}
 
 
-def _families(families: list[list[Mapping[str, Any]]]) -> dict[str, Any]:
+def _families(
+    families: list[list[Mapping[str, Any]]], look: Callable[[str], str | None]
+) -> dict[str, Any]:
     """The largest families first; those under both labels say so: one of their labels is wrong."""
     families = sorted(families, key=len, reverse=True)
-    return {
-        "families": len(families),
-        "images": sum(len(family) for family in families),
-        "items": [
+    items = []
+    for family in families[:FAMILIES_SHOWN]:
+        keys = sorted(image["key"] for image in family)[:KEYS_SHOWN]
+        items.append(
             {
                 "images": len(family),
                 "labels": sorted({image["label"] for image in family}),
-                "keys": sorted(image["key"] for image in family)[:KEYS_SHOWN],
+                "keys": keys,
+                "looks": _looks(keys[:LOOKS_SHOWN], look),
             }
-            for family in families[:FAMILIES_SHOWN]
-        ],
+        )
+    return {
+        "families": len(families),
+        "images": sum(len(family) for family in families),
+        "items": items,
     }
 
 
@@ -202,17 +237,15 @@ def waiting(images: Iterable[Mapping[str, Any]], trained: set[str]) -> dict[str,
     return {"images": len(new), "counts": counts}
 
 
-def rejected(bucket: str) -> dict[str, Any]:
-    """How many images were refused, and the first REJECTED_SHOWN by key, each with the reason."""
+def rejected(bucket: str, look: Callable[[str], str | None]) -> dict[str, Any]:
+    """How many images were refused, and the first REJECTED_SHOWN by key, each with the reason and
+    its address, by `look`; None where it is there no more."""
     pages = (
         aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=REJECTED)
     )
-    keys = [
-        found["Key"]
-        for page in pages
-        for found in page.get("Contents", [])
-        if found["Key"].endswith(WHY)
-    ]
+    there = {found["Key"] for page in pages for found in page.get("Contents", [])}
+    keys = sorted(key for key in there if key.endswith(WHY))
+    shown = keys[:REJECTED_SHOWN]
 
     def why(key: str) -> dict[str, Any]:
         body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -220,7 +253,34 @@ def rejected(bucket: str) -> dict[str, Any]:
         return told
 
     with ThreadPoolExecutor(READERS) as pool:
-        return {"images": len(keys), "items": list(pool.map(why, keys[:REJECTED_SHOWN]))}
+        told = list(pool.map(why, shown))
+    images = [key.removesuffix(WHY) for key in shown]
+    return {
+        "images": len(keys),
+        "items": [
+            reason | {"url": look(image) if image in there else None}
+            for reason, image in zip(told, images, strict=True)
+        ],
+    }
+
+
+def here(table: str, keys: Iterable[str]) -> dict[str, str]:
+    """Those of `keys`, at most 100, that are training images now, each with the SHA-256 of its
+    bytes; one call to the table.
+
+    One that the table is too busy to tell of is left out.
+    """
+    asked = [
+        {"pk": {"S": IMAGES}, "sk": {"S": key}}
+        for key in sorted(set(keys))
+        if key.startswith(TRAIN)
+    ]
+    if not asked:
+        return {}
+    found = aws.client("dynamodb").batch_get_item(
+        RequestItems={table: {"Keys": asked, "ProjectionExpression": "sk, sha256"}}
+    )["Responses"][table]
+    return {item["sk"]["S"]: item["sha256"]["S"] for item in found if "sha256" in item}
 
 
 def stored(table: str) -> list[dict[str, Any]]:

@@ -9,11 +9,10 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote
 
-from clickbait import LABELS, aws
+from clickbait import LABELS, aws, presigned
 from clickbait.errors import Conflict, NotFound
 
 PREFIX = "feedback/"
@@ -21,9 +20,6 @@ ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}")
 """When it came, so that S3 lists the oldest first, and chance."""
 
 EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
-
-LOOK_SECONDS = 300
-"""How long the address to look at an image works: as long as a page of them takes to decide."""
 
 MAX_NAME = 100
 """Characters of a client's file name that are kept: S3 takes 2 KB of metadata, and a character may
@@ -55,18 +51,18 @@ class Feedback:
         return {"id": made, "label": label, "at": said["at"]}
 
     def page(self, limit: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
-        """At most `limit` corrections that wait, the oldest first, from behind the id `after` on;
-        and the last one's id where more follow."""
+        """At most `limit` corrections that wait, the oldest first, from behind the id `after` on,
+        each with an address to look at it; and the last one's id where more follow."""
         start = {"StartAfter": PREFIX + after} if after else {}
         listed = aws.client("s3").list_objects_v2(
             Bucket=self.bucket, Prefix=PREFIX, MaxKeys=limit, **start
         )
         keys = [found["Key"] for found in listed.get("Contents", [])]
         ids = [key.removeprefix(PREFIX) for key in keys]
-        _signer()  # Here, because boto3 makes clients safely in one thread only.
         with ThreadPoolExecutor(READERS) as pool:
-            items = list(pool.map(self._waiting, filter(ID.fullmatch, ids)))
-        return [i for i in items if i], ids[-1] if listed.get("IsTruncated") else None
+            found = list(pool.map(self._waiting, filter(ID.fullmatch, ids)))
+        items = [i | {"url": presigned.look(PREFIX + i["id"])} for i in found if i]
+        return items, ids[-1] if listed.get("IsTruncated") else None
 
     def accept(self, feedback: str) -> dict[str, Any]:
         """Make it training data, under the label that came with it; raises NotFound, or Conflict
@@ -130,11 +126,6 @@ class Feedback:
             "file_name": said.get("file_name"),
             "prediction": said.get("prediction"),
             "model_version": said.get("model_version"),
-            "url": _signer().generate_presigned_url(
-                "get_object",
-                Params={"Bucket": self.bucket, "Key": PREFIX + feedback},
-                ExpiresIn=LOOK_SECONDS,
-            ),
         }
 
 
@@ -142,18 +133,3 @@ def _unknown(feedback: str) -> NotFound:
     return NotFound(
         f"There is no correction {feedback!r} waiting, or it is decided; GET /feedback lists them."
     )
-
-
-def forget_signer() -> None:
-    """Have the signing client made anew: a SnapStart snapshot's has old credentials."""
-    _signer.cache_clear()
-
-
-@cache
-def _signer() -> Any:
-    """A client that signs with version 4 everywhere: some regions' default is the older one, which
-    buckets with a key of their own refuse."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("s3", config=Config(signature_version="s3v4"))

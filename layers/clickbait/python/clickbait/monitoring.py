@@ -17,20 +17,30 @@ import numpy.typing as npt
 
 from clickbait import aws, history
 from clickbait.errors import NotFound, Problem
-from clickbait.observability import NAMESPACE, count, logger
+from clickbait.observability import MEMORY_LIMIT_MB, NAMESPACE, count, logger
 from clickbait.registry import Registry, baseline_version
 from clickbait.settings import settings
 
 SERVICES = ("predict", "batch", "worker")
 """Values of the metrics' dimension `service`, in each of which predictions are made."""
 
+FUNCTIONS = ("predict", "batch", "worker", "admin", "retrain")
+"""Values of that dimension for all functions."""
+
 WAITED_FOR = "predict"
-"""Its latency is the one told: percentiles of several services cannot be put together."""
+"""Its latency is the one told of all: percentiles of several services cannot be put together."""
 
 WINDOWS = {"1h": (3_600, 60), "24h": (86_400, 3_600), "7d": (604_800, 3_600)}
 """Seconds of the window and of a point in it: at most 168 points, a chart's width."""
 
 PERCENTILES = ("p50", "p95", "p99")
+
+OF_A_FUNCTION = {name: ("Latency", name) for name in PERCENTILES} | {
+    "invocations": ("Latency", "SampleCount"),
+    "memory": ("Memory", "Maximum"),
+}
+"""Figures of a function, each with its metric and statistic: what was counted to have taken time is
+what was invoked, without one more metric."""
 
 COUNTS = {
     "requests": "Requests",
@@ -70,7 +80,8 @@ def metrics(window: Window) -> dict[str, Any]:
     """Totals of the window that ends now, and its points by minute or hour, oldest first.
 
     Latency is in milliseconds, of the service `predict`, null where there were no requests; its
-    totals over a window that CloudWatch cuts in two are means weighted by requests.
+    totals over a window that CloudWatch cuts in two are means weighted by requests. `functions`
+    has the same of each function, and its memory.
     """
     seconds, step = WINDOWS[window]
     # On whole steps, so that points mean the same in each answer; the last is not over yet.
@@ -82,9 +93,9 @@ def metrics(window: Window) -> dict[str, Any]:
         sums = {name: _sum(got, name, at) for name in COUNTS}
         latency = {p: _rounded(got[f"{p}_{step}"].get(at)) for p in PERCENTILES}
         points.append({"at": _iso(at), **sums, "latency_ms": latency})
+    functions = {name: _function(got, name) for name in FUNCTIONS}
     totals: dict[str, Any] = {name: sum(point[name] for point in points) for name in COUNTS}
-    weights = got[f"requests_{seconds}"]
-    totals["latency_ms"] = {p: _weighted(got[f"{p}_{seconds}"], weights) for p in PERCENTILES}
+    totals["latency_ms"] = functions[WAITED_FOR]["duration_ms"]
     totals["error_rate"] = _share(totals["client_errors"] + totals["faults"], totals["requests"])
     predicted = totals["clickbait"] + totals["legitimate"]
     totals["shares"] = {
@@ -97,19 +108,36 @@ def metrics(window: Window) -> dict[str, Any]:
         "step_seconds": step,
         "totals": totals,
         "points": points,
+        "functions": [{"function": name} | told for name, told in functions.items()],
+    }
+
+
+def _function(got: Mapping[str, Mapping[int, float]], name: str) -> dict[str, Any]:
+    """What one function did in the whole window."""
+    took = got[f"invocations_of_{name}"]
+    return {
+        "invocations": round(sum(took.values())),
+        "duration_ms": {p: _weighted(got[f"{p}_of_{name}"], took) for p in PERCENTILES},
+        "memory_mb": _rounded(max(got[f"memory_of_{name}"].values(), default=None)),
+        # Every function of the template may have as much as this one, which answers for all.
+        "memory_limit_mb": MEMORY_LIMIT_MB,
     }
 
 
 def _read(start: int, end: int, step: int, seconds: int) -> dict[str, dict[int, float]]:
-    """Values by query and time; a query is a count of a service, or a percentile over a period."""
+    """Values by query and time; a query is a count of a service or a percentile by step, or a
+    figure of a function over the window."""
     queries = [
         _query(f"{name}_{service}", metric, service, step, "Sum")
         for name, metric in COUNTS.items()
         for service in SERVICES
     ]
-    for period in (step, seconds):
-        queries += [_query(f"{p}_{period}", "Latency", WAITED_FOR, period, p) for p in PERCENTILES]
-    queries.append(_query(f"requests_{seconds}", "Requests", WAITED_FOR, seconds, "Sum"))
+    queries += [_query(f"{p}_{step}", "Latency", WAITED_FOR, step, p) for p in PERCENTILES]
+    queries += [
+        _query(f"{name}_of_{function}", metric, function, seconds, stat)
+        for function in FUNCTIONS
+        for name, (metric, stat) in OF_A_FUNCTION.items()
+    ]
     client = aws.client("cloudwatch")
     got: dict[str, dict[int, float]] = {query["Id"]: {} for query in queries}
     more: dict[str, Any] = {}

@@ -29,6 +29,9 @@ PROMOTIONS = "promotions/"
 METADATA = "metadata.json"
 """Written last: a version without it does not exist, whatever else a killed training left there."""
 
+EVALUATION = "evaluation.json"
+"""What a version did on its test side; versions of older trainings have none."""
+
 TRANSFERS = 8
 """Files of a version that travel at a time."""
 
@@ -129,10 +132,17 @@ class Registry:
 
     def metadata(self, version: str) -> dict[str, Any]:
         """What a version says of itself; raises NotFound, or InvalidModel where it is not JSON."""
+        return self._document(version, METADATA)
+
+    def evaluation(self, version: str) -> dict[str, Any]:
+        """What a version did on its test side; raises as `metadata`."""
+        return self._document(version, EVALUATION)
+
+    def _document(self, version: str, name: str) -> dict[str, Any]:
         try:
-            told: dict[str, Any] = json.loads(self.file(version, METADATA))
+            told: dict[str, Any] = json.loads(self.file(version, name))
         except ValueError as error:
-            raise InvalidModel(f"The metadata of version {version} is not JSON: {error}") from error
+            raise InvalidModel(f"The {name} of version {version} is not JSON: {error}") from error
         return told
 
     def fetch(self, version: str, folder: Path) -> Path:

@@ -179,7 +179,7 @@ class Frame:
             ms=round(1e3 * seconds, 1),
         )
         count("Requests")
-        count("Latency", 1e3 * seconds, "Milliseconds")
+        observability.count_invocation(seconds)
         if status >= 500:
             count("Faults")
         elif status >= 400:

@@ -1,0 +1,176 @@
+"""What the answers on a side look like, each curve once: `plots` draws, `evaluation.json` tells it.
+
+Labels (n,) are 0 and 1, probabilities (n,) calibrated and of clickbait. What is undefined is NaN in
+an array and null in JSON, and a side without images or without a class is no fault.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_curve
+
+from clickbait import LABELS, history
+from clickbait.dataset import Record
+from training import evaluate
+
+POINTS = 201
+"""Of a ROC curve that is told: more than a chart of some hundred pixels can show."""
+STEPS = 100
+"""Thresholds are a hundredth apart, as fine as a person sets one."""
+BINS = 10
+"""Of the reliability diagram, as of the expected calibration error."""
+WORST = 24
+"""Mistakes that are shown: four rows of six."""
+LEAST_RANKED = 3
+"""Images below which a rank correlation says nothing: of two it is always 1 or -1."""
+DIGITS = 4
+"""Decimals that are told: a test side has some hundred images."""
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+
+def roc(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rates from (0, 0) to (1, 1); none without both classes.
+
+    Of more than POINTS points those are kept that are nearest to even steps along the curve.
+    """
+    if len(np.unique(labels)) < 2:
+        return np.zeros(0), np.zeros(0)
+    false, true, _ = roc_curve(labels, probabilities)
+    if len(false) > POINTS:
+        # Both only grow, so that their sum says how far along a point is.
+        kept = np.unique(np.searchsorted(false + true, np.linspace(0, 2, POINTS)))
+        false, true = false[kept], true[kept]
+    return false, true
+
+
+def at_thresholds(labels: Labels, probabilities: Floats) -> dict[str, Floats]:
+    """`threshold` from 0 to 1, (STEPS + 1,), and at each `precision`, `recall`, `accuracy`, and as
+    `called` the share of images that is called clickbait."""
+    threshold = np.arange(STEPS + 1) / STEPS
+    said = (probabilities >= threshold[:, None]).astype(float)
+    called, images = said.sum(axis=1), np.full(len(threshold), float(len(labels)))
+    hit, there = said @ (labels == 1), np.full(len(threshold), float((labels == 1).sum()))
+    return {
+        "threshold": threshold,
+        "precision": evaluate.ratio(hit, called),
+        "recall": evaluate.ratio(hit, there),
+        "accuracy": evaluate.ratio((said == labels).sum(axis=1).astype(float), images),
+        "called": evaluate.ratio(called, images),
+    }
+
+
+def reliability(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats, Floats]:
+    """Images, mean probability and share of clickbait, (BINS,) each, of bins of equal width."""
+    place = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    images = np.bincount(place, minlength=BINS).astype(float)
+    mean = evaluate.ratio(np.bincount(place, probabilities, BINS), images)
+    share = evaluate.ratio(np.bincount(place, labels, BINS), images)
+    return images, mean, share
+
+
+def mistakes(labels: Labels, probabilities: Floats, threshold: float) -> npt.NDArray[np.intp]:
+    """Places of the WORST wrong answers, the most confident first."""
+    wrong = np.flatnonzero((probabilities >= threshold) != labels)
+    return wrong[np.argsort(-np.abs(probabilities[wrong] - threshold), kind="stable")][:WORST]
+
+
+def effects(
+    pixels: npt.NDArray[np.uint8], labels: Labels, probabilities: Floats
+) -> list[dict[str, Any]]:
+    """How what images (n, 224, 224, 3) look like goes with the verdict and with the truth: for each
+    of `history.FEATURES` Spearman's rank correlations, null with the reason where there is none."""
+    looks = [history.features(one) for one in pixels]
+    told = []
+    for name in history.FEATURES:
+        values = np.array([one[name] for one in looks])
+        rho = {
+            "with_probability": _correlation(values, probabilities),
+            "with_label": _correlation(values, labels),
+        }
+        reason = _why_none(name, values, labels, probabilities)
+        told.append({"name": name, **rho, "reason": reason})
+    return told
+
+
+def _correlation(values: Floats, others: npt.NDArray[Any]) -> float | None:
+    if len(values) < LEAST_RANKED or _constant(values) or _constant(others):
+        return None
+    return _number(spearmanr(values, others).statistic)
+
+
+def _why_none(name: str, values: Floats, labels: Labels, probabilities: Floats) -> str | None:
+    """The first reason for which one of a feature's two correlations is null."""
+    if len(values) < LEAST_RANKED:
+        return f"{len(values)} images are on this side; it takes {LEAST_RANKED}"
+    if _constant(values):
+        return f"every image on this side has the same {name}"
+    if _constant(probabilities):
+        return "the model says the same of every image on this side"
+    return evaluate.UNDEFINED["auc"] if _constant(labels) else None
+
+
+def _constant(values: npt.NDArray[Any]) -> bool:
+    return len(np.unique(values)) < 2
+
+
+def evaluation(
+    records: Sequence[Record],
+    pixels: npt.NDArray[np.uint8],
+    probabilities: Floats,
+    *,
+    threshold: float,
+    band: tuple[float, float],
+) -> dict[str, Any]:
+    """`evaluation.json`: all of the above, of the images (n, 224, 224, 3) of `records`."""
+    labels = np.array([LABELS.index(r.label) for r in records], np.int64)
+    auc = evaluate.auc(labels, probabilities)
+    table = at_thresholds(labels, probabilities)
+    return {
+        "images": len(records),
+        "threshold": threshold,
+        "uncertain_band": {"low": band[0], "high": band[1]},
+        "confusion_matrix": evaluate.confusion(labels, probabilities >= threshold),
+        "roc": {
+            "auc": auc,
+            "reason": evaluate.UNDEFINED["auc"] if auc is None else None,
+            "points": [
+                {"false_positive_rate": _number(x), "true_positive_rate": _number(y)}
+                for x, y in zip(*roc(labels, probabilities), strict=True)
+            ],
+        },
+        "thresholds": [
+            dict(zip(table, map(_number, row), strict=True))
+            for row in zip(*table.values(), strict=True)
+        ],
+        "reliability": [
+            {
+                "low": place / BINS,
+                "high": (place + 1) / BINS,
+                "images": int(images),
+                "mean_probability": _number(mean),
+                "share_clickbait": _number(share),
+            }
+            for place, (images, mean, share) in enumerate(
+                zip(*reliability(labels, probabilities), strict=True)
+            )
+        ],
+        "features": effects(pixels, labels, probabilities),
+        "mistakes": [
+            {
+                "file": records[i].file,
+                "sha256": records[i].sha256,
+                "label": records[i].label,
+                "probability": _number(probabilities[i]),
+            }
+            for i in mistakes(labels, probabilities, threshold)
+        ],
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), DIGITS)
