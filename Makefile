@@ -16,14 +16,19 @@ RUN := .venv/bin/python
 TRAINING := training/.venv/bin/python
 TEMPLATE := .venv-template/bin
 
+# All that the built page depends on: the API's description is where it has its types from.
+PAGE_SOURCES := openapi.json $(shell find frontend \( -name node_modules -o -name dist \) -prune -o -type f -print)
+
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-up: .venv/up.done ## run the whole service on this machine: http://127.0.0.1:8000, Ctrl-C stops it
+up: .venv/up.done frontend/dist/.done ## run the whole service on this machine: http://127.0.0.1:8080, Ctrl-C stops it
 	@exec $(RUN) -m local up
 
 serve: .venv/up.done ## run the API alone, without AWS or an emulator (HOST, PORT, WORKERS, MODEL_PATH ...)
 	@exec $(RUN) -m local.serve
+
+site: frontend/dist/.done ## build the page
 
 train: training/.venv/done ## train a model: make train DATA=folder OUT=folder [ARGS="--epochs 10"]
 	@: $${DATA:?names the folder with clickbait_fake/ and clickbait_real/} $${OUT:?names the new folder of the version}
@@ -38,12 +43,12 @@ replay: .venv/up.done ## move what failed for good back to its queue [ARGS="--qu
 ship: ## make the version in VERSION=folder the baseline; contact sheets of users' images stay behind
 	@: $${VERSION:?names the folder of a finished version} && test -f "$(VERSION)/metadata.json"
 	mkdir -p layers/baseline/baseline training/baseline/plots
-	cp "$(VERSION)"/model.tflite "$(VERSION)"/{metadata,reference}.json layers/baseline/baseline/
+	cp "$(VERSION)"/model.tflite "$(VERSION)"/{metadata,reference,evaluation}.json layers/baseline/baseline/
 	cp "$(VERSION)"/*.json "$(VERSION)"/manifest.csv "$(VERSION)"/weights.npz training/baseline/
 	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
 	cp "$(VERSION)"/card.md MODEL_CARD.md
 
-test: lint test-python test-training test-template test-stack ## set everything up and run every test
+test: lint test-python test-site test-training test-service ## set everything up and run every test
 
 lint: .venv/test.done
 	$(RUN) -m ruff check .
@@ -54,22 +59,34 @@ lint: .venv/test.done
 test-python: .venv/test.done ## unit and integration tests
 	$(RUN) -m pytest -n 2 tests/unit tests/integration
 
+test-site: frontend/dist/.done ## the page's own checks, without a browser
+	cd frontend && npm run lint && npm test
+
 test-training: training/.venv/done ## training, end to end on images the tests draw
 	$(TRAINING) -m pytest -n 2 --dist loadfile tests/training
 
 test-template: .venv/test.done .venv-template/done ## the cloud's template and its build
 	$(RUN) -m pytest tests/template
 
-test-stack: .venv/test.done ## the local stack, started for real
+test-stack: .venv/test.done training/.venv/done frontend/dist/.done ## the local stack, started for real
 	$(RUN) -m pytest tests/end_to_end
 
-contract: .venv/test.done .venv-contract/done ## the whole API against its document, right and wrong requests, 3 minutes [ARGS]
+test-browser: .venv/test.done frontend/dist/.done ## the page in a Chromium, which is installed where there is none
+	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest tests/browser
+
+# The longest first; a file stays with one worker, and each worker has a stack of its own. The browser
+# last: Playwright's event loop runs in its worker until the end, and no other could there.
+test-service: .venv/test.done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser, two files at a time
+	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest -n 2 --dist loadfile \
+		--no-loadscope-reorder tests/end_to_end/test_retraining.py tests/end_to_end tests/template tests/browser
+
+contract: .venv/test.done .venv-contract/done frontend/dist/.done ## the whole API against its document, right and wrong requests, 3 minutes [ARGS]
 	@exec $(RUN) -m tests.contract.run $(ARGS)
 
-soak: .venv/test.done training/.venv/done ## what is too slow for `make test`: trainings killed at ten moments
+soak: .venv/test.done training/.venv/done frontend/dist/.done ## what is too slow for `make test`: trainings killed at ten moments
 	$(RUN) -m pytest tests/soak
 
-deploy: .venv-template/done ## build, deploy to AWS with the image that trains, prune old versions, print the URL (ARGS: for sam deploy)
+deploy: .venv-template/done ## build, deploy to AWS with the page and the image that trains, prune old versions, print the URLs (ARGS: for sam deploy)
 	@$(TEMPLATE)/python deploy.py $(ARGS)
 
 openapi: .venv/up.done ## write openapi.json anew
@@ -83,6 +100,13 @@ loadtest: .venv/up.done .venv-load/done ## what it holds: make loadtest USERS=10
 		$(if $(RAMP),--ramp $(RAMP)) $(if $(WORKERS),--workers $(WORKERS)) \
 		$(if $(findstring command,$(origin HOST)),--host $(HOST))
 
+lighthouse: loadtest/lighthouse/node_modules/.done ## Lighthouse's scores of the page that `make up` serves [SITE=http://... RUNS=3]
+	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && SITE=$(SITE) RUNS=$(RUNS) node loadtest/lighthouse/run.mjs
+
+screenshots: .venv/test.done training/.venv/done frontend/dist/.done ## README's pictures of the page, anew [ARGS="--everything"]
+	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m tests.browser.screenshots \
+		frontend/screenshots --photos $$(echo training/.venv/lib/python3*/site-packages/sklearn/datasets/images) $(ARGS)
+
 lock: .venv/test.done ## resolve every requirements.in anew
 	$(RUN) -m pip install --quiet pip-tools
 	for room in tests layers/dependencies local training tests/template tests/contract loadtest loadtest/peers; do \
@@ -92,6 +116,7 @@ lock: .venv/test.done ## resolve every requirements.in anew
 
 clean: ## remove what was built; keeps .local, the local cloud's state
 	rm -rf .venv .venv-template .venv-peers .venv-load .venv-contract training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
+	rm -rf frontend/node_modules frontend/dist loadtest/lighthouse/node_modules
 
 # An environment is made anew when its lock file changes; its stamp is written last.
 define environment
@@ -119,4 +144,23 @@ endef
 training/.venv/done: training/requirements.txt
 	$(call environment,training/.venv,training/requirements.txt)
 
-.PHONY: help up serve train retrain replay ship test lint test-python test-training test-template test-stack contract soak deploy openapi bench loadtest lock clean
+OLDEST_NODE := $(shell sed -n 's/.*"node": ">=\(.*\)".*/\1/p' frontend/package.json)
+
+# What package-lock.json of $(1) says, and nothing else.
+define packages
+	@found=$$(node -p process.versions.node 2>/dev/null) && npm --version >/dev/null 2>&1 && \
+		printf '%s\n' $(OLDEST_NODE) "$$found" | sort --check=silent --version-sort || \
+		{ echo "Node $(OLDEST_NODE) or newer with npm is needed; on Debian 13 or newer: apt-get install nodejs npm"; exit 1; }
+	@echo "installing $(1)/package-lock.json into $(1)/node_modules"; cd $(1) && npm ci --loglevel=error
+	@touch $@
+endef
+
+frontend/node_modules/.done: frontend/package.json frontend/package-lock.json frontend/.npmrc
+	$(call packages,frontend)
+loadtest/lighthouse/node_modules/.done: loadtest/lighthouse/package.json loadtest/lighthouse/package-lock.json
+	$(call packages,loadtest/lighthouse)
+frontend/dist/.done: frontend/node_modules/.done $(PAGE_SOURCES)
+	@cd frontend && npm run --silent build
+	@touch $@
+
+.PHONY: help up serve site train retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-service contract soak deploy openapi bench loadtest lighthouse screenshots lock clean

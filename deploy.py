@@ -1,5 +1,5 @@
-"""Build and deploy the stack, delete the function versions that nobody can need any more, and have
-the training's image built where what it is made of has changed.
+"""Build and deploy the stack and its page, delete the function versions that nobody can need any
+more, and have the training's image built where what it is made of has changed.
 
     python deploy.py [--stack-name NAME] [--region REGION] [--profile PROFILE] [sam deploy options]
 
@@ -9,7 +9,10 @@ No champion is written, moved or read here: what is live in a stack stays live t
 import argparse
 import hashlib
 import io
+import itertools
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +24,8 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+from local import StackError, pages
 
 ROOT = Path(__file__).resolve().parent
 
@@ -48,28 +53,77 @@ def main(arguments: list[str]) -> int:
     named = {"--region": options.region, "--profile": options.profile}
     given = [word for flag, value in named.items() if value for word in (flag, value)]
     try:
-        _sam("build")
-        _sam("deploy", "--stack-name", options.stack_name, *given, *others)
-        session = boto3.Session(profile_name=options.profile, region_name=options.region)
-        cloudformation = session.client("cloudformation")
-        for function in functions_of(cloudformation, options.stack_name):
-            for version in prune(session.client("lambda"), function):
-                print(f"deleted version {version} of {function}")
-        outputs = outputs_of(cloudformation, options.stack_name)
-        if build := build_image(session, outputs, image_files(ROOT)):
-            follow = ["aws", "logs", "tail", f"/aws/codebuild/{options.stack_name}", "--follow"]
-            print(f"building the training's image, which takes some minutes: {build}")
-            print(f"to see it: {' '.join([*follow, *given])}")
-        else:
-            print("the training's image is that of this checkout")
-        print(outputs["ApiUrl"])
-    except FileNotFoundError:
-        return _fail("there is no `sam` here: `make deploy` installs it")
+        _deploy(options, given, others)
     except subprocess.CalledProcessError as error:
-        return _fail(f"`sam {error.cmd[1]}` ended with status {error.returncode}")
-    except (BotoCoreError, ClientError) as error:
+        return _fail(f"`{_said(error.cmd)}` ended with status {error.returncode}")
+    except (BotoCoreError, ClientError, StackError) as error:
         return _fail(str(error))
     return 0
+
+
+def _deploy(options: argparse.Namespace, given: list[str], others: list[str]) -> None:
+    """All of it in order; `given` names region and profile to other tools, `others` are sam's."""
+    page = build_page()
+    _sam("build")
+    _sam("deploy", "--stack-name", options.stack_name, *given, *others)
+    session = boto3.Session(profile_name=options.profile, region_name=options.region)
+    cloudformation = session.client("cloudformation")
+    outputs = outputs_of(cloudformation, options.stack_name)
+    access = access_of(cloudformation, options.stack_name)
+    page[pages.CONFIG] = pages.config(outputs["ApiUrl"], access)
+    upload_page(session.client("s3"), outputs["SiteBucket"], page)
+    for function in functions_of(cloudformation, options.stack_name):
+        for version in prune(session.client("lambda"), function):
+            print(f"deleted version {version} of {function}")
+    if build := build_image(session, outputs, image_files(ROOT)):
+        follow = ["aws", "logs", "tail", f"/aws/codebuild/{options.stack_name}", "--follow"]
+        print(f"building the training's image, which takes some minutes: {build}")
+        print(f"to see it: {' '.join([*follow, *given])}")
+    else:
+        print("the training's image is that of this checkout")
+    token = ["aws", "secretsmanager", "get-secret-value", "--secret-id", outputs["AdminSecret"]]
+    token += ["--query", "SecretString", "--output", "text", *given]
+    print(
+        f"the admin opens {outputs['SiteUrl']}/#token=TOKEN with what this says: {' '.join(token)}"
+    )
+    print(f"the API is on {outputs['ApiUrl']}")
+    print(f"the page is on {outputs['SiteUrl']}")
+
+
+def build_page() -> dict[str, pages.PageFile]:
+    """Build the page from what is committed; returns its files.
+
+    Raises StackError where Node or npm is missing or too old, CalledProcessError where they fail.
+    """
+    npm, node = shutil.which("npm"), shutil.which("node")
+    frontend = ROOT / "frontend"
+    needed = json.loads((frontend / "package.json").read_text("utf-8"))["engines"]["node"]
+    if npm is None or node is None or _numbers(_version(node)) < _numbers(needed):
+        raise StackError(
+            f"Node {needed.removeprefix('>=')} or newer with npm builds the page; "
+            "on Debian 13 or newer: apt-get install nodejs npm"
+        )
+    _run([npm, "ci"], frontend, os.environ)
+    _run([npm, "run", "build"], frontend, os.environ)
+    return pages.read(frontend / "dist")
+
+
+def upload_page(s3: Any, bucket: str, files: Mapping[str, pages.PageFile]) -> None:
+    """Put a page's files into its bucket, each after all that it names.
+
+    The assets of former pages stay: a page that somebody has open fetches more of its own as it is
+    used, for as long as it is open. They are some hundred KB, so a thousand deployments cost a cent
+    a month.
+    """
+    for name in sorted(files, key=lambda name: (_turn(name), name)):
+        file = files[name]
+        s3.put_object(
+            Bucket=bucket,
+            Key=name,
+            Body=file.content,
+            ContentType=file.type,
+            CacheControl=file.cache,
+        )
 
 
 def functions_of(cloudformation: Any, stack: str) -> Iterator[str]:
@@ -99,6 +153,13 @@ def outputs_of(cloudformation: Any, stack: str) -> dict[str, str]:
     """The stack's outputs by name."""
     found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
     return {output["OutputKey"]: str(output["OutputValue"]) for output in found}
+
+
+def access_of(cloudformation: Any, stack: str) -> str:
+    """The value of the stack's parameter Access: who may read what is not for anybody."""
+    found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["Parameters"]
+    (access,) = (it["ParameterValue"] for it in found if it["ParameterKey"] == "Access")
+    return str(access)
 
 
 def build_image(session: Any, outputs: Mapping[str, str], files: Mapping[str, bytes]) -> str | None:
@@ -172,18 +233,44 @@ def _in_use(functions: Any, name: str) -> Iterator[str]:
             yield from alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
 
 
+def _version(node: str) -> str:
+    told = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
+    return told.stdout
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Of a version, such as v22.12.0 or >=20.19."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def _turn(name: str) -> int:
+    """When a file of the page is uploaded: assets, what else there is, what reads them."""
+    if name.startswith(pages.ASSETS):
+        return 0
+    return 2 if name == pages.INDEX else 1
+
+
 def _sam(*arguments: str) -> None:
-    # The makefiles call python3 for pip, and this environment's has it. What a `make` around this
-    # one was told is not for them.
+    # The makefiles call python3 for pip, and this environment's has it.
     own = Path(sys.executable).parent
     path = f"{own}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    around = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
-    environment = {name: value for name, value in os.environ.items() if name not in around}
-    environment |= {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
     sam = shutil.which("sam", path=path)
     if sam is None:
-        raise FileNotFoundError("sam")
-    subprocess.run([sam, *arguments], cwd=ROOT, env=environment, check=True)
+        raise StackError("there is no `sam` here: `make deploy` installs it")
+    _run([sam, *arguments], ROOT, {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0"})
+
+
+def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+    # What a `make` around this one was told is not for the makes below it.
+    around = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    kept = {name: value for name, value in environment.items() if name not in around}
+    subprocess.run(command, cwd=folder, env=kept, check=True)
+
+
+def _said(command: list[str]) -> str:
+    """A command as it is typed, up to its options."""
+    words = [Path(command[0]).name, *command[1:]]
+    return " ".join(itertools.takewhile(lambda word: not word.startswith("-"), words))
 
 
 def _configured_stack() -> str:

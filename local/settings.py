@@ -1,6 +1,7 @@
 """How the local stack runs, from the environment: ports, state folder, workers, parameters."""
 
 import errno
+import itertools
 import socket
 import time
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ HOST = "127.0.0.1"
 """The emulator lets anybody in who reaches it, so nothing here listens beyond loopback."""
 
 REGION = "us-east-1"
+
+ACCESS = "private"
+"""As on AWS by default: what is not for anybody asks for the token, which is in a file here."""
 
 WORKERS_MOST = 64
 """Each worker is a process of about 150 MB; the emulator's own thread pool has 64."""
@@ -62,7 +66,7 @@ class StackSettings:
         given = {"QuietPeriod": self.quiet_period, "MinNewImages": self.min_new_images}
         return {
             "AllowedOrigins": f"{self.site_url},http://localhost:{self.site_port}",
-            "Access": "private",
+            "Access": ACCESS,
         } | {name: str(value) for name, value in given.items() if value is not None}
 
     @property
@@ -82,6 +86,11 @@ class StackSettings:
         return self.state_dir / "logs"
 
     @property
+    def functions_log(self) -> Path:
+        """What the functions print."""
+        return self.logs / "functions.log"
+
+    @property
     def _port_record(self) -> Path:
         return self.state_dir / "cloud-port"
 
@@ -92,11 +101,14 @@ class StackSettings:
         would say Enabled and deliver nothing. Raises StackError for another port than the state's,
         one port given twice, or a port in use.
         """
-        ports = {"CLOUD_PORT": self.cloud_port, "API_PORT": self.api_port}
-        if len(set(ports.values())) < len(ports):
-            raise StackError(
-                f"CLOUD_PORT and API_PORT are both {self.api_port}; give each its own."
-            )
+        ports = {
+            "CLOUD_PORT": self.cloud_port,
+            "API_PORT": self.api_port,
+            "SITE_PORT": self.site_port,
+        }
+        for (one, port), (other, same) in itertools.combinations(ports.items(), 2):
+            if port == same:
+                raise StackError(f"{one} and {other} are both {port}; give each its own.")
         try:
             kept = self._port_record.read_text().strip()
         except FileNotFoundError:

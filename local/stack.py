@@ -18,7 +18,7 @@ import httpx
 import uvicorn
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import StackError
+from local import StackError, pages, template
 from local.batch import Batch, listener
 from local.cloud import KEYS, Cloud
 from local.definitions import definitions
@@ -27,8 +27,8 @@ from local.emf import LogReader
 from local.gateway import Gateway
 from local.jobs import Jobs
 from local.reports import Reports
-from local.settings import HOST, REGION, StackSettings
-from local.template import prepare
+from local.settings import ACCESS, HOST, REGION, StackSettings
+from local.site import Site
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,25 +68,28 @@ def up(settings: StackSettings) -> None:
     Raises StackError where it cannot start or go on, with nothing left running.
     """
     settings.description.unlink(missing_ok=True)
+    files = pages.read(ROOT / "frontend" / "dist")
     callers = listener()
     cloud = Cloud(settings, f"http://{HOST}:{callers.getsockname()[1]}")
-    functions_log = settings.logs / "functions.log"
-    functions_log.write_bytes(b"")
+    settings.functions_log.write_bytes(b"")
     with _stopping_at_signals():
         try:
             started = time.monotonic()
             cloud.start()
             baseline = ROOT / "layers" / "baseline" / "baseline"
-            prepared = prepare(ROOT, settings.parameters, {"MODEL_PATH": str(baseline)})
+            prepared = template.prepare(ROOT, settings.parameters, {"MODEL_PATH": str(baseline)})
+            files[pages.CONFIG] = pages.config(settings.api_url, ACCESS)
+            written = template.read(ROOT / "template.yaml")
+            site = Site(files, written, settings.api_url, settings.cloud_url)
             cloud.wait()
             deployed = deploy(cloud, prepared)
             _say(f"cloud on {settings.cloud_url}, deployed in {time.monotonic() - started:.1f} s")
-            asyncio.run(_serve(settings, cloud, deployed, functions_log, callers))
+            asyncio.run(_serve(settings, cloud, deployed, site, callers))
         except _Stopped:
             pass
         except (StackError, BotoCoreError, ClientError) as error:
             _tell(cloud.log, whole=not cloud.alive)
-            _tell(functions_log)
+            _tell(settings.functions_log)
             raise StackError(str(error)) from error
         finally:
             for number in SIGNALS:
@@ -101,7 +104,7 @@ async def _serve(
     settings: StackSettings,
     cloud: Cloud,
     deployed: Deployed,
-    functions_log: Path,
+    site: Site,
     callers: socket.socket,
 ) -> None:
     """Answer until a signal comes; raises StackError where the cloud or the gateway fails."""
@@ -110,17 +113,22 @@ async def _serve(
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
     reader = LogReader(
-        cloud.client("logs"), cloud.client("cloudwatch"), deployed.log_groups, functions_log
+        cloud.client("logs"),
+        cloud.client("cloudwatch"),
+        deployed.log_groups,
+        settings.functions_log,
     )
     await asyncio.to_thread(reader.trim)
     gateway = Gateway(settings.cloud_url, deployed.api_id, settings.workers)
     server = _server(gateway, port=settings.api_port)
+    page = _server(site, port=settings.site_port)
     reports = Reports(cloud, settings.logs)
     jobs = _jobs(settings, cloud, reports)
     batch = _server(Batch(jobs, definitions(deployed.jobs)).app)
     serving = asyncio.create_task(server.serve())
     work = [
         serving,
+        asyncio.create_task(page.serve()),
         asyncio.create_task(batch.serve(sockets=[callers])),
         asyncio.create_task(jobs.work()),
         asyncio.create_task(_read_logs(cloud, reader, stop)),
@@ -140,7 +148,7 @@ async def _serve(
         ready.cancel()
         stop.set()
         jobs.stop()
-        server.should_exit = batch.should_exit = True
+        server.should_exit = page.should_exit = batch.should_exit = True
         await asyncio.wait([serving], timeout=GRACE_SECONDS)
         gateway.give_up()
         await asyncio.gather(*work, ready, return_exceptions=True)
@@ -228,35 +236,35 @@ async def _supervise(settings: StackSettings, cloud: Cloud, stop: asyncio.Event)
 
 async def _get_ready(settings: StackSettings, cloud: Cloud, deployed: Deployed) -> None:
     """Warm every worker through the gateway, then write the files for scripts and say so."""
-    url = f"{settings.api_url}/status"
-    try:
-        async with (
-            asyncio.timeout(FIRST_ANSWER_SECONDS),
-            httpx.AsyncClient(trust_env=False, timeout=None) as client,
-        ):
-            await asyncio.gather(*(_first_answer(client, url) for _ in range(settings.workers)))
-    except TimeoutError as error:
-        raise StackError(f"GET {url} had no answer in {FIRST_ANSWER_SECONDS:.0f} s.") from error
-    except httpx.HTTPError as error:
-        raise StackError(f"GET {url} failed: {error!r}") from error
+    urls = [f"{settings.site_url}/", *[f"{settings.api_url}/status"] * settings.workers]
+    async with httpx.AsyncClient(trust_env=False, timeout=None) as client:
+        await asyncio.gather(*(_first_answer(client, url) for url in urls))
     secret = deployed.outputs["AdminSecret"]
     token = cloud.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     _write_whole(settings.admin_token, token)
     _write_whole(settings.description, _description(settings, deployed))
     _say(f"the admin's token is in {settings.admin_token}, addresses in {settings.description}")
-    _say(f"ready: the API is on {settings.api_url} (Ctrl-C stops it)")
+    _say(
+        f"ready: the page is on {settings.site_url}/#token={token} , "
+        f"the API on {settings.api_url} (Ctrl-C stops it)"
+    )
 
 
 async def _first_answer(client: httpx.AsyncClient, url: str) -> None:
-    """Return at the first 200; raise StackError for an answer that no waiting makes better."""
-    while True:
-        try:
-            answer = await client.get(url)
-        except httpx.ConnectError:  # The server is just starting.
-            await asyncio.sleep(0.02)
-            continue
-        if answer.status_code == httpx.codes.OK:
-            return
+    """Return at a 200; raise StackError for another answer, or none in FIRST_ANSWER_SECONDS."""
+    answer: httpx.Response | None = None
+    try:
+        async with asyncio.timeout(FIRST_ANSWER_SECONDS):
+            while answer is None:
+                try:
+                    answer = await client.get(url)
+                except httpx.ConnectError:  # The server is just starting.
+                    await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise StackError(f"GET {url} had no answer in {FIRST_ANSWER_SECONDS:.0f} s.") from error
+    except httpx.HTTPError as error:
+        raise StackError(f"GET {url} failed: {error!r}") from error
+    if answer.status_code != httpx.codes.OK:
         raise StackError(f"GET {url} answers {answer.status_code}: {answer.text[:500]}")
 
 
@@ -267,7 +275,8 @@ def _description(settings: StackSettings, deployed: Deployed) -> str:
         "site_url": settings.site_url,
         "cloud_url": settings.cloud_url,
         "region": REGION,
-        "outputs": deployed.outputs,
+        # The template names AWS's hosts for these two.
+        "outputs": deployed.outputs | {"ApiUrl": settings.api_url, "SiteUrl": settings.site_url},
     }
     return json.dumps(description, indent=2)
 

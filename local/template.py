@@ -36,6 +36,9 @@ MEANINGLESS_TYPES = (
 )
 """Resources that are left out, by the beginning of their type."""
 
+ORIGINS_GIVEN = "HasOrigins"
+"""The template's condition for origins that are given, as local.settings always does."""
+
 BATCH_KINDS = {
     "AWS::Batch::ComputeEnvironment": "compute-environment",
     "AWS::Batch::JobDefinition": "job-definition",
@@ -90,12 +93,12 @@ def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str,
     `parameters` override the template's defaults, `environment` is added to every function's.
     Raises StackError where the template has no such parameter, or cannot be transformed.
     """
-    template = _read(root / "template.yaml")
+    template = read(root / "template.yaml")
     unknown = set(parameters) - set(template.get("Parameters", {}))
     if unknown:
         raise StackError(f"template.yaml has no parameter {', '.join(sorted(unknown))}.")
     artefacts = _localize(template, root, environment)
-    plain = _transform(template, parameters)
+    plain = _with_given_origins(_transform(template, parameters))
     _routes_from_bodies(plain["Resources"])
     outputs = _jobs_as_outputs(plain)
     _without_tls(plain["Resources"])
@@ -106,7 +109,8 @@ def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str,
     return Prepared(deployable, dict(parameters), artefacts, outputs)
 
 
-def _read(path: Path) -> Template:
+def read(path: Path) -> Template:
+    """A template file with its short forms spelt out: {"Ref": ...}, {"Fn::GetAtt": [...]}."""
     from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
     template: Template = json.loads(json.dumps(yaml_parse(path.read_text())))
@@ -184,6 +188,17 @@ class _NoManagedPolicies:
 
     def load(self) -> dict[str, str]:
         return {}
+
+
+def _with_given_origins(node: Any) -> Any:
+    """A template that lets in the origins it is given: its own page's is CloudFront's."""
+    if isinstance(node, list):
+        return [_with_given_origins(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if set(node) == {"Fn::If"} and node["Fn::If"][0] == ORIGINS_GIVEN:
+        return node["Fn::If"][1]
+    return {key: _with_given_origins(value) for key, value in node.items() if key != ORIGINS_GIVEN}
 
 
 def _routes_from_bodies(resources: dict[str, Any]) -> None:

@@ -1,8 +1,11 @@
 """A real local stack for the tests: `python -m local up` on free ports, with its own state."""
 
+import atexit
+import contextlib
 import json
 import os
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +24,13 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 90
 """A first start takes 5 s on an idle machine; tests may share theirs with anything."""
 
+PORTS = range(20_000, 32_000)
+"""Below what systems take for connections that go out, which would come and go between."""
+
+_CLAIMS = contextlib.ExitStack()
+"""What keeps other test runs off this one's ports, until it ends."""
+atexit.register(_CLAIMS.close)
+
 
 class LocalStack:
     """One `python -m local up` at a time, always in the same checkout, state folder and ports."""
@@ -31,6 +41,8 @@ class LocalStack:
         self.variables = variables
         self.api_port, self.cloud_port, self.site_port = free_ports(3)
         self.api_url = f"http://127.0.0.1:{self.api_port}"
+        self.site_url = f"http://127.0.0.1:{self.site_port}"
+        self.ready_line = ""
         self.seconds_to_ready = 0.0
         self.process: subprocess.Popen[str] | None = None
 
@@ -74,6 +86,7 @@ class LocalStack:
                 self.stop(signal.SIGKILL)
                 pytest.fail("the stack was not ready: " + "".join(lines[-20:]))
             lines.append(line)
+        self.ready_line = lines[-1].strip()
         self.seconds_to_ready = time.monotonic() - started
 
     def refused(self, **changes: str) -> str:
@@ -162,15 +175,26 @@ def _pump(process: subprocess.Popen[str], printed: queue.Queue[str]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free now, all of them different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports that are free, all of them different, and nobody else's who asks here until this ends.
+
+    The claim is the UDP port of the same number: whoever runs tests beside this cannot bind it, a
+    server's TCP port is untouched by it, and it ends with the process, however that ends.
+    """
+    ports: list[int] = []
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _CLAIMS.enter_context(claim)
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise RuntimeError(f"of the ports {PORTS} there are not {count} free ones")
 
 
 def eventually(condition, seconds: float):
@@ -184,7 +208,7 @@ def eventually(condition, seconds: float):
 def copy_of_the_checkout(folder: Path) -> Path:
     """What the stack is made of, to change; trainings run `act.sh`, which is to be written."""
     ignored = shutil.ignore_patterns("__pycache__")
-    for room in ("functions", "layers", "local"):
+    for room in ("frontend/dist", "functions", "layers", "local"):
         shutil.copytree(ROOT / room, folder / room, ignore=ignored)
     for name in ("template.yaml", "openapi.json"):
         shutil.copy(ROOT / name, folder / name)

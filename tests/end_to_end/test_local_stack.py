@@ -2,15 +2,19 @@
 
 import io
 import json
+import re
 import shutil
 import signal
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
-from .conftest import ROOT, LocalStack, eventually
+from .conftest import ROOT, LocalStack, eventually, free_ports
 
 pytestmark = pytest.mark.end_to_end
 
@@ -97,9 +101,56 @@ def test_the_page_may_call_the_api_and_other_pages_may_not(stack, api):
         return api.options("/predict", headers=asked)
 
     page = stack.description()["site_url"]
-    assert preflight(page).headers["access-control-allow-origin"] == page
-    assert "POST" in preflight(page).headers["access-control-allow-methods"]
-    assert "access-control-allow-origin" not in preflight("https://evil.example").headers
+    for origin in (page, page.replace("127.0.0.1", "localhost")):
+        assert preflight(origin).headers["access-control-allow-origin"] == origin
+        assert "POST" in preflight(origin).headers["access-control-allow-methods"]
+    for origin in ("https://evil.example", stack.api_url, "http://127.0.0.1:8081", "null"):
+        assert "access-control-allow-origin" not in preflight(origin).headers
+
+
+@pytest.fixture
+def site(stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.site_url, trust_env=False) as client:
+        yield client
+
+
+def test_the_page_that_is_built_answers_at_every_address_of_it(site):
+    index = (ROOT / "frontend" / "dist" / "index.html").read_text()
+    for address in ("/", "/classify", "/batch/monday.1"):
+        answer = site.get(address)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert answer.text == index
+
+
+def test_what_the_page_loads_is_there_zipped_and_kept_and_what_it_does_not_is_not(site):
+    loaded = re.findall(r'(?:src|href)="(/assets/[^"]+)"', site.get("/").text)
+    assert loaded
+    for address in loaded:
+        answer = site.get(address)
+        assert answer.status_code == 200
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "immutable" in answer.headers["cache-control"]
+        again = site.get(address, headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert site.get("/assets/index-of-yesterday.js").status_code == 404
+
+
+def test_the_page_may_reach_its_own_api_and_cloud_and_nothing_else(stack, site):
+    policy = site.get("/").headers["content-security-policy"]
+    cloud = stack.description()["cloud_url"]
+    assert f"connect-src 'self' {stack.api_url} {cloud};" in policy
+    assert f"img-src 'self' blob: data: {cloud};" in policy
+    assert "default-src 'none'" in policy and "amazonaws" not in policy
+    assert site.get("/config.json").json() == {"api": stack.api_url, "access": "private"}
+
+
+def test_the_last_line_is_the_page_with_the_token_to_use_it(stack):
+    token = (stack.state_dir / "admin-token").read_text().strip()
+    assert stack.ready_line == (
+        f"ready: the page is on {stack.site_url}/#token={token} , "
+        f"the API on {stack.api_url} (Ctrl-C stops it)"
+    )
 
 
 def test_what_a_function_prints_is_in_the_log(stack):
@@ -107,8 +158,22 @@ def test_what_a_function_prints_is_in_the_log(stack):
     assert eventually(lambda: "model loaded" in log.read_text(), 10)
 
 
+def test_a_port_of_one_test_run_is_no_other_ones():
+    ports = free_ports(3)
+    assert not set(ports) & set(free_ports(3))
+    for port in ports:
+        with socket.socket(type=socket.SOCK_DGRAM) as claim, pytest.raises(OSError, match="in use"):
+            claim.bind(("127.0.0.1", port))
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", port))
+
+
 def test_a_port_in_use_is_refused_in_one_line_that_names_the_variable(stack, tmp_path):
-    for variable, port in (("API_PORT", stack.api_port), ("CLOUD_PORT", stack.cloud_port)):
+    for variable, port in (
+        ("API_PORT", stack.api_port),
+        ("CLOUD_PORT", stack.cloud_port),
+        ("SITE_PORT", stack.site_port),
+    ):
         other = LocalStack(tmp_path / variable)
         said = other.refused(**{variable: str(port)})
         assert said.count("\n") == 1
@@ -146,12 +211,21 @@ def failures_to_load(stack: LocalStack) -> float:
 def checkout(tmp_path) -> Path:
     """A copy of what the stack is made of, to change."""
     copy = tmp_path / "checkout"
-    for folder in ("functions", "layers", "local"):
+    for folder in ("frontend/dist", "functions", "layers", "local"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
     for name in ("template.yaml", "openapi.json"):
         shutil.copy(ROOT / name, copy / name)
     return copy
+
+
+def test_without_a_built_page_nothing_starts_and_one_line_says_what_builds_it(checkout, tmp_path):
+    shutil.rmtree(checkout / "frontend")
+    stack = LocalStack(tmp_path / "state", checkout)
+    said = stack.refused()
+    assert said.count("\n") == 1
+    assert "The page is not built" in said and "`make up`" in said
+    assert stack.processes() == set()
 
 
 def test_a_stack_stops_without_a_trace_and_comes_back_with_its_state_and_new_code(
@@ -164,6 +238,9 @@ def test_a_stack_stops_without_a_trace_and_comes_back_with_its_state_and_new_cod
 
     assert second.stop(signal.SIGINT) == 0
     assert second.processes() == set()
+    for url in (second.site_url, second.api_url):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url, trust_env=False)
     assert not (second.state_dir / "stack.json").exists()
     said = second.refused(CLOUD_PORT="1025")
     assert said.count("\n") == 1

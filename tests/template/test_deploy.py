@@ -1,5 +1,5 @@
-"""`make deploy` builds, deploys, leaves champions alone, prunes old versions, has the image of the
-training built and prints the URL."""
+"""`make deploy` builds, deploys, uploads the page, leaves champions alone, prunes old versions, has
+the image of the training built and prints the URLs."""
 
 import io
 import json
@@ -14,8 +14,10 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import deploy
+from local.pages import ASK_FIRST, FOR_EVER, PageFile
 
 API = "https://api.example.org"
+SITE = "https://page.example.org"
 
 
 def package(content: str) -> bytes:
@@ -46,12 +48,17 @@ class CloudFormation:
             raise ClientError({"Error": missing}, "DescribeStacks")
         outputs = {
             "ApiUrl": API,
+            "SiteUrl": SITE,
+            "SiteBucket": "site",
+            "AdminSecret": "arn:secret",
             "ModelsBucket": "models",
             "TrainingRepository": "123456789012.dkr.example.org/clickbait-training",
             "TrainingBuild": "clickbait-build",
         }
         found = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
-        return {"Stacks": [{"Outputs": found}]}
+        given = {"LogLevel": "INFO", "Access": "public"}
+        asked = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+        return {"Stacks": [{"Outputs": found, "Parameters": asked}]}
 
 
 class CodeBuild:
@@ -79,6 +86,7 @@ def stack(monkeypatch, codebuild):
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     with mock_aws():
         s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="site")
         s3.create_bucket(Bucket="models")
         s3.put_bucket_versioning(Bucket="models", VersioningConfiguration={"Status": "Enabled"})
         s3.put_object(Bucket="models", Key="champion.json", Body=b'{"version": "1"}')
@@ -113,18 +121,47 @@ def stack(monkeypatch, codebuild):
 FILES = {"training/Dockerfile": b"FROM scratch", "training/job.py": b""}
 
 
+PAGE = {
+    "assets/index-1.css": PageFile(b"p {}", "text/css", FOR_EVER),
+    "assets/index-1.js": PageFile(b"run()", "text/javascript", FOR_EVER),
+    "index.html": PageFile(b"<!doctype html>", "text/html", ASK_FIRST),
+    "robots.txt": PageFile(b"User-agent: *", "text/plain", ASK_FIRST),
+}
+
+
+class Tools:
+    """Stands in for the tools: notes what is called, in which folder and environment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, node: str = "v22.12.0\n") -> None:
+        self.node = node
+        self.called: list[list[str]] = []
+        self.folders: list[Path] = []
+        self.environments: list[dict[str, str]] = []
+        self.missing: set[str] = set()
+        self.failing: list[str] = []
+        monkeypatch.setattr(deploy.subprocess, "run", self.run)
+        monkeypatch.setattr(deploy.shutil, "which", self.which)
+        monkeypatch.setattr(deploy.pages, "read", lambda _: dict(PAGE))
+
+    def which(self, name: str, path: str | None = None) -> str | None:
+        return None if name in self.missing else f"/tools/{name}"
+
+    def run(self, command: list[str], **options) -> "subprocess.CompletedProcess[str]":
+        if command == ["/tools/node", "--version"]:
+            return subprocess.CompletedProcess(command, 0, stdout=self.node)
+        self.called.append(command)
+        self.folders.append(options["cwd"])
+        self.environments.append(dict(options["env"]))
+        if self.failing and command[1 : 1 + len(self.failing)] == self.failing:
+            raise subprocess.CalledProcessError(2, command)
+        return subprocess.CompletedProcess(command, 0)
+
+
 @pytest.fixture
-def sam(monkeypatch):
-    """Stands in for the tool; the list of what it was called with. The image has two files."""
-    calls: list[list[str]] = []
+def tools(monkeypatch) -> Tools:
+    """The tools that a deployment calls. The page has four files, the image two."""
     monkeypatch.setattr(deploy, "image_files", lambda _: FILES)
-
-    def called(command: list[str], **_: object) -> None:
-        calls.append(command)
-
-    monkeypatch.setattr(deploy.subprocess, "run", called)
-    monkeypatch.setattr(deploy.shutil, "which", lambda *_, **__: "/tools/sam")
-    return calls
+    return Tools(monkeypatch)
 
 
 def versions(functions) -> list[str]:
@@ -175,25 +212,99 @@ def test_a_version_that_gets_but_a_part_of_the_traffic_stays():
     assert functions.deleted == ["4"]
 
 
-def test_a_deployment_builds_deploys_prunes_and_prints_the_url(stack, sam, capsys):
+def test_a_deployment_builds_deploys_prunes_and_prints_the_urls(stack, tools, capsys):
     assert deploy.main(["--parameter-overrides", "SnapStart=PublishedVersions"]) == 0
-    build, deployment = sam
+    *page, build, deployment = tools.called
+    assert page == [["/tools/npm", "ci"], ["/tools/npm", "run", "build"]]
     assert build == ["/tools/sam", "build"]
     assert deployment[1:] == [
         *("deploy", "--stack-name", "clickbait"),
         *("--parameter-overrides", "SnapStart=PublishedVersions"),
     ]
+    frontend = deploy.ROOT / "frontend"
+    assert tools.folders == [frontend, frontend, deploy.ROOT, deploy.ROOT]
     assert len(versions(stack)) == 4
-    assert capsys.readouterr().out.splitlines()[-1] == API
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"the API is on {API}",
+        f"the page is on {SITE}",
+    ]
 
 
-def test_a_deployment_never_touches_an_existing_champion(stack, sam):
+def test_what_a_make_around_it_was_told_is_not_for_the_makes_below(stack, tools, monkeypatch):
+    monkeypatch.setenv("MAKEFLAGS", "-j8")
+    monkeypatch.setenv("KEPT", "yes")
+    assert deploy.main([]) == 0
+    for environment in tools.environments:
+        assert "MAKEFLAGS" not in environment and environment["KEPT"] == "yes"
+
+
+def test_who_deployed_reads_how_to_get_the_admins_token(stack, tools, capsys):
+    assert deploy.main(["--region", "us-east-1"]) == 0
+    *_, token, _, _ = capsys.readouterr().out.splitlines()
+    assert f"{SITE}/#token=" in token
+    assert token.endswith(
+        "aws secretsmanager get-secret-value --secret-id arn:secret --query SecretString "
+        "--output text --region us-east-1"
+    )
+
+
+def test_a_deployment_never_touches_an_existing_champion(stack, tools):
     s3 = boto3.client("s3")
     before = s3.list_object_versions(Bucket="models")["Versions"]
     assert deploy.main([]) == 0
     after = s3.list_object_versions(Bucket="models")["Versions"]
     kept = [found["VersionId"] for found in after if found["Key"] != deploy.SOURCE_KEY]
     assert kept == [found["VersionId"] for found in before]
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def test_the_page_lies_in_its_bucket_each_file_with_its_type_and_its_time_to_live(stack, tools):
+    assert deploy.main([]) == 0
+    s3 = boto3.client("s3")
+    listed = [found["Key"] for found in s3.list_objects_v2(Bucket="site")["Contents"]]
+    assert listed == sorted([*PAGE, "config.json"])
+    for name, file in PAGE.items():
+        found = s3.get_object(Bucket="site", Key=name)
+        assert found["Body"].read() == file.content
+        assert (found["ContentType"], found["CacheControl"]) == (file.type, file.cache), name
+
+
+def test_the_page_is_told_of_its_stack_and_not_of_the_last_one(stack, tools):
+    assert deploy.main([]) == 0
+    found = boto3.client("s3").get_object(Bucket="site", Key="config.json")
+    assert json.load(found["Body"]) == {"api": API, "access": "public"}
+    assert (found["ContentType"], found["CacheControl"]) == ("application/json", ASK_FIRST)
+
+
+class Uploads:
+    """Notes the order in which objects are put."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def put_object(self, Key: str, **_: object) -> None:
+        self.keys.append(Key)
+
+
+def test_no_file_is_there_before_what_it_names():
+    """Or who loads the page at that moment gets half of each."""
+    uploads = Uploads()
+    page = PAGE | {"config.json": PageFile(b"{}", "application/json", ASK_FIRST)}
+    deploy.upload_page(uploads, "site", page)
+    assert uploads.keys == [
+        *("assets/index-1.css", "assets/index-1.js"),
+        *("config.json", "robots.txt"),
+        "index.html",
+    ]
+
+
+def test_a_page_that_is_open_still_finds_its_own_assets(stack, tools):
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket="site", Key="assets/index-0.js", Body=b"former()")
+    assert deploy.main([]) == 0
+    assert s3.get_object(Bucket="site", Key="assets/index-0.js")["Body"].read() == b"former()"
 
 
 # --- the training's image ------------------------------------------------------------------------
@@ -211,18 +322,17 @@ def pushed(digest: str) -> None:
 
 
 def test_the_first_deployment_has_the_image_built_and_says_how_to_see_it(
-    stack, sam, codebuild, capsys
+    stack, tools, codebuild, capsys
 ):
     assert deploy.main(["--region", "us-east-1", "--parameter-overrides", "Access=public"]) == 0
     newest = boto3.client("s3").head_object(Bucket="models", Key=deploy.SOURCE_KEY)["VersionId"]
     assert codebuild.started == [{"projectName": "clickbait-build", "sourceVersion": newest}]
-    *_, building, see, url = capsys.readouterr().out.splitlines()
+    *_, building, see, _, _, _ = capsys.readouterr().out.splitlines()
     assert "clickbait-build:1" in building
     assert see.endswith("aws logs tail /aws/codebuild/clickbait --follow --region us-east-1")
-    assert url == API
 
 
-def test_what_is_built_is_the_files_and_says_which(stack, sam):
+def test_what_is_built_is_the_files_and_says_which(stack, tools):
     assert deploy.main([]) == 0
     body = boto3.client("s3").get_object(Bucket="models", Key=deploy.SOURCE_KEY)["Body"].read()
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
@@ -257,18 +367,16 @@ def test_everything_that_the_dockerfile_copies_is_there():
         assert any(file == name or file.startswith(f"{name}/") for file in files), name
 
 
-def test_an_image_of_these_very_files_is_not_built_again(stack, sam, codebuild, capsys):
+def test_an_image_of_these_very_files_is_not_built_again(stack, tools, codebuild, capsys):
     pushed(deploy.digest_of(FILES))
     assert deploy.main([]) == 0
     assert codebuild.started == []
     listed = boto3.client("s3").list_objects_v2(Bucket="models")["Contents"]
     assert [found["Key"] for found in listed] == ["champion.json"]
-    assert (
-        capsys.readouterr().out.splitlines()[-2] == "the training's image is that of this checkout"
-    )
+    assert "the training's image is that of this checkout" in capsys.readouterr().out.splitlines()
 
 
-def test_an_image_that_is_not_the_latest_any_more_is_built_again(stack, sam, codebuild):
+def test_an_image_that_is_not_the_latest_any_more_is_built_again(stack, tools, codebuild):
     """Or a deployment of yesterday's checkout would leave trainings with today's image."""
     pushed(deploy.digest_of(FILES))
     pushed("0" * 64)
@@ -317,35 +425,63 @@ def test_any_change_of_a_file_is_another_image(sources, change):
 # --- what goes wrong -----------------------------------------------------------------------------
 
 
-def test_a_failed_build_is_one_line_and_nothing_is_deployed_or_pruned(
-    stack, codebuild, monkeypatch, capsys
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        (["ci"], "npm ci"),
+        (["run", "build"], "npm run build"),
+        (["build"], "sam build"),
+        (["deploy"], "sam deploy"),
+    ],
+)
+def test_a_failed_step_is_one_line_and_nothing_after_it_is_done(
+    stack, tools, codebuild, capsys, failing, said
 ):
-    def failing(command: list[str], **_: object) -> None:
-        assert command[1] == "build"
-        raise subprocess.CalledProcessError(2, command)
-
-    monkeypatch.setattr(deploy.subprocess, "run", failing)
-    monkeypatch.setattr(deploy.shutil, "which", lambda *_, **__: "/tools/sam")
+    tools.failing = failing
     before = versions(stack)
     assert deploy.main([]) == 1
-    assert capsys.readouterr().err == "deploy: `sam build` ended with status 2\n"
+    assert capsys.readouterr().err == f"deploy: `{said}` ended with status 2\n"
+    assert tools.called[-1][1 : 1 + len(failing)] == failing
     assert versions(stack) == before
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="site")
     assert codebuild.started == []
 
 
-def test_a_missing_tool_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(deploy.shutil, "which", lambda *_, **__: None)
+def test_a_missing_sam_is_one_line(tools, capsys):
+    tools.missing = {"sam"}
     assert deploy.main([]) == 1
     assert capsys.readouterr().err == "deploy: there is no `sam` here: `make deploy` installs it\n"
 
 
-def test_a_stack_that_is_not_there_is_one_line(stack, sam, capsys):
+@pytest.mark.parametrize(
+    ("missing", "node"), [("node", ""), ("npm", "v22.12.0"), ("", "v18.19.0"), ("", "v20.9.0")]
+)
+def test_without_a_new_enough_node_nothing_is_begun_and_one_line_says_why(
+    tools, capsys, missing, node
+):
+    tools.missing, tools.node = {missing}, node
+    assert deploy.main([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "deploy: Node 20.19 or newer with npm builds the page; "
+        "on Debian 13 or newer: apt-get install nodejs npm"
+    )
+    assert tools.called == []
+
+
+@pytest.mark.parametrize("node", ["v20.19.0", "v22.12.0", "v100.0.0"])
+def test_a_new_enough_node_builds_the_page(tools, node):
+    tools.node = node
+    assert deploy.build_page() == PAGE
+
+
+def test_a_stack_that_is_not_there_is_one_line(stack, tools, capsys):
     assert deploy.main(["--stack-name", "elsewhere"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("deploy: ") and "elsewhere" in line
 
 
-def test_a_build_that_cannot_start_is_one_line(stack, sam, codebuild, monkeypatch, capsys):
+def test_a_build_that_cannot_start_is_one_line(stack, tools, codebuild, monkeypatch, capsys):
     def refused(**_: str) -> None:
         said = {
             "Code": "AccountLimitExceededException",

@@ -21,29 +21,52 @@ DOCUMENTATION = {"GET /docs", "GET /redoc", "GET /openapi.json", "GET /docs/{pag
 # --- the API -------------------------------------------------------------------------------------
 
 
-def test_cors_names_origins_and_never_all_of_them(template, plain):
+OWN_PAGE = {"Fn::Sub": "https://${SiteDistribution.DomainName}"}
+
+
+def cors(plain: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The API's CORS where AllowedOrigins is given, and where it is not."""
     body = one(plain["Resources"], "AWS::ApiGatewayV2::Api")["Body"]
-    cors = body["x-amazon-apigateway-cors"]
-    assert cors["allowOrigins"] == template["Parameters"]["AllowedOrigins"]["Default"].split(",")
-    assert "*" not in json.dumps(cors)
-    assert not cors.get("allowCredentials")
+    condition, given, own = body["x-amazon-apigateway-cors"]["Fn::If"]
+    assert condition == "HasOrigins"
+    return given, own
+
+
+def test_the_stacks_own_page_alone_may_call_unless_origins_are_given(template, plain):
+    given, own = cors(plain)
+    assert template["Parameters"]["AllowedOrigins"]["Default"] == ""
+    joined = {"Fn::Join": ["", {"Ref": "AllowedOrigins"}]}
+    assert template["Conditions"]["HasOrigins"] == {"Fn::Not": [{"Fn::Equals": [joined, ""]}]}
+    assert own["allowOrigins"] == [OWN_PAGE]
+    assert "*" not in json.dumps([given, own])
+    assert not given.get("allowCredentials") and not own.get("allowCredentials")
+
+
+def test_origins_that_are_given_may_call_and_no_other(translate):
+    asked = "https://a.example.org,http://localhost:8080"
+    given, own = cors(translate(ROOT / "template.yaml", AllowedOrigins=asked))
+    assert given["allowOrigins"] == asked.split(",")
+    assert given == own | {"allowOrigins": given["allowOrigins"]}
 
 
 def test_a_page_may_send_the_admins_token(plain):
-    cors = one(plain["Resources"], "AWS::ApiGatewayV2::Api")["Body"]["x-amazon-apigateway-cors"]
-    assert cors["allowHeaders"] == ["authorization", "content-type"]
+    for either in cors(plain):
+        assert either["allowHeaders"] == ["authorization", "content-type"]
+        assert either["allowMethods"] == ["GET", "POST"]
 
 
-@pytest.mark.parametrize("origin", ["*", "https://*", "https://a.b/path", "null", ""])
+@pytest.mark.parametrize("origin", ["*", "https://*", "https://a.b/path", "null"])
 def test_an_origin_that_is_none_is_refused(template, origin):
     pattern = template["Parameters"]["AllowedOrigins"]["AllowedPattern"]
     assert not re.fullmatch(pattern, origin)
     assert re.fullmatch(pattern, "https://page.example.org:8443")
+    assert re.fullmatch(pattern, "")
 
 
-def test_the_page_may_read_the_headers_that_the_api_promises(resources):
-    exposed = one(resources, "AWS::Serverless::HttpApi")["CorsConfiguration"]["ExposeHeaders"]
-    assert {"x-model-version", "x-processing-time", "x-cold-start", "x-request-id"} <= set(exposed)
+def test_the_page_may_read_the_headers_that_the_api_promises(plain):
+    promised = {"x-model-version", "x-processing-time", "x-cold-start", "x-request-id"}
+    for either in cors(plain):
+        assert promised <= set(either["exposeHeaders"])
 
 
 def test_the_api_is_throttled(template, plain):
@@ -264,7 +287,7 @@ def test_the_admins_token_is_generated_and_needs_no_quoting(resources):
 
 # --- the buckets ---------------------------------------------------------------------------------
 
-BUCKETS = ["ModelsBucket", "DataBucket"]
+BUCKETS = ["ModelsBucket", "DataBucket", "SiteBucket"]
 
 
 def test_these_are_all_the_buckets(resources):
@@ -384,9 +407,12 @@ def test_a_users_images_are_gone_after_days_and_no_training_image_ever_is(resour
 
 def test_a_page_that_may_call_the_api_may_send_its_forms_to_the_bucket(resources):
     (rule,) = resources["DataBucket"]["Properties"]["CorsConfiguration"]["CorsRules"]
-    assert rule["AllowedOrigins"] == {"Ref": "AllowedOrigins"}
+    assert rule["AllowedOrigins"] == {
+        "Fn::If": ["HasOrigins", {"Ref": "AllowedOrigins"}, [OWN_PAGE]]
+    }
     assert sorted(rule["AllowedMethods"]) == ["GET", "POST"]
-    assert "CorsConfiguration" not in resources["ModelsBucket"]["Properties"]
+    for other in ("ModelsBucket", "SiteBucket"):
+        assert "CorsConfiguration" not in resources[other]["Properties"]
 
 
 def test_nothing_in_the_template_writes_an_object_so_no_deployment_moves_a_champion(plain):
@@ -522,6 +548,19 @@ def test_services_that_metrics_sum_up_are_services_that_there_are(functions):
     }
 
 
+def test_metrics_tell_of_every_function_by_its_name(functions):
+    assert set(monitoring.FUNCTIONS) == {
+        found["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        for found in functions.values()
+    }
+
+
+def test_every_function_may_have_the_memory_that_admin_tells_of_all(plain):
+    """GET /metrics answers its own limit for each of them."""
+    found = of_type(plain["Resources"], "AWS::Lambda::Function").values()
+    assert len({function["Properties"]["MemorySize"] for function in found}) == 1
+
+
 def test_alarms_cost_what_the_template_says(resources):
     """By the metrics that they look at, each month, idle or not; ten are free in an account."""
     watched = len(watching(resources))
@@ -578,6 +617,7 @@ def test_every_parameter_has_a_default_and_a_description(template):
 
 
 OUTPUTS = [
+    *("SiteUrl", "SiteBucket", "SiteDistribution"),
     *("ApiUrl", "ModelsBucket", "DataBucket", "Table", "AdminSecret"),
     *("PredictFunction", "BatchFunction", "WorkerFunction", "AdminFunction", "RetrainFunction"),
     *("UploadsQueue", "UploadsDeadLetters", "InboxQueue", "InboxDeadLetters"),

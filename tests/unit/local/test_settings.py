@@ -19,6 +19,7 @@ def environment(tmp_path):
     return {
         "API_PORT": str(free_port()),
         "CLOUD_PORT": str(free_port()),
+        "SITE_PORT": str(free_port()),
         "STATE_DIR": str(tmp_path / "state"),
     }
 
@@ -54,18 +55,23 @@ def test_a_port_in_use_is_refused_by_its_variable():
             check_port("API_PORT", port)
 
 
-def test_nothing_is_written_where_a_port_is_in_use(environment, tmp_path):
+@pytest.mark.parametrize("variable", ["API_PORT", "SITE_PORT", "CLOUD_PORT"])
+def test_nothing_is_written_where_a_port_is_in_use(environment, tmp_path, variable):
     with socket.socket() as taken:
-        taken.bind((HOST, int(environment["API_PORT"])))
+        taken.bind((HOST, int(environment[variable])))
         taken.listen()
-        with pytest.raises(StackError, match="API_PORT"):
+        with pytest.raises(StackError, match=variable):
             StackSettings.from_environment(environment).claim()
     assert not (tmp_path / "state").exists()
 
 
-def test_one_port_for_two_things_is_refused(environment):
-    environment["API_PORT"] = environment["CLOUD_PORT"]
-    with pytest.raises(StackError, match="CLOUD_PORT and API_PORT are both"):
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("CLOUD_PORT", "API_PORT"), ("CLOUD_PORT", "SITE_PORT"), ("API_PORT", "SITE_PORT")],
+)
+def test_one_port_for_two_things_is_refused(environment, one, other):
+    environment[other] = environment[one]
+    with pytest.raises(StackError, match=f"{one} and {other} are both {environment[one]}"):
         StackSettings.from_environment(environment).claim()
 
 

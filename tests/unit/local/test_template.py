@@ -13,8 +13,10 @@ TEMPLATE = """
 AWSTemplateFormatVersion: '2010-09-09'
 Transform: AWS::Serverless-2016-10-31
 Parameters:
-  AllowedOrigins: {Type: CommaDelimitedList, Default: 'http://localhost:1'}
+  AllowedOrigins: {Type: CommaDelimitedList, Default: ''}
   Workers: {Type: Number, Default: 5}
+Conditions:
+  HasOrigins: !Not [!Equals [!Join ['', !Ref AllowedOrigins], '']]
 Globals:
   Function:
     Runtime: python3.13
@@ -26,7 +28,12 @@ Globals:
 Resources:
   Api:
     Type: AWS::Serverless::HttpApi
-    Properties: {CorsConfiguration: {AllowOrigins: !Ref AllowedOrigins, AllowMethods: [GET]}}
+    Properties:
+      CorsConfiguration: !If
+        - HasOrigins
+        - {AllowOrigins: !Ref AllowedOrigins, AllowMethods: [GET]}
+        - {AllowOrigins: [!Sub 'https://${Site.DomainName}'], AllowMethods: [GET]}
+  Site: {Type: AWS::CloudFront::Distribution}
   PredictFunction:
     Type: AWS::Serverless::Function
     DependsOn: [Vpc, Bucket]
@@ -49,7 +56,11 @@ Resources:
   BaselineLayer:
     Type: AWS::Serverless::LayerVersion
     Properties: {ContentUri: layers/baseline/}
-  Bucket: {Type: AWS::S3::Bucket, DependsOn: TlsPolicy}
+  Bucket:
+    Type: AWS::S3::Bucket
+    DependsOn: TlsPolicy
+    Properties:
+      Origins: !If [HasOrigins, !Ref AllowedOrigins, [!Sub 'https://${Site.DomainName}']]
   TlsPolicy:
     Type: AWS::S3::BucketPolicy
     Properties:
@@ -161,8 +172,8 @@ def test_packages_and_baseline_come_from_the_environment_not_from_layers(checkou
 def test_what_only_aws_has_is_left_out_and_references_to_it_become_literals(checkout):
     template = prepared(checkout).template
     kinds = {resource["Type"] for resource in template["Resources"].values()}
-    only_there = ("AWS::Batch", "AWS::CodeBuild", "AWS::CodeDeploy", "AWS::EC2", "AWS::ECR")
-    assert not [kind for kind in kinds if kind.startswith(only_there)]
+    only_there = ("Batch", "CloudFront", "CodeBuild", "CodeDeploy", "EC2", "ECR")
+    assert not [kind for kind in kinds if kind.split("::")[1] in only_there]
     (function,) = resources(checkout, "AWS::Lambda::Function").values()
     assert "SnapStart" not in function and function.get("Architectures") != ["arm64"]
     variables = function["Environment"]["Variables"]
@@ -175,6 +186,15 @@ def test_what_only_aws_has_is_left_out_and_references_to_it_become_literals(chec
     assert variables["SUBNET"] == {"Fn::Sub": "Vpc.CidrBlock/${AWS::Region}"}
     assert outputs["Cidr"] == "Vpc.CidrBlock"
     assert template["Resources"]["PredictFunction"]["DependsOn"] == ["Bucket"]
+
+
+def test_the_origins_that_are_given_may_call_and_the_page_of_aws_may_not(checkout):
+    (api,) = resources(checkout, "AWS::ApiGatewayV2::Api").values()
+    cors = api["CorsConfiguration"]
+    assert (cors["AllowOrigins"], cors["AllowMethods"]) == (["http://a", "http://b"], ["GET"])
+    (bucket,) = resources(checkout, "AWS::S3::Bucket").values()
+    assert bucket["Origins"] == {"Ref": "AllowedOrigins"}
+    assert not prepared(checkout).template["Conditions"]
 
 
 def test_every_route_of_the_api_is_a_resource_of_its_own(checkout):

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Prints where a Chromium is: CHROMIUM, or one on the path, or Debian's, which root has installed here.
+set -euo pipefail
+
+if [[ -n ${CHROMIUM:-} ]]; then
+	[[ -x $CHROMIUM ]] || { echo "CHROMIUM=$CHROMIUM is no program" >&2; exit 1; }
+	echo "$CHROMIUM"
+	exit
+fi
+found() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+found && exit
+# Without a font of its own a page has no text to look at.
+packages=(chromium fonts-dejavu-core)
+if [[ $EUID != 0 ]] || ! command -v apt-get > /dev/null; then
+	echo "the tests of the page need a Chromium and none is here; on Debian: apt-get install ${packages[*]}" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+{
+	echo "installing ${packages[*]}"
+	apt-get -qq update && apt-get -qq install --yes --no-install-recommends "${packages[@]}"
+} >&2 || { echo "apt-get could not install ${packages[*]}, which the tests of the page need" >&2; exit 1; }
+found
