@@ -2,8 +2,8 @@
 understands."""
 
 import os
-import resource
-import sys
+import re
+from pathlib import Path
 
 from aws_lambda_powertools import Logger, Metrics
 
@@ -17,8 +17,9 @@ them."""
 MEMORY_LIMIT_MB = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")) or None
 """What Lambda gives this process; None elsewhere."""
 
-PEAK_UNITS_A_MB = 1024 * 1024 if sys.platform == "darwin" else 1024
-"""getrusage tells the peak in KiB, and on macOS in bytes."""
+PROCESS = Path("/proc/self/status")
+"""What the kernel tells of this process. Not getrusage: its peak begins with that of the process
+which started this one, and the local stack's emulator is four times as large as what it starts."""
 
 logger = Logger(service=SERVICE)
 metrics = Metrics(service=SERVICE, namespace=NAMESPACE)
@@ -33,9 +34,15 @@ def count(name: str, value: float = 1, unit: str = "Count") -> None:
 def count_invocation(seconds: float) -> None:
     """Count what an invocation took: its time as Latency, and as Memory the most that this process
     has ever held, in MB as Lambda counts them (MiB)."""
-    count("Latency", 1e3 * seconds, "Milliseconds")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / PEAK_UNITS_A_MB
-    count("Memory", round(peak, 1), "Megabytes")
+    if IN_LAMBDA:
+        count("Latency", 1e3 * seconds, "Milliseconds")
+        count("Memory", peak_memory_mb(), "Megabytes")
+
+
+def peak_memory_mb() -> float:
+    """The most resident memory that this process has ever held, in MiB; 25 us. On Linux only."""
+    (kib,) = re.findall(rb"(?m)^VmHWM:\s+(\d+) kB$", PROCESS.read_bytes())
+    return round(int(kib) / 1024, 1)
 
 
 def flush() -> None:

@@ -1,0 +1,84 @@
+/** What a component shows of the API: loaded when it appears, again when asked or every so often. */
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { asProblem, isAbort, type Problem } from "./problem";
+import { config } from "./session";
+
+export interface Loaded<T> {
+  /** The last answer; it stays while a newer one is awaited, or failed. */
+  value: T | undefined;
+  problem: Problem | undefined;
+  loading: boolean;
+  /** When `value` came. */
+  at: number | undefined;
+  reload: () => void;
+}
+
+/**
+ * Call `load` now and whenever `deps` change, and every `every` milliseconds while the page is seen.
+ *
+ * A poll that follows a failure waits up to eight times as long. `every` null or undefined: once.
+ */
+export function useLoad<T>(
+  load: (signal: AbortSignal) => Promise<T>,
+  deps: readonly unknown[],
+  every?: number | null,
+): Loaded<T> {
+  const [state, setState] = useState<Omit<Loaded<T>, "reload">>({
+    value: undefined,
+    problem: undefined,
+    loading: true,
+    at: undefined,
+  });
+  const [turn, setTurn] = useState(0);
+  const latest = useRef(load);
+  latest.current = load;
+  const reload = useCallback(() => setTurn((n) => n + 1), []);
+
+  // What was loaded for other `deps` is not what is asked for now.
+  const first = useRef(true);
+  useEffect(() => {
+    if (!first.current)
+      setState({ value: undefined, problem: undefined, loading: true, at: undefined });
+    first.current = false;
+  }, deps);
+
+  useEffect(() => {
+    const stop = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let failures = 0;
+
+    const again = () => {
+      if (stop.signal.aborted || !every) return;
+      timer = setTimeout(
+        () => {
+          if (document.hidden) document.addEventListener("visibilitychange", once, { once: true });
+          else void once();
+        },
+        every * Math.min(2 ** failures, 8),
+      );
+    };
+    const once = async () => {
+      setState((before) => ({ ...before, loading: true }));
+      try {
+        const value = await latest.current(stop.signal);
+        if (stop.signal.aborted) return;
+        failures = 0;
+        setState({ value, problem: undefined, loading: false, at: Date.now() });
+      } catch (error) {
+        if (stop.signal.aborted || isAbort(error)) return;
+        failures += 1;
+        const problem = asProblem(error, config.value.api);
+        setState((before) => ({ ...before, problem, loading: false }));
+      }
+      again();
+    };
+    void once();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", once);
+    };
+  }, [...deps, turn, every]);
+
+  return { ...state, reload };
+}

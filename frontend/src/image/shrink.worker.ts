@@ -1,0 +1,37 @@
+/** Shrinks images beside the page, which goes on answering its user. */
+import { fitted, QUALITIES, type Size, TARGET } from "./size";
+
+export interface Shrunk {
+  blob: Blob;
+  original: Size;
+  size: Size;
+}
+
+async function shrink(file: File): Promise<Shrunk> {
+  const bitmap = await createImageBitmap(file);
+  const original = { width: bitmap.width, height: bitmap.height };
+  const size = fitted(original);
+  const canvas = new OffscreenCanvas(size.width, size.height);
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("no 2d canvas");
+  // What is transparent is white, as the service reads it.
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, size.width, size.height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, size.width, size.height);
+  bitmap.close();
+  for (const quality of QUALITIES) {
+    const blob = await canvas.convertToBlob({ type: "image/jpeg", quality });
+    if (blob.size <= TARGET || quality === QUALITIES.at(-1)) return { blob, original, size };
+  }
+  throw new Error("no quality");
+}
+
+self.onmessage = async (event: MessageEvent<{ id: number; file: File }>) => {
+  const { id, file } = event.data;
+  try {
+    self.postMessage({ id, shrunk: await shrink(file) });
+  } catch (error) {
+    self.postMessage({ id, error: String(error) });
+  }
+};

@@ -1,0 +1,17 @@
+import { render } from "preact";
+import { asProblem } from "./api/problem";
+import { findToken, readConfig } from "./api/session";
+import { App } from "./app";
+import "./style/index.css";
+import { Failure } from "./ui/state";
+
+const root = document.getElementById("app") as HTMLElement;
+
+findToken();
+try {
+  await readConfig();
+  render(<App />, root);
+} catch (error) {
+  const problem = asProblem(error, `${location.origin}/config.json, which names the API`);
+  render(<Failure problem={problem} retry={() => location.reload()} />, root);
+}

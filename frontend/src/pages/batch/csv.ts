@@ -1,0 +1,52 @@
+/** Results as CSV, byte for byte as the service writes them (`clickbait/results.py`). */
+import type { Schemas } from "../../api/client";
+
+export type Row = Schemas["BatchRow"];
+
+const COLUMNS = [
+  "file",
+  "prediction",
+  "is_clickbait",
+  "probability",
+  "confidence",
+  "uncertain",
+  "model_version",
+  "error",
+] as const satisfies readonly (keyof Row)[];
+
+/** What a spreadsheet takes for the beginning of a formula, apostrophes before it or not. */
+const FORMULA = /^'*[=+\-@\t\r]/;
+
+/** What separates cells where a comma is the decimal point: a row with such a name is quoted whole. */
+const OTHER_SEPARATORS = /[;\t]/;
+
+const NEEDS_QUOTES = /[",\r\n]/;
+
+/** Smaller numbers have an exponent, as Python writes them. */
+const SMALLEST_PLAIN = 1e-4;
+
+function written(value: number): string {
+  if (Number.isInteger(value)) return `${value}.0`;
+  if (Math.abs(value) >= SMALLEST_PLAIN) return String(value);
+  const [digits, exponent = ""] = value.toExponential().split("e-");
+  return `${digits}e-${exponent.padStart(2, "0")}`;
+}
+
+function cell(value: string | number | boolean | null): string {
+  if (typeof value === "number") return written(value);
+  if (typeof value === "string") return FORMULA.test(value) ? `'${value}` : value;
+  return value === null ? "" : String(value);
+}
+
+const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+
+function line(row: Row): string {
+  const all = OTHER_SEPARATORS.test(row.file);
+  return COLUMNS.map((name) => cell(row[name]))
+    .map((text) => (all || NEEDS_QUOTES.test(text) ? quoted(text) : text))
+    .join(",");
+}
+
+/** The header and `rows`: RFC 4180, for UTF-8 without a byte order mark. */
+export const csv = (rows: readonly Row[]): string =>
+  [COLUMNS.join(","), ...rows.map(line), ""].join("\r\n");

@@ -1,0 +1,277 @@
+/** The results of a batch: their summary, and a table to sort, to filter and to take along. */
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLocation } from "preact-iso";
+import { asProblem, type Problem } from "../../api/problem";
+import { config } from "../../api/session";
+import { count, percent, plural } from "../../format";
+import { announce } from "../../ui/announce";
+import { Empty, Failure } from "../../ui/state";
+import { Tag } from "../../ui/verdict";
+import type { Row } from "./csv";
+import { Summary, WORDS } from "./summary";
+import { Thumbnail } from "./thumbnail";
+import { type By, chosen, PAGE, queryOf, sortedBy, VERDICTS, type View, viewOf } from "./view";
+
+/** Milliseconds without a change after which the address follows: browsers allow few a second. */
+const SETTLED_MS = 300;
+
+/** Characters of a version's name that tell it from others. */
+const SHORT = 6;
+
+/** The view, which the address says too. */
+function useView(): [View, (change: Partial<View>) => void] {
+  const { path, route } = useLocation();
+  const [view, setView] = useState(() => viewOf(location.search));
+  const query = queryOf(view);
+  useEffect(() => {
+    if (query === location.search) return;
+    const timer = setTimeout(() => route(path + query, true), SETTLED_MS);
+    return () => clearTimeout(timer);
+  }, [query]);
+  // What is shown changes: it begins with its first page.
+  return [view, (change) => setView((before) => ({ ...before, page: 1, ...change }))];
+}
+
+/** What fetches the picture of a row, by its file's name or its place. */
+export type Picture = (row: Row, place: number) => Promise<Blob | undefined>;
+
+function Heading({
+  by,
+  view,
+  number = false,
+  onSort,
+  children,
+}: {
+  by: By;
+  view: View;
+  number?: boolean;
+  onSort: (view: View) => void;
+  children: string;
+}) {
+  const sorted = view.by === by;
+  return (
+    <th
+      scope="col"
+      class={number ? "number" : ""}
+      aria-sort={sorted ? (view.descending ? "descending" : "ascending") : "none"}
+    >
+      <button type="button" class="sort" onClick={() => onSort(sortedBy(view, by))}>
+        {children}
+        <span aria-hidden="true">{sorted ? (view.descending ? "↓" : "↑") : "↕"}</span>
+      </button>
+    </th>
+  );
+}
+
+function Line({ row, load }: { row: Row; load: (() => Promise<Blob | undefined>) | null }) {
+  const { prediction, probability, uncertain, model_version: version } = row;
+  return (
+    <tr>
+      {load && (
+        <td>
+          <Thumbnail load={load} />
+        </td>
+      )}
+      <th scope="row" class="file">
+        {row.file}
+        {row.error !== null && <small class="why">{row.error}</small>}
+      </th>
+      <td>
+        {prediction !== null && uncertain !== null ? (
+          <Tag of={{ prediction, uncertain }} />
+        ) : (
+          <span class="tag failed">{WORDS.failed}</span>
+        )}
+      </td>
+      <td class="number">{percent(probability, 1)}</td>
+      <td>
+        {version ? (
+          <a href={`/models/versions/${version}`} title={version}>
+            {version.slice(-SHORT)}
+          </a>
+        ) : (
+          <span class="hint">none</span>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function Pager({ view, of, onPage }: { view: View; of: number; onPage: (page: number) => void }) {
+  const last = Math.max(1, Math.ceil(of / PAGE));
+  const first = PAGE * (view.page - 1) + 1;
+  if (last === 1) return <p class="pager hint">{plural(of, "file")}</p>;
+  return (
+    <nav class="row pager" aria-label="Pages of results">
+      <button
+        type="button"
+        class="secondary small"
+        disabled={view.page === 1}
+        onClick={() => onPage(view.page - 1)}
+      >
+        Previous
+      </button>
+      <span>
+        {count(first)} to {count(Math.min(of, first + PAGE - 1))} of {count(of)}
+      </span>
+      <button
+        type="button"
+        class="secondary small"
+        disabled={view.page >= last}
+        onClick={() => onPage(view.page + 1)}
+      >
+        Next
+      </button>
+    </nav>
+  );
+}
+
+/** A button that has the results saved as CSV. */
+function Download({ save }: { save: () => Promise<void> }) {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem>();
+  const go = async () => {
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      await save();
+      announce("The CSV is being downloaded");
+    } catch (error) {
+      setProblem(asProblem(error, config.value.api));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class="secondary small"
+        aria-busy={busy}
+        disabled={busy}
+        onClick={() => void go()}
+      >
+        Download CSV
+      </button>
+      {problem && <Failure problem={problem} retry={() => void go()} />}
+    </>
+  );
+}
+
+function Table({
+  rows,
+  picture,
+  save,
+}: {
+  rows: readonly Row[];
+  picture: Picture | null;
+  save: () => Promise<void>;
+}) {
+  const [view, setView] = useView();
+  const places = useMemo(
+    () => chosen(rows, view),
+    [rows, view.verdict, view.name, view.by, view.descending],
+  );
+  const last = Math.max(1, Math.ceil(places.length / PAGE));
+  const seen = { ...view, page: Math.min(view.page, last) };
+  const shown = places.slice(PAGE * (seen.page - 1), PAGE * seen.page);
+  const top = useRef<HTMLElement>(null);
+  const turn = (page: number) => {
+    setView({ page });
+    top.current?.scrollIntoView();
+    announce(`Page ${page} of ${last}`);
+  };
+  const filter = (change: Partial<View>) => {
+    setView(change);
+    announce(plural(chosen(rows, { ...view, ...change, by: null }).length, "file"));
+  };
+  return (
+    <section ref={top} class="results" aria-labelledby="results">
+      <div class="row apart">
+        <h2 id="results">Results</h2>
+        <Download save={save} />
+      </div>
+      <div class="row apart filters">
+        <fieldset class="tabs">
+          <legend class="unseen">Verdict</legend>
+          {[null, ...VERDICTS].map((each) => (
+            <button
+              key={each}
+              type="button"
+              aria-pressed={view.verdict === each}
+              onClick={() => filter({ verdict: each })}
+            >
+              {each ? WORDS[each] : "All"}
+            </button>
+          ))}
+        </fieldset>
+        <input
+          type="search"
+          aria-label="Part of the file’s name"
+          placeholder="Part of the file’s name"
+          value={view.name}
+          onInput={(event) => filter({ name: event.currentTarget.value })}
+        />
+      </div>
+      {places.length === 0 ? (
+        <Empty title="No such file">
+          <p>
+            None of {plural(rows.length, "file")} is like that.{" "}
+            <button type="button" class="link" onClick={() => filter({ verdict: null, name: "" })}>
+              Show all
+            </button>
+          </p>
+        </Empty>
+      ) : (
+        <>
+          <div class="scroll">
+            <table>
+              <thead>
+                <tr>
+                  {picture && (
+                    <th scope="col">
+                      <span class="unseen">Picture</span>
+                    </th>
+                  )}
+                  <Heading by="file" view={view} onSort={setView}>
+                    File
+                  </Heading>
+                  <Heading by="verdict" view={view} onSort={setView}>
+                    Verdict
+                  </Heading>
+                  <Heading by="probability" view={view} number onSort={setView}>
+                    Clickbait
+                  </Heading>
+                  <th scope="col">Model</th>
+                </tr>
+              </thead>
+              <tbody>
+                {shown.map((place) => {
+                  const row = rows[place] as Row;
+                  return (
+                    <Line key={place} row={row} load={picture && (() => picture(row, place))} />
+                  );
+                })}
+              </tbody>
+            </table>
+          </div>
+          <Pager view={seen} of={places.length} onPage={turn} />
+        </>
+      )}
+    </section>
+  );
+}
+
+/** `picture` is null where there are none; `save` has the rows saved as CSV, or throws Problem. */
+export function Results(of: {
+  rows: readonly Row[];
+  picture: Picture | null;
+  save: () => Promise<void>;
+}) {
+  return (
+    <>
+      <Summary rows={of.rows} />
+      <Table {...of} />
+    </>
+  );
+}

@@ -1,0 +1,110 @@
+/** A batch in two pictures: how many there are of each verdict, and how the probabilities lie. */
+import { type Colour, Plot } from "../../charts/plot";
+import { count, percent, plural } from "../../format";
+import { band } from "../../store/model";
+import type { Row } from "./csv";
+import { BINS, histogram, inWords, tally, VERDICTS, type Verdict } from "./view";
+
+export const WORDS: Record<Verdict, string> = {
+  clickbait: "Clickbait",
+  legitimate: "Legitimate",
+  uncertain: "Uncertain",
+  failed: "Failed",
+};
+
+export const TONES: Record<Verdict, string> = {
+  clickbait: "bait",
+  legitimate: "real",
+  uncertain: "unsure",
+  failed: "failed",
+};
+
+function Counts({ rows }: { rows: readonly Row[] }) {
+  const counts = tally(rows);
+  return (
+    <dl class="counts">
+      {VERDICTS.map((each) => (
+        <div key={each} class={TONES[each]}>
+          <dt>{WORDS[each]}</dt>
+          <dd>
+            <span class="counts-bar">
+              <span style={{ width: `${(100 * counts[each]) / rows.length}%` }} />
+            </span>
+            <strong>{count(counts[each])}</strong>
+            <small>{percent(counts[each] / rows.length)}</small>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+const CENTRES = Array.from({ length: BINS }, (_, bin) => (bin + 0.5) / BINS);
+
+const KINDS: readonly { label: string; colour: Colour; of: (p: number) => boolean }[] = [
+  { label: "Legitimate", colour: "real", of: (p) => p < band.value.low },
+  {
+    label: "Uncertain",
+    colour: "unsure",
+    of: (p) => p >= band.value.low && p <= band.value.high,
+  },
+  { label: "Clickbait", colour: "bait", of: (p) => p > band.value.high },
+];
+
+const whole = (value: number) => (Number.isInteger(value) ? count(value) : "");
+
+function Histogram({ rows }: { rows: readonly Row[] }) {
+  const bins = histogram(rows);
+  const { low, high } = band.value;
+  const step = (bin: number) => `${percent(bin / BINS)} to ${percent((bin + 1) / BINS)}`;
+  const most = bins.indexOf(Math.max(...bins));
+  return (
+    <>
+      <Plot
+        label={`How many files have which probability of clickbait, in ${BINS} steps. Most, ${count(bins[most])}, have ${step(most)}.`}
+        x={CENTRES}
+        series={KINDS.map(({ label, colour, of }) => ({
+          label,
+          colour,
+          kind: "bars",
+          values: bins.map((value, bin) => (of(CENTRES[bin] ?? 0) && value > 0 ? value : null)),
+        }))}
+        xRange={[0, 1]}
+        xFormat={(value) => percent(value)}
+        yFormat={whole}
+        xLabel="Probability of clickbait"
+        height={210}
+      />
+      <p class="hint">
+        Between {percent(low)} and {percent(high)} the model is right less often than it promises:
+        these are for a person to look at.
+      </p>
+    </>
+  );
+}
+
+export function Summary({ rows }: { rows: readonly Row[] }) {
+  const counts = tally(rows);
+  return (
+    <section class="summary" aria-labelledby="summary">
+      <h2 id="summary">Summary</h2>
+      <div class="columns">
+        <div class="card verdicts">
+          <h3>Verdicts</h3>
+          <p class="hint">
+            {plural(rows.length, "file")}: {inWords(counts)}.
+          </p>
+          <Counts rows={rows} />
+        </div>
+        <div class="card">
+          <h3>Probabilities</h3>
+          {counts.failed < rows.length ? (
+            <Histogram rows={rows} />
+          ) : (
+            <p class="hint">No file has one.</p>
+          )}
+        </div>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,42 @@
+/** Where the evidence lies: the model's 7 x 7 cells, drawn over the image as soft light. */
+import { useEffect, useRef } from "preact/hooks";
+
+/** Of the colour that is least found in photographs, so that it stands out on any. */
+const GLOW = [255, 64, 160] as const;
+
+/** The browser scales the 7 x 7 pixels up, and smooths between them. */
+export function HeatMap({ cells, strength }: { cells: number[][]; strength: number }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    const context = canvas.current?.getContext("2d");
+    if (!context) return;
+    const [rows, columns] = [cells.length, cells[0]?.length ?? 0];
+    const image = context.createImageData(columns, rows);
+    for (const [at, value] of cells.flat().entries()) {
+      image.data.set([...GLOW, Math.round(255 * value)], 4 * at);
+    }
+    context.putImageData(image, 0, 0);
+  }, [cells]);
+  return (
+    <canvas
+      ref={canvas}
+      class="heat"
+      width={cells[0]?.length ?? 7}
+      height={cells.length}
+      style={{ opacity: strength }}
+    />
+  );
+}
+
+const ROWS = ["top", "middle", "bottom"] as const;
+const COLUMNS = ["left", "centre", "right"] as const;
+
+/** Where the strongest cell is, in words: "top left". */
+export function hottest(cells: number[][]): string {
+  const all = cells.flatMap((row, y) => row.map((value, x) => ({ value, x, y })));
+  const most = all.reduce((a, b) => (b.value > a.value ? b : a), { value: -1, x: 0, y: 0 });
+  const third = (place: number, of: number) => Math.min(2, Math.floor((3 * (place + 0.5)) / of));
+  const row = ROWS[third(most.y, cells.length)];
+  const column = COLUMNS[third(most.x, cells[0]?.length ?? 1)];
+  return row === "middle" && column === "centre" ? "centre" : `${row} ${column}`;
+}

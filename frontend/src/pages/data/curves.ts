@@ -1,0 +1,101 @@
+/** The curves of an evaluation as a chart takes them, and what one threshold makes of its images. */
+import type { Schemas } from "../../api/client";
+import { BAIT } from "./words";
+
+type Evaluation = Schemas["Evaluation"];
+
+export interface Interval {
+  value: number;
+  low: number | null;
+  high: number | null;
+}
+
+/** A metric as a training wrote it: with the bounds of its interval, or a bare number; else null. */
+export function interval(told: unknown): Interval | null {
+  if (typeof told === "number") return { value: told, low: null, high: null };
+  if (typeof told !== "object" || told === null) return null;
+  const { value, low, high } = told as Record<string, unknown>;
+  if (typeof value !== "number") return null;
+  const bound = (one: unknown) => (typeof one === "number" ? one : null);
+  return { value, low: bound(low), high: bound(high) };
+}
+
+/** Images by what they are (rows) and what they are called (columns): legitimate, clickbait. */
+export type Counts = readonly [readonly [number, number], readonly [number, number]];
+
+/** The matrix in the order legitimate, clickbait, whatever the order of its labels. */
+export function counted({ labels, counts }: Evaluation["confusion_matrix"]): Counts {
+  const bait = labels.indexOf(BAIT);
+  const order = [1 - bait, bait] as const;
+  const at = (row: number, column: number) => counts[row]?.[column] ?? 0;
+  return order.map((row) => order.map((column) => at(row, column))) as unknown as Counts;
+}
+
+/** The threshold's row, and the counts that follow from its shares; null where one is undefined. */
+export function atThreshold(
+  of: Pick<Evaluation, "thresholds" | "confusion_matrix" | "images">,
+  threshold: number,
+): { row: Evaluation["thresholds"][number]; counts: Counts | null } | null {
+  const row = of.thresholds.reduce<Evaluation["thresholds"][number] | null>(
+    (best, one) =>
+      !best || Math.abs(one.threshold - threshold) < Math.abs(best.threshold - threshold)
+        ? one
+        : best,
+    null,
+  );
+  if (!row) return null;
+  if (row.recall === null || row.called === null) return { row, counts: null };
+  const [real, bait] = counted(of.confusion_matrix).map(([a, b]) => a + b) as [number, number];
+  const hit = Math.round(row.recall * bait);
+  const called = Math.round(row.called * of.images);
+  const counts: Counts = [
+    [real - (called - hit), called - hit],
+    [bait - hit, hit],
+  ];
+  return { row, counts };
+}
+
+/** The ROC curve, the diagonal of one that guesses, and the point where the service stands. */
+export function rocSeries(evaluation: Pick<Evaluation, "roc" | "confusion_matrix">): {
+  x: number[];
+  curve: number[];
+  here: (number | null)[];
+} {
+  const [[kept, wrong], [missed, hit]] = counted(evaluation.confusion_matrix);
+  const here = { x: wrong / (wrong + kept), y: hit / (hit + missed), here: true };
+  const points = [
+    ...evaluation.roc.points.map((point) => ({
+      x: point.false_positive_rate,
+      y: point.true_positive_rate,
+      here: false,
+    })),
+    here,
+  ].sort((a, b) => a.x - b.x || a.y - b.y);
+  return {
+    x: points.map((point) => point.x),
+    curve: points.map((point) => point.y),
+    here: points.map((point) => (point.here ? point.y : null)),
+  };
+}
+
+/** What the model says against what it is, of the bins that have images; from 0 to 1. */
+export function reliabilitySeries(bins: Evaluation["reliability"]): {
+  x: number[];
+  measured: (number | null)[];
+} {
+  const known = bins.flatMap((bin) =>
+    bin.mean_probability === null || bin.share_clickbait === null
+      ? []
+      : [{ x: bin.mean_probability, y: bin.share_clickbait as number | null }],
+  );
+  const points = [{ x: 0, y: null }, ...known, { x: 1, y: null }];
+  return { x: points.map((point) => point.x), measured: points.map((point) => point.y) };
+}
+
+/** A histogram as steps: each edge with the share of the class that lies in the bin behind it. */
+export function shares({ histogram }: Pick<Schemas["Spread"], "histogram">): (number | null)[] {
+  const all = histogram.counts.reduce((sum, one) => sum + one, 0);
+  if (all === 0) return histogram.edges.map(() => null);
+  const parts = histogram.counts.map((one) => one / all);
+  return [...parts, parts.at(-1) ?? 0];
+}

@@ -1,0 +1,35 @@
+/** The images that the model learns from, and what it has made of them. */
+import { useLocation } from "preact-iso";
+import { Private } from "../../ui/token";
+import "./data.css";
+import { Images } from "./images";
+import { Model } from "./model";
+
+const TABS = [
+  { show: "images", name: "Labelled images" },
+  { show: "model", name: "What the model does" },
+] as const;
+
+export default function Data() {
+  const { query } = useLocation();
+  const shown = query.show === "model" ? "model" : "images";
+  return (
+    <>
+      <h1 tabIndex={-1}>Data</h1>
+      <nav class="tabs" aria-label="What to see">
+        {TABS.map(({ show, name }) => (
+          <a
+            key={show}
+            href={show === "images" ? "/data" : `/data?show=${show}`}
+            {...(show === shown ? { "aria-current": "page" as const } : {})}
+          >
+            {name}
+          </a>
+        ))}
+      </nav>
+      <Private reason="What the model learned from, and how well, is not for everybody.">
+        {() => (shown === "model" ? <Model /> : <Images />)}
+      </Private>
+    </>
+  );
+}

@@ -1,0 +1,162 @@
+/** Two versions in detail: what they measured, what they were made with, what the gate said. */
+import { api, ask, type Schemas } from "../../api/client";
+import { useLoad } from "../../api/use-load";
+import { Empty, Shown } from "../../ui/state";
+import { Confusion, scaleFrom, Whisker } from "./figures";
+import { gateOf } from "./gate";
+import {
+  clearly,
+  confusionOf,
+  difference,
+  interval,
+  inWords,
+  loose,
+  MEASURES,
+  recipeChanges,
+  signed,
+} from "./metrics";
+import { plainly, VersionName } from "./names";
+
+type Model = Schemas["Model"];
+
+const load = (version: string, signal: AbortSignal) =>
+  ask(api().GET("/models/{version}", { params: { path: { version } }, signal }));
+
+export function Comparison({ of: [first, second] }: { of: readonly [string, string] }) {
+  const both = useLoad(
+    (signal) => Promise.all([load(first, signal), load(second, signal)]),
+    [first, second],
+  );
+  return (
+    <Shown of={both} label="The comparison">
+      {([a, b]) => (
+        <>
+          <Measurements of={[a, b]} />
+          <div class="pair">
+            {[a, b].map((one) => {
+              const matrix = confusionOf(one.metrics);
+              return matrix && <Confusion key={one.version} of={matrix} caption={one.version} />;
+            })}
+          </div>
+          <h3>Recipe</h3>
+          <Recipes of={[a, b]} />
+          <h3>What the gate said</h3>
+          <dl class="facts wide">
+            {[a, b].map((one) => (
+              <>
+                <dt>
+                  <VersionName of={one.version} />
+                </dt>
+                <dd>
+                  {plainly(
+                    gateOf(one.gate)?.reason ??
+                      "No gate has judged it, or its run is too long ago.",
+                  )}
+                </dd>
+              </>
+            ))}
+          </dl>
+        </>
+      )}
+    </Shown>
+  );
+}
+
+function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
+  return (
+    <div class="scroll">
+      <table class="measures">
+        <caption class="hint">
+          Each on its own test images. A difference has a colour where the intervals do not overlap.
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Measured</th>
+            <th scope="col" class="number first">
+              {a.version}
+            </th>
+            <th scope="col" class="number second">
+              {b.version}
+            </th>
+            <th scope="col" class="number">
+              Difference
+            </th>
+            <th scope="col">95 % intervals</th>
+          </tr>
+        </thead>
+        <tbody>
+          {MEASURES.map(({ name, label, hint, format, more }) => {
+            const ours = interval(a.metrics, name);
+            const theirs = interval(b.metrics, name);
+            const by = difference(theirs, ours);
+            const from = scaleFrom(ours, theirs);
+            return (
+              <tr key={name}>
+                <th scope="row">
+                  {label}
+                  <small>{hint}</small>
+                </th>
+                {[ours, theirs].map((one, at) => (
+                  <td key={at === 0 ? "first" : "second"} class="number">
+                    {format(one.value)}
+                    {one.low !== null && (
+                      <small>
+                        {format(one.low)} to {format(one.high)}
+                      </small>
+                    )}
+                    {one.reason && <small>{one.reason}</small>}
+                  </td>
+                ))}
+                <td
+                  class={`number ${clearly(ours, theirs) ? (by! > 0 === more ? "good" : "bad") : ""}`}
+                >
+                  {signed(by, format(0).includes("%") ? "share" : "number")}
+                </td>
+                <td>
+                  {ours.low !== null && (
+                    <>
+                      <Whisker of={ours} from={from} to={1} />
+                      <Whisker of={theirs} from={from} to={1} second />
+                    </>
+                  )}
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Recipes({ of: [a, b] }: { of: readonly [Model, Model] }) {
+  const { changed, same } = recipeChanges(loose(a.metadata.recipe), loose(b.metadata.recipe));
+  if (changed.length === 0) {
+    return <Empty title={same > 0 ? "The same recipe" : "Neither tells its recipe"} />;
+  }
+  return (
+    <div class="scroll">
+      <table>
+        <caption class="hint">
+          {changed.length} of {changed.length + same} knobs differ.
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Knob</th>
+            <th scope="col">{a.version}</th>
+            <th scope="col">{b.version}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {changed.map(({ name, ours, theirs }) => (
+            <tr key={name}>
+              <th scope="row">{inWords(name)}</th>
+              <td>{ours}</td>
+              <td>{theirs}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

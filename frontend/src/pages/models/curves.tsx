@@ -1,0 +1,114 @@
+/** How a network learns, epoch by epoch, while it does. */
+import { useState } from "preact/hooks";
+import { Plot, type Series } from "../../charts/plot";
+import { decimal, percent } from "../../format";
+import { Empty } from "../../ui/state";
+import { bestOf, type Epoch } from "./progress";
+
+type Curve = Pick<Series, "label" | "colour" | "dashed"> & { of: keyof Epoch };
+
+const LOSS: readonly Curve[] = [
+  { of: "loss", label: "training", colour: "muted", dashed: true },
+  { of: "val_loss", label: "validation", colour: "accent" },
+];
+const RIGHT: readonly Curve[] = [
+  { of: "accuracy", label: "training accuracy", colour: "muted", dashed: true },
+  { of: "val_accuracy", label: "validation accuracy", colour: "real" },
+  { of: "val_auc", label: "validation AUC", colour: "accent" },
+];
+
+/** Where the scale of shares begins: no curve is below, and what differs is seen. */
+function floorOf(epochs: readonly Epoch[]): number {
+  const values = epochs.flatMap((one) => RIGHT.map(({ of }) => one[of] ?? 1));
+  return Math.max(0, Math.floor(10 * Math.min(...values) - 0.5) / 10);
+}
+
+function Chart({
+  title,
+  curves,
+  epochs,
+  planned,
+  yRange,
+}: {
+  title: string;
+  curves: readonly Curve[];
+  epochs: readonly Epoch[];
+  planned: number;
+  yRange?: readonly [number, number];
+}) {
+  const series = curves
+    .map(({ of, ...rest }) => ({ ...rest, values: epochs.map((one) => one[of]) }))
+    .filter(({ values }) => values.some((value) => value !== null))
+    // A line begins with the second epoch; before that there is a point.
+    .map((one): Series => (epochs.length < 2 ? { ...one, kind: "points" } : one));
+  const told = series
+    .map(
+      ({ label, values }) => `${label} ${decimal(values[0])} first, ${decimal(values.at(-1))} last`,
+    )
+    .join("; ");
+  return (
+    <div class="chart">
+      <h3>{title}</h3>
+      <Plot
+        label={`${title} by epoch: ${told}`}
+        x={epochs.map((one) => one.epoch)}
+        series={series}
+        xRange={[1, Math.max(2, planned)]}
+        {...(yRange ? { yRange } : {})}
+        xLabel="Epoch"
+        xFormat={(value) => (Number.isInteger(value) ? String(value) : "")}
+        yFormat={(value) => value.toFixed(2)}
+        height={240}
+      />
+    </div>
+  );
+}
+
+export function Curves({ of, planned }: { of: readonly Epoch[]; planned: number }) {
+  const members = [...new Set(of.map((one) => one.member))];
+  const [chosen, setChosen] = useState<number | null>(null);
+  const member = chosen ?? members.at(-1);
+  const epochs = of.filter((one) => one.member === member);
+  const best = bestOf(epochs);
+  if (!best) {
+    return (
+      <Empty title="No epoch has ended yet">
+        <p>The curves begin with the first one, and grow by themselves.</p>
+      </Empty>
+    );
+  }
+  return (
+    <>
+      {members.length > 1 && (
+        <fieldset class="tabs" aria-label="Network">
+          {members.map((one) => (
+            <button
+              key={one}
+              type="button"
+              aria-pressed={one === member}
+              onClick={() => setChosen(one)}
+            >
+              Network {one}
+            </button>
+          ))}
+        </fieldset>
+      )}
+      <p class="hint">
+        Best: epoch {best.epoch}
+        {best.val_auc !== null &&
+          `, validation AUC ${decimal(best.val_auc)}, accuracy ${percent(best.val_accuracy)}`}
+        . Its weights are the ones that are kept.
+      </p>
+      <div class="pair">
+        <Chart title="Loss" curves={LOSS} epochs={epochs} planned={planned} />
+        <Chart
+          title="Accuracy and AUC"
+          curves={RIGHT}
+          epochs={epochs}
+          planned={planned}
+          yRange={[floorOf(epochs), 1]}
+        />
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,109 @@
+/** Measurements drawn: intervals on one scale, and the confusion matrix as a table. */
+import { className, count, percent } from "../../format";
+import {
+  type ConfusionMatrix,
+  clearly,
+  difference,
+  type Interval,
+  interval,
+  MEASURES,
+  signed,
+} from "./metrics";
+
+/** An interval between `from` and `to`, with the value marked; it says nothing that is not beside it. */
+export function Whisker({
+  of: { value, low, high },
+  from,
+  to,
+  second = false,
+}: {
+  of: Interval;
+  from: number;
+  to: number;
+  /** In the other colour, for the second of two. */
+  second?: boolean;
+}) {
+  if (value === null) return null;
+  const place = (at: number) => `${(100 * (at - from)) / (to - from)}%`;
+  return (
+    <div class={`whisker ${second ? "second" : ""}`} aria-hidden="true">
+      {low !== null && high !== null && (
+        <div
+          class="whisker-line"
+          style={{ left: place(low), width: `${(100 * (high - low)) / (to - from)}%` }}
+        />
+      )}
+      <div class="whisker-mark" style={{ left: place(value) }} />
+    </div>
+  );
+}
+
+/** Where scales of shares begin: at half, for there is chance, unless an interval goes below. */
+export function scaleFrom(...intervals: Interval[]): number {
+  const least = Math.min(0.5, ...intervals.map((one) => one.low ?? one.value ?? 0.5));
+  return Math.floor(10 * least) / 10;
+}
+
+/** Images by what they are and what was said of them, darker where there are more. */
+export function Confusion({
+  of: { labels, counts },
+  caption,
+}: {
+  of: ConfusionMatrix;
+  caption: string;
+}) {
+  return (
+    <div class="scroll">
+      <table class="matrix">
+        <caption class="hint">{caption}</caption>
+        <thead>
+          <tr>
+            <th scope="col">What they are</th>
+            {labels.map((label) => (
+              <th key={label} scope="col" class="number">
+                called {className(label).toLowerCase()}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {counts.map((row, is) => {
+            const all = row.reduce((sum, n) => sum + n, 0);
+            return (
+              <tr key={labels[is]}>
+                <th scope="row">{className(labels[is])}</th>
+                {row.map((n, said) => (
+                  <td key={labels[said]} class={`number ${is === said ? "right" : "wrong"}`}>
+                    <strong>{count(n)}</strong> <small>{percent(all > 0 ? n / all : null)}</small>
+                  </td>
+                ))}
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** How a version differs from the live one in one measurement; nothing for the live one itself. */
+export function Against({
+  metrics,
+  live,
+  name,
+}: {
+  metrics: Record<string, unknown>;
+  live: Record<string, unknown>;
+  name: string;
+}) {
+  const [ours, theirs] = [interval(metrics, name), interval(live, name)];
+  const by = difference(ours, theirs);
+  if (by === null) return null;
+  const measure = MEASURES.find((one) => one.name === name);
+  const better = measure?.more === by > 0;
+  return (
+    <small class={clearly(ours, theirs) ? (better ? "good" : "bad") : ""}>
+      {signed(by, name === "accuracy" ? "share" : "number")}
+    </small>
+  );
+}

@@ -1,0 +1,106 @@
+/** The live model: which it is, since when, by whom and why; and the way back. */
+import { useState } from "preact/hooks";
+import type { Schemas } from "../../api/client";
+import { admin } from "../../api/session";
+import type { Loaded } from "../../api/use-load";
+import { count, dateTime, since } from "../../format";
+import { Figure, Figures } from "../../ui/figure";
+import { Failure } from "../../ui/state";
+import { interval, MEASURES } from "./metrics";
+import { By, plainly, VersionName } from "./names";
+import { PromoteDialog } from "./promote";
+
+type Promotions = Schemas["Promotions"];
+type Model = Schemas["Model"];
+
+const SHOWN = ["accuracy", "auc", "expected_calibration_error"];
+
+function KeyFigures({ of }: { of: Model }) {
+  return (
+    <Figures>
+      {MEASURES.filter(({ name }) => SHOWN.includes(name)).map(({ name, label, format, hint }) => {
+        const { value, low, high } = interval(of.metrics, name);
+        return (
+          <Figure
+            key={name}
+            label={label}
+            value={format(value)}
+            note={low !== null ? `95 % sure: ${format(low)} to ${format(high)}` : hint}
+          />
+        );
+      })}
+      <Figure
+        label="Trained on"
+        value={count(of.metadata.training_images as number | null)}
+        note={`images; measured on ${count(of.metadata.test_images as number | null)} others`}
+      />
+    </Figures>
+  );
+}
+
+export function Live({
+  history: { live, items },
+  model,
+  onChanged,
+}: {
+  history: Promotions;
+  model: Loaded<Model | null>;
+  onChanged: () => void;
+}) {
+  const [asking, setAsking] = useState(false);
+  const version = live.version ?? "";
+  const newest = items[0];
+  const previous = newest?.version === version ? newest.previous : null;
+  return (
+    <section class="card live" aria-labelledby="live">
+      <div class="row apart">
+        <h2 id="live" tabIndex={-1}>
+          Live model
+        </h2>
+        {admin.value && previous && (
+          <button type="button" class="secondary small" onClick={() => setAsking(true)}>
+            Roll back
+          </button>
+        )}
+      </div>
+      <p class="live-name">
+        <VersionName of={version} />
+      </p>
+      {live.at ? (
+        <>
+          <p class="live-why">{plainly(live.reason ?? "")}</p>
+          <p class="hint">
+            Live since <time dateTime={live.at}>{dateTime(live.at)}</time>, {since(live.at)}, by{" "}
+            <By whom={live.by ?? ""} />
+            {live.forced === true && <strong class="warn"> past the gate</strong>}
+            {previous && (
+              <>
+                . Before it was <VersionName of={previous} />
+              </>
+            )}
+            .
+          </p>
+        </>
+      ) : (
+        <p class="hint">
+          It ships with the service and has been live from the beginning. Train on images of your
+          own, and a better one takes its place.
+        </p>
+      )}
+      {model.problem && <Failure problem={model.problem} retry={model.reload} />}
+      {model.value && <KeyFigures of={model.value} />}
+      {asking && previous && (
+        <PromoteDialog
+          version={previous}
+          live={version}
+          back
+          onClose={() => setAsking(false)}
+          onDone={() => {
+            setAsking(false);
+            onChanged();
+          }}
+        />
+      )}
+    </section>
+  );
+}

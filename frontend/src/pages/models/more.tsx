@@ -1,0 +1,28 @@
+/** The way to a list's next page. */
+import { Failure } from "../../ui/state";
+import type { Listed } from "./use-list";
+
+export function More({
+  of,
+  label,
+}: {
+  of: Pick<Listed<unknown>, "more" | "moreProblem" | "busy">;
+  label: string;
+}) {
+  return (
+    <>
+      {of.moreProblem && <Failure problem={of.moreProblem} retry={of.more} />}
+      {of.more && (
+        <button
+          type="button"
+          class="secondary small"
+          aria-busy={of.busy}
+          disabled={of.busy}
+          onClick={of.more}
+        >
+          {label}
+        </button>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,140 @@
+/** How far a training run is: its steps, its epochs and the time that is left, as it tells them. */
+import type { Schemas } from "../../api/client";
+import { loose, numberOr } from "./metrics";
+
+export type Run = Schemas["Run"];
+export type State = Run["state"];
+
+const ENDS: readonly State[] = ["PROMOTED", "REJECTED", "FAILED"];
+
+export const ended = (state: State): boolean => ENDS.includes(state);
+
+export const STATES: Record<State, string> = {
+  QUEUED: "Queued",
+  RUNNING: "Training",
+  EVALUATING: "Evaluating",
+  PROMOTED: "Promoted",
+  REJECTED: "Rejected",
+  FAILED: "Failed",
+};
+
+export const TRIGGERS: Record<Run["trigger"], string> = {
+  uploads: "new images",
+  schedule: "the daily look",
+  admin: "an admin",
+};
+
+export interface Step {
+  name: string;
+  /** `skipped`: the run ended before it. */
+  place: "done" | "now" | "ahead" | "skipped";
+  /** How it ended, for the last one. */
+  end?: State;
+  at?: string;
+  /** Seconds that it took, or has taken until `now`. */
+  seconds?: number;
+}
+
+const WAY: readonly State[] = ["QUEUED", "RUNNING", "EVALUATING"];
+
+/** The way of a run, each step with what it took until `now` (milliseconds since 1970). */
+export function stepsOf({ state, times }: Pick<Run, "state" | "times">, now: number): Step[] {
+  const moments = Object.values(times).map((at) => new Date(at).getTime());
+  const steps = WAY.map((name): Step => {
+    const at = times[name];
+    if (!at) return { name: STATES[name], place: ended(state) ? "skipped" : "ahead" };
+    const began = new Date(at).getTime();
+    const next = Math.min(...moments.filter((moment) => moment > began));
+    const until = Number.isFinite(next) ? next : now;
+    return {
+      name: STATES[name],
+      place: state === name ? "now" : "done",
+      at,
+      seconds: Math.max(0, (until - began) / 1000),
+    };
+  });
+  const at = times[state];
+  const end: Step = ended(state)
+    ? { name: STATES[state], place: "done", end: state, ...(at ? { at } : {}) }
+    : { name: "Decision", place: "ahead" };
+  return [...steps, end];
+}
+
+/** Seconds from its request to its end, or until `now`. */
+export function tookSeconds({ state, times, created }: Run, now: number): number {
+  const end = ended(state) ? times[state] : undefined;
+  const until = end ? new Date(end).getTime() : now;
+  return Math.max(0, (until - new Date(times.QUEUED ?? created).getTime()) / 1000);
+}
+
+/** One epoch of one network, as `training.loop` writes it; null where there was nothing to measure. */
+export interface Epoch {
+  member: number;
+  epoch: number;
+  loss: number | null;
+  accuracy: number | null;
+  val_loss: number | null;
+  val_accuracy: number | null;
+  val_auc: number | null;
+  seconds: number | null;
+}
+
+export function epochsOf(history: Run["history"]): Epoch[] {
+  return (history ?? []).map((row) => ({
+    member: numberOr(row.member) ?? 1,
+    epoch: numberOr(row.epoch) ?? 0,
+    loss: numberOr(row.loss),
+    accuracy: numberOr(row.accuracy),
+    val_loss: numberOr(row.val_loss),
+    val_accuracy: numberOr(row.val_accuracy),
+    val_auc: numberOr(row.val_auc),
+    seconds: numberOr(row.seconds),
+  }));
+}
+
+/** The epoch whose weights a network keeps: highest validation AUC, else lowest loss, else the last. */
+export function bestOf(epochs: readonly Epoch[]): Epoch | undefined {
+  const score = (one: Epoch) => one.val_auc ?? (one.val_loss === null ? null : -one.val_loss);
+  return epochs.reduce<Epoch | undefined>((best, one) => {
+    const [ours, theirs] = [score(one), best && score(best)];
+    return best && ours !== null && theirs !== null && theirs !== undefined && ours <= theirs
+      ? best
+      : one;
+  }, undefined);
+}
+
+/** Epochs whose time tells that of the next: the first one also builds the network. */
+const RECENT = 3;
+
+/** Seconds until `planned` epochs are done, by the latest ones; null before there is one. */
+export function secondsLeft(epochs: readonly Epoch[], planned: number): number | null {
+  const last = epochs.at(-1);
+  if (!last) return null;
+  const recent = epochs
+    .slice(-RECENT)
+    .map((one) => one.seconds ?? 0)
+    .sort((a, b) => a - b);
+  return Math.max(0, planned - last.epoch) * (recent[Math.floor((recent.length - 1) / 2)] ?? 0);
+}
+
+export interface LabelledImages {
+  listed: number | null;
+  usable: number | null;
+  new: number | null;
+  left_out: number | null;
+}
+
+export function imagesOf(run: Pick<Run, "images">): LabelledImages | null {
+  if (!run.images) return null;
+  const told = loose(run.images);
+  return {
+    listed: numberOr(told.listed),
+    usable: numberOr(told.usable),
+    new: numberOr(told.new),
+    left_out: numberOr(told.left_out),
+  };
+}
+
+/** The one run that has not ended, if there is one: they are never two. */
+export const runUnderWay = (runs: readonly Run[]): Run | undefined =>
+  runs.find((run) => !ended(run.state));

@@ -1,0 +1,110 @@
+/** Making a version live: a promotion or a roll-back, with its reason, and past the gate if it must. */
+import { useId, useState } from "preact/hooks";
+import { api, ask, type Schemas } from "../../api/client";
+import { asProblem, type Problem } from "../../api/problem";
+import { config } from "../../api/session";
+import { announce } from "../../ui/announce";
+import { Confirm } from "../../ui/confirm";
+import { Failure } from "../../ui/state";
+import { plainly } from "./names";
+
+type Record = Schemas["PromotionRecord"];
+
+/** What the API takes as a reason. */
+const REASON = { least: 3, most: 500 } as const;
+
+/** Whether `version` has been live before, as far as `history` tells: going back needs no gate. */
+export function hasBeenLive(version: string, history: readonly Record[]): boolean {
+  return history.some((one) => one.version === version || one.previous === version);
+}
+
+/** The refusal of a version that the gate stopped, or has not seen: it may be forced. */
+const isGates = (problem: Problem) => problem.status === 409 && "gate" in problem.members;
+
+export function PromoteDialog({
+  version,
+  live,
+  back,
+  onDone,
+  onClose,
+}: {
+  version: string;
+  /** The version that is live now. */
+  live: string;
+  /** It was live before: a roll-back. */
+  back: boolean;
+  onDone: () => void;
+  onClose: () => void;
+}) {
+  const [reason, setReason] = useState("");
+  const [force, setForce] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem>();
+  const id = useId();
+  const refused = problem && isGates(problem);
+
+  const promote = async () => {
+    setBusy(true);
+    try {
+      const { changed } = await ask(
+        api().POST("/models/{version}/promote", {
+          params: { path: { version } },
+          body: { reason, force: force && refused === true },
+        }),
+      );
+      announce(changed ? `Version ${version} is live` : `Version ${version} was live already`);
+      onDone();
+    } catch (error) {
+      const failed = asProblem(error, config.value.api);
+      setProblem(failed);
+      announce(`${failed.title}. ${failed.detail}`);
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Confirm
+      title={back ? "Roll back to this version?" : "Make this version live?"}
+      action={back ? "Roll back" : refused ? "Make it live all the same" : "Make it live"}
+      danger={refused === true}
+      busy={busy}
+      onConfirm={() => void promote()}
+      onClose={onClose}
+    >
+      <p>
+        <strong class="id">{version}</strong> will answer everywhere within half a minute, instead
+        of <span class="id">{live}</span>, which stays in the list: you can roll back to it at any
+        time.
+      </p>
+      {problem && !refused && <Failure problem={problem} />}
+      {refused && (
+        <div class="gate-refusal" role="alert">
+          <p>{plainly(problem.detail)}</p>
+          <label class="check">
+            <input
+              type="checkbox"
+              required
+              checked={force}
+              onChange={(event) => setForce(event.currentTarget.checked)}
+            />
+            Pass the gate
+          </label>
+        </div>
+      )}
+      <label for={id}>Reason</label>
+      <textarea
+        id={id}
+        rows={3}
+        required
+        minlength={REASON.least}
+        maxlength={REASON.most}
+        aria-describedby={`${id}-hint`}
+        value={reason}
+        onInput={(event) => setReason(event.currentTarget.value)}
+      />
+      <p class="hint" id={`${id}-hint`}>
+        A sentence. It is kept, and shown to whoever asks who decided.
+      </p>
+    </Confirm>
+  );
+}

@@ -1,0 +1,196 @@
+/** How things are, in one look; and a place to ask about an image right away. */
+import { useEffect } from "preact/hooks";
+import { api, ask, type Schemas } from "../../api/client";
+import { member } from "../../api/session";
+import { useLoad } from "../../api/use-load";
+import { count, dateTime, duration, milliseconds, percent, since } from "../../format";
+import { warmUp } from "../../image/prepare";
+import { classified, classify } from "../../store/classified";
+import { health, status } from "../../store/health";
+import { info } from "../../store/model";
+import { DropZone } from "../../ui/drop-zone";
+import { Figure, Figures } from "../../ui/figure";
+import { Scroll } from "../../ui/scroll";
+import { Empty, Shown } from "../../ui/state";
+import { TokenForm } from "../../ui/token";
+import { Tag } from "../../ui/verdict";
+import { Result } from "../classify/result";
+
+const NOW_MS = 15_000;
+const SHOWN = 8;
+
+type Metrics = Schemas["Metrics"];
+
+/** Sums of the hours since midnight, here where the reader is. */
+function today(metrics: Metrics): { predictions: number; clickbait: number } {
+  const midnight = new Date().setHours(0, 0, 0, 0);
+  const points = metrics.points.filter((point) => new Date(point.at).getTime() >= midnight);
+  const sum = (of: "clickbait" | "legitimate") => points.reduce((n, point) => n + point[of], 0);
+  const clickbait = sum("clickbait");
+  return { predictions: clickbait + sum("legitimate"), clickbait };
+}
+
+function Live() {
+  const live = useLoad(
+    async (signal) =>
+      member.value
+        ? (await ask(api().GET("/promotions", { params: { query: { limit: 1 } }, signal }))).live
+        : null,
+    [member.value],
+  );
+  const up = health.value;
+  const version = status.value?.model_version;
+  const auc = (info.value?.metrics as { auc?: { value: number | null } } | undefined)?.auc?.value;
+  return (
+    <>
+      <Figure
+        label="Service"
+        value={up === "up" ? "Up" : up === "down" ? "Down" : "…"}
+        tone={up === "up" ? "good" : up === "down" ? "bad" : undefined}
+        note={
+          up === "down"
+            ? "it does not answer"
+            : status.value && `answering for ${duration(status.value.uptime_seconds)}`
+        }
+      />
+      <Figure
+        label="Live model"
+        value={version ? <a href={`/models/versions/${version}`}>{version.slice(-6)}</a> : "…"}
+        note={
+          live.value?.at
+            ? `live since ${dateTime(live.value.at)}`
+            : auc
+              ? `AUC ${auc.toFixed(3)} on images it never saw`
+              : version
+        }
+      />
+    </>
+  );
+}
+
+function Now() {
+  const hour = useLoad(
+    (signal) => ask(api().GET("/metrics", { params: { query: { window: "1h" } }, signal })),
+    [],
+    NOW_MS,
+  );
+  const day = useLoad(
+    (signal) => ask(api().GET("/metrics", { params: { query: { window: "24h" } }, signal })),
+    [],
+    4 * NOW_MS,
+  );
+  if (hour.problem && !hour.value)
+    return (
+      <Shown of={hour} label="The figures">
+        {() => null}
+      </Shown>
+    );
+  const sums = day.value && today(day.value);
+  const rate = hour.value?.totals.error_rate;
+  const latency = hour.value?.totals.latency_ms.p95;
+  return (
+    <>
+      <Figure label="Predictions today" value={count(sums?.predictions)} />
+      <Figure
+        label="Clickbait today"
+        value={percent(sums && sums.predictions > 0 ? sums.clickbait / sums.predictions : null)}
+        note={sums && `${count(sums.clickbait)} of ${count(sums.predictions)}`}
+      />
+      <Figure
+        label="Errors, last hour"
+        value={percent(rate)}
+        tone={rate && rate > 0.05 ? "warn" : undefined}
+        note={`of ${count(hour.value?.totals.requests)} requests`}
+      />
+      <Figure label="p95, last hour" value={milliseconds(latency)} note="19 of 20 are faster" />
+    </>
+  );
+}
+
+function Recent() {
+  const recent = useLoad(
+    (signal) => ask(api().GET("/predictions", { params: { query: { limit: SHOWN } }, signal })),
+    [],
+    NOW_MS,
+  );
+  return (
+    <Shown of={recent} label="Recent predictions">
+      {({ items }) =>
+        items.length === 0 ? (
+          <Empty title="No predictions yet">
+            <p>Drop an image, and the first one is here.</p>
+          </Empty>
+        ) : (
+          <Scroll label="Recent predictions, a table">
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">When</th>
+                  <th scope="col">Verdict</th>
+                  <th scope="col" class="number">
+                    Clickbait
+                  </th>
+                  <th scope="col">By</th>
+                </tr>
+              </thead>
+              <tbody>
+                {items.map((one) => (
+                  <tr key={`${one.request_id} ${one.sha256}`}>
+                    <td class="when" title={dateTime(one.at)}>
+                      {since(one.at)}
+                    </td>
+                    <td>
+                      <Tag of={one} />
+                    </td>
+                    <td class="number">{percent(one.probability)}</td>
+                    <td>{one.batch ? <a href={`/batch/${one.batch}`}>batch</a> : one.source}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </Scroll>
+        )
+      }
+    </Shown>
+  );
+}
+
+export default function Overview() {
+  useEffect(() => warmUp(), []);
+  const newest = classified.value[0];
+  return (
+    <>
+      <h1 tabIndex={-1}>Overview</h1>
+      <Figures>
+        <Live />
+        {member.value && <Now />}
+      </Figures>
+      <div class="columns">
+        <section aria-labelledby="ask">
+          <h2 id="ask">Is it clickbait?</h2>
+          <DropZone
+            label="Drop an image here, or paste one"
+            camera
+            paste
+            compact={newest !== undefined}
+            onFiles={([file]) => file && classify(file)}
+          />
+          {newest && <Result key={newest.id} of={newest} brief />}
+          {newest && (
+            <p>
+              <a href="/classify">All that was asked in this session</a>
+            </p>
+          )}
+        </section>
+        <section aria-labelledby="recent">
+          <h2 id="recent">Recent predictions</h2>
+          {member.value ? (
+            <Recent />
+          ) : (
+            <TokenForm reason="What others asked, and how the service does, are not for everybody." />
+          )}
+        </section>
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,94 @@
+/** What was classified in this tab: each image with its answer, newest first, gone with the tab. */
+import { signal } from "@preact/signals";
+import { api, asForm, ask, form, type Schemas } from "../api/client";
+import { asProblem, type Problem } from "../api/problem";
+import { config, member } from "../api/session";
+import { API_LIMIT, uploadImage } from "../api/upload";
+import { percent } from "../format";
+import { type Prepared, prepare } from "../image/prepare";
+import { announce } from "../ui/announce";
+import { verdictOf } from "../ui/verdict";
+import { learn } from "./model";
+
+export type Answer = Schemas["PredictionAnswer"];
+
+export interface Classified {
+  id: number;
+  /** The file as it was chosen. */
+  source: File;
+  /** An address of it, for this tab. */
+  picture: string;
+  prepared?: Prepared;
+  answer?: Answer;
+  problem?: Problem;
+  /** Milliseconds from the choice to the answer. */
+  took?: number;
+  /** What the user says that it really is, once that was sent. */
+  corrected?: string;
+}
+
+/** Images that a tab remembers: each holds its file's bytes. */
+const REMEMBERED = 30;
+
+export const classified = signal<readonly Classified[]>([]);
+
+let last = 0;
+
+/** Change what is known of one image; for those forgotten meanwhile, nothing. */
+export function update(id: number, change: Partial<Classified>): void {
+  classified.value = classified.value.map((one) => (one.id === id ? { ...one, ...change } : one));
+}
+
+/** Shrink and classify `source`, or send it as it is; returns its id in `classified` at once. */
+export function classify(source: File, original = false): number {
+  last += 1;
+  const id = last;
+  const began: Classified = { id, source, picture: URL.createObjectURL(source) };
+  const all = [began, ...classified.value];
+  for (const forgotten of all.slice(REMEMBERED)) URL.revokeObjectURL(forgotten.picture);
+  classified.value = all.slice(0, REMEMBERED);
+  void send(id, source, original);
+  return id;
+}
+
+async function send(id: number, source: File, original: boolean): Promise<void> {
+  const started = performance.now();
+  try {
+    const prepared = await prepare(source, original);
+    update(id, { prepared });
+    const answer = await predict(prepared.file);
+    update(id, { answer, took: performance.now() - started });
+    announce(`${source.name}: ${verdictOf(answer)}, ${percent(answer.probability)} clickbait`);
+    await learn(answer.model_version).catch(() => undefined);
+  } catch (error) {
+    const problem = asProblem(error, config.value.api);
+    update(id, { problem, took: performance.now() - started });
+    announce(`${source.name}: ${problem.title}. ${problem.detail}`);
+  }
+}
+
+/** Through the API; what is too large for it by way of the bucket, where this tab may do that. */
+async function predict(file: File): Promise<Answer> {
+  const explain = { params: { query: { explain: true } } };
+  if (file.size > API_LIMIT && member.value) {
+    const key = await uploadImage(file);
+    return ask(api().POST("/predict", { ...explain, body: { key } }));
+  }
+  return ask(api().POST("/predict", { ...explain, body: form({ file }) as never, ...asForm }));
+}
+
+/** Say what an image really is; throws Problem. */
+export async function correct(one: Classified, label: Answer["prediction"]): Promise<void> {
+  await ask(
+    api().POST("/feedback", {
+      body: form({
+        file: one.prepared?.file ?? one.source,
+        label,
+        prediction: one.answer?.prediction,
+        model_version: one.answer?.model_version,
+      }) as never,
+      ...asForm,
+    }),
+  );
+  update(one.id, { corrected: label });
+}

@@ -1,0 +1,159 @@
+/** Where images come in: dropped, pasted, picked, or photographed on a phone. */
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { UploadIcon } from "./icons";
+
+const IMAGES = "image/jpeg,image/png,image/webp,image/*";
+
+/** Every file of what was dropped, those in folders too, in the order of their paths. */
+async function filesOf(transfer: DataTransfer): Promise<File[]> {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter((e) => !!e);
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  const found: File[] = [];
+  const walk = async (entry: FileSystemEntry): Promise<void> => {
+    if (entry.isFile) {
+      const file: File = await new Promise((yes, no) =>
+        (entry as FileSystemFileEntry).file(yes, no),
+      );
+      // Of a folder that is dropped the browser does not say it, as it does of one that is picked.
+      const path = entry.fullPath.slice(1);
+      if (path !== file.name) Object.defineProperty(file, "webkitRelativePath", { value: path });
+      found.push(file);
+      return;
+    }
+    const reader = (entry as FileSystemDirectoryEntry).createReader();
+    // A reader gives a hundred entries at a time, and none at the end.
+    for (;;) {
+      const some = await new Promise<FileSystemEntry[]>((yes, no) => reader.readEntries(yes, no));
+      if (some.length === 0) return;
+      for (const one of some) await walk(one);
+    }
+  };
+  for (const entry of entries) await walk(entry);
+  return found.filter((file) => !file.name.startsWith("."));
+}
+
+export function DropZone({
+  onFiles,
+  multiple = false,
+  folder = false,
+  camera = false,
+  paste = false,
+  compact = false,
+  label,
+  children,
+}: {
+  onFiles: (files: File[]) => void;
+  multiple?: boolean;
+  /** Offers a folder as well. */
+  folder?: boolean;
+  /** Offers the camera, where there is a touch screen. */
+  camera?: boolean;
+  /** Takes what is pasted anywhere on the page. */
+  paste?: boolean;
+  compact?: boolean;
+  label: string;
+  children?: ComponentChildren;
+}) {
+  const [over, setOver] = useState(false);
+  const picker = useRef<HTMLInputElement>(null);
+  const folders = useRef<HTMLInputElement>(null);
+  const photo = useRef<HTMLInputElement>(null);
+  const id = useId();
+  const take = (files: File[]) => {
+    const some = multiple ? files : files.slice(0, 1);
+    if (some.length > 0) onFiles(some);
+  };
+
+  useEffect(() => {
+    if (!paste) return;
+    const onPaste = (event: ClipboardEvent) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (files.length > 0) {
+        event.preventDefault();
+        take(files);
+      }
+    };
+    document.addEventListener("paste", onPaste);
+    return () => document.removeEventListener("paste", onPaste);
+  });
+
+  const picked = (event: { currentTarget: HTMLInputElement }) => {
+    const files = [...(event.currentTarget.files ?? [])].filter((f) => !f.name.startsWith("."));
+    event.currentTarget.value = ""; // So that the same file can be picked again.
+    take(files);
+  };
+
+  return (
+    <section
+      class={`drop ${over ? "over" : ""} ${compact ? "compact" : ""}`}
+      aria-label={label}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={(event) => {
+        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setOver(false);
+      }}
+      onDrop={(event) => {
+        event.preventDefault();
+        setOver(false);
+        if (event.dataTransfer) void filesOf(event.dataTransfer).then(take);
+      }}
+    >
+      <UploadIcon />
+      <p class="drop-label">{label}</p>
+      {children}
+      <div class="row center">
+        <button type="button" onClick={() => picker.current?.click()}>
+          {multiple ? "Choose files" : "Choose a file"}
+        </button>
+        {folder && (
+          <button type="button" class="secondary" onClick={() => folders.current?.click()}>
+            Choose a folder
+          </button>
+        )}
+        {camera && (
+          <button type="button" class="secondary touch-only" onClick={() => photo.current?.click()}>
+            Take a photo
+          </button>
+        )}
+      </div>
+      <input
+        ref={picker}
+        id={`${id}-files`}
+        class="unseen"
+        type="file"
+        tabIndex={-1}
+        aria-label={label}
+        accept={IMAGES}
+        multiple={multiple}
+        onChange={picked}
+      />
+      {folder && (
+        <input
+          ref={folders}
+          class="unseen"
+          type="file"
+          tabIndex={-1}
+          aria-label="A folder of images"
+          multiple
+          {...{ webkitdirectory: true }}
+          onChange={picked}
+        />
+      )}
+      {camera && (
+        <input
+          ref={photo}
+          class="unseen"
+          type="file"
+          tabIndex={-1}
+          aria-label="A photo"
+          accept="image/*"
+          capture="environment"
+          onChange={picked}
+        />
+      )}
+    </section>
+  );
+}

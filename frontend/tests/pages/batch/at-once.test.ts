@@ -1,0 +1,111 @@
+import { beforeEach, expect, test, vi } from "vitest";
+
+vi.mock("../../../src/image/prepare", () => ({
+  prepare: async (file: File) => ({ file }),
+}));
+
+const MIB = 1024 * 1024;
+
+let atOnce: typeof import("../../../src/pages/batch/at-once");
+let sent: string[][];
+/** Answers a form with these files. */
+let answer: (names: string[]) => Response;
+
+const predictions = (names: string[]) =>
+  Response.json({
+    results: names.map((file) =>
+      file.startsWith("broken")
+        ? { file, type: "x", title: "Unreadable", status: 422, detail: "It is cut off." }
+        : {
+            file,
+            prediction: "clickbait_fake",
+            is_clickbait: true,
+            probability: 0.9,
+            confidence: 0.9,
+            uncertain: false,
+            model_version: "v1",
+          },
+    ),
+    model_version: "v1",
+  });
+
+async function open(access: "public" | "private") {
+  vi.resetModules();
+  const { config } = await import("../../../src/api/session");
+  config.value = { api: "http://api.test", access };
+  atOnce = await import("../../../src/pages/batch/at-once");
+}
+
+beforeEach(async () => {
+  sent = [];
+  answer = predictions;
+  vi.stubGlobal("fetch", async (request: Request) => {
+    if (!request.url.endsWith("/predict-batch")) return Response.json({ model_version: "v1" });
+    const names = (await request.formData()).getAll("files").map((file) => (file as File).name);
+    sent.push(names);
+    return answer(names);
+  });
+  await open("private");
+});
+
+const file = (name: string, size = 10) => new File([new Uint8Array(size)], name);
+
+test("ten files are one request, and each has the row that a batch would have", async () => {
+  const files = [file("broken.jpg"), ...Array.from({ length: 9 }, (_, at) => file(`${at}.jpg`))];
+  expect(await atOnce.askAbout(files, false)).toBe(true);
+  expect(sent).toHaveLength(1);
+  const { rows, busy } = atOnce.asked.value ?? {};
+  expect(busy).toBe(false);
+  expect(rows?.[0]).toMatchObject({
+    file: "broken.jpg",
+    prediction: null,
+    error: "It is cut off.",
+  });
+  expect(rows?.[9]).toEqual({
+    file: "8.jpg",
+    prediction: "clickbait_fake",
+    is_clickbait: true,
+    probability: 0.9,
+    confidence: 0.9,
+    uncertain: false,
+    model_version: "v1",
+    error: null,
+  });
+});
+
+test("files that are too large together go in several requests, in their order", () => {
+  expect(atOnce.requests([0, 1, 2, 3], [3 * MIB, MIB, 1, 5 * MIB])).toEqual([[0, 1], [2], [3]]);
+  expect(atOnce.requests([], [])).toEqual([]);
+});
+
+test("a file that is too large by itself goes by way of the bucket, for those who may", async () => {
+  const files = [file("small.jpg"), file("large.jpg", 5 * MIB)];
+  await open("public");
+  expect(await atOnce.askAbout(files, true)).toBe(false);
+  expect(atOnce.asked.value).toBeNull();
+  expect(sent).toEqual([]);
+});
+
+test("for others the service says of that file that it is too large", async () => {
+  answer = (names) =>
+    names.includes("large.jpg")
+      ? Response.json({ title: "Too large", detail: "The limit is 4 MiB." }, { status: 413 })
+      : predictions(names);
+  const files = [file("small.jpg"), file("large.jpg", 5 * MIB)];
+  expect(await atOnce.askAbout(files, true)).toBe(true);
+  expect(atOnce.asked.value?.rows.map((row) => row?.error)).toEqual([null, "The limit is 4 MiB."]);
+});
+
+test("what failed is asked again without what was answered", async () => {
+  answer = (names) =>
+    names.includes("b.jpg")
+      ? Response.json({ title: "Broken", detail: "A fault." }, { status: 500 })
+      : predictions(names);
+  await atOnce.askAbout([file("a.jpg", 4 * MIB), file("b.jpg"), file("c.jpg")], true);
+  const failed = atOnce.asked.value;
+  expect(failed?.problem?.detail).toBe("A fault.");
+  answer = predictions;
+  if (failed) await atOnce.goOn(failed);
+  expect(atOnce.asked.value?.rows.every((row) => row?.prediction)).toBe(true);
+  expect(sent.at(-1)).toEqual(["b.jpg", "c.jpg"]);
+});

@@ -1,0 +1,75 @@
+import { expect, test } from "vitest";
+import { csv, type Row } from "../../../src/pages/batch/csv";
+
+const FAILED: Row = {
+  file: "",
+  prediction: null,
+  is_clickbait: null,
+  probability: null,
+  confidence: null,
+  uncertain: null,
+  model_version: null,
+  error: "",
+};
+
+const predicted = (
+  file: string,
+  prediction: Row["prediction"],
+  probability: number,
+  confidence: number,
+  uncertain: boolean,
+): Row => ({
+  file,
+  prediction,
+  is_clickbait: prediction === "clickbait_fake",
+  probability,
+  confidence,
+  uncertain,
+  model_version: "20261122-222955-c623f4",
+  error: null,
+});
+
+/** Each with what `clickbait.results.csv_lines` wrote for it. */
+const WRITTEN: [Row, string][] = [
+  [
+    predicted("plain.jpg", "clickbait_fake", 0.912345, 0.912345, false),
+    "plain.jpg,clickbait_fake,true,0.912345,0.912345,false,20261122-222955-c623f4,",
+  ],
+  [
+    predicted('a, "b".png', "clickbait_real", 1e-5, 0.99999, false),
+    '"a, ""b"".png",clickbait_real,false,1e-05,0.99999,false,20261122-222955-c623f4,',
+  ],
+  [
+    predicted("=1+2.jpg", "clickbait_real", 0.0, 1.0, true),
+    "'=1+2.jpg,clickbait_real,false,0.0,1.0,true,20261122-222955-c623f4,",
+  ],
+  [
+    { ...FAILED, file: "'@x;y.jpg", error: 'It is no image: "JPEG", PNG or WebP,\nplease.' },
+    '"\'\'@x;y.jpg","","","","","","","It is no image: ""JPEG"", PNG or WebP,\nplease."',
+  ],
+  [
+    predicted("tab\there.jpg", "clickbait_fake", 0.5, 0.5, true),
+    '"tab\there.jpg","clickbait_fake","true","0.5","0.5","true","20261122-222955-c623f4",""',
+  ],
+  [{ ...FAILED, file: "two\nlines.jpg", error: "-bad" }, '"two\nlines.jpg",,,,,,,\'-bad'],
+  [
+    predicted("Überraschung 😀.webp", "clickbait_fake", 1.2345678901234e-7, 0.0001, false),
+    "Überraschung 😀.webp,clickbait_fake,true,1.2345678901234e-07,0.0001,false,20261122-222955-c623f4,",
+  ],
+  [{ ...FAILED, file: "'quoted'.jpg", error: "" }, "'quoted'.jpg,,,,,,,"],
+];
+
+const HEADER = "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error";
+
+test.each(WRITTEN)("%o is written as the service writes it", (row, line) => {
+  expect(csv([row])).toBe(`${HEADER}\r\n${line}\r\n`);
+});
+
+test("rows follow each other, each with its line's end", () => {
+  const lines = WRITTEN.map(([, line]) => line);
+  expect(csv(WRITTEN.map(([row]) => row))).toBe([HEADER, ...lines, ""].join("\r\n"));
+});
+
+test("without rows there is the header", () => {
+  expect(csv([])).toBe(`${HEADER}\r\n`);
+});

@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import { MAX_NAME, namesOf, sorted } from "../../../src/pages/batch/names";
+
+function file(path: string, type = "image/jpeg"): File {
+  const made = new File([], path.split("/").at(-1) ?? "", { type });
+  const folder = path.includes("/") ? path : "";
+  Object.defineProperty(made, "webkitRelativePath", { value: folder });
+  return made;
+}
+
+test("a file of a folder is called by its path", () => {
+  expect(namesOf([file("trip/day 1/a.jpg"), file("b.jpg")])).toEqual(["trip/day 1/a.jpg", "b.jpg"]);
+});
+
+test("no two files have one name", () => {
+  const chosen = [
+    "a.jpg",
+    "a.jpg",
+    "a (2).jpg",
+    "a.jpg",
+    "no-ending",
+    "no-ending",
+    "x.y/no",
+    "x.y/no",
+  ];
+  const names = namesOf(chosen.map((path) => file(path)));
+  expect(names).toEqual([
+    "a.jpg",
+    "a (2).jpg",
+    "a (2) (2).jpg",
+    "a (3).jpg",
+    "no-ending",
+    "no-ending (2)",
+    "x.y/no",
+    "x.y/no (2)",
+  ]);
+});
+
+test("the same files have the same names when they are chosen again", () => {
+  const chosen = ["a.jpg", "a.jpg", "b/a.jpg"].map((path) => file(path));
+  expect(namesOf(chosen)).toEqual(namesOf([...chosen]));
+});
+
+test("ten thousand files of one name are named in no time", () => {
+  const names = namesOf(Array.from({ length: 10_000 }, () => file("a.jpg")));
+  expect(new Set(names).size).toBe(10_000);
+});
+
+test("a name is never longer than the service takes, and keeps its end", () => {
+  const long = `folder/${"x".repeat(2_000)}.jpg`;
+  for (const name of namesOf([file(long), file(long)])) {
+    expect(name.length).toBeLessThanOrEqual(MAX_NAME);
+    expect(name.endsWith(".jpg")).toBe(true);
+  }
+});
+
+test("of a folder only the images are taken; a file that was chosen by itself is meant", () => {
+  const { images, others } = sorted([
+    file("trip/a.jpg"),
+    file("trip/notes.txt", "text/plain"),
+    file("trip/Thumbs.db", ""),
+    file("notes.txt", "text/plain"),
+  ]);
+  expect(images.map((one) => one.name)).toEqual(["a.jpg", "notes.txt"]);
+  expect(others).toEqual(["trip/notes.txt", "trip/Thumbs.db"]);
+});

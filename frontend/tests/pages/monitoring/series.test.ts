@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import { memory, onTrack, seriesOf, summary, windowOf } from "../../../src/pages/monitoring/series";
+
+const point = (at: string, change = {}) => ({
+  at,
+  requests: 0,
+  client_errors: 0,
+  faults: 0,
+  cold_starts: 0,
+  clickbait: 0,
+  legitimate: 0,
+  uncertain: 0,
+  latency_ms: { p50: null, p95: null, p99: null },
+  ...change,
+});
+
+it("an address without a window, or with one there is not, means a day", () => {
+  expect(windowOf(undefined).window).toBe("24h");
+  expect(windowOf("2h").window).toBe("24h");
+  expect(windowOf("7d").window).toBe("7d");
+});
+
+it("the last hour is asked for oftener than a day or a week", () => {
+  expect(windowOf("1h").every).toBe(15_000);
+  expect(windowOf("7d").every).toBe(60_000);
+});
+
+describe("seriesOf", () => {
+  const series = seriesOf({
+    points: [
+      point("2026-11-24T13:00:00+00:00"),
+      point("2026-11-24T14:00:00+00:00", {
+        requests: 9,
+        faults: 1,
+        cold_starts: 2,
+        clickbait: 2,
+        legitimate: 6,
+        uncertain: 4,
+      }),
+    ],
+  });
+
+  it("has times in seconds since 1970", () => {
+    expect(series.x).toEqual([
+      Date.UTC(2026, 10, 24, 13) / 1000,
+      Date.UTC(2026, 10, 24, 14) / 1000,
+    ]);
+  });
+
+  it("has shares of the predictions, and none where there were none", () => {
+    expect(series.clickbait).toEqual([null, 0.25]);
+    expect(series.legitimate).toEqual([null, 0.75]);
+    expect(series.uncertain).toEqual([null, 0.5]);
+  });
+
+  it("has a point for a fault or a cold start, and none for none", () => {
+    expect(series.faults).toEqual([null, 1]);
+    expect(series.coldStarts).toEqual([null, 2]);
+    expect(series.requests).toEqual([0, 9]);
+  });
+});
+
+describe("summary", () => {
+  const totals = {
+    ...point(""),
+    error_rate: null,
+    shares: { clickbait: null, legitimate: null, uncertain: null },
+  };
+
+  it("says that nothing was asked", () => {
+    expect(summary({ totals })).toBe("No requests.");
+  });
+
+  it("says what matters in one sentence", () => {
+    const told = {
+      ...totals,
+      requests: 2000,
+      client_errors: 1,
+      latency_ms: { p50: 20, p95: 47.2, p99: 90 },
+      shares: { ...totals.shares, clickbait: 0.44 },
+    };
+    expect(summary({ totals: told })).toBe(
+      "2,000 requests, 1 client error, 0 faults, p95 47 ms, 44 % clickbait.",
+    );
+  });
+});
+
+it("the large threshold is half way on the track, and no index leaves it", () => {
+  expect([onTrack(0, 0.25), onTrack(0.25, 0.25), onTrack(7, 0.25)]).toEqual([0, 0.5, 1]);
+});
+
+it("memory names the limit where there is one, and nothing where nothing ran", () => {
+  expect(memory(128.3, 1769)).toBe("128 of 1,769 MB");
+  expect(memory(128.3, null)).toBe("128 MB");
+  expect(memory(null, 1769)).toBe("–");
+});

@@ -1,0 +1,109 @@
+"""The page in the system's Chromium, against a real local stack."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.end_to_end.conftest import LocalStack
+
+QUIET = (
+    "--no-sandbox",  # As root, which a build machine is, Chromium starts no other way.
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+WIDE = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+PATIENCE_MS = 20_000
+"""For what takes a fraction of a second on an idle machine."""
+
+FOUND_BY_NETWORK = "Failed to load resource"
+"""What Chromium writes of every answer from 400 on, however the page takes it."""
+
+
+def chromium() -> str:
+    """The browser's path; `make test-browser` looks for it, and installs it where it can."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not path:
+        pytest.fail("No Chromium is here: `make test-browser` finds or installs it (CHROMIUM).")
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """One for all files of a worker; no training starts in it by itself."""
+    stack = LocalStack(tmp_path_factory.mktemp("page"), MIN_NEW_IMAGES="100000")
+    stack.start()
+    try:
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that has been nowhere."""
+    made = browser.new_context(viewport=WIDE, accept_downloads=True)
+    made.set_default_timeout(PATIENCE_MS)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture
+def complaints(page: Page) -> list[str]:
+    """What the browser's console says is wrong, and what the page's code throws."""
+    found: list[str] = []
+    page.on("console", lambda said: said.type in ("error", "warning") and found.append(said.text))
+    page.on("pageerror", lambda error: found.append(str(error)))
+    return found
+
+
+def token_of(stack: LocalStack) -> str:
+    return (stack.state_dir / "admin-token").read_text().strip()
+
+
+def visit(page: Page, stack: LocalStack, path: str, token: str | None = None) -> None:
+    """Open `path` and wait until it has loaded all it loads by itself; with a token as an admin."""
+    fragment = f"#token={token}" if token else ""
+    page.goto(f"{stack.description()['site_url']}{path}{fragment}")
+    page.locator("main h1").wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+def as_admin(page: Page, stack: LocalStack, path: str) -> None:
+    visit(page, stack, path, token_of(stack))
+
+
+def choose(page: Page, *files: Path | tuple[str, bytes], folder: bool = False) -> None:
+    """Give files to the page's first place for them, as a user's choice in the dialog would."""
+    place = page.locator("input[type=file]").nth(1 if folder else 0)
+    place.set_input_files(
+        [
+            str(one)
+            if isinstance(one, Path)
+            else {"name": one[0], "mimeType": "image/jpeg", "buffer": one[1]}
+            for one in files
+        ]
+    )

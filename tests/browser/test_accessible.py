@@ -1,0 +1,114 @@
+"""Everybody can use the page: axe-core finds nothing, the keyboard reaches everything."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.end_to_end.conftest import ROOT
+from tests.samples.drawn import encoded, picture
+
+from .conftest import PATIENCE_MS, PHONE, WIDE, choose, token_of, visit
+
+pytestmark = pytest.mark.end_to_end
+
+AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+PATHS = (
+    "/",
+    "/classify",
+    "/batch",
+    "/data?show=images",
+    "/data?show=model",
+    "/models",
+    "/models/versions/{version}",
+    "/monitoring",
+    "/no/such/page",
+)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core says is wrong, with the elements that it says it of."""
+    page.evaluate(AXE.read_text())  # Not as a script of the page: its own policy forbids that.
+    found = page.evaluate("async () => (await axe.run()).violations")
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
+        for one in found
+    ]
+
+
+@pytest.fixture(scope="module")
+def version(stack) -> str:
+    """The live version, of a service that has something to show."""
+    with stack.client() as api:
+        for seed in range(5):
+            image = encoded(picture(seed=seed))
+            answer = api.post("/predict", content=image, headers={"content-type": "image/jpeg"})
+    with stack.admin() as admin:
+        sent = {"file": ("sample.jpg", (ROOT / "sample.jpg").read_bytes(), "image/jpeg")}
+        assert admin.post("/feedback", files=sent, data={"label": "clickbait"}).status_code == 201
+    return answer.json()["model_version"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size", "known"),
+    [
+        ("light", WIDE, True),
+        ("dark", WIDE, True),
+        ("light", PHONE, False),
+        ("dark", PHONE, True),
+    ],
+    ids=["light, wide", "dark, wide", "light, phone, without a token", "dark, phone"],
+)
+def test_axe_finds_nothing_on_any_page(browser: Browser, stack, version, scheme, size, known):
+    context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    wrong = []
+    visit(page, stack, "/", token=token_of(stack) if known else None)
+    for path in PATHS:
+        visit(page, stack, path.format(version=version))
+        wrong += [f"{path} {said}" for said in violations(page)]
+    context.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_an_answer_and_a_failure(browser: Browser, stack, scheme):
+    context = browser.new_context(viewport=WIDE, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    visit(page, stack, "/classify")
+    choose(page, ROOT / "sample.jpg")
+    expect(page.locator(".verdict")).to_be_visible()
+    answered = violations(page)
+    choose(page, ("broken.jpg", b"not an image"))
+    expect(page.get_by_role("alert")).to_be_visible()
+    failed = violations(page)
+    context.close()
+    assert answered + failed == []
+
+
+def test_the_keyboard_reaches_content_and_places_and_shows_where_it_is(page, stack):
+    visit(page, stack, "/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    inside = "document.querySelector('main').contains(document.activeElement)"
+    assert page.evaluate(inside)
+    seen = set()
+    page.keyboard.press("Home")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.textContent.trim()"))
+        outlined = page.evaluate(
+            """() => {
+                const on = document.activeElement, style = getComputedStyle(on);
+                const marked = style.outlineStyle !== 'none' || style.boxShadow !== 'none';
+                return on === document.body || marked ? '' : on.outerHTML.slice(0, 200);
+            }"""
+        )
+        assert outlined == ""
+    assert {"Overview", "Classify", "Batch", "Data", "Models", "Monitoring"} <= seen
+    assert "Choose a file" in seen

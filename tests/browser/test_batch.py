@@ -1,0 +1,166 @@
+"""Many images on the page: a few at once, many as a batch, and a reload in the middle of one."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.end_to_end.conftest import LocalStack
+from tests.samples.drawn import encoded, picture
+
+from .conftest import as_admin, choose, token_of, visit
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+
+BATCH_MS = 120_000
+"""For some dozens of images; the emulator's workers may have to start first."""
+
+BATCH_URL = re.compile(r"/batch/[^/]+$")
+
+
+def files(count: int, first: int = 0) -> list[tuple[str, bytes]]:
+    """Small images that differ, with names that want care in a CSV."""
+    return [
+        (f"=image {n}, {n % 3};.jpg", encoded(picture((320, 180), seed=n)))
+        for n in range(first, first + count)
+    ]
+
+
+def batch_of(page: Page) -> str:
+    page.wait_for_url(BATCH_URL)
+    return page.url.rsplit("/", 1)[1]
+
+
+def finished(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Finished")).to_be_visible(timeout=BATCH_MS)
+    expect(page.get_by_role("heading", name="Results")).to_be_visible()
+
+
+def results(page: Page) -> Locator:
+    return page.get_by_role("region", name="Results").get_by_role("table")
+
+
+def saved(page: Page, to: Path) -> str:
+    """The CSV that the page has the browser save."""
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Download CSV").click()
+    got.value.save_as(to)
+    return to.read_bytes().decode()
+
+
+def rows_of(stack: LocalStack, batch: str) -> list[dict]:
+    with stack.admin() as admin:
+        return admin.get(f"/batches/{batch}/results", params={"limit": 1000}).json()["items"]
+
+
+def test_thirty_files_become_a_batch_whose_csv_is_the_apis(page, stack, tmp_path, complaints):
+    as_admin(page, stack, "/batch")
+    choose(page, *files(29), ("broken.jpg", b"not an image"))
+    batch = batch_of(page)
+    finished(page)
+    with stack.admin() as admin:
+        told = admin.get(f"/batches/{batch}/results", params={"format": "csv"})
+    assert saved(page, tmp_path / "page.csv").splitlines() == told.text.splitlines()
+    assert len(told.text.splitlines()) == 31
+    table = results(page)
+    expect(table.get_by_role("row")).to_have_count(31)
+    broken = table.get_by_role("row").filter(has_text="broken.jpg")
+    (row,) = [one for one in rows_of(stack, batch) if one["error"]]
+    expect(broken).to_contain_text(row["error"])
+    # The pictures are those of this browser.
+    expect(table.locator("img").first).to_be_visible()
+    assert complaints == []
+
+
+def test_the_table_sorts_and_filters_and_its_address_says_how(page, stack):
+    as_admin(page, stack, "/batch")
+    choose(page, *files(12), ("broken.jpg", b"not an image"))
+    batch = batch_of(page)
+    finished(page)
+    rows = results(page).locator("tbody tr")
+    results(page).get_by_role("button", name="Clickbait").click()
+    shown = [float(text) for text in rows.locator("td.number").all_inner_texts() if "%" in text
+             for text in [text.split()[0]]]  # fmt: skip
+    said = [one["probability"] for one in rows_of(stack, batch) if one["probability"] is not None]
+    assert shown in (
+        [round(100 * one, 1) for one in sorted(said)],
+        [round(100 * one, 1) for one in sorted(said, reverse=True)],
+    )
+    page.get_by_role("button", name="Failed", exact=True).click()
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"\?.*failed"))
+    page.reload()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("broken.jpg")
+
+
+def test_a_reload_in_the_middle_loses_no_file_and_sends_none_twice(page, stack):
+    as_admin(page, stack, "/batch")
+    page.on("dialog", lambda dialog: dialog.accept())
+    taken: Counter[str] = Counter()
+    held: list[Route] = []
+
+    def hold_after_ten(route: Route) -> None:
+        """Let ten uploads through; those behind never end by themselves."""
+        if sum(taken.values()) < 10:
+            taken["before"] += 1
+            route.continue_()
+        else:
+            held.append(route)
+
+    cloud = f"{stack.description()['cloud_url']}/**"
+    page.route(cloud, hold_after_ten)
+    choose(page, *files(40, first=100))
+    batch = batch_of(page)
+    page.wait_for_function(
+        "() => document.querySelector('main').innerText.match(/Uploaded\\s+10\\b/)"
+    )
+    assert held, "the uploads were not held"
+    page.unroute(cloud)
+    page.reload()
+    assert batch_of(page) == batch
+    finished(page)
+    rows = rows_of(stack, batch)
+    assert sorted(one["file"] for one in rows) == sorted(name for name, _ in files(40, first=100))
+    assert [one["error"] for one in rows if one["error"]] == []
+    with stack.admin() as admin:
+        logged = admin.get("/predictions", params={"batch": batch, "limit": 100}).json()["items"]
+    assert Counter(Counter(one["sha256"] for one in logged).values()) == {1: 40}
+
+
+def test_ten_files_are_answered_at_once_and_anybody_may_ask(page, stack, tmp_path, complaints):
+    visit(page, stack, "/batch")
+    with page.expect_response(re.compile("/predict-batch$")) as got:
+        choose(page, *files(9, first=200), ("broken.jpg", b"not an image"))
+    answers = got.value.json()["results"]
+    expect(page.get_by_role("heading", name="Results")).to_be_visible()
+    expect(results(page).locator("tbody tr")).to_have_count(10)
+    lines = saved(page, tmp_path / "page.csv").splitlines()
+    assert lines[0] == (
+        "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error"
+    )
+    assert len(lines) == 11
+    for answer in answers:
+        if "probability" in answer:
+            assert sum(str(answer["probability"]) in line for line in lines) == 1
+    assert complaints == []
+
+
+def test_more_than_ten_ask_for_the_token_and_keep_the_files_meanwhile(page, stack):
+    visit(page, stack, "/batch")
+    choose(page, *files(11, first=300))
+    expect(page.get_by_text("11 files wait here")).to_be_visible()
+    page.get_by_label("Token").fill(token_of(stack))
+    page.get_by_role("button", name="Use it").click()
+    batch = batch_of(page)
+    finished(page)
+    assert len(rows_of(stack, batch)) == 11
+
+
+def test_an_unknown_batch_gets_the_services_own_words(page, stack):
+    as_admin(page, stack, "/batch/no-such-batch")
+    with stack.admin() as admin:
+        said = admin.get("/batches/no-such-batch").json()["detail"]
+    expect(page.get_by_role("alert")).to_contain_text(said)
