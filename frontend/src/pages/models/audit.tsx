@@ -1,6 +1,7 @@
 /** Which model was live when, and who decided so for what reason. */
 import type { Schemas } from "../../api/client";
 import { dateTime } from "../../format";
+import { Scroll } from "../../ui/scroll";
 import { Empty } from "../../ui/state";
 import { More } from "./more";
 import { By, plainly, VersionName } from "./names";
@@ -18,7 +19,7 @@ export function Audit({ of }: { of: Listed<Schemas["PromotionRecord"], Schemas["
           </p>
         </Empty>
       ) : (
-        <div class="scroll">
+        <Scroll label="Table of decisions">
           <table class="audit">
             <thead>
               <tr>
@@ -50,7 +51,7 @@ export function Audit({ of }: { of: Listed<Schemas["PromotionRecord"], Schemas["
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       <More of={of} label="Older decisions" />
     </section>

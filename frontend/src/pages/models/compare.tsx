@@ -1,6 +1,7 @@
 /** Two versions in detail: what they measured, what they were made with, what the gate said. */
 import { api, ask, type Schemas } from "../../api/client";
 import { useLoad } from "../../api/use-load";
+import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { Confusion, scaleFrom, Whisker } from "./figures";
 import { gateOf } from "./gate";
@@ -64,7 +65,7 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
 
 function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
   return (
-    <div class="scroll">
+    <Scroll label="Table of measurements of both">
       <table class="measures">
         <caption class="hint">
           Each on its own test images. A difference has a colour where the intervals do not overlap.
@@ -125,7 +126,7 @@ function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
           })}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
@@ -135,7 +136,7 @@ function Recipes({ of: [a, b] }: { of: readonly [Model, Model] }) {
     return <Empty title={same > 0 ? "The same recipe" : "Neither tells its recipe"} />;
   }
   return (
-    <div class="scroll">
+    <Scroll label="Table of recipes">
       <table>
         <caption class="hint">
           {changed.length} of {changed.length + same} knobs differ.
@@ -157,6 +158,6 @@ function Recipes({ of: [a, b] }: { of: readonly [Model, Model] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

@@ -28,19 +28,20 @@ function Chart({
   curves,
   epochs,
   planned,
+  best,
   yRange,
 }: {
   title: string;
   curves: readonly Curve[];
   epochs: readonly Epoch[];
   planned: number;
+  best: number;
   yRange?: readonly [number, number];
 }) {
   const series = curves
     .map(({ of, ...rest }) => ({ ...rest, values: epochs.map((one) => one[of]) }))
     .filter(({ values }) => values.some((value) => value !== null))
-    // A line begins with the second epoch; before that there is a point.
-    .map((one): Series => (epochs.length < 2 ? { ...one, kind: "points" } : one));
+    .map((one): Series => ({ ...one, kind: "dotted" }));
   const told = series
     .map(
       ({ label, values }) => `${label} ${decimal(values[0])} first, ${decimal(values.at(-1))} last`,
@@ -53,6 +54,7 @@ function Chart({
         label={`${title} by epoch: ${told}`}
         x={epochs.map((one) => one.epoch)}
         series={series}
+        marks={[{ x: best, colour: "good", dashed: true }]}
         xRange={[1, Math.max(2, planned)]}
         {...(yRange ? { yRange } : {})}
         xLabel="Epoch"
@@ -97,15 +99,16 @@ export function Curves({ of, planned }: { of: readonly Epoch[]; planned: number 
         Best: epoch {best.epoch}
         {best.val_auc !== null &&
           `, validation AUC ${decimal(best.val_auc)}, accuracy ${percent(best.val_accuracy)}`}
-        . Its weights are the ones that are kept.
+        . Its weights are kept; the dashed line marks it.
       </p>
       <div class="pair">
-        <Chart title="Loss" curves={LOSS} epochs={epochs} planned={planned} />
+        <Chart title="Loss" curves={LOSS} epochs={epochs} planned={planned} best={best.epoch} />
         <Chart
           title="Accuracy and AUC"
           curves={RIGHT}
           epochs={epochs}
           planned={planned}
+          best={best.epoch}
           yRange={[floorOf(epochs), 1]}
         />
       </div>

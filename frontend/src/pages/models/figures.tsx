@@ -1,5 +1,6 @@
 /** Measurements drawn: intervals on one scale, and the confusion matrix as a table. */
 import { className, count, percent } from "../../format";
+import { Scroll } from "../../ui/scroll";
 import {
   type ConfusionMatrix,
   clearly,
@@ -53,7 +54,7 @@ export function Confusion({
   caption: string;
 }) {
   return (
-    <div class="scroll">
+    <Scroll label={`Table: ${caption}`}>
       <table class="matrix">
         <caption class="hint">{caption}</caption>
         <thead>
@@ -82,7 +83,7 @@ export function Confusion({
           })}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

@@ -1,5 +1,6 @@
 /** The gate's verdict: whether a candidate was shown to be no worse, by which numbers. */
 import { className, count, decimal, plural } from "../../format";
+import { Scroll } from "../../ui/scroll";
 import { COMPARED, type Gate, inWords } from "./gate";
 import { plainly, VersionName } from "./names";
 
@@ -19,7 +20,7 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
           : `It was stopped: ${failed} of ${plural(gate.checks.length, "check")} failed.`}
       </p>
       {Object.entries(gate.sets).map(([name, set]) => (
-        <div class="scroll" key={name}>
+        <Scroll label={`Table of the ${SETS[name] ?? name}`} key={name}>
           <table>
             <caption class="hint">
               {SETS[name] ?? name}: {count(set.images)} images that none of them trained on (
@@ -53,7 +54,7 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       ))}
       <Checks of={gate} />
     </>

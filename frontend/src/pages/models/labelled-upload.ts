@@ -199,18 +199,25 @@ export class LabelledUpload {
 
   private async one(at: number): Promise<void> {
     const signal = this.stop!.signal;
-    await pRetry(
-      async () => {
-        const form = await this.pool(at).form();
-        await this.ways.send(form, this.files[at]!, signal);
-      },
-      {
-        retries: RETRIES,
-        minTimeout: this.ways.patience ?? 1_000,
-        signal,
-        shouldRetry: ({ error }) => problemIn(error)?.passing ?? false,
-      },
-    );
+    let arrived = false;
+    try {
+      await pRetry(
+        async () => {
+          const form = await this.pool(at).form();
+          await this.ways.send(form, this.files[at]!, signal);
+          arrived = true;
+        },
+        {
+          retries: RETRIES,
+          minTimeout: this.ways.patience ?? 1_000,
+          signal,
+          shouldRetry: ({ error }) => problemIn(error)?.passing ?? false,
+        },
+      );
+    } catch (error) {
+      // What is given up just after it arrived is there: once more would be a second copy.
+      if (!arrived) throw error;
+    }
   }
 
   /** The fault of this image; null where it is none of its own, and every other one would fail. */

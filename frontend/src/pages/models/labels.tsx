@@ -1,6 +1,7 @@
 /** What the live model said of the new labels, before anything was trained on them. */
 import type { Schemas } from "../../api/client";
 import { className, count, percent } from "../../format";
+import { Scroll } from "../../ui/scroll";
 import { Look } from "./look";
 import { plainly } from "./names";
 
@@ -13,7 +14,7 @@ export function Labels({ of, again }: { of: Schemas["LabelCheck"]; again: () => 
         {plainly(of.reason || of.warning) ||
           `The live model agrees with ${count(agreed)} of ${count(of.images)} new labels, as often as is to be expected.`}
       </p>
-      <div class="scroll">
+      <Scroll label="Table of the new labels">
         <table>
           <thead>
             <tr>
@@ -40,7 +41,7 @@ export function Labels({ of, again }: { of: Schemas["LabelCheck"]; again: () => 
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       {of.own_error !== null && (
         <p class="hint">
           On its own test images it was wrong about {percent(of.own_error)}: so much contradiction

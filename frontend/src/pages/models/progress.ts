@@ -61,7 +61,10 @@ export function stepsOf({ state, times }: Pick<Run, "state" | "times">, now: num
 }
 
 /** Seconds from its request to its end, or until `now`. */
-export function tookSeconds({ state, times, created }: Run, now: number): number {
+export function tookSeconds(
+  { state, times, created }: Pick<Run, "state" | "times" | "created">,
+  now: number,
+): number {
   const end = ended(state) ? times[state] : undefined;
   const until = end ? new Date(end).getTime() : now;
   return Math.max(0, (until - new Date(times.QUEUED ?? created).getTime()) / 1000);

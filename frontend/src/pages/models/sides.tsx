@@ -1,5 +1,6 @@
 /** How many images of each class a version was trained, validated and tested with. */
 import { className, count } from "../../format";
+import { Scroll } from "../../ui/scroll";
 import { loose, numberOr } from "./metrics";
 
 const SIDES = [
@@ -12,7 +13,7 @@ const SIDES = [
 export function Sides({ of }: { of: Record<string, unknown> }) {
   const labels = Object.keys(loose(of.train));
   return (
-    <div class="scroll">
+    <Scroll label="Table of images by side">
       <table>
         <caption class="hint">An image that has a side keeps it in every later training.</caption>
         <thead>
@@ -38,6 +39,6 @@ export function Sides({ of }: { of: Record<string, unknown> }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

@@ -7,6 +7,7 @@ import { admin } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, decimal, duration, NONE, percent } from "../../format";
 import { Copy } from "../../ui/copy";
+import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { Private } from "../../ui/token";
 import { Confusion, scaleFrom, Whisker } from "./figures";
@@ -31,7 +32,7 @@ function Measured({ of: { metrics } }: { of: Model }) {
         On {count(numberOr(metrics.images))} test images that it never saw;{" "}
         {typeof metrics.intervals === "string" && `intervals: ${metrics.intervals}.`}
       </p>
-      <div class="scroll">
+      <Scroll label="Table of measurements">
         <table class="measures">
           <thead>
             <tr>
@@ -66,7 +67,7 @@ function Measured({ of: { metrics } }: { of: Model }) {
             })}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       {matrix && <Confusion of={matrix} caption="Test images by what they are and what it said" />}
       {numberOr(uncertain.share) !== null && (
         <p class="hint">

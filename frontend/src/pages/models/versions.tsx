@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { Schemas } from "../../api/client";
 import { admin } from "../../api/session";
 import { count, dateTime, plural } from "../../format";
+import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { Against } from "./figures";
 import { interval, MEASURES } from "./metrics";
@@ -47,7 +48,7 @@ export function Versions({ of, live, metrics, history, picked, onPick, onChanged
       <Shown of={of} label="The versions">
         {() => (
           <>
-            <div class="scroll">
+            <Scroll label="Table of the versions">
               <table class="versions">
                 <thead>
                   <tr>
@@ -84,7 +85,7 @@ export function Versions({ of, live, metrics, history, picked, onPick, onChanged
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
             {of.items.length === 1 && (
               <Empty title="Only the model that ships">
                 <p>

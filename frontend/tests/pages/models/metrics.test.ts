@@ -1,0 +1,64 @@
+import { expect, it } from "vitest";
+import {
+  clearly,
+  confusionOf,
+  difference,
+  interval,
+  recipeChanges,
+  signed,
+} from "../../../src/pages/models/metrics";
+
+const metrics = {
+  auc: { value: 0.9, low: 0.85, high: 0.94 },
+  loss: 0.42,
+  expected_calibration_error: { before: 0.05, after: 0.07, perfect_at_this_n: 0.04 },
+  recall: { value: null, low: null, high: null, reason: "there is no clickbait image" },
+};
+
+it("a measurement has its interval, or none, or the reason why it has no value", () => {
+  expect(interval(metrics, "auc")).toEqual({ value: 0.9, low: 0.85, high: 0.94, reason: null });
+  expect(interval(metrics, "loss")).toEqual({ value: 0.42, low: null, high: null, reason: null });
+  expect(interval(metrics, "recall").reason).toBe("there is no clickbait image");
+  expect(interval(metrics, "no such").value).toBeNull();
+});
+
+it("the calibration error is that of the calibrated answers", () => {
+  expect(interval(metrics, "expected_calibration_error").value).toBe(0.07);
+});
+
+it("two intervals that overlap are no clear difference, nor is what has none", () => {
+  const of = (low: number | null, high: number | null) => ({ value: 0, low, high, reason: null });
+  expect(clearly(of(0.1, 0.2), of(0.2, 0.3))).toBe(false);
+  expect(clearly(of(0.1, 0.2), of(0.21, 0.3))).toBe(true);
+  expect(clearly(of(0.4, 0.5), of(0.1, 0.3))).toBe(true);
+  expect(clearly(of(null, null), of(0.1, 0.3))).toBe(false);
+});
+
+it("a difference has its sign, and nothing that rounds to nothing has one", () => {
+  expect(signed(0.0123)).toBe("+0.012");
+  expect(signed(-0.0123)).toBe("\u22120.012");
+  expect(signed(-0.0001)).toBe("±0.000");
+  expect(signed(0.036, "share")).toBe("+3.6 points");
+  expect(signed(null)).toBe("–");
+  expect(difference(interval(metrics, "auc"), interval(metrics, "recall"))).toBeNull();
+});
+
+it("two recipes are told by what differs", () => {
+  expect(recipeChanges({ epochs: 10, seed: 0, mixup: 0.4 }, { epochs: 3, seed: 0 })).toEqual({
+    changed: [
+      { name: "epochs", ours: "10", theirs: "3" },
+      { name: "mixup", ours: "0.4", theirs: "–" },
+    ],
+    same: 1,
+  });
+});
+
+it("a version without a confusion matrix has none", () => {
+  expect(confusionOf({})).toBeNull();
+  const counts = [
+    [1, 2],
+    [3, 4],
+  ];
+  const labels = ["clickbait_real", "clickbait_fake"];
+  expect(confusionOf({ confusion_matrix: { labels, counts } })).toEqual({ labels, counts });
+});

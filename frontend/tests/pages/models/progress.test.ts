@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import {
+  bestOf,
+  type Epoch,
+  epochsOf,
+  runUnderWay,
+  secondsLeft,
+  stepsOf,
+  tookSeconds,
+} from "../../../src/pages/models/progress";
+
+const at = (seconds: number) => new Date(1_790_000_000_000 + 1_000 * seconds).toISOString();
+const now = (seconds: number) => new Date(at(seconds)).getTime();
+
+const epoch = (change: Partial<Epoch>): Epoch => ({
+  member: 1,
+  epoch: 1,
+  loss: null,
+  accuracy: null,
+  val_loss: null,
+  val_accuracy: null,
+  val_auc: null,
+  seconds: null,
+  ...change,
+});
+
+describe("the steps of a run", () => {
+  it("say what is over, what is now and what is ahead, with the time each took", () => {
+    const times = { QUEUED: at(0), RUNNING: at(60) };
+    expect(stepsOf({ state: "RUNNING", times }, now(100))).toEqual([
+      { name: "Queued", place: "done", at: at(0), seconds: 60 },
+      { name: "Training", place: "now", at: at(60), seconds: 40 },
+      { name: "Evaluating", place: "ahead" },
+      { name: "Decision", place: "ahead" },
+    ]);
+  });
+
+  it("leave out what an early end did not reach, and do not run on after it", () => {
+    const times = { QUEUED: at(0), RUNNING: at(5), REJECTED: at(30) };
+    const steps = stepsOf({ state: "REJECTED", times }, now(9_999));
+    expect(steps.map(({ place }) => place)).toEqual(["done", "done", "skipped", "done"]);
+    expect(steps[1]?.seconds).toBe(25);
+    expect(steps[3]).toMatchObject({ end: "REJECTED", at: at(30) });
+    expect(tookSeconds({ state: "REJECTED", times, created: at(0) }, now(9_999))).toBe(30);
+  });
+
+  it("name the one run that is under way", () => {
+    const run = (id: string, state: "PROMOTED" | "EVALUATING") => ({ id, state }) as never;
+    expect(runUnderWay([run("b", "PROMOTED"), run("a", "PROMOTED")])).toBeUndefined();
+    expect(runUnderWay([run("b", "EVALUATING"), run("a", "PROMOTED")])).toMatchObject({ id: "b" });
+  });
+});
+
+describe("the epochs of a run", () => {
+  it("have null, never NaN, where nothing was measured", () => {
+    expect(epochsOf([{ epoch: 2, loss: 0.5, val_auc: null, accuracy: "?" }])).toEqual([
+      epoch({ epoch: 2, loss: 0.5 }),
+    ]);
+    expect(epochsOf(null)).toEqual([]);
+  });
+
+  it("are best where the validation AUC is highest, the first of equals", () => {
+    const all = [0.7, 0.9, 0.9, 0.8].map((val_auc, n) => epoch({ epoch: n + 1, val_auc }));
+    expect(bestOf(all)?.epoch).toBe(2);
+    const without = [0.9, 0.4, 0.6].map((val_loss, n) => epoch({ epoch: n + 1, val_loss }));
+    expect(bestOf(without)?.epoch).toBe(2);
+    expect(bestOf([])).toBeUndefined();
+  });
+
+  it("tell the time that is left by the latest of them, not by the slow first one", () => {
+    const all = [90, 10, 12, 11].map((seconds, n) => epoch({ epoch: n + 1, seconds }));
+    expect(secondsLeft(all, 10)).toBe(66);
+    expect(secondsLeft(all, 4)).toBe(0);
+    expect(secondsLeft([], 10)).toBeNull();
+  });
+});
