@@ -89,6 +89,27 @@ def test_an_image_is_classified_from_the_overview_too(page, stack, complaints):
     assert complaints == []
 
 
+HAND_OVER = """({event, bytes}) => {
+    const data = new DataTransfer();
+    const [type, made, into] = {
+        paste: ["paste", (init) => new ClipboardEvent("paste", init), document],
+        drop: ["drop", (init) => new DragEvent("drop", init), document.querySelector(".drop")],
+    }[event];
+    const file = new File([new Uint8Array(bytes)], `${type}.jpg`, { type: "image/jpeg" });
+    data.items.add(file);
+    const carried = event === "paste" ? { clipboardData: data } : { dataTransfer: data };
+    into.dispatchEvent(made({ bubbles: true, cancelable: true, ...carried }));
+}"""
+
+
+@pytest.mark.parametrize("event", ["paste", "drop"])
+def test_an_image_may_be_pasted_or_dropped(page, stack, event):
+    visit(page, stack, "/classify")
+    data = list(encoded(picture((64, 36), seed=9)))
+    page.evaluate(HAND_OVER, {"event": event, "bytes": data})
+    expect(result(page, f"{event}.jpg").locator(".verdict")).to_be_visible()
+
+
 def test_what_was_asked_stays_in_the_session(page, stack):
     visit(page, stack, "/classify")
     for seed in (1, 2):

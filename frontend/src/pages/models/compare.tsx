@@ -42,7 +42,7 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
           <h3>Recipe</h3>
           <Recipes of={[a, b]} />
           <h3>What the gate said</h3>
-          <dl class="facts wide">
+          <dl class="facts said">
             {[a, b].map((one) => (
               <>
                 <dt>
@@ -65,68 +65,70 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
 
 function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
   return (
-    <Scroll label="Table of measurements of both">
-      <table class="measures">
-        <caption class="hint">
-          Each on its own test images. A difference has a colour where the intervals do not overlap.
-        </caption>
-        <thead>
-          <tr>
-            <th scope="col">Measured</th>
-            <th scope="col" class="number first">
-              {a.version}
-            </th>
-            <th scope="col" class="number second">
-              {b.version}
-            </th>
-            <th scope="col" class="number">
-              Difference
-            </th>
-            <th scope="col">95 % intervals</th>
-          </tr>
-        </thead>
-        <tbody>
-          {MEASURES.map(({ name, label, hint, format, more }) => {
-            const ours = interval(a.metrics, name);
-            const theirs = interval(b.metrics, name);
-            const by = difference(theirs, ours);
-            const from = scaleFrom(ours, theirs);
-            return (
-              <tr key={name}>
-                <th scope="row">
-                  {label}
-                  <small>{hint}</small>
-                </th>
-                {[ours, theirs].map((one, at) => (
-                  <td key={at === 0 ? "first" : "second"} class="number">
-                    {format(one.value)}
-                    {one.low !== null && (
-                      <small>
-                        {format(one.low)} to {format(one.high)}
-                      </small>
-                    )}
-                    {one.reason && <small>{one.reason}</small>}
+    <>
+      <p class="hint">
+        Each on its own test images. A difference has a colour where the intervals do not overlap.
+      </p>
+      <Scroll label="Table of measurements of both">
+        <table class="measures">
+          <thead>
+            <tr>
+              <th scope="col">Measured</th>
+              <th scope="col" class="number first">
+                {a.version}
+              </th>
+              <th scope="col" class="number second">
+                {b.version}
+              </th>
+              <th scope="col" class="number">
+                Difference
+              </th>
+              <th scope="col">95 % intervals</th>
+            </tr>
+          </thead>
+          <tbody>
+            {MEASURES.map(({ name, label, hint, format, more }) => {
+              const ours = interval(a.metrics, name);
+              const theirs = interval(b.metrics, name);
+              const by = difference(theirs, ours);
+              const from = scaleFrom(ours, theirs);
+              return (
+                <tr key={name}>
+                  <th scope="row">
+                    {label}
+                    <small>{hint}</small>
+                  </th>
+                  {[ours, theirs].map((one, at) => (
+                    <td key={at === 0 ? "first" : "second"} class="number">
+                      {format(one.value)}
+                      {one.low !== null && (
+                        <small>
+                          {format(one.low)} to {format(one.high)}
+                        </small>
+                      )}
+                      {one.reason && <small>{one.reason}</small>}
+                    </td>
+                  ))}
+                  <td
+                    class={`number ${clearly(ours, theirs) ? (by! > 0 === more ? "good" : "bad") : ""}`}
+                  >
+                    {signed(by, format(0).includes("%") ? "share" : "number")}
                   </td>
-                ))}
-                <td
-                  class={`number ${clearly(ours, theirs) ? (by! > 0 === more ? "good" : "bad") : ""}`}
-                >
-                  {signed(by, format(0).includes("%") ? "share" : "number")}
-                </td>
-                <td>
-                  {ours.low !== null && (
-                    <>
-                      <Whisker of={ours} from={from} to={1} />
-                      <Whisker of={theirs} from={from} to={1} second />
-                    </>
-                  )}
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </Scroll>
+                  <td>
+                    {ours.low !== null && (
+                      <>
+                        <Whisker of={ours} from={from} to={1} />
+                        <Whisker of={theirs} from={from} to={1} second />
+                      </>
+                    )}
+                  </td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </Scroll>
+    </>
   );
 }
 

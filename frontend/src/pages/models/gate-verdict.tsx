@@ -32,7 +32,6 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
             <thead>
               <tr>
                 <th scope="col">Model</th>
-                <th scope="col">Version</th>
                 <th scope="col" class="number">
                   AUC
                 </th>
@@ -44,10 +43,12 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
             <tbody>
               {others.map((other) => (
                 <tr key={other}>
-                  <th scope="row">{NAMES[other]}</th>
-                  <td>
-                    <VersionName of={gate[other]} />
-                  </td>
+                  <th scope="row">
+                    {NAMES[other]}
+                    <small>
+                      <VersionName of={gate[other]} />
+                    </small>
+                  </th>
                   <td class="number">{decimal(set[other]?.auc)}</td>
                   <td class="number">{decimal(set[other]?.brier)}</td>
                 </tr>

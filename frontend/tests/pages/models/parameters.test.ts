@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { FIELDS, parametersOf } from "../../../src/pages/models/parameters";
+import { FIELDS, type Name, parametersOf } from "../../../src/pages/models/parameters";
 
 it("what is left empty is the recipe's", () => {
   expect(parametersOf(new FormData())).toEqual({
@@ -28,8 +29,26 @@ it("what is filled in is asked for, as numbers", () => {
   });
 });
 
-it("every parameter has a label and a hint", () => {
-  for (const field of Object.values(FIELDS)) {
-    expect(field.label && field.hint).toBeTruthy();
+interface Schema {
+  type?: string;
+  minimum?: number;
+  maximum?: number;
+  enum?: string[];
+  anyOf?: Schema[];
+}
+
+it("every parameter has the kind and the range that the API's document gives it", () => {
+  const document = new URL("../../../../openapi.json", import.meta.url);
+  const { components } = JSON.parse(readFileSync(document, "utf8"));
+  const told: Record<string, Schema> = components.schemas.Parameters.properties;
+  expect(Object.keys(FIELDS).toSorted()).toEqual(Object.keys(told).toSorted());
+  for (const [name, schema] of Object.entries(told)) {
+    const field = FIELDS[name as Name];
+    const { type, minimum, maximum, enum: choices } = schema.anyOf?.[0] ?? schema;
+    if (field.kind === "switch") expect(type).toBe("boolean");
+    else if (field.kind === "choice")
+      expect(field.choices.map(({ value }) => value)).toEqual(choices);
+    else
+      expect([name, field.kind, field.least, field.most]).toEqual([name, type, minimum, maximum]);
   }
 });
