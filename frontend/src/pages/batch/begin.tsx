@@ -8,6 +8,7 @@ import { useLoad } from "../../api/use-load";
 import { count, dateTime, plural, since } from "../../format";
 import { warmUp } from "../../image/prepare";
 import { DropZone } from "../../ui/drop-zone";
+import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown, Working } from "../../ui/state";
 import { TokenForm } from "../../ui/token";
 import { type Asked, askAbout, asked, goOn, MOST_AT_ONCE } from "./at-once";
@@ -156,7 +157,7 @@ function Mine() {
         ) : (
           <section aria-labelledby="mine">
             <h2 id="mine">Batches of this browser</h2>
-            <div class="scroll">
+            <Scroll label="Batches of this browser, a table">
               <table>
                 <thead>
                   <tr>
@@ -194,7 +195,7 @@ function Mine() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           </section>
         )
       }

@@ -5,6 +5,7 @@ import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { count, percent, plural } from "../../format";
 import { announce } from "../../ui/announce";
+import { Scroll } from "../../ui/scroll";
 import { Empty, Failure } from "../../ui/state";
 import { Tag } from "../../ui/verdict";
 import type { Row } from "./csv";
@@ -224,7 +225,7 @@ function Table({
         </Empty>
       ) : (
         <>
-          <div class="scroll">
+          <Scroll label="The files, a table">
             <table>
               <thead>
                 <tr>
@@ -254,7 +255,7 @@ function Table({
                 })}
               </tbody>
             </table>
-          </div>
+          </Scroll>
           <Pager view={seen} of={places.length} onPage={turn} />
         </>
       )}
