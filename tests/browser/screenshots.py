@@ -179,14 +179,14 @@ def shoot(
     page = browser.new_page(viewport=WIDE)  # One browser for all: pictures of a batch are its own.
     page.set_default_timeout(PATIENCE_MS)
     finished = batch(page, stack, photos)
-    with stack.client() as api:
-        version = api.get("/status").json()["model_version"]
+    with stack.admin() as admin:
+        version, shipped = (one["version"] for one in admin.get("/models").json()["items"])
     readme = [
         Shown("overview", "/", "Recent predictions"),
         Shown("classify", "/classify", "In this session"),
         Shown("batch", finished, "Results"),
         Shown("data", "/data", "Duplicates"),
-        Shown("model", "/data?show=model", "Most confident mistakes"),
+        Shown("model", f"/data?show=model&version={shipped}", "Most confident mistakes"),
         Shown("run", f"/models/runs/{run}", "How it learns"),
         Shown("monitoring", "/monitoring", "Drift", dark=True),
         Shown("phone", "/classify", "In this session", phone=True, dark=True),
