@@ -188,8 +188,8 @@ function Measured({ of: metrics }: { of: Metrics }) {
       {images !== undefined && (
         <p class="hint measured">
           Measured when it was made, on {plural(images, "image")}
-          {groups ? ` of ${plural(groups, "channel style")}` : ""} that it has never
-          learned from. The ranges are where the figure lies 95 times in 100 (
+          {groups ? ` of ${plural(groups, "channel style")}` : ""} that it has never learned from.
+          The ranges are where the figure lies 95 times in 100 (
           {String(metrics.intervals ?? "bootstrap").replace(/^95 % /, "")}).
         </p>
       )}
