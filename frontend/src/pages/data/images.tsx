@@ -27,7 +27,7 @@ export function Images() {
           <>
             <Empty title="No labelled images yet">
               <p>
-                Upload some on <a href="/models">Models</a>, or drop them into{" "}
+                Upload some on <a href="/models?show=training">Models</a>, or drop them into{" "}
                 <code>train/clickbait/</code> and <code>train/legitimate/</code> of the data bucket:
                 each is looked at as it comes, and is here a moment later. Two hundred are about the
                 least that a training learns from.

@@ -14,7 +14,7 @@ export default function Data() {
   const { query } = useLocation();
   const shown = query.show === "model" ? "model" : "images";
   return (
-    <>
+    <div class="data">
       <h1 tabIndex={-1}>Data</h1>
       <nav class="tabs" aria-label="What to see">
         {TABS.map(({ show, name }) => (
@@ -30,6 +30,6 @@ export default function Data() {
       <Private reason="What the model learned from, and how well, is not for everybody.">
         {() => (shown === "model" ? <Model /> : <Images />)}
       </Private>
-    </>
+    </div>
   );
 }

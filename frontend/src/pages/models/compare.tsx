@@ -9,6 +9,7 @@ import {
   clearly,
   confusionOf,
   difference,
+  ends,
   interval,
   inWords,
   loose,
@@ -101,11 +102,7 @@ function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
                   {[ours, theirs].map((one, at) => (
                     <td key={at === 0 ? "first" : "second"} class="number">
                       {format(one.value)}
-                      {one.low !== null && (
-                        <small>
-                          {format(one.low)} to {format(one.high)}
-                        </small>
-                      )}
+                      {one.low !== null && <small>{ends(format, one)}</small>}
                       {one.reason && <small>{one.reason}</small>}
                     </td>
                   ))}

@@ -96,10 +96,10 @@ export function Curves({ of, planned }: { of: readonly Epoch[]; planned: number 
         </fieldset>
       )}
       <p class="hint">
-        Best: epoch {best.epoch}
+        Best so far: epoch {best.epoch}
         {best.val_auc !== null &&
           `, validation AUC ${decimal(best.val_auc)}, accuracy ${percent(best.val_accuracy)}`}
-        . Its weights are kept; the dashed line marks it.
+        . The dashed line marks it: a network keeps the weights of its best epoch.
       </p>
       <div class="pair">
         <Chart title="Loss" curves={LOSS} epochs={epochs} planned={planned} best={best.epoch} />

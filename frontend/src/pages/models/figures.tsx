@@ -103,7 +103,7 @@ export function Against({
   const measure = MEASURES.find((one) => one.name === name);
   const better = measure?.more === by > 0;
   return (
-    <small class={clearly(ours, theirs) ? (better ? "good" : "bad") : ""}>
+    <small class={`by ${clearly(ours, theirs) ? (better ? "good" : "bad") : ""}`}>
       {signed(by, name === "accuracy" ? "share" : "number")}
     </small>
   );

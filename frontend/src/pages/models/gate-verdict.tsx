@@ -21,7 +21,7 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
       </p>
       {Object.entries(gate.sets).map(([name, set]) => (
         <Scroll label={`Table of the ${SETS[name] ?? name}`} key={name}>
-          <table>
+          <table class="gate-set">
             <caption class="hint">
               {SETS[name] ?? name}: {count(set.images)} images that none of them trained on (
               {Object.entries(set.classes)

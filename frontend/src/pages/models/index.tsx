@@ -1,6 +1,6 @@
 /** Models: which one is live and why, how the next one is made, and what people say is wrong. */
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { api, ask } from "../../api/client";
 import { admin } from "../../api/session";
@@ -51,7 +51,7 @@ function Parts({ shown, waiting }: { shown: Part; waiting: string }) {
   );
 }
 
-function VersionsPart() {
+function VersionsPart({ underWay }: { underWay: string | undefined }) {
   const { query, route } = useLocation();
   const history = useList(
     (page) => ask(api().GET("/promotions", page)),
@@ -71,11 +71,21 @@ function VersionsPart() {
   );
   const picked = (query.compare ?? "").split(",").filter(Boolean).slice(0, 2);
   const [first, second] = picked;
-  const changed = () => {
+  const reload = () => {
     history.reload();
     versions.reload();
+  };
+  // A run that has ended may have made another version live.
+  const before = useRef(underWay);
+  useEffect(() => {
+    if (before.current !== underWay) reload();
+    before.current = underWay;
+  }, [underWay]);
+  const changed = () => {
+    reload();
     void look();
-    document.getElementById("live")?.focus();
+    // Not before the dialog is gone: what is behind it takes no focus.
+    requestAnimationFrame(() => document.getElementById("live")?.focus());
   };
   return (
     <Shown of={history} label="The live model">
@@ -112,26 +122,29 @@ function VersionsPart() {
   );
 }
 
-function TrainingPart({ runs }: { runs: Runs }) {
+function Begin({ runs }: { runs: Runs }) {
   const [counted, setCounted] = useState(0);
   const waiting = useLoad(
     async (signal) => (await ask(api().GET("/dataset", { signal }))).waiting,
     [counted, runUnderWay(runs.items)?.id],
   );
+  const arrived = () => {
+    runs.reload();
+    setTimeout(() => setCounted((n) => n + 1), COUNTED_MS);
+  };
+  return (
+    <div class="columns training">
+      <Upload onEnd={arrived} />
+      <Retrain runs={runs.items} waiting={waiting} onChanged={runs.reload} />
+    </div>
+  );
+}
+
+function TrainingPart({ runs }: { runs: Runs }) {
   return (
     <>
       <Private of="admin" reason="Adding images and starting a training are the admin’s.">
-        {() => (
-          <div class="columns training">
-            <Upload
-              onEnd={() => {
-                runs.reload();
-                setTimeout(() => setCounted((n) => n + 1), COUNTED_MS);
-              }}
-            />
-            <Retrain runs={runs.items} waiting={waiting} onStarted={runs.reload} />
-          </div>
-        )}
+        {() => <Begin runs={runs} />}
       </Private>
       <RunList of={runs} />
     </>
@@ -147,8 +160,8 @@ function Page() {
     (one) => one.id,
     { every: busy ? BUSY_MS : IDLE_MS },
   );
-  const underWay = runUnderWay(runs.items) !== undefined;
-  if (underWay !== busy) setBusy(underWay);
+  const underWay = runUnderWay(runs.items)?.id;
+  if (busy !== (underWay !== undefined)) setBusy(!busy);
   const corrections = useList(
     async (page) =>
       admin.value ? ask(api().GET("/feedback", page)) : { items: [], count: 0, next: null },
@@ -160,7 +173,7 @@ function Page() {
     <>
       <Parts shown={shown} waiting={waiting ? `${waiting}${corrections.more ? "+" : ""}` : ""} />
       <UnderWay of={runs} />
-      {shown === "versions" && <VersionsPart />}
+      {shown === "versions" && <VersionsPart underWay={underWay} />}
       {shown === "training" && <TrainingPart runs={runs} />}
       {shown === "corrections" && (
         <Private of="admin" reason="What becomes training data is the admin’s decision.">

@@ -25,9 +25,6 @@ export function Labels({ of, again }: { of: Schemas["LabelCheck"]; again: () => 
               <th scope="col" class="number">
                 Contradicted
               </th>
-              <th scope="col" class="number">
-                Share
-              </th>
             </tr>
           </thead>
           <tbody>
@@ -35,14 +32,15 @@ export function Labels({ of, again }: { of: Schemas["LabelCheck"]; again: () => 
               <tr key={label}>
                 <th scope="row">{className(label)}</th>
                 <td class="number">{count(images)}</td>
-                <td class="number">{count(contradicted)}</td>
-                <td class="number">{percent(images > 0 ? contradicted / images : null)}</td>
+                <td class="number">
+                  {count(contradicted)}, {percent(images > 0 ? contradicted / images : null)}
+                </td>
               </tr>
             ))}
           </tbody>
         </table>
       </Scroll>
-      {of.own_error !== null && (
+      {of.own_error !== null && !of.rejected && !of.warning && (
         <p class="hint">
           On its own test images it was wrong about {percent(of.own_error)}: so much contradiction
           is no surprise.
@@ -63,7 +61,7 @@ export function Labels({ of, again }: { of: Schemas["LabelCheck"]; again: () => 
                 )}
                 <p>
                   labelled <strong>{className(one.label).toLowerCase()}</strong>
-                  <small>the model says {percent(one.probability)} clickbait</small>
+                  <small>it says {percent(one.probability)} clickbait</small>
                 </p>
               </li>
             ))}

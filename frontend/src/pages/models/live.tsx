@@ -6,7 +6,7 @@ import type { Loaded } from "../../api/use-load";
 import { count, dateTime, since } from "../../format";
 import { Figure, Figures } from "../../ui/figure";
 import { Failure } from "../../ui/state";
-import { interval, MEASURES } from "./metrics";
+import { ends, interval, MEASURES } from "./metrics";
 import { By, plainly, VersionName } from "./names";
 import { PromoteDialog } from "./promote";
 
@@ -19,13 +19,13 @@ function KeyFigures({ of }: { of: Model }) {
   return (
     <Figures>
       {MEASURES.filter(({ name }) => SHOWN.includes(name)).map(({ name, label, format, hint }) => {
-        const { value, low, high } = interval(of.metrics, name);
+        const figure = interval(of.metrics, name);
         return (
           <Figure
             key={name}
             label={label}
-            value={format(value)}
-            note={low !== null ? `95 % sure: ${format(low)} to ${format(high)}` : hint}
+            value={format(figure.value)}
+            note={figure.low !== null ? `95 % sure: ${ends(format, figure)}` : hint}
           />
         );
       })}

@@ -97,6 +97,11 @@ export function difference(ours: Interval, theirs: Interval): number | null {
   return ours.value === null || theirs.value === null ? null : ours.value - theirs.value;
 }
 
+/** An interval's ends, the unit told once and nothing broken over two lines: "73.9 to 86.9 %". */
+export function ends(format: Measure["format"], { low, high }: Interval): string {
+  return `${format(low).replace(/ %$/, "")} to ${format(high)}`.replaceAll(" ", "\u00a0");
+}
+
 /** Whether two intervals do not overlap: only then does a difference say more than chance does. */
 export function clearly(one: Interval, other: Interval): boolean {
   if (one.low === null || one.high === null || other.low === null || other.high === null) {

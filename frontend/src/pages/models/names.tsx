@@ -2,7 +2,7 @@
 import { className } from "../../format";
 import { STATES, type State } from "./progress";
 
-export const versionPath = (version: string) => `/models/versions/${version}`;
+const versionPath = (version: string) => `/models/versions/${version}`;
 export const runPath = (run: string) => `/models/runs/${run}`;
 
 /** A version, linked; its name is a date and the first digits of the model's own hash. */
@@ -19,13 +19,25 @@ export const RunName = ({ of }: { of: string }) => (
 );
 
 const BY_RUN = /^run (\S+)$/;
+const BY_ADMIN = /^admin, request (\S+)$/;
+
+/** Digits of a request's id that are shown: enough to find it in a log. */
+const DIGITS = 8;
 
 /** Who made a version live: a run, or an admin by a request. */
 export function By({ whom }: { whom: string }) {
   const run = BY_RUN.exec(whom)?.[1];
-  return run ? (
+  const request = BY_ADMIN.exec(whom)?.[1];
+  if (run) {
+    return (
+      <>
+        run <RunName of={run} />
+      </>
+    );
+  }
+  return request ? (
     <>
-      run <RunName of={run} />
+      an admin, request <abbr title={request}>{request.slice(0, DIGITS)}</abbr>
     </>
   ) : (
     whom

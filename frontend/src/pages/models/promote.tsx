@@ -21,6 +21,9 @@ export function hasBeenLive(version: string, history: readonly Record[]): boolea
 /** The refusal of a version that the gate stopped, or has not seen: it may be forced. */
 const isGates = (problem: Problem) => problem.status === 409 && "gate" in problem.members;
 
+/** Without the last sentence of the refusal, which is for curl: here there is a box to tick. */
+const withoutBody = (detail: string) => detail.replace(/ Only \{.*$/, "");
+
 export function PromoteDialog({
   version,
   live,
@@ -79,7 +82,7 @@ export function PromoteDialog({
       {problem && !refused && <Failure problem={problem} />}
       {refused && (
         <div class="gate-refusal" role="alert">
-          <p>{plainly(problem.detail)}</p>
+          <p>{plainly(withoutBody(problem.detail))}</p>
           <label class="check">
             <input
               type="checkbox"

@@ -103,11 +103,11 @@ function New({ of }: { of: Loaded<Waiting> }) {
 export function Retrain({
   runs,
   waiting,
-  onStarted,
+  onChanged,
 }: {
   runs: readonly Run[];
   waiting: Loaded<Waiting>;
-  onStarted: () => void;
+  onChanged: () => void;
 }) {
   const { route } = useLocation();
   const [busy, setBusy] = useState(false);
@@ -121,11 +121,13 @@ export function Retrain({
     try {
       const run = await ask(api().POST("/retrain", { body: parametersOf(new FormData(form)) }));
       announce("The training is requested");
-      onStarted();
+      onChanged();
       route(runPath(run.id));
     } catch (error) {
       const failed = asProblem(error, config.value.api);
       setProblem(failed);
+      // Another one is under way: the list is to show it too.
+      if (failed.status === 409) onChanged();
       announce(`${failed.title}. ${failed.detail}`);
     } finally {
       setBusy(false);
@@ -145,7 +147,12 @@ export function Retrain({
         {USUAL.map((name) => (
           <Input key={name} name={name} of={FIELDS[name]} />
         ))}
-        <details>
+        <details
+          onInvalidCapture={(event) => {
+            // What is wrong in here must be seen to be put right.
+            event.currentTarget.open = true;
+          }}
+        >
           <summary>Advanced</summary>
           {ADVANCED.map((name) => (
             <Input key={name} name={name} of={FIELDS[name]} />

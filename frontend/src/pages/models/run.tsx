@@ -270,15 +270,17 @@ function Whole({ of: run, again }: { of: Run; again: () => void }) {
       )}
       <div class={run.label_check ? "columns" : ""}>
         {run.label_check && <Labels of={run.label_check} again={again} />}
-        <Images of={run} />
+        <div>
+          <Images of={run} />
+          {run.log && run.log.length > 0 && (
+            <details class="card log" open={run.state === "FAILED"}>
+              <summary>The last {run.log.length} lines of its log</summary>
+              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys. */}
+              <pre tabIndex={0}>{run.log.join("\n")}</pre>
+            </details>
+          )}
+        </div>
       </div>
-      {run.log && run.log.length > 0 && (
-        <details class="card log" open={run.state === "FAILED"}>
-          <summary>The last {run.log.length} lines of its log</summary>
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys. */}
-          <pre tabIndex={0}>{run.log.join("\n")}</pre>
-        </details>
-      )}
     </>
   );
 }

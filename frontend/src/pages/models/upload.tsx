@@ -192,7 +192,9 @@ export function Upload({ onEnd }: { onEnd: () => void }) {
       ) : (
         <>
           {phase === "ready" ? <Ready of={upload} /> : <Progress of={upload} />}
-          {told.problem && <Failure problem={told.problem} retry={() => void upload.run()} />}
+          {told.problem && !told.problem.unauthorized && (
+            <Failure problem={told.problem} retry={() => void upload.run()} />
+          )}
           {phase === "done" && told.sent > 0 && <Next images={told.sent} failed={told.failed} />}
           <Names
             of={told.failures}
@@ -210,7 +212,8 @@ export function Upload({ onEnd }: { onEnd: () => void }) {
                 Cancel
               </button>
             )}
-            {phase === "paused" && !told.problem && (
+            {/* Whose token was refused has given another one, or would not see this. */}
+            {phase === "paused" && (!told.problem || told.problem.unauthorized) && (
               <button type="button" onClick={() => void upload.run()}>
                 Go on with the {count(told.images - told.sent - told.failed)} left
               </button>

@@ -13,7 +13,7 @@ import { Private } from "../../ui/token";
 import { Confusion, scaleFrom, Whisker } from "./figures";
 import { gateOf } from "./gate";
 import { GateVerdict } from "./gate-verdict";
-import { confusionOf, interval, inWords, knob, loose, MEASURES, numberOr } from "./metrics";
+import { confusionOf, ends, interval, inWords, knob, loose, MEASURES, numberOr } from "./metrics";
 import "./models.css";
 import { By, LiveTag, plainly, RunName, VersionName } from "./names";
 import { PromoteDialog } from "./promote";
@@ -56,7 +56,7 @@ function Measured({ of: { metrics } }: { of: Model }) {
                   <td>
                     {one.low !== null && (
                       <>
-                        {format(one.low)} to {format(one.high)}
+                        {ends(format, one)}
                         <Whisker of={one} from={scaleFrom(one)} to={1} />
                       </>
                     )}
@@ -258,7 +258,8 @@ function Whole({ of: model, live, onChanged }: { of: Model; live: string; onChan
           onDone={() => {
             setAsking(false);
             onChanged();
-            document.querySelector<HTMLElement>("main h1")?.focus();
+            // Not before the dialog is gone: what is behind it takes no focus.
+            requestAnimationFrame(() => document.querySelector<HTMLElement>("main h1")?.focus());
           }}
         />
       )}

@@ -6,7 +6,7 @@ import { count, dateTime, plural } from "../../format";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { Against } from "./figures";
-import { interval, MEASURES } from "./metrics";
+import { ends, interval, MEASURES } from "./metrics";
 import { More } from "./more";
 import { LiveTag, RunName, VersionName } from "./names";
 import { hasBeenLive, PromoteDialog } from "./promote";
@@ -171,16 +171,12 @@ function Row({
             <small>{plural(test ?? 0, "test image")}</small>
           </td>
           {COLUMNS.map(({ name, format }) => {
-            const { value, low, high, reason } = interval(of.metrics, name);
+            const figure = interval(of.metrics, name);
             return (
-              <td key={name} class="number" title={reason ?? ""}>
-                {format(value)}{" "}
+              <td key={name} class="number" title={figure.reason ?? ""}>
+                {format(figure.value)}{" "}
                 {!isLive && metrics && <Against metrics={of.metrics} live={metrics} name={name} />}
-                {low !== null && (
-                  <small>
-                    {format(low)} to {format(high)}
-                  </small>
-                )}
+                {figure.low !== null && <small>{ends(format, figure)}</small>}
               </td>
             );
           })}

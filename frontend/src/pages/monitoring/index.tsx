@@ -9,7 +9,7 @@ import { Traffic } from "./traffic";
 
 export default function Monitoring() {
   return (
-    <>
+    <div class="monitoring">
       <h1 tabIndex={-1}>Monitoring</h1>
       <Now />
       <Private reason="How much the service is used, and how it does, is not for everybody.">
@@ -17,6 +17,6 @@ export default function Monitoring() {
       </Private>
       <Alarms />
       {admin.value && <Debug />}
-    </>
+    </div>
   );
 }

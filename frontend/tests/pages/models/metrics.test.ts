@@ -3,7 +3,9 @@ import {
   clearly,
   confusionOf,
   difference,
+  ends,
   interval,
+  MEASURES,
   recipeChanges,
   signed,
 } from "../../../src/pages/models/metrics";
@@ -24,6 +26,13 @@ it("a measurement has its interval, or none, or the reason why it has no value",
 
 it("the calibration error is that of the calibrated answers", () => {
   expect(interval(metrics, "expected_calibration_error").value).toBe(0.07);
+});
+
+it("the ends of an interval tell their unit once, and stay on one line", () => {
+  const of = (name: string) => MEASURES.find((one) => one.name === name)!.format;
+  const one = { value: 0.8, low: 0.7391, high: 0.8686, reason: null };
+  expect(ends(of("accuracy"), one)).toBe("73.9\u00a0to\u00a086.9\u00a0%");
+  expect(ends(of("auc"), one)).toBe("0.739\u00a0to\u00a00.869");
 });
 
 it("two intervals that overlap are no clear difference, nor is what has none", () => {
