@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.end_to_end.conftest import LocalStack
+from tests.end_to_end.conftest import ROOT, LocalStack
 
 QUIET = (
     "--no-sandbox",  # As root, which a build machine is, Chromium starts no other way.
@@ -25,6 +25,10 @@ PHONE = {"width": 390, "height": 844}
 
 PATIENCE_MS = 20_000
 """For what takes a fraction of a second on an idle machine."""
+
+expect.set_options(timeout=PATIENCE_MS)
+
+AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 FOUND_BY_NETWORK = "Failed to load resource"
 """What Chromium writes of every answer from 400 on, however the page takes it."""
@@ -107,3 +111,22 @@ def choose(page: Page, *files: Path | tuple[str, bytes], folder: bool = False) -
             for one in files
         ]
     )
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core says is wrong, with the elements that it says it of."""
+    page.evaluate(AXE.read_text())  # Not as a script of the page: its own policy forbids that.
+    found = page.evaluate("async () => (await axe.run()).violations")
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
+        for one in found
+    ]
+
+
+def violations_in_both(page: Page) -> list[str]:
+    """The same in light and in dark; the page is left in light."""
+    found = []
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += [f"{scheme}: {said}" for said in violations(page)]
+    return found

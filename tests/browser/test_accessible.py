@@ -1,16 +1,14 @@
 """Everybody can use the page: axe-core finds nothing, the keyboard reaches everything."""
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.end_to_end.conftest import ROOT
 from tests.samples.drawn import encoded, picture
 
-from .conftest import PATIENCE_MS, PHONE, WIDE, choose, token_of, visit
+from .conftest import PATIENCE_MS, PHONE, WIDE, choose, token_of, violations, visit
 
 pytestmark = pytest.mark.end_to_end
-
-AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 PATHS = (
     "/",
@@ -19,20 +17,12 @@ PATHS = (
     "/data?show=images",
     "/data?show=model",
     "/models",
+    "/models?show=training",
+    "/models?show=corrections",
     "/models/versions/{version}",
     "/monitoring",
     "/no/such/page",
 )
-
-
-def violations(page: Page) -> list[str]:
-    """What axe-core says is wrong, with the elements that it says it of."""
-    page.evaluate(AXE.read_text())  # Not as a script of the page: its own policy forbids that.
-    found = page.evaluate("async () => (await axe.run()).violations")
-    return [
-        f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
-        for one in found
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.end_to_end.conftest import LocalStack
 from tests.samples.drawn import encoded, picture
 
-from .conftest import as_admin, choose, token_of, visit
+from .conftest import as_admin, choose, token_of, violations_in_both, visit
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
@@ -71,6 +71,7 @@ def test_thirty_files_become_a_batch_whose_csv_is_the_apis(page, stack, tmp_path
     expect(broken).to_contain_text(row["error"])
     # The pictures are those of this browser.
     expect(table.locator("img").first).to_be_visible()
+    assert violations_in_both(page) == []
     assert complaints == []
 
 

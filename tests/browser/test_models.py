@@ -12,7 +12,7 @@ from clickbait import LABELS
 from tests.end_to_end.conftest import LocalStack, eventually
 from tests.samples.classes import drawing
 
-from .conftest import as_admin, visit
+from .conftest import as_admin, violations_in_both, visit
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1200)]
 
@@ -73,6 +73,8 @@ def test_labelled_images_become_a_live_model_and_the_old_one_comes_back(
     expect(page.get_by_role("heading", name="How it learns")).to_be_visible()
     page.reload()  # The run has an address.
     expect(page.get_by_role("heading", name="The new model is live")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert violations_in_both(page) == []
 
     page.get_by_role("link", name=told["version"]).first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(told["version"])
