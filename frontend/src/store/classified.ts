@@ -18,6 +18,8 @@ export interface Classified {
   source: File;
   /** An address of it, for this tab. */
   picture: string;
+  /** Whether it is sent unshrunk. */
+  original: boolean;
   prepared?: Prepared;
   answer?: Answer;
   problem?: Problem;
@@ -43,12 +45,19 @@ export function update(id: number, change: Partial<Classified>): void {
 export function classify(source: File, original = false): number {
   last += 1;
   const id = last;
-  const began: Classified = { id, source, picture: URL.createObjectURL(source) };
+  const began: Classified = { id, source, picture: URL.createObjectURL(source), original };
   const all = [began, ...classified.value];
   for (const forgotten of all.slice(REMEMBERED)) URL.revokeObjectURL(forgotten.picture);
   classified.value = all.slice(0, REMEMBERED);
   void send(id, source, original);
   return id;
+}
+
+/** Ask once more about an image that failed, in its place. */
+export function again({ id, source, picture, original }: Classified): void {
+  const anew: Classified = { id, source, picture, original };
+  classified.value = classified.value.map((one) => (one.id === id ? anew : one));
+  void send(id, source, original);
 }
 
 async function send(id: number, source: File, original: boolean): Promise<void> {

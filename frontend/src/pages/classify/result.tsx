@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../api/problem";
 import { config, member } from "../../api/session";
 import { bytes, className, milliseconds, percent } from "../../format";
-import { type Answer, type Classified, classify, correct } from "../../store/classified";
+import { type Answer, again, type Classified, classify, correct } from "../../store/classified";
 import { announce } from "../../ui/announce";
 import { Copy } from "../../ui/copy";
 import { Failure, Working } from "../../ui/state";
@@ -123,7 +123,7 @@ export function Result({ of, brief = false }: { of: Classified; brief?: boolean 
       <Picture of={of} />
       <div class="result-said">
         <p class="hint name">{of.source.name}</p>
-        {problem && <Failure problem={problem} retry={() => classify(of.source)} />}
+        {problem && <Failure problem={problem} retry={() => again(of)} />}
         {!answer && !problem && (
           <Working label={of.prepared ? "Asking the model …" : "Making it smaller …"} />
         )}
