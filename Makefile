@@ -53,7 +53,7 @@ test: lint test-python test-site test-training test-service ## set everything up
 lint: .venv/test.done
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy layers/clickbait/python/clickbait functions local deploy.py
+	$(RUN) -m mypy layers/clickbait/python/clickbait functions local ops
 	.venv/bin/lint-imports
 
 test-python: .venv/test.done ## unit and integration tests
@@ -87,7 +87,7 @@ soak: .venv/test.done training/.venv/done frontend/dist/.done ## what is too slo
 	$(RUN) -m pytest tests/soak
 
 deploy: .venv-template/done ## build, deploy to AWS with the page and the image that trains, prune old versions, print the URLs (ARGS: for sam deploy)
-	@$(TEMPLATE)/python deploy.py $(ARGS)
+	@$(TEMPLATE)/python -m ops.deploy $(ARGS)
 
 openapi: .venv/up.done ## write openapi.json anew
 	$(RUN) -m functions.openapi openapi.json

@@ -10,7 +10,7 @@ import os
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 # 0.93: all that importing makes stays for good, so there is no garbage to look for in it.
-# `clickbait.web.lambda_handler` turns collection on again.
+# `clickbait.web.app.lambda_handler` turns collection on again.
 gc.disable()
 
 # 0.85: FastAPI has dozens of models that only an OpenAPI document needs; with this they are built

@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
 
-from clickbait.images import INPUT_SIZE  # noqa: E402
+from clickbait.inference.images import INPUT_SIZE  # noqa: E402
 from clickbait.settings import CHECKOUT_BASELINE  # noqa: E402
 
 

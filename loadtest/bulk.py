@@ -22,10 +22,10 @@ from typing import Any
 import boto3
 import httpx
 
-from clickbait import images
-from clickbait.classifier import Classifier
-from clickbait.dataset import find
+from clickbait.inference import images
+from clickbait.inference.classifier import Classifier
 from clickbait.settings import CHECKOUT_BASELINE
+from training.sides import find
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 1800

@@ -21,8 +21,8 @@ from typing import Any
 import boto3
 import httpx
 
-from clickbait.dataset import find, read_manifest
-from clickbait.runs import ENDED
+from clickbait.store.runs import ENDED
+from training.sides import find, read_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHER = {"clickbait_fake": "clickbait_real", "clickbait_real": "clickbait_fake"}

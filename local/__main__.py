@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from local import StackError
 from local.cloud import KEYS
 from local.guard import die_with_parent
 from local.settings import StackSettings
+from ops import StackError
 
 LEFT = 130
 """What a shell answers for Ctrl-C."""
@@ -52,7 +52,7 @@ def retrain(url: str, token: str, **parameters: Any) -> None:
 
     The exit status is 0 where the new model was promoted or rejected, 1 where the training failed.
     """
-    from local.retrain import Service, retrain
+    from ops.retrain import Service, retrain
 
     with _one_line("retrain"):
         service = Service.named(url, token, _state_dir())
@@ -73,7 +73,7 @@ def replay(queue: str | None, dead_letters: str | None) -> None:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from local.replay import replay
+    from ops.replay import replay
 
     with _one_line("replay"):
         if bool(queue) != bool(dead_letters):

@@ -12,9 +12,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from local import StackError
 from local.guard import die_with_parent
 from local.settings import HOST, REGION, StackSettings
+from ops import StackError
 
 START_SECONDS = 30.0
 """It takes 0.3 s on an idle machine."""

@@ -5,10 +5,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from local import StackError
 from local.artefacts import digest
 from local.cloud import Cloud
 from local.template import ARTEFACTS_BUCKET, JOB_OUTPUT, Prepared
+from ops import StackError
 
 STACK_NAME = "clickbait"
 DEPLOY_SECONDS = 120.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from local import StackError
+from ops import StackError
 
 HOST = "127.0.0.1"
 """The emulator lets anybody in who reaches it, so nothing here listens beyond loopback."""

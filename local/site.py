@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
-from local import StackError
-from local.pages import ASK_FIRST, INDEX, TYPES, PageFile
+from ops import StackError
+from ops.pages import ASK_FIRST, INDEX, TYPES, PageFile
 
 API_HOSTS = "https://*.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 BUCKET_HOSTS = "https://*.s3.${AWS::Region}.${AWS::URLSuffix}"

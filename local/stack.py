@@ -18,17 +18,18 @@ import httpx
 import uvicorn
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import StackError, pages, template
-from local.batch import Batch, listener
+from local import template
+from local.batch.definitions import definitions
+from local.batch.jobs import Jobs
+from local.batch.reports import Reports
+from local.batch.service import Batch, listener
 from local.cloud import KEYS, Cloud
-from local.definitions import definitions
 from local.deploy import Deployed, deploy
 from local.emf import LogReader
 from local.gateway import Gateway
-from local.jobs import Jobs
-from local.reports import Reports
 from local.settings import ACCESS, HOST, REGION, StackSettings
 from local.site import Site
+from ops import StackError, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local import StackError
 from local.artefacts import digest, function_zip, layer_zip
-from local.definitions import arn
+from local.batch.definitions import arn
 from local.settings import REGION
+from ops import StackError
 
 ARTEFACTS_BUCKET = "artefacts"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from clickbait.images import INPUT_SIZE
+from clickbait.inference.images import INPUT_SIZE
 from training.recipe import Recipe
 
 STRETCH = 0.05

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clickbait.aws import status_of
-from clickbait.images import MAX_IMAGE_BYTES
+from clickbait.keys import CHECKPOINTS
+from clickbait.settings import MAX_IMAGE_BYTES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -135,7 +136,7 @@ class Checkpoint:
 
     @property
     def prefix(self) -> str:
-        return f"checkpoints/{self.run}/"
+        return f"{CHECKPOINTS}{self.run}/"
 
     def start(self) -> Any | None:
         """What the first attempt noted of where it started, or None."""

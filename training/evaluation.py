@@ -1,79 +1,177 @@
-"""`evaluation.json` of a finished version, made anew:
-`python -m training.evaluation VERSION --data DIR`.
+"""What the answers on a side look like, each curve once: `plots` draws, `evaluation.json` tells it.
 
-For a version of before trainings wrote one, and for all where a curve has changed. The images of
-its test side are found below DIR by their content, whatever they are called there.
+Labels (n,) are 0 and 1, probabilities (n,) calibrated and of clickbait. What is undefined is NaN in
+an array and null in JSON, and a side without images or without a class is no fault.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_curve
 
-from clickbait import dataset, images
-from clickbait.classifier import Classifier
-from clickbait.dataset import Record
-from clickbait.errors import InvalidModel
-from clickbait.registry import EVALUATION
-from training import Unusable, curves, version
-from training.progress import say
+from clickbait import LABELS
+from clickbait.inference.appearance import APPEARANCE, appearance
+from training import metrics
+from training.sides import Record
 
+POINTS = 201
+"""Of a ROC curve that is told: more than a chart of some hundred pixels can show."""
+STEPS = 100
+"""Thresholds are a hundredth apart, as fine as a person sets one."""
+BINS = 10
+"""Of the reliability diagram, as of the expected calibration error."""
+WORST = 24
+"""Mistakes that are shown: four rows of six."""
+LEAST_RANKED = 3
+"""Images below which a rank correlation says nothing: of two it is always 1 or -1."""
+DIGITS = 4
+"""Decimals that are told: a test side has some hundred images."""
 
-def evaluate(folder: Path, data: Path) -> dict[str, Any]:
-    """What the version in `folder` does on the test side of its manifest, whose images are below
-    `data`; raises Unusable where something of it is missing."""
-    try:
-        model = Classifier.load(folder)
-        records = [r for r in dataset.read_manifest(folder / "manifest.csv") if r.side == "test"]
-    except (InvalidModel, OSError) as error:
-        raise Unusable(f"{folder} is no finished version: {error}") from None
-    inputs = [images.model_input(images.read(file.read_bytes())) for file in find(records, data)]
-    pixels = np.array(inputs, np.uint8).reshape(-1, images.INPUT_SIZE, images.INPUT_SIZE, 3)
-    logits, _ = model.logits(pixels)
-    band = model.metadata["uncertain_band"]
-    return curves.evaluation(
-        records,
-        pixels,
-        model.calibration.apply(logits),
-        threshold=model.threshold,
-        band=(band["low"], band["high"]),
-    )
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 
 
-def find(records: Sequence[Record], data: Path) -> list[Path]:
-    """The file of each of `records` below `data`; raises Unusable where some are not there: what
-    the others say is of another side."""
-    if not data.is_dir():
-        raise Unusable(f"--data {data} is not a folder.")
-    files = {images.sha256(p.read_bytes()): p for p in data.rglob("*") if p.is_file()}
-    missing = [r.file for r in records if r.sha256 not in files]
-    if missing:
-        raise Unusable(
-            f"{len(missing)} of {len(records)} test images are not below {data}, such as "
-            f"{missing[0]}: all are needed."
-        )
-    return [files[r.sha256] for r in records]
+def roc(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rates from (0, 0) to (1, 1); none without both classes.
+
+    Of more than POINTS points those are kept that are nearest to even steps along the curve.
+    """
+    if len(np.unique(labels)) < 2:
+        return np.zeros(0), np.zeros(0)
+    false, true, _ = roc_curve(labels, probabilities)
+    if len(false) > POINTS:
+        # Both only grow, so that their sum says how far along a point is.
+        kept = np.unique(np.searchsorted(false + true, np.linspace(0, 2, POINTS)))
+        false, true = false[kept], true[kept]
+    return false, true
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The command: 0 with the file written, 2 with one line on stderr where there can be none."""
-    parser = argparse.ArgumentParser(prog="training.evaluation", description=__doc__)
-    parser.add_argument("version", type=Path, help="folder of a finished version")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="with its images")
-    arguments = parser.parse_args(argv)
-    try:
-        told = evaluate(arguments.version, arguments.data)
-    except Unusable as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    version.write_json(arguments.version / EVALUATION, told)
-    auc = told["roc"]["auc"]
-    say(f"{told['images']} test images, AUC {'undefined' if auc is None else f'{auc:.4f}'}")
-    return 0
+def at_thresholds(labels: Labels, probabilities: Floats) -> dict[str, Floats]:
+    """`threshold` from 0 to 1, (STEPS + 1,), and at each `precision`, `recall`, `accuracy`, and as
+    `called` the share of images that is called clickbait."""
+    threshold = np.arange(STEPS + 1) / STEPS
+    said = (probabilities >= threshold[:, None]).astype(float)
+    called, images = said.sum(axis=1), np.full(len(threshold), float(len(labels)))
+    hit, there = said @ (labels == 1), np.full(len(threshold), float((labels == 1).sum()))
+    return {
+        "threshold": threshold,
+        "precision": metrics.ratio(hit, called),
+        "recall": metrics.ratio(hit, there),
+        "accuracy": metrics.ratio((said == labels).sum(axis=1).astype(float), images),
+        "called": metrics.ratio(called, images),
+    }
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def reliability(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats, Floats]:
+    """Images, mean probability and share of clickbait, (BINS,) each, of bins of equal width."""
+    place = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    images = np.bincount(place, minlength=BINS).astype(float)
+    mean = metrics.ratio(np.bincount(place, probabilities, BINS), images)
+    share = metrics.ratio(np.bincount(place, labels, BINS), images)
+    return images, mean, share
+
+
+def mistakes(labels: Labels, probabilities: Floats, threshold: float) -> npt.NDArray[np.intp]:
+    """Places of the WORST wrong answers, the most confident first."""
+    wrong = np.flatnonzero((probabilities >= threshold) != labels)
+    return wrong[np.argsort(-np.abs(probabilities[wrong] - threshold), kind="stable")][:WORST]
+
+
+def effects(
+    pixels: npt.NDArray[np.uint8], labels: Labels, probabilities: Floats
+) -> list[dict[str, Any]]:
+    """How what images (n, 224, 224, 3) look like goes with the verdict and with the truth: for each
+    of `APPEARANCE` Spearman's rank correlations, null with the reason where there is none."""
+    looks = [appearance(one) for one in pixels]
+    told = []
+    for name in APPEARANCE:
+        values = np.array([one[name] for one in looks])
+        rho = {
+            "with_probability": _correlation(values, probabilities),
+            "with_label": _correlation(values, labels),
+        }
+        reason = _why_none(name, values, labels, probabilities)
+        told.append({"name": name, **rho, "reason": reason})
+    return told
+
+
+def _correlation(values: Floats, others: npt.NDArray[Any]) -> float | None:
+    if len(values) < LEAST_RANKED or _constant(values) or _constant(others):
+        return None
+    return _number(spearmanr(values, others).statistic)
+
+
+def _why_none(name: str, values: Floats, labels: Labels, probabilities: Floats) -> str | None:
+    """The first reason for which one of a feature's two correlations is null."""
+    if len(values) < LEAST_RANKED:
+        return f"{len(values)} images are on this side; it takes {LEAST_RANKED}"
+    if _constant(values):
+        return f"every image on this side has the same {name}"
+    if _constant(probabilities):
+        return "the model says the same of every image on this side"
+    return metrics.UNDEFINED["auc"] if _constant(labels) else None
+
+
+def _constant(values: npt.NDArray[Any]) -> bool:
+    return len(np.unique(values)) < 2
+
+
+def evaluation(
+    records: Sequence[Record],
+    pixels: npt.NDArray[np.uint8],
+    probabilities: Floats,
+    *,
+    threshold: float,
+    band: tuple[float, float],
+) -> dict[str, Any]:
+    """`evaluation.json`: all of the above, of the images (n, 224, 224, 3) of `records`."""
+    labels = np.array([LABELS.index(r.label) for r in records], np.int64)
+    auc = metrics.auc(labels, probabilities)
+    table = at_thresholds(labels, probabilities)
+    return {
+        "images": len(records),
+        "threshold": threshold,
+        "uncertain_band": {"low": band[0], "high": band[1]},
+        "confusion_matrix": metrics.confusion(labels, probabilities >= threshold),
+        "roc": {
+            "auc": auc,
+            "reason": metrics.UNDEFINED["auc"] if auc is None else None,
+            "points": [
+                {"false_positive_rate": _number(x), "true_positive_rate": _number(y)}
+                for x, y in zip(*roc(labels, probabilities), strict=True)
+            ],
+        },
+        "thresholds": [
+            dict(zip(table, map(_number, row), strict=True))
+            for row in zip(*table.values(), strict=True)
+        ],
+        "reliability": [
+            {
+                "low": place / BINS,
+                "high": (place + 1) / BINS,
+                "images": int(images),
+                "mean_probability": _number(mean),
+                "share_clickbait": _number(share),
+            }
+            for place, (images, mean, share) in enumerate(
+                zip(*reliability(labels, probabilities), strict=True)
+            )
+        ],
+        "features": effects(pixels, labels, probabilities),
+        "mistakes": [
+            {
+                "file": records[i].file,
+                "sha256": records[i].sha256,
+                "label": records[i].label,
+                "probability": _number(probabilities[i]),
+            }
+            for i in mistakes(labels, probabilities, threshold)
+        ],
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), DIGITS)

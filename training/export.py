@@ -12,9 +12,9 @@ import numpy.typing as npt
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from clickbait.calibration import Calibration
-from clickbait.classifier import SIGNATURE
-from clickbait.images import INPUT_SIZE
+from clickbait.inference.calibration import Calibration
+from clickbait.inference.classifier import SIGNATURE
+from clickbait.inference.images import INPUT_SIZE
 from training import Unusable, network
 
 MAX_DRIFT = 0.02

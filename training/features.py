@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from clickbait.keys import FEATURES
 from training import export, weights
 from training.augment import augment
 from training.gather import PREPROCESSING
@@ -170,7 +171,7 @@ def cache(
     out = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
         file, "r+" if done else "w+", dtype=np.float16, shape=None if done else shape
     )
-    keys = [f"features/{backbone.digest}/{_drawn(recipe)}/{h}.npy" for h in hashes]
+    keys = [f"{FEATURES}{backbone.digest}/{_drawn(recipe)}/{h}.npy" for h in hashes]
     versions = Versions(recipe, views)
     reused = 0
     with ThreadPoolExecutor(THREADS) as pool:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clickbait import LABELS, dataset
-from clickbait.classifier import Classifier
+from clickbait import LABELS
 from clickbait.errors import InvalidModel
-from training import evaluate, golden
+from clickbait.inference.classifier import Classifier
+from training import golden, metrics, sides
 
 MIN_IMAGES = 30
 """With fewer, equally good models pass hardly more often than a clearly worse one is stopped."""
@@ -229,7 +229,7 @@ def trained_on(version: Path) -> set[str]:
         record.sha256
         for name in ("manifest.csv", "ancestors.csv")
         if (version / name).exists()
-        for record in dataset.read_manifest(version / name)
+        for record in sides.read_manifest(version / name)
         if record.side in ("train", "validation")
     }
 
@@ -267,7 +267,7 @@ def _draws(units: Sequence[str]) -> Floats:
 
 
 def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
-    return evaluate.measure(labels, scores, 0.5, weights)["auc"]
+    return metrics.measure(labels, scores, 0.5, weights)["auc"]
 
 
 def _size(candidate: Path) -> Check:
@@ -304,7 +304,7 @@ def _numbers(labels: Labels, answers: dict[str, Floats]) -> dict[str, Any]:
     for name, p in answers.items():
         known = len(labels) > 0 and bool(np.isfinite(p).all())
         out[name] = {
-            "auc": evaluate.auc(labels, p) if known else None,
+            "auc": metrics.auc(labels, p) if known else None,
             "brier": float(np.mean((p - labels) ** 2)) if known else None,
         }
     return out

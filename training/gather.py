@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clickbait import LABELS, dataset
-from clickbait.dataset import Record
-from clickbait.images import INPUT_SIZE
-from training import Unusable
+from clickbait import LABELS
+from clickbait.inference.images import INPUT_SIZE
+from training import Unusable, sides
 from training.progress import say, track
+from training.sides import Record
 
 PREPROCESSING = {
     "version": 1,
@@ -21,7 +21,7 @@ PREPROCESSING = {
     "resize": "bilinear",
     "range": [0, 255],
 }
-"""What `clickbait.images.model_input` does; raise the version when it changes."""
+"""What `clickbait.inference.images.model_input` does; raise the version when it changes."""
 SHOWN = 10
 """Images left out that are printed one by one; all of them are in the manifest."""
 
@@ -58,8 +58,8 @@ def read(data: Path, groups: Path | None, start: Path | None) -> Data:
     if groups is None and (data / "groups.csv").is_file():
         groups = data / "groups.csv"
     try:
-        group_of = dataset.read_groups(groups) if groups else {}
-        found = dataset.find(data)
+        group_of = sides.read_groups(groups) if groups else {}
+        found = sides.find(data)
         known = list(manifests(start)) if start else []
     except (OSError, ValueError) as error:
         raise Unusable(str(error)) from None
@@ -74,7 +74,7 @@ def collect(
     read: Callable[[str], bytes],
     groups: Mapping[str, str],
     known: Iterable[Record] = (),
-    validation: float = dataset.SHARES["validation"],
+    validation: float = sides.SHARES["validation"],
 ) -> Data:
     """The same of images that can be anywhere: `found` are names and labels, `read` gives the bytes
     of a name (from several threads at once), `groups` the group of a name.
@@ -84,9 +84,9 @@ def collect(
     Unusable where a class has no usable image to train on, ValueError for a share that cannot be.
     """
     known = list(known)
-    records, pixels = dataset.load(Path(), groups, track(found, "Checking images"), read)
+    records, pixels = sides.load(Path(), groups, track(found, "Checking images"), read)
     loaded = [i for i, r in enumerate(records) if not r.reason]
-    records = dataset.assign_sides(records, known, validation)
+    records = sides.assign_sides(records, known, validation)
     pixels = pixels[[k for k, i in enumerate(loaded) if records[i].side]]
     used = [r for r in records if r.side]
     labels = np.array([LABELS.index(r.label) for r in used], np.int64)
@@ -105,13 +105,13 @@ def manifests(start: Path) -> Iterator[Record]:
     """What the version in the folder `start` and its ancestors used: it counts as used, also where
     the images are gone.
     """
-    yield from dataset.read_manifest(start / "manifest.csv")
+    yield from sides.read_manifest(start / "manifest.csv")
     if (start / "ancestors.csv").exists():
-        yield from dataset.read_manifest(start / "ancestors.csv")
+        yield from sides.read_manifest(start / "ancestors.csv")
 
 
 def _report(records: list[Record]) -> None:
-    for side, of in dataset.counts(records).items():
+    for side, of in sides.counts(records).items():
         say(f"{side:>10}: " + ", ".join(f"{n} {label}" for label, n in of.items()))
     out = [r for r in records if r.reason]
     if out:

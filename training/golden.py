@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from clickbait.images import INPUT_SIZE
+from clickbait.inference.images import INPUT_SIZE
 
 SIDE = INPUT_SIZE
 

@@ -20,8 +20,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from clickbait.errors import NotFound, Problem
-from clickbait.runs import ENDED, FAILED, Runs
 from clickbait.settings import SettingsError, settings
+from clickbait.store.runs import ENDED, FAILED, Runs
 from training import Unusable
 from training.progress import say
 

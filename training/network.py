@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from clickbait.images import INPUT_SIZE
+from clickbait.inference.images import INPUT_SIZE
 from training import weights
 from training.recipe import Recipe
 

@@ -12,8 +12,8 @@ from PIL import Image
 from sklearn.metrics import precision_recall_curve
 
 from clickbait import LABELS
-from clickbait.calibration import sigmoid
-from training import curves
+from clickbait.inference.calibration import sigmoid
+from training import evaluation
 
 matplotlib.use("Agg")  # before pyplot: a machine that trains has no screen
 from matplotlib import pyplot as plt
@@ -67,11 +67,11 @@ def _history(path: Path, history: list[dict[str, Any]], name: str, title: str) -
             rows = [row for row in history if row["member"] == member]
             epochs = [row["epoch"] for row in rows]
             first = member == 1
-            curves = (
+            evaluation = (
                 (name, "tab:blue", "training (augmented)"),
                 (f"val_{name}", "tab:orange", "validation"),
             )
-            for key, colour, text in curves:
+            for key, colour, text in evaluation:
                 values = [np.nan if row[key] is None else row[key] for row in rows]
                 label = text if first else None
                 axes.plot(epochs, values, "o-", color=colour, alpha=0.8, markersize=3, label=label)
@@ -102,7 +102,7 @@ def _both_classes(axes: Any, labels: Labels) -> bool:
 def _roc(path: Path, labels: Labels, probabilities: Floats) -> None:
     with _figure(path, "ROC (test)", "false positive rate", "true positive rate") as axes:
         if _both_classes(axes, labels):
-            axes.plot(*curves.roc(labels, probabilities))
+            axes.plot(*evaluation.roc(labels, probabilities))
             axes.plot([0, 1], [0, 1], "--", color="grey", label="chance")
 
 
@@ -120,7 +120,7 @@ def _reliability(path: Path, labels: Labels, logits: Floats, probabilities: Floa
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.plot([0, 1], [0, 1], "--", color="grey", label="perfect")
         for values, name in ((sigmoid(logits), "before calibration"), (probabilities, "after")):
-            images, mean, share = curves.reliability(labels, values)
+            images, mean, share = evaluation.reliability(labels, values)
             axes.plot(mean[images > 0], share[images > 0], "o-", label=name)
 
 
@@ -132,7 +132,7 @@ def _mistakes(
     threshold: float,
 ) -> None:
     """The most confident wrong answers first, in the shape of a thumbnail."""
-    wrong = curves.mistakes(labels, probabilities, threshold)
+    wrong = evaluation.mistakes(labels, probabilities, threshold)
     rows = max(-(-len(wrong) // COLUMNS), 1)
     size = (2.5 * COLUMNS, 1.8 * rows + 0.4)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=size, layout="constrained")

@@ -13,8 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from clickbait import dataset
-from training import loop, train, version
+from training import loop, sides, train, version
 from training.features import Store
 from training.gather import Data
 from training.progress import say
@@ -99,7 +98,7 @@ def _about(images: Data, champion: Path | None, recipe: Recipe) -> dict[str, Any
     """What has to be the same for a training to go on."""
     return {
         "recipe": asdict(recipe),
-        "images": dataset.digest(images.records),
+        "images": sides.digest(images.records),
         "from": version.version_of(champion) if champion else None,
     }
 

@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clickbait import LABELS, dataset, images, retraining
-from clickbait.classifier import Classifier
+from clickbait import LABELS
 from clickbait.errors import Conflict, InvalidModel, NotFound
-from clickbait.registry import Pointer, Registry, baseline_version
-from clickbait.retraining import EXAM, TRAIN, Listing, label_of
-from clickbait.runs import EVALUATING, PROMOTED, REJECTED, RUNNING, Parameters, Runs
+from clickbait.inference import images
+from clickbait.inference.classifier import Classifier
+from clickbait.keys import EXAM, TRAIN, label_of
 from clickbait.settings import CHECKOUT_BASELINE, Settings
-from training import Unusable, gate, gather, labels
+from clickbait.store import triggers
+from clickbait.store.registry import Pointer, Registry, baseline_version
+from clickbait.store.runs import EVALUATING, PROMOTED, REJECTED, RUNNING, Parameters, Runs
+from clickbait.store.triggers import Listing
+from training import Unusable, gate, gather, labels, sides
 from training.bucket import Checkpoint, Images, S3Store
 from training.progress import say
 from training.recipe import RETRAINING, Recipe
@@ -61,7 +64,7 @@ class Attempt:
         version = self.runs.get(self.id).get("version")
         if version is None or version not in self.registry.versions():
             version = self._train(start)
-        retraining.remember(self.config.models_bucket, start["listing"])
+        triggers.remember(self.config.models_bucket, start["listing"])
         self._judge(version, start["listing"])
 
     def clean(self) -> None:
@@ -82,8 +85,8 @@ class Attempt:
         its checkpoint would be of other images."""
         start: dict[str, Any] | None = self.checkpoint.start()
         if start is None:
-            listing = retraining.listing(self.config.data_bucket, TRAIN)
-            known = retraining.trained(self.config.models_bucket)
+            listing = triggers.listing(self.config.data_bucket, TRAIN)
+            known = triggers.trained(self.config.models_bucket)
             start = {
                 "listing": listing,
                 "new": [key for key, etag in listing.items() if etag not in known],
@@ -165,13 +168,13 @@ class Attempt:
 
     def _gather(self, start: dict[str, Any], champion: Path, parameters: Parameters) -> gather.Data:
         listing: Listing = start["listing"]
-        self._tell(f"Fetching {len(listing)} images.", listing=retraining.digest(listing))
+        self._tell(f"Fetching {len(listing)} images.", listing=triggers.digest(listing))
         here = self.images.fetch(listing)
         gone = len(listing) - len(here)
         if gone:
             say(f"{gone} images were deleted, replaced or too large meanwhile; they are left out.")
         found = [(key, label_of(key) or "") for key in sorted(here)]
-        split = parameters.validation_split or dataset.SHARES["validation"]
+        split = parameters.validation_split or sides.SHARES["validation"]
         groups = {key: self.images.group(key) for key in here}
         data = gather.collect(
             found, self.images.read, groups, list(gather.manifests(champion)), split
@@ -263,7 +266,7 @@ class Attempt:
 
     def _test_side(self, candidate: Path, listing: Listing) -> gate.Exam:
         """The test side of the candidate's manifest, from the images themselves."""
-        records = [r for r in dataset.read_manifest(candidate / "manifest.csv") if r.side == "test"]
+        records = [r for r in sides.read_manifest(candidate / "manifest.csv") if r.side == "test"]
         here = set(
             self.images.fetch({r.file: listing[r.file] for r in records if r.file in listing})
         )
@@ -273,12 +276,12 @@ class Attempt:
 
     def _exam(self) -> list[gate.Exam]:
         """The exam set, where there is one."""
-        listing = retraining.listing(self.config.data_bucket, EXAM)
+        listing = triggers.listing(self.config.data_bucket, EXAM)
         found = [(key, label_of(key, EXAM) or "") for key in sorted(self.images.fetch(listing))]
         if not found:
             return []
         groups = {key: self.images.group(key) for key, _ in found}
-        records, pixels = dataset.load(Path(), groups, found, self.images.read)
+        records, pixels = sides.load(Path(), groups, found, self.images.read)
         return [_exam("exam", [r for r in records if not r.reason], pixels)]
 
     # --- telling ---------------------------------------------------------------------------------
@@ -331,7 +334,7 @@ def _none() -> npt.NDArray[np.uint8]:
     return np.zeros((0, images.INPUT_SIZE, images.INPUT_SIZE, 3), np.uint8)
 
 
-def _exam(name: str, records: Sequence[dataset.Record], pixels: npt.NDArray[np.uint8]) -> gate.Exam:
+def _exam(name: str, records: Sequence[sides.Record], pixels: npt.NDArray[np.uint8]) -> gate.Exam:
     return gate.Exam(
         name,
         pixels,

@@ -14,12 +14,15 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from clickbait import LABELS, calibration, dataset, history, monitoring
-from clickbait.calibration import Calibration
-from clickbait.classifier import GOLDEN_TOLERANCE, Classifier
+from clickbait import LABELS
 from clickbait.errors import InvalidModel
-from clickbait.registry import EVALUATION
-from training import Unusable, card, curves, evaluate, export, golden, plots, weights
+from clickbait.inference import calibration
+from clickbait.inference.appearance import appearance
+from clickbait.inference.calibration import Calibration
+from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier
+from clickbait.store import monitoring
+from clickbait.store.registry import EVALUATION
+from training import Unusable, card, evaluation, export, golden, metrics, plots, sides, weights
 from training.gather import PREPROCESSING, Data
 from training.progress import say
 from training.recipe import Recipe
@@ -50,7 +53,7 @@ def open_checkpoint(out: Path, recipe: Recipe, images: Data, start: Path | None)
     checkpoint = out / CHECKPOINT
     same = {
         "recipe": asdict(recipe),
-        "images": dataset.digest(images.records),
+        "images": sides.digest(images.records),
         "from": str(start.resolve()) if start else None,
     }
     about = checkpoint / "about.json"
@@ -108,7 +111,7 @@ def measure(
         drift=export.drift(
             model, np.concatenate([pixels, drawn]), np.append(logits, golden_logits), calibrated
         ),
-        metrics=evaluate.evaluate(
+        metrics=metrics.evaluate(
             logits,
             labels,
             [r.group for r in images.used if r.side == "test"],
@@ -127,7 +130,7 @@ def describe(
     """`metadata.json`, but for the seconds that all of it took."""
     digest = hashlib.sha256(measured.file).hexdigest()
     now = datetime.now(UTC)
-    sides = dataset.counts(images.records)
+    counted = sides.counts(images.records)
     low, high = calibration.uncertain_band(recipe.promise)
     last = story["networks"][-1]
     return {
@@ -140,12 +143,12 @@ def describe(
         "threshold": THRESHOLD,
         "uncertain_band": {"low": low, "high": high, "promise": recipe.promise},
         "training_date": now.isoformat(timespec="seconds"),
-        "training_images": sum(sides["train"].values()),
-        "validation_images": sum(sides["validation"].values()),
-        "test_images": sum(sides["test"].values()),
+        "training_images": sum(counted["train"].values()),
+        "validation_images": sum(counted["validation"].values()),
+        "test_images": sum(counted["test"].values()),
         "left_out_images": sum(bool(r.reason) for r in images.records),
-        "images": sides,
-        "dataset_digest": dataset.digest(images.records),
+        "images": counted,
+        "dataset_digest": sides.digest(images.records),
         "from": version_of(start) if start else None,
         "epochs_trained": last["epochs"],
         "early_stopping_epoch": last["epochs"] if last["stopped"] else None,
@@ -178,9 +181,9 @@ def write(
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(measured.file)
     weights.save(folder / "weights.npz", model)
-    dataset.write_manifest(folder / "manifest.csv", images.records)
+    sides.write_manifest(folder / "manifest.csv", images.records)
     if images.ancestors:
-        dataset.write_manifest(folder / "ancestors.csv", images.ancestors)
+        sides.write_manifest(folder / "ancestors.csv", images.ancestors)
     pixels, labels = images.side("test")
     probabilities = measured.calibration.apply(measured.logits)
     plots.draw(
@@ -196,9 +199,9 @@ def write(
     write_json(folder / "architecture.json", json.loads(model.to_json()))
     write_json(folder / "history.json", story)
     write_json(folder / "metrics.json", measured.metrics)
-    looks = map(history.features, images.side("train")[0])
+    looks = map(appearance, images.side("train")[0])
     write_json(folder / "reference.json", monitoring.reference(looks, probabilities.tolist()))
-    told = curves.evaluation(
+    told = evaluation.evaluation(
         [r for r in images.used if r.side == "test"],
         pixels,
         probabilities,

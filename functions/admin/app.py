@@ -1,7 +1,9 @@
 """Models, trainings, labelled images and corrections: what is there, and what an admin decides."""
 
-from clickbait import access, aws, presigned
-from clickbait.web import after_restore, create_app, lambda_handler
+from clickbait import aws
+from clickbait.store import presigned
+from clickbait.web import access
+from clickbait.web.app import after_restore, create_app, lambda_handler
 from functions.admin import dataset, debug, evaluation, feedback, models, monitoring, runs
 
 app = create_app(

@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from clickbait import description
-from clickbait.access import PROTECTED, Member
-from clickbait.retraining import trained
-from clickbait.web import answers, json_response
+from clickbait.store import dataset_stats
+from clickbait.store.triggers import trained
+from clickbait.web.access import PROTECTED, Member
+from clickbait.web.app import answers, json_response
 from functions.admin import stores
 from functions.admin.looks import Look
 
@@ -21,11 +21,11 @@ router = APIRouter()
 def dataset(_: Member, look: Look) -> Response:
     """Figures over every image in `train/` that could be read, by class; and for an admin addresses
     to look at some of them, which work for five minutes."""
-    images = description.stored(stores.table())
+    images = dataset_stats.stored(stores.table())
     return json_response(
-        description.describe(images, look)
+        dataset_stats.describe(images, look)
         | {
-            "rejected": description.rejected(stores.data_bucket(), look),
-            "waiting": description.waiting(images, trained(stores.registry().bucket)),
+            "rejected": dataset_stats.rejected(stores.data_bucket(), look),
+            "waiting": dataset_stats.waiting(images, trained(stores.registry().bucket)),
         }
     )

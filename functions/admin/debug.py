@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from clickbait.access import PROTECTED, Admin
 from clickbait.settings import settings
-from clickbait.web import VERSION, Frame, answers, json_response
+from clickbait.web.access import PROTECTED, Admin
+from clickbait.web.app import VERSION, Frame, answers, json_response
 
 router = APIRouter()
 

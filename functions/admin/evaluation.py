@@ -7,11 +7,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from clickbait import errors
-from clickbait.access import PROTECTED, Member
 from clickbait.errors import NotFound
-from clickbait.registry import EVALUATION
 from clickbait.settings import settings
-from clickbait.web import answers, json_response
+from clickbait.store.registry import EVALUATION
+from clickbait.web.access import PROTECTED, Member
+from clickbait.web.app import answers, json_response
 from functions.admin import models, stores
 from functions.admin.looks import Look
 from functions.admin.models import Version
@@ -48,6 +48,6 @@ def _stored(version: str) -> dict[str, Any]:
     except (NotFound, FileNotFoundError) as error:
         raise NotFound(
             f"Version {version} has no {EVALUATION}: it was made before trainings wrote one. Those "
-            "made from now on have it; for an older one `python -m training.evaluation` makes it."
+            "made from now on have it; for an older one `python -m training.reevaluate` makes it."
         ) from error
     return told

@@ -7,14 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
 
-from clickbait import LABELS, errors, images
-from clickbait.access import PROTECTED, Admin, Member
-from clickbait.dataset import LABEL_OF_FOLDER
+from clickbait import LABELS, errors
 from clickbait.errors import BadRequest
+from clickbait.inference import images
+from clickbait.keys import LABEL_OF_FOLDER
 from clickbait.settings import settings
-from clickbait.web import Form, answers, image_form, json_response
+from clickbait.web.access import PROTECTED, Admin, Member
+from clickbait.web.app import answers, json_response
+from clickbait.web.bodies import Form, image_form
 from functions.admin import stores
-from functions.admin.paging import USUAL, Cursor, Limit, opened, page, sealed
+from functions.paging import USUAL, Cursor, Limit, opened, page, sealed
 
 router = APIRouter()
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from clickbait import presigned
-from clickbait.access import Given, is_admin
+from clickbait.store import presigned
+from clickbait.web.access import Given, is_admin
 
 
 def look(given: Given) -> Callable[[str], str | None]:

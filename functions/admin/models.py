@@ -13,13 +13,14 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from clickbait import errors
-from clickbait.access import PROTECTED, Admin, Member
 from clickbait.errors import BadRequest, Conflict, NotFound, Problem
-from clickbait.registry import Pointer, baseline_version
 from clickbait.settings import settings
-from clickbait.web import answers, json_body, json_response
+from clickbait.store.registry import Pointer, baseline_version
+from clickbait.web.access import PROTECTED, Admin, Member
+from clickbait.web.app import answers, json_response
+from clickbait.web.bodies import json_body
 from functions.admin import stores
-from functions.admin.paging import MOST, USUAL, Cursor, Limit, opened, page, sealed
+from functions.paging import MOST, USUAL, Cursor, Limit, opened, page, sealed
 
 router = APIRouter()
 

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BeforeValidator
 
-from clickbait import LABELS, errors, history, monitoring
-from clickbait.access import PROTECTED, Member
+from clickbait import LABELS, aws, errors
 from clickbait.errors import Unavailable
 from clickbait.observability import logger
-from clickbait.web import answers, json_response
+from clickbait.store import history, monitoring
+from clickbait.web.access import PROTECTED, Member
+from clickbait.web.app import answers, json_response
 from functions.admin import stores
-from functions.admin.paging import USUAL, Cursor, Limit, opened, page, sealed
+from functions.paging import USUAL, Cursor, Limit, opened, page, sealed
 
 router = APIRouter()
 
@@ -88,11 +89,9 @@ def metrics(_: Member, window: Window = "24h") -> Response:
     window.
     """
     stores.table()
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         told = monitoring.metrics(window) | {"drift": monitoring.drift()}
-    except (BotoCoreError, ClientError) as error:
+    except aws.faults() as error:
         logger.error("metrics cannot be read", reason=str(error))
         raise Unavailable("The metrics cannot be read now; the log says why. Try again.") from error
     return json_response(told)

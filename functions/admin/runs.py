@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
 
 from clickbait import errors
-from clickbait.access import PROTECTED, Admin, Member
-from clickbait.runs import Parameters
-from clickbait.web import answers, json_body, json_response
+from clickbait.store.runs import Parameters
+from clickbait.web.access import PROTECTED, Admin, Member
+from clickbait.web.app import answers, json_response
+from clickbait.web.bodies import json_body
 from functions.admin import stores
 from functions.admin.looks import Look
-from functions.admin.paging import USUAL, Cursor, Limit, opened, page, sealed
+from functions.paging import USUAL, Cursor, Limit, opened, page, sealed
 
 router = APIRouter()
 

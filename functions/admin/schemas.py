@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import LABELS
-from clickbait.runs import STATES, Parameters
+from clickbait.store.runs import STATES, Parameters
 from functions.admin.models import Promotion
 
 __all__ = ["Parameters", "Promotion"]

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from clickbait import description
 from clickbait.errors import Unavailable
-from clickbait.feedback import Feedback
-from clickbait.registry import Registry
-from clickbait.runs import Runs
 from clickbait.settings import settings
+from clickbait.store import dataset_stats
+from clickbait.store.feedback import Feedback
+from clickbait.store.registry import Registry
+from clickbait.store.runs import Runs
 
 
 def registry() -> Registry:
@@ -41,7 +41,7 @@ def images_here(keys: Iterable[str]) -> dict[str, str]:
     bytes; none where this service stores nothing."""
     config = settings()
     stored = config.table and config.data_bucket
-    return description.here(config.table, keys) if stored else {}
+    return dataset_stats.here(config.table, keys) if stored else {}
 
 
 def _set(name: str) -> str:

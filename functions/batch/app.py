@@ -9,14 +9,16 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
-from clickbait import LABELS, access, errors, history, observability, presigned
-from clickbait.answers import answer, milliseconds, told
-from clickbait.classifier import Classifier
+from clickbait import LABELS, errors, observability
 from clickbait.errors import Problem, Unavailable
-from clickbait.live import LiveModel
-from clickbait.registry import Registry
+from clickbait.inference.classifier import Classifier
+from clickbait.inference.prediction import answer, milliseconds, told
 from clickbait.settings import settings
-from clickbait.web import (
+from clickbait.store import history, presigned
+from clickbait.store.live import LiveModel
+from clickbait.store.registry import Registry
+from clickbait.web import access
+from clickbait.web.app import (
     after_restore,
     answers,
     create_app,

@@ -6,15 +6,19 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from clickbait import access, errors, presigned, results
-from clickbait.access import PROTECTED, Given, Member
-from clickbait.batches import INBOX, MAX_FILES, MAX_NAME, Batches, Progress
-from clickbait.dataset import LABEL_OF_FOLDER
+from clickbait import errors
 from clickbait.errors import BadRequest
+from clickbait.keys import INBOX, LABEL_OF_FOLDER
 from clickbait.settings import settings
-from clickbait.web import answers, json_body, json_response
-from functions.admin.paging import Cursor, opened, page, sealed
+from clickbait.store import presigned, results
+from clickbait.store.batches import MAX_FILES, MAX_NAME, Batches, Progress
+from clickbait.store.rows import Rows
+from clickbait.web import access
+from clickbait.web.access import PROTECTED, Given, Member
+from clickbait.web.app import answers, json_response
+from clickbait.web.bodies import json_body
 from functions.batch.forms import MAX_NAMES, long_json_body
+from functions.paging import Cursor, opened, page, sealed
 
 router = APIRouter()
 
@@ -250,7 +254,7 @@ def results_of(
 
 def _csv(batches: Batches, batch: str) -> Response:
     batches.known(batch)
-    text = results.csv_within(results.Rows(batches.table, batch).read(), MAX_CSV)
+    text = results.csv_within(Rows(batches.table, batch).read(), MAX_CSV)
     if text is not None:
         name = {"content-disposition": f'attachment; filename="{batch}.csv"'}
         return Response(text, headers=name, media_type=CSV)

@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from clickbait.errors import BadRequest, PayloadTooLarge, UnsupportedFormat
-from clickbait.web import FORM, MAX_FORM_OVERHEAD, MAX_REQUEST_IMAGE, read_body
+from clickbait.web.bodies import FORM, MAX_FORM_OVERHEAD, MAX_REQUEST_IMAGE, read_body
 
 MAX_IMAGES = 10
 """Images in one request: ten take some 0.3 s, and from there on a batch is the better way."""
@@ -120,8 +120,8 @@ def _too_large(value: int) -> PayloadTooLarge:
 
 
 def long_json_body(shape: type[Shape], most: int) -> Callable[[Request], Awaitable[Shape]]:
-    """As `clickbait.web.json_body`, for a body of up to `most` bytes, naming the first few fields
-    that are wrong."""
+    """As `clickbait.web.bodies.json_body`, for a body of up to `most` bytes, naming the first few
+    fields that are wrong."""
 
     async def read(request: Request) -> Shape:
         try:

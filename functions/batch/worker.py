@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from clickbait import aws, history, observability, results
-from clickbait.answers import answer
-from clickbait.batches import INBOX, Batches, Names, place_of
+from clickbait import aws, observability
 from clickbait.errors import InternalError, Problem, Unavailable
-from clickbait.live import LiveModel
+from clickbait.inference.prediction import answer
+from clickbait.keys import INBOX, batch_and_name, is_hidden, keys_in_event
 from clickbait.observability import count, flush, logger
-from clickbait.presigned import read_within
-from clickbait.registry import Registry
-from clickbait.results import Outcome, Row, Rows
 from clickbait.settings import settings
-from clickbait.uploads import is_hidden
-from functions.retrain.app import keys_of
+from clickbait.store import history
+from clickbait.store.batches import Batches, Names
+from clickbait.store.live import LiveModel
+from clickbait.store.presigned import read_within
+from clickbait.store.registry import Registry
+from clickbait.store.rows import Outcome, Row, Rows, now
 
 READERS = 4
 """Objects read at a time: reading is waiting. Decoding and predicting take turns, for there is one
@@ -73,7 +73,7 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     for record in records:
         sender = record["messageId"]
         try:
-            for key in keys_of(json.loads(record["body"])):
+            for key in keys_in_event(json.loads(record["body"]), settings().data_bucket):
                 keys[key].by.add(sender)
                 keys[key].last_try |= _receives(record) >= LAST_TRY
         except (ValueError, RecursionError) as error:
@@ -103,7 +103,7 @@ class Inbox:
         folders: defaultdict[str, dict[str, str]] = defaultdict(dict)
         became: dict[str, str] = {}
         for key in keys:
-            place = place_of(key)
+            place = batch_and_name(key)
             if place:
                 folders[place[0]][key] = place[1]
             else:
@@ -142,8 +142,6 @@ class Inbox:
 
     def _file(self, known: Names, key: str, name: str, last_try: bool) -> str:
         """Predict one object and write its row, or the row of its failure."""
-        from botocore.exceptions import BotoCoreError
-
         s3 = self.batches.s3
         try:
             found: Any = s3.get_object(Bucket=self.batches.bucket, Key=key)
@@ -163,10 +161,8 @@ class Inbox:
             raise
         except Problem as problem:
             told = {"error": problem.detail}
-        except BotoCoreError:
-            raise
         except Exception as fault:
-            if not last_try:
+            if aws.is_transport_fault(fault) or not last_try:
                 raise
             logger.exception("image given up", key=key)
             count("ImagesGivenUp")
@@ -183,7 +179,7 @@ class Inbox:
         row = Row(
             name=name,
             file=file,
-            at=results.now(),
+            at=now(),
             etag=found["ETag"].strip('"'),
             modified=found["LastModified"].isoformat(),
             **told,

@@ -12,24 +12,25 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from clickbait import errors, history, images, observability, presigned
-from clickbait.answers import answer, milliseconds, told
-from clickbait.classifier import Classifier
+from clickbait import errors, observability
 from clickbait.errors import InvalidModel, Unavailable
-from clickbait.live import LiveModel
-from clickbait.registry import Registry
+from clickbait.inference import images
+from clickbait.inference.classifier import Classifier
+from clickbait.inference.prediction import answer, milliseconds, told
 from clickbait.settings import settings
-from clickbait.web import (
+from clickbait.store import history, presigned
+from clickbait.store.live import LiveModel
+from clickbait.store.registry import Registry
+from clickbait.web.app import (
     VERSION,
     after_restore,
     answers,
     create_app,
-    image_body,
-    json_body,
     json_response,
     lambda_handler,
     request_id_of,
 )
+from clickbait.web.bodies import image_body, json_body
 from functions.predict import documentation
 
 NAME = "Clickbait Classifier"

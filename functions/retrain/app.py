@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import unquote_plus
 
-from clickbait import aws, monitoring
+from clickbait import aws
+from clickbait.keys import keys_in_event
 from clickbait.observability import count, count_invocation, flush, logger
-from clickbait.retraining import QUIET_MESSAGE, Retraining
-from clickbait.runs import Runs
 from clickbait.settings import settings
-from clickbait.uploads import Uploads
+from clickbait.store import monitoring
+from clickbait.store.drop_folder import Uploads
+from clickbait.store.runs import Runs
+from clickbait.store.triggers import QUIET_MESSAGE, Retraining
 
 READERS = 4
 """Objects read at a time: reading is waiting. Decoding is not, and takes its turns in `Uploads`."""
@@ -92,7 +93,7 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
             if told == QUIET_MESSAGE:
                 quiet.add(sender)
                 continue
-            for key in keys_of(told):
+            for key in keys_in_event(told, settings().data_bucket):
                 senders.setdefault(key, set()).add(sender)
         except (ValueError, RecursionError) as error:
             logger.error("message not understood", message_id=sender, reason=str(error)[:500])
@@ -110,29 +111,6 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
         failed |= quiet
     count("MessagesFailed", len(failed))
     return {"batchItemFailures": [{"itemIdentifier": one} for one in order if one in failed]}
-
-
-def keys_of(told: Any) -> list[str]:
-    """The decoded keys that S3's notification `told` names: none where it is the test event that
-    comes first. Raises ValueError for anything else."""
-    match told:
-        case {"Service": "Amazon S3", "Event": "s3:TestEvent"}:
-            return []
-        case {"Records": [_, *_] as records}:
-            return [_key_of(record) for record in records]
-    raise ValueError("neither a notification of S3 nor our own message")
-
-
-def _key_of(record: Any) -> str:
-    match record:
-        case {
-            "eventSource": "aws:s3",
-            "s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)}},
-        }:
-            if bucket != settings().data_bucket:
-                raise ValueError(f"the bucket {bucket} is not {settings().data_bucket}")
-            return unquote_plus(key, errors="strict")
-    raise ValueError("a record that is not S3's")
 
 
 def look(keys: Iterable[str]) -> dict[str, str]:

@@ -255,7 +255,7 @@ def test_a_stack_stops_without_a_trace_and_comes_back_with_its_state_and_new_cod
         assert client.get("/model-info").headers["x-model-version"] == version
 
     # A layer alone, a pointer to nothing, and kill -9, after which only the cloud can tidy up.
-    web = checkout / "layers" / "clickbait" / "python" / "clickbait" / "web.py"
+    web = checkout / "layers" / "clickbait" / "python" / "clickbait" / "web" / "app.py"
     web.write_text(web.read_text().replace('VERSION = "', 'VERSION = "9.9.'))
     bucket = second.description()["outputs"]["ModelsBucket"]
     second.cloud("s3").put_object(Bucket=bucket, Key="champion.json", Body=b'{"version": "none"}')

@@ -14,10 +14,11 @@ from urllib.parse import quote_plus
 import pytest
 from moto import mock_aws
 
-from clickbait import aws, errors, images
-from clickbait.retraining import listing
+from clickbait import aws, errors
+from clickbait.inference import images
 from clickbait.settings import settings
-from clickbait.uploads import rejected_key
+from clickbait.store.drop_folder import rejected_key
+from clickbait.store.triggers import listing
 from functions.retrain import app
 from tests.samples import hostile
 from tests.samples.drawn import encoded, picture

@@ -10,11 +10,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from clickbait import live as live_module
 from clickbait.errors import InvalidModel, Unavailable
-from clickbait.live import LiveModel
-from clickbait.registry import Registry
 from clickbait.settings import CHECKOUT_BASELINE
+from clickbait.store import live as live_module
+from clickbait.store.live import LiveModel
+from clickbait.store.registry import Registry
 
 BUCKET = "models"
 MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()

@@ -12,8 +12,8 @@ import pytest
 from moto import mock_aws
 
 from clickbait.errors import Conflict, InvalidModel, NotFound
-from clickbait.registry import Registry, baseline_version
 from clickbait.settings import CHECKOUT_BASELINE
+from clickbait.store.registry import Registry, baseline_version
 
 BUCKET = "models"
 BASELINE = baseline_version(CHECKOUT_BASELINE)

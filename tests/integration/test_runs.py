@@ -10,10 +10,11 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from pydantic import ValidationError
 
-from clickbait import aws, retraining, runs
+from clickbait import aws, keys
 from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
-from clickbait.retraining import Retraining
-from clickbait.runs import Parameters, Runs
+from clickbait.store import runs, triggers
+from clickbait.store.runs import Parameters, Runs
+from clickbait.store.triggers import Retraining
 
 TABLE, DATA, MODELS = "table", "data", "models"
 
@@ -85,7 +86,7 @@ def clock(monkeypatch) -> Any:
 
     made = Clock()
     monkeypatch.setattr(runs, "time", made)
-    monkeypatch.setattr(retraining, "time", made)
+    monkeypatch.setattr(triggers, "time", made)
     return made
 
 
@@ -361,7 +362,7 @@ def test_a_lost_message_is_made_good_by_the_reconcile(service, clock):
 
 def test_what_a_run_trained_on_is_not_new(service, clock):
     upload(*THREE)
-    retraining.remember(MODELS, retraining.listing(DATA))
+    triggers.remember(MODELS, triggers.listing(DATA))
     assert service.daily() is None
     upload("legitimate/copy-of-c.jpg")
     boto3.client("s3").put_object(
@@ -372,7 +373,7 @@ def test_what_a_run_trained_on_is_not_new(service, clock):
 
 
 def test_folders_dot_files_and_unknown_labels_are_no_images():
-    label = retraining.label_of
+    label = keys.label_of
     assert label("train/clickbait/a.jpg") == label("train/clickbait_fake/x/a.jpg")
     for key in (
         "train/",
@@ -402,7 +403,7 @@ def test_enough_uploads_during_a_run_start_one_more_when_it_ends(service, clock,
 def test_images_that_were_turned_away_do_not_start_a_run_again_and_again(service, batch, clock):
     upload(*THREE)
     run = service.daily()
-    service.runs.report(run, listing=retraining.digest(retraining.listing(DATA)))
+    service.runs.report(run, listing=triggers.digest(triggers.listing(DATA)))
     service.runs.advance(run, "REJECTED", "Are the folders swapped?")
     service.runs.ended(batch.end("SUCCEEDED"))
     assert service.reconcile() is None and service.daily() is None
@@ -413,7 +414,7 @@ def test_images_that_were_turned_away_do_not_start_a_run_again_and_again(service
 def test_after_a_failure_the_schedule_tries_again_and_uploads_do_not(service, batch, clock):
     upload(*THREE)
     run = service.daily()
-    service.runs.report(run, listing=retraining.digest(retraining.listing(DATA)))
+    service.runs.report(run, listing=triggers.digest(triggers.listing(DATA)))
     service.runs.ended(batch.end("FAILED"))
     assert service.reconcile() is None
     assert service.daily()
@@ -421,7 +422,7 @@ def test_after_a_failure_the_schedule_tries_again_and_uploads_do_not(service, ba
 
 def test_every_trained_image_is_remembered_once(service):
     upload(*THREE)
-    retraining.remember(MODELS, retraining.listing(DATA))
-    retraining.remember(MODELS, retraining.listing(DATA))
+    triggers.remember(MODELS, triggers.listing(DATA))
+    triggers.remember(MODELS, triggers.listing(DATA))
     body = boto3.client("s3").get_object(Bucket=MODELS, Key="trained.json")["Body"].read()
     assert len(json.loads(body)) == 3

@@ -21,7 +21,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from clickbait.settings import CHECKOUT_BASELINE, Settings
-from local.server import MOST_WAITING, Queue
+from local.serve.worker import MOST_WAITING, Queue
 from tests.integration.conftest import ROOT, Server, free_port
 
 SAMPLE = (ROOT / "sample.jpg").read_bytes()
@@ -196,7 +196,7 @@ def test_a_refusal_can_be_read_by_the_pages_that_may_call() -> None:
             return await client.post("/predict", headers=headers)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("local.server.settings", lambda: Settings(allowed_origins=[origin]))
+        patch.setattr("local.serve.worker.settings", lambda: Settings(allowed_origins=[origin]))
         ours = asyncio.run(refused({"origin": origin}))
         theirs = asyncio.run(refused({"origin": "http://evil.example"}))
     assert ours.status_code == theirs.status_code == 503
@@ -227,7 +227,7 @@ def post(path: str) -> Scope:
 
 
 def test_slow_senders_do_not_fill_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.server.SENDING_SECONDS", 0.01)
+    monkeypatch.setattr("local.serve.worker.SENDING_SECONDS", 0.01)
     done: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,13 +2,12 @@
 
 import json
 import re
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clickbait import batches, history, results
+from clickbait import keys
 from tests.template.conftest import listed, of_type, statements
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -260,8 +259,8 @@ def test_no_other_statement_has_a_condition(resources):
 
 def test_the_rows_that_a_role_may_touch_are_those_that_the_library_writes():
     """A pattern that fits none of them would refuse everything."""
-    assert history._partition(date(2026, 11, 22), 3).startswith(ROWS["PredictRole"][0][:-1])
-    for key in (batches.HEADS, results.Rows("table", "a").partition):
+    assert keys.predictions_partition("2026-11-22", 3).startswith(ROWS["PredictRole"][0][:-1])
+    for key in (keys.BATCH_PARTITION, keys.rows_partition("a")):
         assert key.startswith(ROWS["WorkerRole"][0][:-1])
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from clickbait import monitoring
 from clickbait.settings import Settings
+from clickbait.store import monitoring
 from tests.template.conftest import listed, of_type, one, statements, walk
 
 ROOT = Path(__file__).resolve().parents[2]

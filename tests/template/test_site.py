@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from clickbait import presigned
 from clickbait.settings import settings
+from clickbait.store import presigned
 from local import template as local_template
 from local.site import file_rule
 from tests.samples import addresses

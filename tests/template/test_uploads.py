@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from clickbait import batches
+from clickbait import keys
 from functions.batch import worker
 from tests.template.conftest import listed, of_type, one, statements
 
@@ -34,7 +34,7 @@ def test_the_bucket_tells_each_queue_of_its_folder(resources):
         ("s3:ObjectCreated:*", "train/", "UploadsQueue"),
         ("s3:ObjectRemoved:*", "train/", "UploadsQueue"),
     ]
-    assert batches.INBOX == "inbox/"
+    assert keys.INBOX == "inbox/"
 
 
 @pytest.mark.parametrize("queue", FED)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from clickbait import LABELS, dataset
-from clickbait.calibration import sigmoid
-from clickbait.classifier import Classifier
+from clickbait import LABELS
 from clickbait.errors import InvalidModel
-from training import gate, golden
+from clickbait.inference.calibration import sigmoid
+from clickbait.inference.classifier import Classifier
+from training import gate, golden, sides
 from training.gate import Exam
 
 SIZES = (30, 60, 100, 200)
@@ -248,12 +248,12 @@ def test_both_sets_must_have_enough(folders):
 @pytest.mark.parametrize("whose", [0, 1])
 def test_what_a_model_or_its_ancestor_trained_on_is_not_measured_on(folders, file, whose):
     seen = {
-        side: dataset.Record("x.png", LABELS[0], sha256=f"test {i}", side=side)
+        side: sides.Record("x.png", LABELS[0], sha256=f"test {i}", side=side)
         for i, side in enumerate(("train", "validation", "test"))
     }
     path = folders[whose] / file
-    known = list(dataset.read_manifest(path)) if path.exists() else []
-    dataset.write_manifest(path, [*known, *seen.values()])
+    known = list(sides.read_manifest(path)) if path.exists() else []
+    sides.write_manifest(path, [*known, *seen.values()])
     result = gate.examine(*folders, None, [exam()])
     assert result.sets["test"]["images"] == 38  # all but the first two
 

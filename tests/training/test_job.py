@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 from moto import mock_aws
 
-from clickbait import LABELS, aws, dataset, images
-from clickbait.calibration import Calibration
-from clickbait.classifier import Classifier
+from clickbait import LABELS, aws
 from clickbait.errors import Conflict
-from clickbait.registry import Registry
-from clickbait.runs import Parameters, Runs
+from clickbait.inference import images
+from clickbait.inference.calibration import Calibration
+from clickbait.inference.classifier import Classifier
 from clickbait.settings import settings
+from clickbait.store.registry import Registry
+from clickbait.store.runs import Parameters, Runs
 from tests.samples.drawn import encoded
-from training import bucket, export, golden, job, network, recipe, run, weights
+from training import bucket, export, golden, job, network, recipe, run, sides, weights
 
 DATA, MODELS, TABLE = "data", "models", "table"
 ENOUGH = 110
@@ -78,7 +79,7 @@ def good(versions, draw, tmp_path_factory) -> Path:
     middle, spread = (real.mean() + fake.mean()) / 2, fake.mean() - real.mean()
     sharp = Calibration(float(spread / 6), float(-6 * middle / spread), "temperature")
     rewrite(folder, calibration=sharp.as_dict(), accuracy=0.95, model_version="20261101-000000-aaa")
-    dataset.write_manifest(folder / "manifest.csv", [])
+    sides.write_manifest(folder / "manifest.csv", [])
     return folder
 
 
@@ -174,7 +175,7 @@ class Training:
         if not made.exists():
             shutil.copytree(self.model, made)
             rewrite(made, model_version=f"20261122-00000{self.calls}-bbb")
-            dataset.write_manifest(made / "manifest.csv", data.records)
+            sides.write_manifest(made / "manifest.csv", data.records)
         return made
 
 

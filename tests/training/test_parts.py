@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from clickbait.calibration import Calibration
-from training import Unusable, evaluate, export, loop, network, weights
+from clickbait.inference.calibration import Calibration
+from training import Unusable, export, loop, metrics, network, weights
 from training.augment import augment
 from training.features import Images
 from training.progress import Epochs
@@ -58,8 +58,8 @@ def trained(rows, labels, held_out, made: Recipe, path: Path) -> tuple[keras.Mod
 def test_auc_is_that_of_sklearn_also_with_ties() -> None:
     rng = np.random.default_rng(0)
     labels, scores = rng.integers(0, 2, 300), rng.integers(0, 12, 300) / 12
-    assert evaluate.auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
-    assert evaluate.auc(np.ones(3, int), np.arange(3.0)) is None
+    assert metrics.auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+    assert metrics.auc(np.ones(3, int), np.arange(3.0)) is None
 
 
 def test_intervals_by_group_are_wider_where_a_group_is_right_or_wrong_as_a_whole() -> None:
@@ -68,25 +68,25 @@ def test_intervals_by_group_are_wider_where_a_group_is_right_or_wrong_as_a_whole
     labels = rng.integers(0, 2, 400)
     probabilities = np.where(right == (labels == 1), 0.9, 0.1)
     groups = [str(i // 10) for i in range(400)]
-    alone = evaluate.with_intervals(labels, probabilities, [""] * 400, 0.5)["accuracy"]
-    grouped = evaluate.with_intervals(labels, probabilities, groups, 0.5)["accuracy"]
+    alone = metrics.with_intervals(labels, probabilities, [""] * 400, 0.5)["accuracy"]
+    grouped = metrics.with_intervals(labels, probabilities, groups, 0.5)["accuracy"]
     assert alone["value"] == grouped["value"] == pytest.approx(right.mean())
     assert grouped["high"] - grouped["low"] > 2 * (alone["high"] - alone["low"])
 
 
 def test_what_is_undefined_is_null_with_a_reason() -> None:
     for labels in (np.zeros(0, int), np.zeros(3, int)):
-        metrics = evaluate.evaluate(
+        measured = metrics.evaluate(
             np.full(len(labels), -1.0), labels, [""] * len(labels),
             calibrated=Calibration(), threshold=0.5, band=(0.25, 0.75),
         )  # fmt: skip
-        assert metrics["auc"]["value"] is None
-        assert metrics["precision"]["reason"]
+        assert measured["auc"]["value"] is None
+        assert measured["precision"]["reason"]
 
 
 def test_a_perfectly_calibrated_model_shows_the_error_that_was_simulated_for_400_images() -> None:
     probabilities = np.random.default_rng(2).beta(0.5, 0.5, 430)
-    assert 0.02 < evaluate.perfect_calibration_error(probabilities) < 0.06
+    assert 0.02 < metrics.perfect_calibration_error(probabilities) < 0.06
 
 
 def test_augmentation_keeps_shape_and_range_and_changes_every_image() -> None:

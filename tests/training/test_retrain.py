@@ -12,9 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from clickbait import dataset
-from clickbait.classifier import Classifier
-from training import features, gather, loop, network, retrain, version
+from clickbait.inference.classifier import Classifier
+from training import features, gather, loop, network, retrain, sides, version
 from training.progress import Epochs
 from training.recipe import FROM_SCRATCH, RETRAINING, Recipe, retraining
 
@@ -74,7 +73,7 @@ def cached(
 def images(draw: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> gather.Data:
     """Drawn images, read out of a mapping: nothing of them is in a folder any more."""
     folder = draw(tmp_path_factory.mktemp("bucket"), 12, 5)
-    found = dataset.find(folder)
+    found = sides.find(folder)
     stored = {f"s3://{name}": (folder / name).read_bytes() for name, _ in found}
     shutil.rmtree(folder)
     return gather.collect([(f"s3://{n}", label) for n, label in found], stored.__getitem__, {})
@@ -287,4 +286,4 @@ def test_a_cnn_is_retrained_from_scratch_and_knows_its_ancestors(
     made = retrain.retrain(data, None, recipe, tmp_path, Memory(), ignore, new=0)
     Classifier.load(made)
     assert json.loads((made / "metadata.json").read_text())["from"] is None
-    assert [r.file for r in dataset.read_manifest(made / "ancestors.csv")] == ["gone.png"]
+    assert [r.file for r in sides.read_manifest(made / "ancestors.csv")] == ["gone.png"]

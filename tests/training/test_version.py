@@ -16,9 +16,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from clickbait import LABELS, dataset, images
-from clickbait.calibration import Calibration
-from clickbait.classifier import Classifier
+from clickbait import LABELS
+from clickbait.inference import images
+from clickbait.inference.calibration import Calibration
+from clickbait.inference.classifier import Classifier
 from training import export, golden, network, train, weights
 from training.recipe import Recipe
 
@@ -189,7 +190,7 @@ def test_from_keeps_every_side_and_starts_from_the_weights(
     assert metadata["from"] == read(parent / "metadata.json")["model_version"]
     with np.load(parent / "weights.npz") as old, np.load(out / "weights.npz") as new:
         assert all(new[name] == pytest.approx(old[name], abs=1e-5) for name in old.files)
-    gone = {r.sha256: r.side for r in dataset.read_manifest(out / "ancestors.csv")}
+    gone = {r.sha256: r.side for r in sides.read_manifest(out / "ancestors.csv")}
     assert gone == {
         sha: side for sha, side in sides.items() if sha not in {r["sha256"] for r in kept}
     }

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from clickbait import dataset
-from clickbait.answers import answer
-from clickbait.classifier import Classifier
+from clickbait.inference.classifier import Classifier
+from clickbait.inference.prediction import answer
 from clickbait.settings import CHECKOUT_BASELINE
+from training import sides
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ROOT / "training/baseline"
@@ -31,14 +31,14 @@ def test_what_training_continues_from_is_what_ships() -> None:
 
 
 def test_its_manifest_has_all_three_sides_and_splits_no_group() -> None:
-    records = list(dataset.read_manifest(MADE / "manifest.csv"))
-    assert dataset.counts(records) == METADATA["images"]
-    assert dataset.digest(records) == METADATA["dataset_digest"]
-    sides = defaultdict(set)
+    records = list(sides.read_manifest(MADE / "manifest.csv"))
+    assert sides.counts(records) == METADATA["images"]
+    assert sides.digest(records) == METADATA["dataset_digest"]
+    of_group = defaultdict(set)
     for record in records:
         if record.side:
-            sides[record.group].add(record.side)
-    assert all(len(found) == 1 for found in sides.values())
+            of_group[record.group].add(record.side)
+    assert all(len(found) == 1 for found in of_group.values())
 
 
 def test_its_evaluation_is_of_the_answers_that_its_metrics_are_of() -> None:
@@ -58,7 +58,7 @@ def test_its_mistakes_are_images_of_its_test_side() -> None:
     evaluation = json.loads((CHECKOUT_BASELINE / "evaluation.json").read_text())
     tested = {
         (r.file, r.sha256, r.label)
-        for r in dataset.read_manifest(MADE / "manifest.csv")
+        for r in sides.read_manifest(MADE / "manifest.csv")
         if r.side == "test"
     }
     named = {(m["file"], m["sha256"], m["label"]) for m in evaluation["mistakes"]}

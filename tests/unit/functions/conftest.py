@@ -8,9 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 from moto import mock_aws
 
-from clickbait import access, aws, presigned
-from clickbait.runs import Runs
+from clickbait import aws
 from clickbait.settings import CHECKOUT_BASELINE, settings
+from clickbait.store import presigned
+from clickbait.store.runs import Runs
+from clickbait.web import access
 
 TOKEN = "the-admins-token"
 METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())

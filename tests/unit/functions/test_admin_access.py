@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from clickbait import aws, presigned
+from clickbait import aws
+from clickbait.store import presigned
 from functions import openapi
 from tests.unit.functions.conftest import TOKEN
 

@@ -9,9 +9,9 @@ import requests
 from fastapi.testclient import TestClient
 
 from clickbait import LABELS
-from clickbait.description import FEATURES
-from clickbait.retraining import remember
-from clickbait.uploads import Uploads
+from clickbait.inference.appearance import APPEARANCE
+from clickbait.store.drop_folder import Uploads
+from clickbait.store.triggers import remember
 from functions.admin import schemas
 from tests.samples.drawn import encoded, picture
 
@@ -116,7 +116,7 @@ def test_ten_thousand_images_are_answered_in_seconds(
             "format": "JPEG", "sha256": f"{n:064x}", "at": "2026-11-22T00:00:00+00:00",
             "phash": f"{n * 0x9E3779B97F4A7C15 % 2**64:016x}",
         }  # fmt: skip
-        numbers = {name: {"N": "0.5"} for name in ("bytes", "width", "height", *FEATURES)}
+        numbers = {name: {"N": "0.5"} for name in ("bytes", "width", "height", *APPEARANCE)}
         return {name: {"S": value} for name, value in text.items()} | numbers
 
     items = [item(n) for n in range(10_000)]

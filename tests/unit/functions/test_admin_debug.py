@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from clickbait.web import MAX_REMEMBERED_PATH, RECENT_REQUESTS
+from clickbait.web.app import MAX_REMEMBERED_PATH, RECENT_REQUESTS
 from functions.admin import schemas
 from tests.unit.functions.conftest import TOKEN
 

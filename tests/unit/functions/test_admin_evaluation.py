@@ -9,7 +9,7 @@ import requests
 from fastapi.testclient import TestClient
 
 from clickbait.settings import CHECKOUT_BASELINE
-from clickbait.uploads import Uploads
+from clickbait.store.drop_folder import Uploads
 from functions.admin import evaluation_schemas
 from tests.samples.drawn import encoded, picture
 
@@ -107,7 +107,7 @@ def test_one_that_cannot_be_read_is_503(admin: TestClient, cloud: Any) -> None:
 
 
 def test_a_side_without_images_has_the_promised_shape(admin: TestClient, cloud: Any) -> None:
-    """As `training.curves` tells it: what is undefined is null."""
+    """As `training.evaluation` tells it: what is undefined is null."""
     nothing = {
         "images": 0,
         "roc": {"auc": None, "reason": "there are not images of both classes", "points": []},

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from clickbait import aws
-from clickbait.dataset import LABEL_OF_FOLDER
+from clickbait.keys import LABEL_OF_FOLDER
 from functions.admin import schemas
 from functions.admin.feedback import FORM
 from tests.samples.drawn import encoded, picture
@@ -117,7 +117,7 @@ def test_two_admins_at_one_moment_make_one_training_image(
 def test_what_is_decided_between_look_and_copy_is_404(
     admin: TestClient, cloud: Any, monkeypatch
 ) -> None:
-    from clickbait.feedback import Feedback
+    from clickbait.store.feedback import Feedback
 
     given = give(admin).json()["id"]
     head = Feedback._head

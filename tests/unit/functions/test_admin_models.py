@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from clickbait.registry import Registry
+from clickbait.store.registry import Registry
 from functions.admin import schemas
 from tests.unit.functions.conftest import BASELINE
 
@@ -27,7 +27,7 @@ def live(cloud: Any) -> str:
 
 def run_of(cloud: Any, version: str, gate: dict[str, Any] | None = GATE) -> str:
     """A version with the run that made it, and what the gate said there."""
-    from clickbait.runs import Parameters
+    from clickbait.store.runs import Parameters
 
     run = cloud.runs.request("admin", Parameters(), "a test")["id"]
     if gate:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from clickbait import access, history, monitoring
 from clickbait.settings import Settings
-from clickbait.web import create_app
+from clickbait.store import history, monitoring
+from clickbait.web import access
+from clickbait.web.app import create_app
 from functions.admin import monitoring as routes
 from functions.admin import stores
 from functions.admin.monitoring_schemas import Metrics, Predictions

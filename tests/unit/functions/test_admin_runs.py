@@ -6,8 +6,8 @@ import pytest
 import requests
 from fastapi.testclient import TestClient
 
-from clickbait.runs import Parameters
-from clickbait.uploads import Uploads
+from clickbait.store.drop_folder import Uploads
+from clickbait.store.runs import Parameters
 from functions.admin import schemas
 from tests.samples.drawn import encoded, picture
 

@@ -15,9 +15,11 @@ import pytest
 import requests
 from fastapi.testclient import TestClient
 
-from clickbait import LABELS, batches, history, presigned, results, web
-from clickbait.batches import NEVER_ARRIVED
-from clickbait.results import Row, Rows
+from clickbait import LABELS
+from clickbait.store import batches, history, presigned, results
+from clickbait.store.batches import NEVER_ARRIVED
+from clickbait.store.rows import Row, Rows, now
+from clickbait.web import bodies
 from functions.batch import app as batch_app
 from functions.batch import bulk, forms, schemas
 from functions.predict import app as predict
@@ -346,7 +348,7 @@ def fill(batch: str, *files: str, error: str | None = None) -> None:
             "prediction": LABELS[1], "probability": 0.9, "confidence": 0.9,
             "uncertain": False, "model_version": "20260101-000000-abcdef",
         }  # fmt: skip
-        Rows("table", batch).put(Row(file, file, results.now(), etag="e", modified="2026", **told))
+        Rows("table", batch).put(Row(file, file, now(), etag="e", modified="2026", **told))
 
 
 def test_a_batch_from_its_names_to_its_results(admin: TestClient, here: Any) -> None:
@@ -601,4 +603,4 @@ def test_every_route_s_answer_has_a_shape() -> None:
 
 
 def test_the_limits_of_one_request_are_those_of_the_others() -> None:
-    assert forms.MAX_PAYLOAD == web.MAX_REQUEST_IMAGE
+    assert forms.MAX_PAYLOAD == bodies.MAX_REQUEST_IMAGE

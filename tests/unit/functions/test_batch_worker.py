@@ -13,13 +13,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from clickbait import aws, batches, history, observability, results
-from clickbait.answers import answer
-from clickbait.batches import Batches
+from clickbait import aws, observability
 from clickbait.errors import Unavailable
-from clickbait.images import MAX_IMAGE_BYTES
-from clickbait.results import Row, Rows
-from clickbait.settings import settings
+from clickbait.inference.prediction import answer
+from clickbait.settings import MAX_IMAGE_BYTES, settings
+from clickbait.store import batches, history, results
+from clickbait.store.batches import Batches
+from clickbait.store.rows import Row, Rows
 from functions.batch import worker
 from tests.samples.drawn import encoded, picture
 

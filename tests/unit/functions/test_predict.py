@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from clickbait import web
 from clickbait.errors import InvalidModel, Problem
+from clickbait.web import bodies
 from functions import openapi
 from functions.predict import app as predict
 from functions.predict import schemas
@@ -95,7 +95,7 @@ def test_cache_size_0_keeps_nothing(monkeypatch) -> None:
 
 
 def test_orientations_of_one_image_get_the_same_answer(client: TestClient) -> None:
-    from tests.unit.clickbait.test_images import oriented
+    from tests.unit.clickbait.inference.test_images import oriented
 
     answers = {
         client.post("/predict", **form(oriented(orientation, "PNG"))).json()["probability"]
@@ -125,8 +125,8 @@ def test_a_body_far_past_the_limit_is_refused_by_its_announced_length(client: Te
 
 
 def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> None:
-    lower = web.settings().model_copy(update={"max_upload_size": len(JPEG) - 1})
-    monkeypatch.setattr(web, "settings", lambda: lower)
+    lower = bodies.settings().model_copy(update={"max_upload_size": len(JPEG) - 1})
+    monkeypatch.setattr(bodies, "settings", lambda: lower)
     problem = assert_canonical_problem(
         client.post("/predict", **form(JPEG)), 413, "payload-too-large"
     )

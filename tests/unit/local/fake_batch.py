@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import httpx
 
-from local.batch import Batch
-from local.definitions import definitions
-from local.jobs import Jobs
-from local.reports import Reports
+from local.batch.definitions import definitions
+from local.batch.jobs import Jobs
+from local.batch.reports import Reports
+from local.batch.service import Batch
 
 ROLE = "arn:aws:iam::000000000000:role/job"
 

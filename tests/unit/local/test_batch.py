@@ -8,8 +8,8 @@ import uvicorn
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.batch import Batch, listener
-from local.definitions import arn, definitions
+from local.batch.definitions import arn, definitions
+from local.batch.service import Batch, listener
 
 from .fake_batch import PROPERTIES, FakeCloud, StandIn, running
 

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from local import StackError, deploy
+from local import deploy
 from local.deploy import STACK_NAME
 from local.template import Prepared
+from ops import StackError
 
 PREPARED = Prepared(
     {

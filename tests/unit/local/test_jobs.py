@@ -7,8 +7,8 @@ import os
 import pytest
 from botocore.exceptions import ClientError
 
-from local import jobs
-from local.jobs import INTERRUPTED, TIMED_OUT, is_retried
+from local.batch import jobs
+from local.batch.jobs import INTERRUPTED, TIMED_OUT, is_retried
 
 from .fake_batch import ROLE, FakeCloud, StandIn, running
 

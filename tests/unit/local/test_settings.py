@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from local import StackError
 from local.settings import HOST, StackSettings, check_port
+from ops import StackError
 
 
 def free_port() -> int:

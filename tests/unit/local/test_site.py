@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from local import StackError, pages, template
-from local.pages import PageFile
+from local import template
 from local.site import Site, file_rule, headers_of
+from ops import StackError, pages
+from ops.pages import PageFile
 from tests.samples import addresses
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from local import StackError
 from local.template import ARTEFACTS_BUCKET, prepare
+from ops import StackError
 
 TEMPLATE = """
 AWSTemplateFormatVersion: '2010-09-09'

@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from clickbait.answers import answer
-from clickbait.classifier import Classifier
 from clickbait.errors import InvalidModel, Problem
-from clickbait.images import MAX_IMAGE_BYTES
-from clickbait.settings import SettingsError, settings
+from clickbait.inference.classifier import Classifier
+from clickbait.inference.prediction import answer
+from clickbait.settings import MAX_IMAGE_BYTES, SettingsError, settings
 
 
 def main(arguments: list[str] | None = None) -> int:

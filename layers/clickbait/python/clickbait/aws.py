@@ -29,6 +29,20 @@ def forget_clients() -> None:
     client.cache_clear()
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """The exceptions of every client, for `except aws.faults():`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
+
+
+def is_transport_fault(error: Exception) -> bool:
+    """Whether a call broke before AWS answered it."""
+    from botocore.exceptions import BotoCoreError
+
+    return isinstance(error, BotoCoreError)
+
+
 def status_of(error: Exception) -> int | None:
     """The HTTP status of a botocore ClientError; None for anything else."""
     response = getattr(error, "response", {})

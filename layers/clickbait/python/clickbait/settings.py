@@ -9,7 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from clickbait.images import MAX_IMAGE_BYTES
+MAX_IMAGE_BYTES = 10_000_000
+"""Largest image in bytes, whatever way it comes in; a request through the API has a smaller
+limit."""
 
 LAMBDA_BASELINE = Path("/opt/baseline")
 CHECKOUT_BASELINE = Path(__file__).resolve().parents[4] / "layers" / "baseline" / "baseline"

@@ -1,0 +1,188 @@
+"""Pixels to a calibrated verdict with a heat map; a model that breaks its metadata's promises never
+answers."""
+
+import base64
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+from clickbait import LABELS
+from clickbait.errors import InvalidModel
+from clickbait.inference.calibration import Calibration
+from clickbait.inference.images import INPUT_SIZE
+
+GOLDEN_TOLERANCE = 0.02
+"""Training runs on x86 and Lambda on arm64: fp16 weights moved probabilities by at most 0.016
+between machines."""
+
+CAM_SIDE = 7
+SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one image; `probability` is of clickbait, `confidence` of the class
+    that is named."""
+
+    prediction: str
+    is_clickbait: bool
+    probability: float
+    confidence: float
+    uncertain: bool
+    heatmap: list[list[float]] | None = None
+
+
+class Classifier:
+    """One loaded model version. Threads may share it: the interpreter is used by one at a time."""
+
+    def __init__(self, model: bytes, metadata: dict[str, Any]) -> None:
+        """Load `model` (a TFLite file) and hold it to `metadata`.
+
+        Raises InvalidModel where the sha256, the label order, a shape or a golden prediction does
+        not match.
+        """
+        try:
+            self._check_promises(model, metadata)
+            self.version = str(metadata["model_version"])
+            self.metadata = metadata
+            self.calibration = Calibration.from_dict(metadata["calibration"])
+            self.threshold = float(metadata["threshold"])
+            band = metadata["uncertain_band"]
+            self._low, self._high = float(band["low"]), float(band["high"])
+            self._golden = [_golden(stored) for stored in metadata.get("golden", ())]
+            self._interpreter = Interpreter(model_content=model, num_threads=1)
+            self._interpreter.allocate_tensors()
+            self._input, self._logit, self._cam = self._tensors()
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+            # LiteRT says ValueError for a broken file and RuntimeError for an unknown operation.
+            raise InvalidModel(
+                f"The model does not load: {type(error).__name__}: {error}"
+            ) from error
+        self._lock = Lock()
+        self.check_golden()
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The version in `folder` (`model.tflite`, `metadata.json`); raises InvalidModel, naming
+        what is missing."""
+        try:
+            model = (folder / "model.tflite").read_bytes()
+            metadata = json.loads((folder / "metadata.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise InvalidModel(f"No model in {folder}: {error}") from error
+        return cls(model, metadata)
+
+    def predict(self, pixels: npt.NDArray[np.uint8], explain: bool = False) -> Prediction:
+        """Classify one image, (224, 224, 3) uint8 RGB; `explain` adds the 7 x 7 heat map."""
+        with self._lock:
+            self._invoke(pixels)
+            raw = float(self._interpreter.get_tensor(self._logit).item())
+            cam = (
+                self._interpreter.get_tensor(self._cam).reshape(CAM_SIDE, CAM_SIDE)
+                if explain
+                else None
+            )
+        probability = float(self.calibration.apply(raw))
+        clickbait = probability >= self.threshold
+        return Prediction(
+            prediction=LABELS[clickbait],
+            is_clickbait=clickbait,
+            probability=probability,
+            confidence=probability if clickbait else 1 - probability,
+            uncertain=self._low < probability < self._high,
+            heatmap=None if cam is None else heatmap(cam, clickbait),
+        )
+
+    def logits(
+        self, pixels: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+        """Raw logits (n,) and class-activation maps (n, 7, 7) of `pixels` (n, 224, 224, 3)
+        uint8."""
+        logits = np.empty(len(pixels))
+        cams = np.empty((len(pixels), CAM_SIDE, CAM_SIDE), np.float32)
+        for i, one in enumerate(pixels):
+            with self._lock:
+                self._invoke(one)
+                logits[i] = self._interpreter.get_tensor(self._logit).item()
+                cams[i] = self._interpreter.get_tensor(self._cam).reshape(CAM_SIDE, CAM_SIDE)
+        return logits, cams
+
+    def check_golden(self) -> None:
+        """Predict the images stored with the model; raises InvalidModel where an answer is not the
+        stored one."""
+        if not self._golden:
+            raise InvalidModel(f"Model {self.version} has no golden predictions to check it by.")
+        for i, (pixels, stored) in enumerate(self._golden):
+            probability = self.predict(pixels).probability
+            if not abs(probability - stored) <= GOLDEN_TOLERANCE:
+                raise InvalidModel(
+                    f"Model {self.version} answers {probability:.4f} for golden image {i}, "
+                    f"not {stored:.4f} within {GOLDEN_TOLERANCE}."
+                )
+
+    def _invoke(self, pixels: npt.NDArray[np.uint8]) -> None:
+        self._interpreter.set_tensor(self._input, pixels[None].astype(np.float32))
+        self._interpreter.invoke()
+
+    def _tensors(self) -> tuple[int, int, int]:
+        """Tensor indices of input, logit and class-activation map; outputs by name, for their order
+        changes."""
+        runner = self._interpreter.get_signature_runner(SIGNATURE)
+        (image,) = runner.get_input_details().values()
+        outputs = runner.get_output_details()
+        expected = {
+            "input": (image, [1, INPUT_SIZE, INPUT_SIZE, 3], INPUT_SIZE * INPUT_SIZE * 3),
+            "logit": (outputs["logit"], None, 1),
+            "cam": (outputs["cam"], None, CAM_SIDE * CAM_SIDE),
+        }
+        for name, (tensor, shape, size) in expected.items():
+            have = [int(n) for n in tensor["shape"]]
+            if (
+                tensor["dtype"] != np.float32
+                or int(np.prod(have)) != size
+                or (shape and have != shape)
+            ):
+                raise ValueError(
+                    f"{name} is {tensor['dtype'].__name__}{have}, not float32 of {shape or size}"
+                )
+        return int(image["index"]), int(outputs["logit"]["index"]), int(outputs["cam"]["index"])
+
+    @staticmethod
+    def _check_promises(model: bytes, metadata: dict[str, Any]) -> None:
+        digest = hashlib.sha256(model).hexdigest()
+        if digest != metadata["sha256"]:
+            raise ValueError(
+                f"its sha256 is {digest}, not {metadata['sha256']} as its metadata says"
+            )
+        if list(metadata["labels"]) != list(LABELS):
+            raise ValueError(f"its labels are {metadata['labels']}, not {list(LABELS)}")
+
+
+def _golden(stored: dict[str, Any]) -> tuple[npt.NDArray[np.uint8], float]:
+    """A stored input, (224, 224, 3) uint8, and the probability that belongs to it."""
+    with Image.open(io.BytesIO(base64.b64decode(stored["png"])), formats=("PNG",)) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    if pixels.shape != (INPUT_SIZE, INPUT_SIZE, 3):
+        raise ValueError(f"a golden image is {pixels.shape[1]} x {pixels.shape[0]} pixels")
+    return pixels, float(stored["probability"])
+
+
+def heatmap(cam: npt.NDArray[np.float32], clickbait: bool) -> list[list[float]]:
+    """Where the evidence for the named class lies: 7 x 7, from 0 (none) to 1 (the strongest cell).
+
+    The class-activation map's evidence against the verdict is cut off (Zhou et al. 2016, arXiv
+    1512.04150).
+    """
+    evidence = np.maximum(cam if clickbait else -cam, 0)
+    strongest = float(evidence.max())
+    scaled = evidence / strongest if strongest > 0 else evidence
+    return [[round(float(v), 4) for v in row] for row in scaled]

@@ -1,0 +1,131 @@
+"""Where everything is stored: S3 prefixes, table partitions, label folders, and how keys are read.
+
+This module imports nothing of ours, so every other module can use it.
+"""
+
+import re
+from typing import Any
+from urllib.parse import unquote_plus
+
+# --- the data bucket -----------------------------------------------------------------------------
+
+TRAIN = "train/"
+"""The drop folder that triggers retraining: `train/<label folder>/<name>`."""
+EXAM = "exam/"
+"""An admin's exam set, used for measuring only."""
+INBOX = "inbox/"
+"""Images to classify in bulk: `inbox/<batch>/<name>`."""
+UPLOADS = "uploads/"
+"""Single images too large for the API; S3 deletes them after a day."""
+FEEDBACK = "feedback/"
+"""Corrections that wait for an admin."""
+RESULTS = "results/"
+"""Results of batches: `results/<batch>/`."""
+REJECTED = "rejected/"
+"""Training images that cannot be used: `rejected/<original key>`, each with its reason."""
+REASON_SUFFIX = ".json"
+"""Added to the key of a rejected object to name the object with its reason."""
+
+# --- the models bucket ---------------------------------------------------------------------------
+
+CHAMPION = "champion.json"
+"""The pointer to the live version."""
+VERSIONS = "versions/"
+"""`versions/<version>/` holds one model version."""
+PROMOTIONS = "promotions/"
+"""One record for each change of the live model."""
+TRAINED = "trained.json"
+"""ETags of all images that a run has trained on, or has examined and left out."""
+CHECKPOINTS = "checkpoints/"
+"""`checkpoints/<run>/` holds the state of an interrupted training."""
+FEATURES = "features/"
+"""Cached backbone features."""
+
+# --- partitions of the table ---------------------------------------------------------------------
+
+RUN_PARTITION = "run#"
+IMAGE_PARTITION = "image#"
+BATCH_PARTITION = "batch#"
+"""One item for each batch. The rows of a batch are in `rows_partition`."""
+LOCK_PARTITION = "lock#retrain"
+"""The lease of the run in progress (`lease`), and the debounce timer of uploads (`quiet`)."""
+
+
+def rows_partition(batch: str) -> str:
+    """The partition with the rows of one batch."""
+    return f"{BATCH_PARTITION}{batch}"
+
+
+def predictions_partition(day: str, shard: int) -> str:
+    """The partition with one shard of the predictions of `day` (YYYY-MM-DD, UTC)."""
+    return f"prediction#{day}#{shard}"
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+LABEL_OF_FOLDER = {
+    "clickbait_real": "clickbait_real",
+    "legitimate": "clickbait_real",
+    "clickbait_fake": "clickbait_fake",
+    "clickbait": "clickbait_fake",
+}
+"""Folder name to label."""
+
+BATCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+"""Names that a folder in the inbox may have. They appear in addresses and keys unescaped."""
+
+
+def is_hidden(key: str) -> bool:
+    """Whether a part of the path begins with a dot: consoles and `sync` leave such files behind."""
+    return any(part.startswith(".") for part in key.split("/"))
+
+
+def label_of(key: str, prefix: str = TRAIN) -> str | None:
+    """The label of the image `key` below `prefix`.
+
+    None if it is no labelled image: a folder, a hidden file, or in a folder that names no class.
+    """
+    if not key.startswith(prefix) or key.endswith("/"):
+        return None
+    folder, *name = key.removeprefix(prefix).split("/")
+    if not name or any(part.startswith(".") for part in name):
+        return None
+    return LABEL_OF_FOLDER.get(folder)
+
+
+def batch_and_name(key: str) -> tuple[str, str] | None:
+    """The batch and the file name of an object in the inbox; None if it belongs to no batch.
+
+    Folders, hidden files, files in no folder, and folders whose names cannot be batches do not.
+    """
+    if not key.startswith(INBOX) or key.endswith("/"):
+        return None
+    batch, _, name = key.removeprefix(INBOX).partition("/")
+    if not name or not BATCH_ID.fullmatch(batch) or is_hidden(name):
+        return None
+    return batch, name
+
+
+def keys_in_event(event: Any, bucket: str) -> list[str]:
+    """The decoded object keys in an S3 notification about `bucket`.
+
+    Empty for the test event that S3 sends first. Raises ValueError for anything else.
+    """
+    match event:
+        case {"Service": "Amazon S3", "Event": "s3:TestEvent"}:
+            return []
+        case {"Records": [_, *_] as records}:
+            return [_key_in_record(record, bucket) for record in records]
+    raise ValueError("neither an S3 notification nor one of our own messages")
+
+
+def _key_in_record(record: Any, bucket: str) -> str:
+    match record:
+        case {
+            "eventSource": "aws:s3",
+            "s3": {"bucket": {"name": str(name)}, "object": {"key": str(key)}},
+        }:
+            if name != bucket:
+                raise ValueError(f"the bucket {name} is not {bucket}")
+            return unquote_plus(key, errors="strict")
+    raise ValueError("a record that is not from S3")

@@ -1,0 +1,1 @@
+"""What is kept in S3 and DynamoDB: one module for each thing."""

@@ -1,0 +1,87 @@
+"""The model that answers now, in a process that serves: refreshed between requests, never mixed.
+
+A process looks at the pointer at most every REFRESH_SECONDS, loads and checks a new version beside
+the old one, and swaps in one assignment: a request sees either model, never both. What fails to
+load leaves the old one serving and raises a metric.
+"""
+
+import time
+from pathlib import Path
+from threading import Lock
+
+from clickbait.aws import forget_clients
+from clickbait.errors import InvalidModel, Unavailable
+from clickbait.inference.classifier import Classifier
+from clickbait.observability import count, logger
+from clickbait.store.registry import Registry
+
+REFRESH_SECONDS = 30.0
+"""A new champion is live everywhere within this; one conditional GET in 30 s costs nothing that
+matters."""
+
+
+class LiveModel:
+    """The model that answers now: the champion of a bucket, or the folder's where there is none."""
+
+    def __init__(self, folder: Path, registry: Registry | None = None) -> None:
+        self.folder = folder
+        self.registry = registry
+        self.since = 0.0
+        self._classifier: Classifier | None = None
+        self._looked = float("-inf")
+        self._failed = ""
+        self._lock = Lock()
+
+    def current(self) -> Classifier:
+        """The model to answer this request with, refreshed first if it is time.
+
+        Raises Unavailable (503) only where no model at all could be loaded.
+        """
+        now = time.monotonic()
+        due = self.registry is not None and now - self._looked >= REFRESH_SECONDS
+        # One thread refreshes; the others go on with what there is, unless there is nothing yet.
+        if (due or self._classifier is None) and self._lock.acquire(self._classifier is None):
+            try:
+                self._refresh(now)
+            finally:
+                self._lock.release()
+        if self._classifier is None:
+            raise Unavailable(
+                f"No model could be loaded ({self._failed}). Try again in half a minute."
+            )
+        return self._classifier
+
+    def after_restore(self) -> None:
+        """Forget what a snapshot froze: the next request reads the pointer with a fresh client."""
+        self._looked = float("-inf")
+        forget_clients()
+        if self.registry:
+            self.registry = Registry(self.registry.bucket)
+
+    def _refresh(self, now: float) -> None:
+        self._looked = now
+        if self.registry:
+            try:
+                version = self.registry.champion()
+                if version and (self._classifier is None or version != self._classifier.version):
+                    self._swap(self.registry.load(version))
+            except InvalidModel as error:
+                self.registry.forget()
+                self._failure(error)
+        if self._classifier is None:
+            try:
+                self._swap(Classifier.load(self.folder))
+            except InvalidModel as error:
+                self._failure(error)
+
+    def _swap(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self.since = time.time()
+        self._failed = ""
+        logger.info("model loaded", model_version=classifier.version)
+
+    def _failure(self, error: InvalidModel) -> None:
+        self._failed = error.detail
+        serving = self._classifier.version if self._classifier else None
+        logger.error("model not loaded", reason=error.detail, still_serving=serving)
+        count("ModelLoadFailure")

@@ -1,0 +1,319 @@
+"""Model versions in the models bucket: listed, published once, made live, and every change told.
+
+`versions/<version>/` holds a version, whole once its `metadata.json` is there, and is never
+rewritten. `champion.json` names the live one; it changes only for whoever saw what it was
+(If-Match), so that of two promotions at one moment one wins. Each change is also a file in
+`promotions/`: which model was live at a time, who decided, and why.
+"""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from clickbait import aws
+from clickbait.errors import Conflict, InvalidModel, NotFound
+from clickbait.keys import CHAMPION, PROMOTIONS, VERSIONS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from clickbait.inference.classifier import Classifier
+
+METADATA = "metadata.json"
+"""Written last: a version without it does not exist, whatever else a killed training left there."""
+
+EVALUATION = "evaluation.json"
+"""What a version did on its test side; versions of older trainings have none."""
+
+TRANSFERS = 8
+"""Files of a version that travel at a time."""
+
+PRECONDITION_FAILED, CONFLICTING_WRITE = 412, 409
+"""What S3 answers to a write whose condition no longer holds, or that met another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """`champion.json` as it was read: the version that it names (empty where it cannot be read),
+    its ETag, all of it."""
+
+    version: str
+    etag: str
+    document: dict[str, Any] = field(default_factory=dict)
+
+
+READ_NOW: Final = Pointer("", "read now")
+"""For `promote`: whatever the pointer says when the promotion begins."""
+
+
+class Registry:
+    """The models bucket."""
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+        self._etag = ""
+
+    @property
+    def s3(self) -> "S3Client":
+        """The client, which a process that serves the baseline never needs."""
+        client: S3Client = aws.client("s3")
+        return client
+
+    # --- which is live ---------------------------------------------------------------------------
+
+    def champion(self) -> str | None:
+        """The live version where the pointer changed since the last call, else None (also before
+        the first promotion).
+
+        Raises InvalidModel where the pointer cannot be read, is no pointer, or was there and is
+        gone.
+        """
+        found = self._get(CHAMPION, self._etag)
+        if found is None:
+            return None
+        pointer = _pointer(*found)
+        if not pointer.version:
+            raise InvalidModel(f"{CHAMPION} does not name a version: {found[0][:80]!r}")
+        self._etag = pointer.etag
+        return pointer.version
+
+    def forget(self) -> None:
+        """Make the next `champion` answer whatever the pointer says, changed or not."""
+        self._etag = ""
+
+    def pointer(self) -> Pointer | None:
+        """The pointer as it is now; None before the first promotion."""
+        found = self._get(CHAMPION)
+        return _pointer(*found) if found else None
+
+    # --- versions --------------------------------------------------------------------------------
+
+    def load(self, version: str) -> "Classifier":
+        """Fetch and check one version; raises InvalidModel where it is missing or breaks its
+        metadata's promises."""
+        from clickbait.inference.classifier import (
+            Classifier,  # Not everybody who lists models runs them.
+        )
+
+        files = {}
+        for name in (METADATA, "model.tflite"):
+            found = self._get(f"{VERSIONS}{version}/{name}")
+            if found is None:
+                raise InvalidModel(f"Version {version} has no {name}.")
+            files[name] = found[0]
+        try:
+            metadata: dict[str, Any] = json.loads(files[METADATA])
+        except ValueError as error:
+            raise InvalidModel(f"The metadata of version {version} is not JSON: {error}") from error
+        if metadata.get("model_version") != version:
+            raise InvalidModel(
+                f"versions/{version}/ says that it is {metadata.get('model_version')!r}."
+            )
+        return Classifier(files["model.tflite"], metadata)
+
+    def versions(self) -> list[str]:
+        """Every whole version, newest first."""
+        found = [
+            key.split("/")[1] for key in self._keys(VERSIONS) if _is_file_of_version(key, METADATA)
+        ]
+        return sorted(found, reverse=True)
+
+    def file(self, version: str, name: str) -> bytes:
+        """One file of a version; raises NotFound where there is no such version or file."""
+        found = self._get(f"{VERSIONS}{version}/{name}")
+        if found is None:
+            raise NotFound(f"There is no {name} of a version {version}; GET /models lists them.")
+        return found[0]
+
+    def metadata(self, version: str) -> dict[str, Any]:
+        """What a version says of itself; raises NotFound, or InvalidModel where it is not JSON."""
+        return self._document(version, METADATA)
+
+    def evaluation(self, version: str) -> dict[str, Any]:
+        """What a version did on its test side; raises as `metadata`."""
+        return self._document(version, EVALUATION)
+
+    def _document(self, version: str, name: str) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = json.loads(self.file(version, name))
+        except ValueError as error:
+            raise InvalidModel(f"The {name} of version {version} is not JSON: {error}") from error
+        return told
+
+    def fetch(self, version: str, folder: Path) -> Path:
+        """Copy all files of a version into `folder`; raises NotFound."""
+        prefix = f"{VERSIONS}{version}/"
+        names = [key.removeprefix(prefix) for key in self._keys(prefix)]
+        if METADATA not in names:
+            raise NotFound(f"There is no version {version}; GET /models lists them.")
+
+        def copy(name: str) -> None:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(self.file(version, name))
+
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            list(pool.map(copy, names))
+        return folder
+
+    def publish(self, folder: Path) -> str:
+        """Upload the version in `folder`, `metadata.json` last, and return its name.
+
+        The same version again is no change; raises Conflict where another one has its name.
+        """
+        metadata = (folder / METADATA).read_bytes()
+        version = str(json.loads(metadata)["model_version"])
+        prefix = f"{VERSIONS}{version}/"
+        there = self._get(prefix + METADATA)
+        if there is not None:
+            if there[0] != metadata:
+                raise Conflict(f"There is another version {version}, and versions never change.")
+            return version
+        files = [p for p in folder.rglob("*") if p.is_file() and p.name != METADATA]
+
+        def put(path: Path) -> None:
+            key = prefix + path.relative_to(folder).as_posix()
+            self.s3.put_object(Bucket=self.bucket, Key=key, Body=path.read_bytes())
+
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            list(pool.map(put, files))
+        if not self._put(prefix + METADATA, metadata, only_new=True):
+            raise Conflict(f"Version {version} was published by another at the same moment.")
+        return version
+
+    # --- promotion -------------------------------------------------------------------------------
+
+    def promote(
+        self,
+        version: str,
+        *,
+        by: str,
+        reason: str,
+        forced: bool = False,
+        gate: dict[str, Any] | None = None,
+        baseline: Path | None = None,
+        expected: Pointer | None = READ_NOW,
+    ) -> dict[str, Any]:
+        """Make `version` live and return the promotion: version, previous, at, by, reason, forced,
+        gate.
+
+        The target is loaded and answers its golden images first. `baseline` is the folder of the
+        model that ships: it becomes a version like any other when it is first promoted. `expected`
+        is the pointer that the decision was made upon (None: there was none); raises Conflict where
+        it has changed since, NotFound, or InvalidModel.
+        """
+        before = self.pointer() if expected is READ_NOW else expected
+        shipped = baseline_version(baseline) if baseline else None
+        if baseline and version == shipped:
+            self.publish(baseline)
+        self.metadata(version)
+        self.load(version)
+        now = datetime.now(UTC)
+        promotion = {
+            "version": version,
+            "previous": before.version if before else shipped,
+            "at": now.isoformat(),
+            "by": by,
+            "reason": reason,
+            "forced": forced,
+            "gate": gate,
+        }
+        if before and before.document:
+            self._record(before.document)  # Whoever wrote it may have ended before this.
+        body = json.dumps(promotion, indent=2).encode()
+        if not self._put(CHAMPION, body, etag=before.etag if before else "", only_new=True):
+            raise Conflict(
+                f"Another version was made live while {version} was being checked. "
+                "Look at GET /models, and promote again if it is still what you want."
+            )
+        self._record(promotion)
+        return promotion
+
+    def promotions(self, at: datetime | None = None) -> list[dict[str, Any]]:
+        """Every change of the live model, newest first; with `at`, those up to then: the first one
+        was live."""
+        keys = sorted(self._keys(PROMOTIONS), reverse=True)
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            bodies = list(pool.map(self._get, keys))
+        told = [json.loads(body[0]) for body in bodies if body]
+        pointer = self.pointer()
+        if pointer and pointer.document and pointer.document not in told:
+            told.insert(0, pointer.document)  # Its writer ended before it could tell.
+        return [p for p in told if at is None or datetime.fromisoformat(p["at"]) <= at]
+
+    def _record(self, promotion: dict[str, Any]) -> None:
+        moment = f"{datetime.fromisoformat(promotion['at']):%Y%m%dT%H%M%S.%fZ}"
+        key = f"{PROMOTIONS}{moment}-{promotion['version']}.json"
+        self._put(key, json.dumps(promotion, indent=2).encode(), only_new=True)
+
+    # --- objects ---------------------------------------------------------------------------------
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        for page in pages:
+            yield from (found["Key"] for found in page.get("Contents", []))
+
+    def _put(self, key: str, body: bytes, *, etag: str = "", only_new: bool = False) -> bool:
+        """Write where the object still has `etag`, or, without one, where `only_new` finds none;
+        False where not."""
+        from botocore.exceptions import ClientError
+
+        condition: Any = {"IfNoneMatch": "*"} if only_new else {}
+        if etag:
+            condition = {"IfMatch": etag}
+        try:
+            self.s3.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                ContentType="application/json",
+                **condition,
+            )
+        except ClientError as error:
+            if aws.status_of(error) in (PRECONDITION_FAILED, CONFLICTING_WRITE):
+                return False
+            raise
+        return True
+
+    def _get(self, key: str, etag: str = "") -> tuple[bytes, str] | None:
+        """Body and ETag of an object; None where it still has `etag`, or is missing and none was
+        expected."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        condition: Any = {"IfNoneMatch": etag} if etag else {}
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key, **condition)
+            return answer["Body"].read(), answer["ETag"]
+        except ClientError as error:
+            status = aws.status_of(error)
+            if status == 304 or (status == 404 and not etag):
+                return None
+            raise InvalidModel(f"Reading {key} failed: {error}") from error
+        except BotoCoreError as error:
+            raise InvalidModel(f"Reading {key} failed: {error}") from error
+
+
+def _pointer(body: bytes, etag: str) -> Pointer:
+    try:
+        document = json.loads(body)
+        return Pointer(str(document["version"]), etag, document)
+    except (ValueError, KeyError, TypeError):
+        return Pointer("", etag)
+
+
+def _is_file_of_version(key: str, name: str) -> bool:
+    parts = key.split("/")
+    return len(parts) == 3 and parts[2] == name
+
+
+@cache
+def baseline_version(folder: Path) -> str:
+    """The version of the model that ships, in `folder`; raises InvalidModel."""
+    try:
+        return str(json.loads((folder / METADATA).read_bytes())["model_version"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidModel(f"No model in {folder}: {error}") from error

@@ -1,0 +1,274 @@
+"""The app that every HTTP function shares: problem documents, request ids, timing headers, and the
+Lambda adapter."""
+
+import gc
+import json
+import os
+import re
+import time
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from mangum import Mangum
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clickbait import observability
+from clickbait.errors import (
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+)
+from clickbait.observability import count, logger
+from clickbait.settings import settings
+from clickbait.web.bodies import invalid_fields
+
+VERSION = "0.1.0"
+
+RECENT_REQUESTS = 50
+"""Requests that a process remembers for /debug: a screenful or two."""
+
+MAX_REMEMBERED_PATH = 200
+"""Characters of a path that are remembered: callers choose how long it is."""
+
+PROBLEM_TYPE = "application/problem+json"
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The problem document of `problem` (RFC 9457) with its status and headers."""
+    document = {
+        "type": f"/docs/problems/{problem.slug()}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": request_id,
+    } | problem.members
+    return Response(json.dumps(document), problem.status, problem.headers, PROBLEM_TYPE)
+
+
+def answers(
+    model: str, *kinds: type[Problem], status: int = 200
+) -> dict[int | str, dict[str, Any]]:
+    """A route's `responses`: `status` is the schema named `model`, its failures are `kinds`.
+
+    By name, so that only whoever writes the OpenAPI document builds the schemas, and no process
+    does at its cold start.
+    """
+    responses: dict[int | str, dict[str, Any]] = {}
+    responses[status] = _response("Successful Response", "application/json", model)
+    every: list[type[Problem]] = [*kinds, InternalError]
+    for kind in every:
+        known = responses.get(kind.status, {}).get("description")
+        title = f"{known}; {kind.title}" if known else kind.title
+        responses[kind.status] = _response(title, PROBLEM_TYPE, "ProblemDocument")
+    return responses
+
+
+def _response(description: str, kind: str, model: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{model}"}
+    return {"description": description, "content": {kind: {"schema": schema}}}
+
+
+def request_id_of(request: Request) -> str:
+    """The id under which the log knows this request."""
+    return str(request.state.request_id)
+
+
+class Frame:
+    """Outermost ASGI layer: gives each request its id, headers, log line and metrics; answers what
+    nobody foresaw."""
+
+    cold: ClassVar[bool] = True
+    """Whether this process has yet to answer its first request."""
+
+    recent: ClassVar[deque[dict[str, Any]]] = deque(maxlen=RECENT_REQUESTS)
+    """The last requests of this process, oldest first; neither bodies, queries nor headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        cold, Frame.cold = Frame.cold, False
+        request_id = _request_id(scope)
+        scope.setdefault("state", {}).update(request_id=request_id, cold_start=cold)
+        status = 0
+
+        async def framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                took = time.perf_counter() - started
+                message.setdefault("headers", []).extend(
+                    (
+                        (b"x-request-id", request_id.encode()),
+                        (b"x-processing-time", f"{took:.4f}".encode()),
+                        (b"x-cold-start", b"true" if cold else b"false"),
+                    )
+                )
+            await send(message)
+
+        try:
+            await self.app(scope, receive, framed)
+        except (
+            Exception
+        ):  # the last layer before the server: whatever it is, the caller gets a document and an id
+            logger.exception("unforeseen", request_id=request_id, path=scope["path"])
+            if not status:
+                fault = InternalError(
+                    "The service failed; the fault is logged under this request id. Try again."
+                )
+                await problem_response(fault, request_id)(scope, receive, framed)
+        finally:
+            self._report(scope, request_id, status, time.perf_counter() - started, cold)
+
+    @staticmethod
+    def _report(scope: Scope, request_id: str, status: int, seconds: float, cold: bool) -> None:
+        Frame.recent.append(
+            {
+                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "method": scope["method"],
+                "path": scope["path"][:MAX_REMEMBERED_PATH],
+                "status": status,
+                "ms": round(1e3 * seconds, 1),
+                "request_id": request_id,
+            }
+        )
+        level = logger.error if status >= 500 else logger.debug
+        level(
+            "request",
+            request_id=request_id,
+            path=scope["path"],
+            status=status,
+            ms=round(1e3 * seconds, 1),
+        )
+        count("Requests")
+        observability.count_invocation(seconds)
+        if status >= 500:
+            count("Faults")
+        elif status >= 400:
+            count("ClientErrors")
+        if cold:
+            count("ColdStarts")
+        observability.flush()
+
+
+def _request_id(scope: Scope) -> str:
+    """API Gateway's id, or the caller's where it is a plain token, or a new one."""
+    context = scope.get("aws.event", {}).get("requestContext", {})
+    given = context.get("requestId") or next(
+        (v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), ""
+    )
+    return given if context or REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
+    """An app whose every answer, good or bad, is framed as the API promises."""
+    app = FastAPI(
+        title=title,
+        summary=summary,
+        version=VERSION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        separate_input_output_schemas=False,
+    )
+    config = settings()
+    logger.setLevel("DEBUG" if config.debug_mode else config.log_level)
+    if config.allowed_origins:
+        from starlette.middleware.cors import CORSMiddleware
+
+        exposed = [
+            "x-request-id",
+            "x-model-version",
+            "x-processing-time",
+            "x-cold-start",
+            "retry-after",
+        ]
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=config.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=exposed,
+            max_age=600,
+        )
+    app.add_middleware(Frame)
+    app.add_exception_handler(Problem, _answer(lambda error: error))
+    app.add_exception_handler(RequestValidationError, _answer(invalid_fields))
+    app.add_exception_handler(HTTPException, _answer(_from_http))
+    return app
+
+
+def _answer(
+    to_problem: Callable[[Any], Problem],
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        response = problem_response(to_problem(error), request_id_of(request))
+        if isinstance(error, HTTPException) and error.headers:
+            response.headers.update(error.headers)
+        return response
+
+    return answer
+
+
+def _from_http(error: HTTPException) -> Problem:
+    if error.status_code == 404:
+        return NotFound("There is no such route; /docs lists them.")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        return MethodNotAllowed(f"This route takes {allowed}; /docs lists them.")
+    return BadRequest(str(error.detail))
+
+
+def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """`app` as a Lambda handler for API Gateway's payload 2.0; the last step of starting.
+
+    What was imported up to here is set apart from garbage collection, which begins now.
+    """
+    gc.freeze()
+    gc.enable()
+    text = [
+        PROBLEM_TYPE,
+        "application/json",
+        "application/javascript",
+        "application/openapi+json",
+        "image/svg+xml",
+    ]
+    return Mangum(app, lifespan="off", text_mime_types=["text/", *text])
+
+
+def after_restore(reset: Callable[[], None]) -> None:
+    """Have `reset` called when a SnapStart snapshot wakes up, and count its first request as a cold
+    start."""
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
+        return
+    from snapshot_restore_py import register_after_restore
+
+    def restored() -> None:
+        Frame.cold = True
+        reset()
+
+    register_after_restore(restored)
+
+
+def json_response(
+    content: Any, headers: dict[str, str] | None = None, status: int = 200
+) -> Response:
+    """`content` as JSON, without the validation that a declared response model would cost on every
+    request."""
+    return JSONResponse(content, status, headers)

@@ -1,0 +1,1 @@
+"""A stand-in for AWS Batch: its API, and its jobs as processes on this machine."""

@@ -1,0 +1,281 @@
+"""Batch jobs as processes: one at a time, with retries and a timeout, kept over restarts.
+
+A stack that ends is to its jobs what the loss of a Spot machine is on AWS: the next start counts
+the attempt as interrupted and makes the next one.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.batch.definitions import name_in
+from local.batch.reports import Detail, Reports
+
+HERE = Path(__file__).resolve().parents[2]
+
+WAITING = ("SUBMITTED", "RUNNABLE")
+ENDED = ("SUCCEEDED", "FAILED")
+
+ENDED_KEPT = 100
+"""Ended jobs that are still described; AWS keeps them for a week."""
+
+EXITED = "Essential container in task exited"
+TIMED_OUT = "Job attempt duration exceeded timeout"
+INTERRUPTED = "Your Spot Task was interrupted."
+"""AWS's words, which conditions of a retry strategy are written for."""
+
+FROM_USER = ("PATH", "HOME", "LANG")
+"""All that a job gets of the user's environment."""
+
+OF_AN_OUTER_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+
+TRAINING = Path("training") / ".venv"
+READ_BYTES = 1 << 16
+
+Credentials = Callable[[str], dict[str, str]]
+"""The environment's variables with the credentials of a role."""
+
+
+class Jobs:
+    """The jobs of one stack, and the one machine that they run on: the checkout at `root`."""
+
+    def __init__(
+        self,
+        root: Path,
+        state_dir: Path,
+        reports: Reports,
+        environment: Mapping[str, str],
+        credentials: Credentials,
+    ) -> None:
+        self._root = root
+        self._state_dir = state_dir
+        self._reports = reports
+        self._environment = dict(environment)
+        self._credentials = credentials
+        self._file = state_dir / "jobs.json"
+        self._jobs: dict[str, Detail] = {}
+        if self._file.exists():
+            self._jobs = {job["jobId"]: job for job in json.loads(self._file.read_text())}
+        self._news = asyncio.Event()
+        self._stopping = False
+        self._running: tuple[str, asyncio.subprocess.Process] | None = None
+        """The id of the job whose process this is."""
+
+    def all(self) -> list[Detail]:
+        """Newest first."""
+        return sorted(self._jobs.values(), key=lambda job: -job["createdAt"])
+
+    def get(self, job_id: str) -> Detail | None:
+        return self._jobs.get(job_id)
+
+    def submit(self, job: Detail) -> None:
+        """Take in a job whose state is SUBMITTED."""
+        self._jobs[job["jobId"]] = job
+        for old in [each for each in self.all() if each["status"] in ENDED][ENDED_KEPT:]:
+            del self._jobs[old["jobId"]]
+        self._change(job, "SUBMITTED")
+        self._change(job, "RUNNABLE")
+
+    def terminate(self, job: Detail, reason: str, running: bool = True) -> None:
+        """End a job for good; one that has begun only where `running`."""
+        if job["status"] in WAITING:
+            self._change(job, "FAILED", statusReason=reason, isCancelled=True)
+        elif running and job["status"] not in ENDED:
+            job |= {"isTerminated": True, "statusReason": reason}
+            self._save()
+            if self._running and self._running[0] == job["jobId"]:
+                self._stop_process()
+
+    async def work(self) -> None:
+        """Run what waits, first come first served, until `stop`."""
+        self._resume()
+        while not self._stopping:
+            waiting = [job for job in self._jobs.values() if job["status"] in WAITING]
+            if waiting:
+                await self._attempt(waiting[0])
+                continue
+            self._news.clear()
+            await self._news.wait()
+
+    def stop(self) -> None:
+        """Have `work` return; what runs is interrupted."""
+        self._stopping = True
+        self._news.set()
+        self._stop_process()
+
+    def _resume(self) -> None:
+        """Put back what an earlier stack did not finish."""
+        for job in self._jobs.values():
+            if job["status"] == "RUNNING":
+                self._end(job, None, INTERRUPTED)
+            elif job["status"] == "STARTING":
+                self._again_or_terminated(job, "RUNNABLE")
+
+    def _again_or_terminated(self, job: Detail, status: str) -> None:
+        self._change(job, "FAILED" if job.get("isTerminated") else status)
+
+    async def _attempt(self, job: Detail) -> None:
+        """Take one job from waiting to the end of its next attempt."""
+        self._change(job, "STARTING", statusReason=None)
+        if job["container"]["command"][:1] == ["python"] and not await self._built(job):
+            return
+        if self._stopping or job.get("isTerminated"):
+            self._again_or_terminated(job, "RUNNABLE")
+            return
+        command = [str(word) for word in job["container"]["command"]]
+        if command[0] == "python":
+            command[0] = str(self._root / TRAINING / "bin" / "python")
+        self._change(job, "RUNNING", startedAt=_now())
+        role = job["container"].get("jobRoleArn", "")
+        try:
+            credentials = await asyncio.to_thread(self._credentials, role)
+        except (BotoCoreError, ClientError) as error:
+            self._end(job, None, f"No credentials of {role}: {error}")
+            return
+        environment = self._environment_of(job) | credentials
+        running = asyncio.create_task(self._run(job, command, environment))
+        limit = job.get("timeout", {}).get("attemptDurationSeconds")
+        _, late = await asyncio.wait([running], timeout=limit)
+        if late:
+            self._stop_process()
+        code = await running
+        if not self._stopping or code == 0:  # Else the next start sees to it.
+            self._end(job, code, TIMED_OUT if late else EXITED)
+
+    def _environment_of(self, job: Detail) -> dict[str, str]:
+        """All that a job's process finds in its environment, but for its credentials."""
+        given = {each["name"]: each["value"] for each in job["container"]["environment"]}
+        return (
+            {name: os.environ[name] for name in FROM_USER if name in os.environ}
+            | self._environment
+            | {"JOB_CACHE": str(self._state_dir / "cache"), "PYTHONUNBUFFERED": "1"}
+            | given
+            | {
+                "AWS_BATCH_JOB_ID": job["jobId"],
+                "AWS_BATCH_JOB_ATTEMPT": str(len(job["attempts"]) + 1),
+                "AWS_BATCH_JQ_NAME": name_in(job["jobQueue"]),
+            }
+        )
+
+    def _end(self, job: Detail, code: int | None, why: str) -> None:
+        """Note how an attempt ended, and what follows."""
+        exit_code = {} if code is None else {"exitCode": code}
+        job["container"] = {
+            k: v for k, v in job["container"].items() if k != "exitCode"
+        } | exit_code
+        job["attempts"].append(
+            {
+                "container": exit_code | {"logStreamName": job["container"]["logStreamName"]},
+                "startedAt": job["startedAt"],
+                "stoppedAt": _now(),
+                "statusReason": why,
+            }
+        )
+        made = len(job["attempts"])
+        if code == 0:
+            self._change(job, "SUCCEEDED", statusReason=why, stoppedAt=_now())
+        elif job.get("isTerminated"):
+            self._change(job, "FAILED", stoppedAt=_now())
+        elif why == TIMED_OUT or not is_retried(job["retryStrategy"], made, code, why):
+            self._change(job, "FAILED", statusReason=why, stoppedAt=_now())
+        else:
+            self._change(job, "RUNNABLE", statusReason=why)
+
+    async def _built(self, job: Detail) -> bool:
+        """Make the training's environment where it is not up to date: here, that is the image."""
+        done = self._root / TRAINING / "done"
+        lock = self._root / "training" / "requirements.txt"
+        if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
+            return True
+        target = str(TRAINING / "done")
+        self._reports.line(job, f"make {target}: takes a minute or two, once")
+        # The user's own command, in the user's own environment, as by hand.
+        mine = {
+            k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+        }
+        code = await self._run(job, ["make", "--no-print-directory", target], mine)
+        if code != 0 and not self._stopping and not job.get("isTerminated"):
+            why = f"CannotPullContainerError: make {target} ended with {code}; the log says why"
+            self._change(job, "FAILED", statusReason=why, stoppedAt=_now())
+            return False
+        return True
+
+    async def _run(self, job: Detail, command: list[str], environment: dict[str, str]) -> int:
+        """Run a command to its end, its output into the job's log; return its exit status."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "local.guard", str(os.getpid()), str(self._root), *command),
+            cwd=HERE,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._running = (job["jobId"], process)
+        if self._stopping or job.get("isTerminated"):  # Asked for while it was started.
+            self._stop_process()
+        assert process.stdout is not None
+        async for line in _lines(process.stdout):
+            self._reports.line(job, line)
+        code = await process.wait()
+        self._running = None
+        return code
+
+    def _stop_process(self) -> None:
+        if self._running:
+            with contextlib.suppress(ProcessLookupError):
+                self._running[1].send_signal(signal.SIGTERM)
+
+    def _change(self, job: Detail, status: str, **fields: Any) -> None:
+        job |= {"status": status, **fields}
+        for name in [name for name, value in fields.items() if value is None]:
+            del job[name]
+        self._save()
+        self._reports.changed(job)
+        self._news.set()
+
+    def _save(self) -> None:
+        """All jobs or those of before, whenever this process is killed."""
+        draft = self._file.with_suffix(".part")
+        draft.write_text(json.dumps(list(self._jobs.values())))
+        draft.replace(self._file)
+
+
+def is_retried(strategy: Mapping[str, Any], made: int, code: int | None, why: str) -> bool:
+    """Whether another attempt follows `made` ones, the last of which failed.
+
+    As AWS Batch: the first condition that matches decides, and without one it is made again.
+    """
+    if made >= strategy.get("attempts", 1):
+        return False
+    facts = {"onExitCode": "" if code is None else str(code), "onStatusReason": why, "onReason": ""}
+    for condition in strategy.get("evaluateOnExit", []):
+        asked = [name for name in facts if name in condition]
+        if all(fnmatchcase(facts[name], str(condition[name])) for name in asked):
+            return bool(condition["action"].upper() == "RETRY")
+    return True
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Lines of any length, as they come; bytes that are no UTF-8 are shown as such."""
+    rest = b""
+    while chunk := await stream.read(READ_BYTES):
+        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,162 @@
+"""AWS Batch's API, as much of it as the service uses, in front of this machine's jobs."""
+
+import re
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from local.batch.definitions import Definition, arn, filled_in, log_stream, name_in
+from local.batch.jobs import Jobs
+from local.batch.reports import Detail
+from local.settings import HOST
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+"""AWS Batch's own rule for a job's name; here it also names a file."""
+
+SUMMARY = (
+    "jobArn",
+    "jobId",
+    "jobName",
+    "createdAt",
+    "status",
+    "statusReason",
+    "startedAt",
+    "stoppedAt",
+    "jobDefinition",
+)
+
+
+class _Refused(Exception):
+    """Raise for a request that AWS Batch answers with a ClientException."""
+
+
+def listener() -> socket.socket:
+    """A socket on a free port of loopback: callers wait in it until the API answers."""
+    opened = socket.socket()
+    opened.bind((HOST, 0))
+    opened.listen()
+    return opened
+
+
+class Batch:
+    """The API over `jobs`, with the job definitions that `names` lead to."""
+
+    def __init__(self, jobs: Jobs, definitions: Mapping[str, Definition]) -> None:
+        self._jobs = jobs
+        self._definitions = definitions
+
+    @property
+    def app(self) -> Starlette:
+        """The ASGI application, with AWS's paths."""
+        calls = {
+            "submitjob": self._submit,
+            "describejobs": self._describe,
+            "listjobs": self._list,
+            "terminatejob": self._terminate,
+            "canceljob": self._cancel,
+        }
+
+        async def answer(request: Request) -> JSONResponse:
+            call = calls.get(request.path_params["call"])
+            try:
+                if call is None:
+                    raise _Refused(f"make up's AWS Batch answers only {', '.join(sorted(calls))}")
+                return JSONResponse(call(await request.json()))
+            except _Refused as error:
+                headers = {"x-amzn-errortype": "ClientException"}
+                return JSONResponse({"message": str(error)}, 400, headers)
+
+        return Starlette(routes=[Route("/v1/{call:path}", answer, methods=["POST"])])
+
+    def _submit(self, asked: dict[str, Any]) -> dict[str, Any]:
+        name = asked.get("jobName", "")
+        if not NAME.fullmatch(name):
+            raise _Refused(f"jobName {name!r} is not 1 to 128 letters, digits, hyphens, _")
+        reference = asked.get("jobDefinition", "")
+        definition = self._definitions.get(name_in(reference))
+        if definition is None:
+            raise _Refused(f"JobDefinition {reference} not found")
+        overrides = asked.get("containerOverrides") or {}
+        parameters = definition.parameters | (asked.get("parameters") or {})
+        changed = {each["name"]: each["value"] for each in overrides.get("environment", [])}
+        given = {each["name"]: each["value"] for each in definition.container["environment"]}
+        environment = [{"name": n, "value": v} for n, v in (given | changed).items()]
+        command = overrides.get("command") or definition.container["command"]
+        job_id = str(uuid.uuid4())
+        job: Detail = {
+            "jobArn": arn("job", job_id),
+            "jobId": job_id,
+            "jobName": name,
+            "jobQueue": arn("job-queue", name_in(asked.get("jobQueue", ""))),
+            "jobDefinition": f"{arn('job-definition', definition.name)}:1",
+            "status": "SUBMITTED",
+            "createdAt": int(time.time() * 1000),
+            "attempts": [],
+            "dependsOn": [],
+            "parameters": parameters,
+            "retryStrategy": definition.retry | (asked.get("retryStrategy") or {}),
+            "timeout": asked.get("timeout") or definition.timeout,
+            "tags": asked.get("tags") or {},
+            "container": definition.container
+            | {
+                "command": filled_in(command, parameters),
+                "environment": environment,
+                "logStreamName": log_stream(definition, job_id),
+            },
+        }
+        self._jobs.submit(job)
+        return {key: job[key] for key in ("jobArn", "jobId", "jobName")}
+
+    def _describe(self, asked: dict[str, Any]) -> dict[str, Any]:
+        found = [self._jobs.get(name_in(each)) for each in asked.get("jobs", [])]
+        return {"jobs": [job for job in found if job is not None]}
+
+    def _list(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Of one queue: those in one state, or with one name in any state."""
+        queue = arn("job-queue", name_in(asked.get("jobQueue", "")))
+        jobs = [job for job in self._jobs.all() if job["jobQueue"] == queue]
+        filters = asked.get("filters") or []
+        for each in filters:
+            if each["name"] != "JOB_NAME":
+                raise _Refused(f"make up's AWS Batch filters by JOB_NAME only, not {each['name']}")
+            jobs = [job for job in jobs if _named(job["jobName"], each["values"])]
+        if not filters:
+            status = asked.get("jobStatus") or "RUNNING"
+            jobs = [job for job in jobs if job["status"] == status]
+        return {"jobSummaryList": [_summary(job) for job in jobs]}
+
+    def _terminate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self._jobs.terminate(self._asked_for(asked), asked.get("reason", ""))
+        return {}
+
+    def _cancel(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self._jobs.terminate(self._asked_for(asked), asked.get("reason", ""), running=False)
+        return {}
+
+    def _asked_for(self, asked: dict[str, Any]) -> Detail:
+        job = self._jobs.get(asked.get("jobId", ""))
+        if job is None:
+            raise _Refused(f"Job {asked.get('jobId')} not found")
+        return job
+
+
+def _named(name: str, patterns: list[str]) -> bool:
+    """AWS's filter: no difference between capitals and others, a `*` at the end for any rest."""
+    lower = name.lower()
+    for pattern in (each.lower() for each in patterns):
+        if lower == pattern or (pattern.endswith("*") and lower.startswith(pattern[:-1])):
+            return True
+    return False
+
+
+def _summary(job: Detail) -> dict[str, Any]:
+    code = job["container"].get("exitCode")
+    container = {} if code is None else {"container": {"exitCode": code}}
+    return {key: job[key] for key in SUMMARY if key in job} | container

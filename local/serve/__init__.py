@@ -1,0 +1,1 @@
+"""`make serve`: the API with N workers, without AWS and without an emulator."""

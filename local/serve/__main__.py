@@ -1,0 +1,164 @@
+"""`make serve`: the API with N workers, each on its own socket; no emulator and no AWS.
+
+The kernel spreads connections over the sockets (SO_REUSEPORT, which is for that on Linux only;
+elsewhere the workers share one). The sockets belong to the process that started the workers: one
+that dies is replaced on the same socket, and what was waiting on it is answered. One worker alone
+is the process itself, and nobody replaces it.
+"""
+
+import errno
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+
+from clickbait.errors import Problem
+from clickbait.settings import SettingsError
+from local.guard import die_with_parent
+from local.serve.worker import BACKLOG, STOP_SECONDS, load_model, work
+
+SPREADS = sys.platform == "linux"
+
+DEATHS, DEATH_SECONDS = 10, 30.0
+"""Workers that may die in so many seconds; more, and it is not chance: the server ends."""
+
+KILL_SECONDS = STOP_SECONDS + 2.0
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def number(names: tuple[str, ...], default: int, most: int) -> int:
+    """The first variable of `names` that is set; exits in one line where it is not 1 to `most`."""
+    name, value = next(
+        ((n, os.environ[n]) for n in names if os.environ.get(n)), (names[0], str(default))
+    )
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= most:
+        sys.exit(f"{name}={value!r} is not a whole number from 1 to {most}")
+    return int(value)
+
+
+def listeners(host: str, port: int, workers: int) -> list[socket.socket]:
+    """A listening socket for each worker; exits in one line where the address cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # SO_REUSEPORT lets another server of the same user in silently: first ask without it.
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+        opened = []
+        for _ in range(workers if SPREADS else 1):
+            listener = socket.socket(family, kind, protocol)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if SPREADS:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind(address)
+            opened.append(listener)
+        for listener in opened:
+            listener.listen(BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(f"port {port} of {host} is in use; PORT names another")
+        sys.exit(f"cannot listen on {host}, port {port}: {error.strerror}")
+    return opened if SPREADS else opened * workers
+
+
+class Supervisor:
+    """Keeps one worker on each socket until it is told to stop."""
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
+        self._workers: dict[int, BaseProcess] = {}
+        self._stopping = False
+
+    def run(self) -> int:
+        """Until SIGINT, SIGTERM or SIGHUP; the exit status, which is 1 where workers keep dying."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._stop)
+        deaths: deque[float] = deque(maxlen=DEATHS)
+        for place in range(len(self._sockets)):
+            self._start(place)
+        while not self._stopping:
+            wait([worker.sentinel for worker in self._workers.values()], timeout=1.0)
+            for place, worker in list(self._workers.items()):
+                if worker.is_alive() or self._stopping:
+                    continue
+                deaths.append(time.monotonic())
+                if len(deaths) == DEATHS and deaths[-1] - deaths[0] < DEATH_SECONDS:
+                    print(f"{DEATHS} workers died in {DEATH_SECONDS:.0f} s; ending", flush=True)
+                    self._end()
+                    return 1
+                print(f"a worker ended ({worker.exitcode}) and is replaced", flush=True)
+                self._start(place)
+        self._end()
+        return 0
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _start(self, place: int) -> None:
+        worker = multiprocessing.Process(target=_work, args=(self._sockets[place], os.getpid()))
+        # A new worker has our handlers until it sets its own: a signal must not get lost in them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        worker.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        self._workers[place] = worker
+
+    def _end(self) -> None:
+        for listener in self._sockets:
+            listener.close()
+        for worker in self._workers.values():
+            worker.terminate()
+        deadline = time.monotonic() + KILL_SECONDS
+        for worker in self._workers.values():
+            worker.join(max(0.0, deadline - time.monotonic()))
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
+
+
+def _work(listener: socket.socket, parent: int) -> None:
+    """A worker's process: it ends with its parent, also where that is killed."""
+    die_with_parent()
+    if os.getppid() != parent:
+        return
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    work(listener)
+
+
+def main() -> None:
+    """Check settings and model once, each told in one line where wrong; then serve."""
+    host = os.environ.get("HOST") or os.environ.get("API_HOST") or "127.0.0.1"
+    port = number(("PORT", "API_PORT"), 8000, 65_535)
+    workers = number(("WORKERS",), os.cpu_count() or 1, 256)
+    sockets = listeners(host, port, workers)
+    try:
+        load_model()
+    except (SettingsError, Problem) as error:
+        sys.exit(str(error))
+    with suppress(ValueError, OSError):  # A connection is an open file, and 1,024 are soon used.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    print(
+        f"serving on http://{host}:{port}, {workers} workers; /status says when ready", flush=True
+    )
+    if workers == 1:
+        work(sockets[0])
+    else:
+        # Forked workers share the memory of the model, and are there at once.
+        multiprocessing.set_start_method("fork" if SPREADS else "spawn")
+        sys.exit(Supervisor(sockets).run())
+
+
+if __name__ == "__main__":
+    main()

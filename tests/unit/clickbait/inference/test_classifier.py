@@ -1,0 +1,140 @@
+"""classifier: the shipped model, and every way in which a model is refused."""
+
+import base64
+import copy
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clickbait import LABELS
+from clickbait.errors import InvalidModel
+from clickbait.inference import images
+from clickbait.inference.classifier import Classifier, heatmap
+from clickbait.settings import CHECKOUT_BASELINE
+from tests.samples.drawn import encoded, picture
+
+MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
+METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
+
+
+@pytest.fixture
+def metadata() -> dict[str, Any]:
+    return copy.deepcopy(METADATA)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(CHECKOUT_BASELINE)
+
+
+def pixels(seed: int = 0) -> np.ndarray:
+    return images.model_input(images.read(encoded(picture(seed=seed))))
+
+
+def test_a_prediction_is_whole_and_consistent(classifier: Classifier) -> None:
+    for seed in range(5):
+        verdict = classifier.predict(pixels(seed))
+        assert verdict.prediction == LABELS[verdict.is_clickbait]
+        assert verdict.is_clickbait == (verdict.probability >= 0.5)
+        assert verdict.confidence == max(verdict.probability, 1 - verdict.probability)
+        low, high = METADATA["uncertain_band"]["low"], METADATA["uncertain_band"]["high"]
+        assert verdict.uncertain == (low < verdict.probability < high)
+        assert verdict.heatmap is None
+
+
+def test_the_logit_is_the_mean_of_its_class_activation_map_but_for_a_constant(
+    classifier: Classifier,
+) -> None:
+    logits, cams = classifier.logits(np.stack([pixels(seed) for seed in range(4)]))
+    assert np.ptp(logits - cams.mean((1, 2))) < 0.01
+
+
+def test_explain_adds_a_heat_map_of_49_cells_between_0_and_1(classifier: Classifier) -> None:
+    cells = np.array(classifier.predict(pixels(), explain=True).heatmap)
+    assert cells.shape == (7, 7)
+    assert cells.min() >= 0
+    assert cells.max() == 1
+
+
+def test_the_heat_map_shows_evidence_for_the_verdict_only() -> None:
+    cam = np.array([[2.0, -4.0], [1.0, 0.0]], np.float32)
+    assert heatmap(cam, True) == [[1, 0], [0.5, 0]]
+    assert heatmap(cam, False) == [[0, 1], [0, 0]]
+    assert heatmap(-np.ones((7, 7), np.float32), True) == [[0] * 7] * 7
+
+
+def test_threads_get_the_answers_that_one_thread_gets(classifier: Classifier) -> None:
+    inputs = [pixels(seed) for seed in range(8)]
+    alone = [classifier.predict(one).probability for one in inputs]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(
+            pool.map(lambda i: classifier.predict(inputs[i % 8]).probability, range(80))
+        )
+    assert together == alone * 10
+
+
+def test_a_model_whose_sha256_is_another_is_refused(metadata: dict) -> None:
+    with pytest.raises(InvalidModel, match="sha256"):
+        Classifier(MODEL[:-1] + b"\0", metadata)
+
+
+def test_swapped_labels_are_refused(metadata: dict) -> None:
+    metadata["labels"].reverse()
+    with pytest.raises(InvalidModel, match="labels"):
+        Classifier(MODEL, metadata)
+
+
+def test_a_golden_prediction_that_is_off_by_more_than_its_tolerance_is_refused(
+    metadata: dict,
+) -> None:
+    stored = metadata["golden"][0]["probability"]
+    metadata["golden"][0]["probability"] = stored + 0.019
+    Classifier(MODEL, metadata)
+    metadata["golden"][0]["probability"] = stored + 0.021
+    with pytest.raises(InvalidModel, match="golden image 0"):
+        Classifier(MODEL, metadata)
+
+
+def test_a_model_without_golden_predictions_is_refused(metadata: dict) -> None:
+    metadata["golden"] = []
+    with pytest.raises(InvalidModel, match="no golden"):
+        Classifier(MODEL, metadata)
+
+
+@pytest.mark.parametrize(
+    "golden",
+    [
+        {"png": "!", "probability": 0.5},
+        {"png": base64.b64encode(b"x").decode(), "probability": 0.5},
+        {},
+    ],
+)
+def test_a_golden_image_that_does_not_decode_is_refused(metadata: dict, golden: dict) -> None:
+    metadata["golden"] = [golden]
+    with pytest.raises(InvalidModel):
+        Classifier(MODEL, metadata)
+
+
+@pytest.mark.parametrize(
+    "missing", ["model_version", "calibration", "threshold", "uncertain_band", "labels"]
+)
+def test_metadata_that_lacks_a_field_is_refused_by_its_name(metadata: dict, missing: str) -> None:
+    del metadata[missing]
+    with pytest.raises(InvalidModel, match=missing):
+        Classifier(MODEL, metadata)
+
+
+def test_bytes_that_are_no_model_are_refused_without_a_crash(metadata: dict) -> None:
+    for broken in (b"", b"no model", MODEL[: len(MODEL) // 2]):
+        metadata["sha256"] = hashlib.sha256(broken).hexdigest()
+        with pytest.raises(InvalidModel):
+            Classifier(broken, metadata)
+
+
+def test_a_folder_without_a_model_is_refused_by_its_path(tmp_path) -> None:
+    with pytest.raises(InvalidModel, match=r"metadata\.json|model\.tflite"):
+        Classifier.load(tmp_path)

@@ -1,0 +1,204 @@
+"""The log of predictions: written or not, the answer stands; read newest first, nothing twice."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from moto import mock_aws
+
+from clickbait import aws
+from clickbait.errors import BadRequest
+from clickbait.inference.appearance import appearance
+from clickbait.settings import Settings
+from clickbait.store import history
+
+TABLE = "table"
+
+
+@pytest.fixture(autouse=True)
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    clear = history.writer.cache_clear
+    with mock_aws():
+        clear()
+        boto3.client("dynamodb").create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+        )
+        monkeypatch.setattr(history, "settings", lambda: Settings(table=TABLE))
+        monkeypatch.setattr(history, "_rests_until", 0.0)
+        yield TABLE
+    clear()
+
+
+def made(prediction: str = "clickbait_fake", version: str = "v1") -> dict[str, Any]:
+    return {
+        "prediction": prediction,
+        "probability": 0.91,
+        "uncertain": False,
+        "model_version": version,
+        "image": {"sha256": "a" * 64},
+        "timing_ms": {"total": 9.5},
+    }
+
+
+def logged(count: int, day: datetime | None = None, **more: Any) -> list[str]:
+    """The ids of so many rows, oldest first."""
+    ids = []
+    for n in range(count):
+        at = (day or datetime.now(UTC)) + timedelta(milliseconds=n)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(history, "datetime", type("Clock", (), {"now": lambda _, at=at: at}))
+            ids.append(f"id-{at:%d}-{n}")
+            assert history.log(made(**more), "predict", request_id=ids[-1])
+    return ids
+
+
+def everything(limit: int, **filters: Any) -> list[str]:
+    rows, cursor, ids = [], None, []
+    while True:
+        rows, cursor = history.page(TABLE, limit, cursor, **filters)
+        ids += [row["request_id"] for row in rows]
+        if cursor is None:
+            return ids
+
+
+def test_a_row_has_the_answer_and_no_image_and_expires_in_30_days() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    looks = appearance(pixels)
+    assert history.log(made() | {"request_id": "r1"}, "worker", "holiday", looks=looks)
+    ((row,), cursor) = history.page(TABLE, 10)
+    assert cursor is None
+    at = datetime.fromisoformat(row.pop("at"))
+    assert abs((datetime.now(UTC) - at).total_seconds()) < 60
+    assert row == {
+        "request_id": "r1",
+        "prediction": "clickbait_fake",
+        "is_clickbait": True,
+        "probability": 0.91,
+        "uncertain": False,
+        "model_version": "v1",
+        "sha256": "a" * 64,
+        "ms": 9.5,
+        "source": "worker",
+        "batch": "holiday",
+        "features": looks,
+    }
+    (item,) = aws.client("dynamodb").scan(TableName=TABLE)["Items"]
+    assert item["pk"]["S"].startswith(f"prediction#{at.date()}#")
+    assert int(item["expires"]["N"]) == pytest.approx(at.timestamp() + 30 * 86_400, abs=5)
+
+
+def test_pages_go_newest_first_through_shards_and_days_and_miss_nothing() -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    older = logged(15, today - timedelta(days=3))
+    newer = logged(25, today)
+    assert everything(limit=7) == [*reversed(newer), *reversed(older)]
+    used = {i["pk"]["S"] for i in aws.client("dynamodb").scan(TableName=TABLE)["Items"]}
+    assert len({pk.rsplit("#", 1)[1] for pk in used}) > 3
+
+
+def test_a_page_is_the_same_whatever_is_logged_meanwhile() -> None:
+    ids = logged(20, datetime.now(UTC) - timedelta(hours=1))
+    first, cursor = history.page(TABLE, 10)
+    logged(5)
+    second, _ = history.page(TABLE, 10, cursor)
+    assert [row["request_id"] for row in first + second] == list(reversed(ids))
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "2026-11-22", "2026-11-22T10:00:00.000001Z#" + "x" * 1_100]
+)
+def test_a_made_up_cursor_is_refused_before_the_table_does(cursor: str) -> None:
+    with pytest.raises(BadRequest):
+        history.page(TABLE, 10, cursor)
+
+
+def test_filters_by_class_day_version_and_batch() -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    logged(4, today - timedelta(days=1))
+    real = logged(3, today, prediction="clickbait_real")
+    second = logged(2, today + timedelta(seconds=1), version="v2")
+    history.log(made() | {"request_id": "b"}, "worker", "holiday")
+    assert everything(2, prediction="clickbait_real") == list(reversed(real))
+    assert everything(2, version="v2") == list(reversed(second))
+    assert everything(2, batch="holiday") == ["b"]
+    assert len(everything(2, day=(today - timedelta(days=1)).date())) == 4
+    assert everything(2, day=(today - timedelta(days=9)).date()) == []
+
+
+def test_a_rare_match_ends_the_page_early_and_the_cursor_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    rare = logged(1, today, version="v2")
+    logged(30, today + timedelta(seconds=1))
+    monkeypatch.setattr(history, "MOST_READ", 16)
+    rows, cursor = history.page(TABLE, 5, version="v2")
+    assert rows == []
+    assert cursor is not None
+    assert everything(5, version="v2") == rare
+
+
+def test_recent_is_of_the_last_hours_and_bounded() -> None:
+    logged(3, datetime.now(UTC) - timedelta(hours=30))
+    ids = logged(5, datetime.now(UTC) - timedelta(hours=3))
+    assert [r["request_id"] for r in history.recent(TABLE, 24, 100)] == list(reversed(ids))
+    assert len(history.recent(TABLE, 24, 2)) == 2
+
+
+def test_a_failed_write_costs_no_answer_and_raises_a_metric(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[str] = []
+    tries: list[None] = []
+    monkeypatch.setattr(history, "count", counted.append)
+
+    class Refusing:
+        def put_item(self, **_: Any) -> None:
+            tries.append(None)
+            raise RuntimeError("throttled")
+
+    monkeypatch.setattr(history, "writer", Refusing)
+    assert not history.log(made(), "predict")
+    assert not history.log(made(), "predict")
+    assert [name for name in counted if name == "HistoryWriteFailure"] == counted[1::2]
+    assert len(counted) == 4
+    assert len(tries) == 1  # The second was not even tried: the table has a rest.
+
+
+def test_an_answer_waits_a_second_for_its_row_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    history.writer.cache_clear()
+    # An address that takes no connection and refuses none (TEST-NET-1, RFC 5737).
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://192.0.2.1:9")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("moto.core.models.botocore_stubber.enabled", False)
+        started = time.perf_counter()
+        assert not history.log(made(), "predict")
+        assert time.perf_counter() - started < 2
+
+
+def test_without_a_table_nothing_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "settings", Settings)
+    monkeypatch.setattr(history, "writer", lambda: pytest.fail("there is no table"))
+    assert history.log(made(), "predict")
+
+
+def test_each_prediction_is_counted_by_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(history, "count", counted.append)
+    monkeypatch.setattr(history, "settings", Settings)
+    history.log(made("clickbait_fake"), "predict")
+    history.log(made("clickbait_real") | {"uncertain": True}, "worker")
+    assert counted == ["PredictedClickbait", "PredictedLegitimate", "PredictedUncertain"]

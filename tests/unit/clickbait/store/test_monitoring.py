@@ -1,0 +1,314 @@
+"""Rates and percentiles as CloudWatch has them; drift that is told only where it can be known."""
+
+import json
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clickbait import aws
+from clickbait.settings import CHECKOUT_BASELINE, Settings
+from clickbait.store import history, monitoring
+
+NOW = 1_790_000_030
+"""Half a minute into a minute, and not at an hour's beginning."""
+
+
+class CloudWatch:
+    """GetMetricData over single values, in periods that begin at multiples of themselves."""
+
+    def __init__(self, page: int = 1_000) -> None:
+        self.values: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+        self.page = page
+
+    def put(self, service: str, metric: str, at: int, *values: float) -> None:
+        self.values[service, metric] += [(at, value) for value in values]
+
+    def get_metric_data(
+        self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime, NextToken: str = ""
+    ) -> dict[str, Any]:
+        first = int(NextToken or 0)
+        found = []
+        for query in MetricDataQueries[first : first + self.page]:
+            stat = query["MetricStat"]
+            metric = stat["Metric"]
+            assert metric["Namespace"] == "Clickbait"
+            ((service,),) = [[d["Value"] for d in metric["Dimensions"] if d["Name"] == "service"]]
+            buckets: dict[int, list[float]] = defaultdict(list)
+            for at, value in self.values[service, metric["MetricName"]]:
+                if StartTime.timestamp() <= at < EndTime.timestamp():
+                    buckets[at // stat["Period"] * stat["Period"]].append(value)
+            told = {at: self._stat(stat["Stat"], some) for at, some in sorted(buckets.items())}
+            times = [datetime.fromtimestamp(at, UTC) for at in told]
+            found.append({"Id": query["Id"], "Timestamps": times, "Values": list(told.values())})
+        more = first + self.page
+        token = {"NextToken": str(more)} if more < len(MetricDataQueries) else {}
+        return {"MetricDataResults": found, **token}
+
+    @staticmethod
+    def _stat(name: str, values: list[float]) -> float:
+        known = {"Sum": sum, "SampleCount": len, "Maximum": max}
+        return known[name](values) if name in known else np.percentile(values, float(name[1:]))
+
+
+@pytest.fixture
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
+    fake = CloudWatch()
+    monkeypatch.setattr(aws, "client", {"cloudwatch": fake}.__getitem__)
+    monkeypatch.setattr(monitoring.time, "time", lambda: NOW)
+    return fake
+
+
+def test_an_hour_by_minute_adds_services_up_and_keeps_percentiles_apart(
+    cloudwatch: CloudWatch,
+) -> None:
+    cloudwatch.page = 5
+    minute = NOW // 60 * 60
+    for service in ("predict", "batch"):
+        cloudwatch.put(service, "Requests", minute, 1, 1)
+    cloudwatch.put("predict", "Requests", minute - 120, 1)
+    cloudwatch.put("predict", "Latency", minute, 10, 20)
+    cloudwatch.put("batch", "Latency", minute, 900)
+    cloudwatch.put("predict", "Faults", minute, 1)
+    cloudwatch.put("predict", "ClientErrors", minute - 120, 1)
+    cloudwatch.put("worker", "PredictedClickbait", minute, 1, 1, 1)
+    cloudwatch.put("predict", "PredictedLegitimate", minute, 1)
+    cloudwatch.put("predict", "PredictedUncertain", minute, 1)
+    cloudwatch.put("predict", "Requests", minute - 3_600, 1)  # A minute too old.
+    told = monitoring.metrics("1h")
+    assert len(told["points"]) == 60
+    assert told["points"][-1]["at"] == datetime.fromtimestamp(minute, UTC).isoformat()
+    assert told["points"][-1]["requests"] == 4
+    assert told["points"][-1]["latency_ms"] == {"p50": 15, "p95": 19.5, "p99": 19.9}
+    assert told["points"][-2]["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+    totals = told["totals"]
+    assert totals["requests"] == 5
+    assert totals["error_rate"] == 0.4
+    assert totals["shares"] == {"clickbait": 0.75, "legitimate": 0.25, "uncertain": 0.25}
+    assert totals["latency_ms"]["p50"] == 15
+
+
+@pytest.mark.parametrize(("window", "points", "step"), [("24h", 24, 3_600), ("7d", 168, 3_600)])
+def test_days_come_by_hour(
+    cloudwatch: CloudWatch, window: monitoring.Window, points: int, step: int
+) -> None:
+    cloudwatch.put("predict", "Requests", NOW, 1)
+    cloudwatch.put("predict", "Requests", NOW - (points - 1) * step, 1)
+    cloudwatch.put("predict", "Latency", NOW, 30)
+    cloudwatch.put("predict", "Latency", NOW - (points - 1) * step, 10)
+    told = monitoring.metrics(window)
+    assert (len(told["points"]), told["step_seconds"]) == (points, step)
+    assert (told["points"][0]["requests"], told["points"][-1]["requests"]) == (1, 1)
+    assert told["totals"]["latency_ms"]["p50"] == 20
+
+
+def test_each_function_tells_how_often_how_long_and_how_much_memory(
+    cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitoring, "MEMORY_LIMIT_MB", 1_769)
+    cloudwatch.put("worker", "Latency", NOW, 100, 300)
+    cloudwatch.put("worker", "Memory", NOW, 210.5, 180)
+    cloudwatch.put("worker", "Memory", NOW - 3_000, 250.25)
+    cloudwatch.put("retrain", "Latency", NOW - 3_000, 70)
+    cloudwatch.put("retrain", "Latency", NOW - 3_700, 9_000)  # Too old.
+    functions = monitoring.metrics("1h")["functions"]
+    assert [one["function"] for one in functions] == [
+        "predict", "batch", "worker", "admin", "retrain",
+    ]  # fmt: skip
+    told = {one["function"]: one for one in functions}
+    assert told["worker"]["invocations"] == 2
+    assert told["worker"]["duration_ms"] == {"p50": 200, "p95": 290, "p99": 298}
+    assert told["worker"]["memory_mb"] == 250.25
+    assert told["retrain"]["invocations"] == 1
+    assert told["retrain"]["duration_ms"]["p99"] == 70
+    assert told["retrain"]["memory_mb"] is None
+    assert told["admin"] == {
+        "function": "admin",
+        "invocations": 0,
+        "duration_ms": {"p50": None, "p95": None, "p99": None},
+        "memory_mb": None,
+        "memory_limit_mb": 1_769,
+    }
+
+
+def test_a_window_that_is_cut_in_two_weighs_its_halves_by_invocations(
+    cloudwatch: CloudWatch,
+) -> None:
+    hour = NOW // 3_600 * 3_600
+    cloudwatch.put("batch", "Latency", hour - 1, *[10.0] * 3)
+    cloudwatch.put("batch", "Latency", hour, 50)
+    told = {one["function"]: one for one in monitoring.metrics("1h")["functions"]}
+    assert told["batch"]["invocations"] == 4
+    assert told["batch"]["duration_ms"]["p50"] == 20
+
+
+@pytest.mark.parametrize("window", ["1h", "24h", "7d"])
+def test_all_of_it_is_one_call_that_cloudwatch_takes(
+    cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch, window: monitoring.Window
+) -> None:
+    calls: list[int] = []
+    answer = cloudwatch.get_metric_data
+
+    def asked(**query: Any) -> Any:
+        names = [one["Id"] for one in query["MetricDataQueries"]]
+        assert len(set(names)) == len(names)
+        assert all(name[0].islower() and name.isidentifier() for name in names)
+        calls.append(len(names))
+        return answer(**query)
+
+    monkeypatch.setattr(cloudwatch, "get_metric_data", asked)
+    monitoring.metrics(window)
+    assert len(calls) == 1
+    assert calls[0] <= 500
+
+
+def test_nobody_asked_is_no_rate_and_no_percentile(cloudwatch: CloudWatch) -> None:
+    totals = monitoring.metrics("1h")["totals"]
+    assert totals["requests"] == 0
+    assert totals["error_rate"] is totals["latency_ms"]["p99"] is totals["shares"]["clickbait"]
+    assert totals["error_rate"] is None
+
+
+# --- drift
+
+
+def looks(rng: np.random.Generator, images: int, shift: float = 0) -> list[dict[str, float]]:
+    return [
+        {
+            "brightness": float(rng.normal(120 + shift, 30)),
+            "contrast": float(rng.normal(60, 10)),
+            "saturation": float(rng.uniform(0.2, 0.7)),
+            "colourfulness": 50.0,
+        }
+        for _ in range(images)
+    ]
+
+
+@pytest.fixture
+def known() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    return monitoring.reference(looks(rng, 1_500), rng.uniform(size=1_500).tolist())
+
+
+def test_a_reference_survives_json_and_holds_a_tenth_of_its_images_in_each_bin(
+    known: dict[str, Any],
+) -> None:
+    assert json.loads(json.dumps(known)) == known
+    assert set(known) == {"brightness", "contrast", "saturation", "score"}
+    for one in known.values():
+        assert len(one["edges"]) == 9
+        assert one["counts"] == pytest.approx([150] * 10, abs=2)
+
+
+def test_the_index_is_the_textbook_sum() -> None:
+    two_bins = {"edges": [0.5], "counts": [500, 500]}
+    sample = [0.1] * 800 + [0.9] * 200
+    expected = (0.8 - 0.5) * np.log(0.8 / 0.5) + (0.2 - 0.5) * np.log(0.2 / 0.5)
+    assert monitoring.psi(two_bins, sample) == pytest.approx(expected, abs=0.005)
+    assert monitoring.psi(two_bins, [0.1, 0.9] * 500) == pytest.approx(0, abs=1e-6)
+    assert np.isfinite(monitoring.psi(two_bins, [0.1] * 800))
+
+
+@pytest.mark.parametrize(
+    ("value", "means"),
+    [(0.0, "none"), (0.0999, "none"), (0.1, "moderate"), (0.2499, "moderate"), (0.25, "large")],
+)
+def test_levels_begin_at_the_usual_thresholds(value: float, means: str) -> None:
+    assert monitoring.level(value) == means
+
+
+def test_the_least_sample_rarely_calls_the_same_images_changed(known: dict[str, Any]) -> None:
+    """What LEAST_SAMPLE promises, by simulation."""
+    rng = np.random.default_rng(1)
+
+    def indices(size: int) -> np.ndarray:
+        return np.array(
+            [monitoring.psi(known["score"], rng.uniform(size=size).tolist()) for _ in range(1_000)]
+        )
+
+    enough = indices(monitoring.LEAST_SAMPLE)
+    assert (enough > monitoring.LARGE).sum() == 0
+    assert 0.01 < (enough > monitoring.MODERATE).mean() < 0.07
+    assert (indices(50) > monitoring.LARGE).mean() > 0.1
+
+
+def test_values_that_repeat_have_fewer_bins_and_still_an_index() -> None:
+    flat = monitoring.reference([], [0.0] * 90 + [1.0] * 10)["score"]
+    assert sum(flat["counts"]) == 100
+    assert monitoring.psi(flat, [0.0] * 90 + [1.0] * 10) == pytest.approx(0, abs=0.01)
+    assert monitoring.psi(flat, [1.0] * 100) > monitoring.LARGE
+
+
+@pytest.fixture
+def folder(tmp_path: Path, known: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model folder with a reference, served by a process with a table."""
+    (tmp_path / "metadata.json").write_bytes((CHECKOUT_BASELINE / "metadata.json").read_bytes())
+    (tmp_path / "reference.json").write_text(json.dumps(known))
+    config = Settings(model_path=tmp_path, table="table")
+    monkeypatch.setattr(monitoring, "settings", lambda: config)
+    monitoring.forget()
+    return tmp_path
+
+
+def today(
+    monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, float]], version: str | None = None
+) -> None:
+    live = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())["model_version"]
+    rng = np.random.default_rng(2)
+    made = [
+        {"probability": float(rng.uniform()), "model_version": version or live, "features": one}
+        for one in rows
+    ]
+    monkeypatch.setattr(history, "recent", lambda *_: made)
+
+
+def test_brighter_images_are_drift_in_brightness_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today(monkeypatch, looks(np.random.default_rng(3), 500, shift=40))
+    counted: list[tuple[str, float]] = []
+    monkeypatch.setattr(monitoring, "count", lambda name, value, _: counted.append((name, value)))
+    told = monitoring.emit_drift()
+    assert told["level"] == told["features"]["brightness"]["level"] == "large"
+    assert {told["features"][n]["level"] for n in ("contrast", "saturation", "score")} == {"none"}
+    assert counted == [("Drift", told["largest"])]
+
+
+def test_too_few_predictions_are_no_drift_with_the_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today(monkeypatch, looks(np.random.default_rng(3), monitoring.LEAST_SAMPLE - 1, shift=90))
+    monkeypatch.setattr(monitoring, "count", lambda *_: pytest.fail("nothing to count"))
+    told = monitoring.emit_drift()
+    assert told["largest"] is told["level"] is told["features"]["brightness"]["psi"] is None
+    assert told["features"]["brightness"]["reason"].startswith("199 predictions in 24 h")
+
+
+def test_the_score_is_of_the_live_version_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today(monkeypatch, looks(np.random.default_rng(3), 300), version="an older one")
+    features = monitoring.drift()["features"]
+    assert features["score"]["sample"] == 0
+    assert features["brightness"]["sample"] == 300
+
+
+def test_a_version_without_a_reference_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "reference.json").unlink()
+    monkeypatch.setattr(history, "recent", lambda *_: pytest.fail("nothing to compare with"))
+    told = monitoring.drift()
+    assert told["largest"] is None
+    assert "without a reference.json" in told["features"]["score"]["reason"]
+
+
+def test_drift_is_read_once_in_five_minutes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[None] = []
+    monkeypatch.setattr(history, "recent", lambda *_: reads.append(None) or [])
+    monitoring.drift()
+    monitoring.drift()
+    assert len(reads) == 1

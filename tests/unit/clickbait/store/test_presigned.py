@@ -1,0 +1,187 @@
+"""presigned: forms that allow one thing each, and uploads read back within their limit."""
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from clickbait import aws
+from clickbait.errors import BadRequest, NotFound, PayloadTooLarge, Unavailable
+from clickbait.settings import settings
+from clickbait.store import presigned
+
+BUCKET = "data"
+HEX = re.compile(r"[0-9a-f]{32}")
+
+
+@pytest.fixture
+def within(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Set variables of the environment, and forget what was made of the former ones."""
+
+    def forget() -> None:
+        settings.cache_clear()
+        presigned.forget_signer()
+        aws.forget_clients()
+
+    def change(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        forget()
+
+    change(DATA_BUCKET=BUCKET, AWS_DEFAULT_REGION="eu-central-1")
+    yield change
+    monkeypatch.undo()
+    forget()
+
+
+def policy(form: dict[str, Any]) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(base64.b64decode(form["fields"]["policy"]))
+    return decoded
+
+
+def test_a_form_allows_one_key_one_type_and_so_many_bytes(within: Callable[..., None]) -> None:
+    form = presigned.image_upload("image/png")
+    folder, name = form["key"].split("/")
+    assert folder == "uploads"
+    assert HEX.fullmatch(name)
+    assert form["fields"]["key"] == form["key"]
+    assert form["fields"]["Content-Type"] == "image/png"
+    conditions = policy(form)["conditions"]
+    assert {"key": form["key"]} in conditions
+    assert {"bucket": BUCKET} in conditions
+    assert {"Content-Type": "image/png"} in conditions
+    assert ["content-length-range", 1, 10_000_000] in conditions
+    assert not any("starts-with" in str(condition) for condition in conditions)
+    # Every field but the policy and its signature is held to a value, so no other can be sent.
+    held = {name for condition in conditions if isinstance(condition, dict) for name in condition}
+    assert set(form["fields"]) - {"policy", "x-amz-signature"} == held - {"bucket"}
+
+
+def test_max_upload_size_is_the_form_s_limit(within: Callable[..., None]) -> None:
+    within(MAX_UPLOAD_SIZE="5000")
+    conditions = policy(presigned.image_upload("image/jpeg"))["conditions"]
+    assert ["content-length-range", 1, 5000] in conditions
+
+
+def test_a_form_works_for_five_minutes(within: Callable[..., None]) -> None:
+    form = presigned.image_upload("image/jpeg")
+    expires = datetime.fromisoformat(policy(form)["expiration"])
+    left = expires - datetime.now(UTC)
+    assert timedelta(seconds=295) < left <= timedelta(seconds=300)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "extension"),
+    [("image/jpeg", "jpg"), ("image/png", "png"), ("image/webp", "webp")],
+)
+def test_a_training_image_goes_to_its_label(
+    within: Callable[..., None], content_type: str, extension: str
+) -> None:
+    form = presigned.training_upload("clickbait_fake", content_type)
+    folder, label, name = form["key"].split("/")
+    assert (folder, label) == ("train", "clickbait_fake")
+    assert HEX.fullmatch(name.removesuffix(f".{extension}"))
+    assert {"key": form["key"]} in policy(form)["conditions"]
+
+
+def test_a_training_image_is_of_a_type_that_is_one(within: Callable[..., None]) -> None:
+    with pytest.raises(BadRequest, match="image/gif"):
+        presigned.training_upload("clickbait_fake", "image/gif")
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "us-east-1"])
+def test_on_aws_it_is_the_bucket_s_own_host_in_its_region(
+    within: Callable[..., None], region: str
+) -> None:
+    within(AWS_DEFAULT_REGION=region)
+    form = presigned.image_upload("image/jpeg")
+    host = f"https://{BUCKET}.s3.{region}.amazonaws.com/"
+    assert form["url"] == host
+    assert form["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
+    assert presigned.download("results/a/results.csv", "a.csv", "text/csv").startswith(host)
+
+
+def test_an_object_is_looked_at_by_its_address_for_five_minutes(bucket: Any) -> None:
+    key = "train/clickbait/a b+ü&?#%.jpg"
+    bucket.put_object(Bucket=BUCKET, Key=key, Body=b"an image", ContentType="image/jpeg")
+    url = presigned.look(key)
+    assert url.startswith(f"https://{BUCKET}.s3.us-east-1.amazonaws.com/train/clickbait/")
+    assert "X-Amz-Expires=300" in url and "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
+    answer = requests.get(url, timeout=5)
+    assert (answer.content, answer.headers["content-type"]) == (b"an image", "image/jpeg")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_on_the_emulator_the_bucket_is_in_the_path(within: Callable[..., None], host: str) -> None:
+    within(AWS_ENDPOINT_URL=f"http://{host}:4599")
+    assert presigned.image_upload("image/jpeg")["url"] == f"http://{host}:4599/{BUCKET}"
+
+
+def test_without_a_bucket_it_says_so(within: Callable[..., None]) -> None:
+    within(DATA_BUCKET="")
+    with pytest.raises(Unavailable, match="DATA_BUCKET"):
+        presigned.image_upload("image/jpeg")
+    with pytest.raises(Unavailable, match="DATA_BUCKET"):
+        presigned.look("train/clickbait/a.jpg")
+    with pytest.raises(Unavailable, match="DATA_BUCKET"):
+        presigned.fetch_upload(f"uploads/{uuid.uuid4().hex}", 100)
+
+
+@pytest.fixture
+def bucket(within: Callable[..., None]) -> Iterator[Any]:
+    within(AWS_DEFAULT_REGION="us-east-1")
+    with mock_aws():
+        aws.forget_clients()
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        yield s3
+    aws.forget_clients()
+
+
+def test_an_upload_is_read_back_up_to_the_limit_and_not_one_byte_more(bucket: Any) -> None:
+    key = f"uploads/{uuid.uuid4().hex}"
+    bucket.put_object(Bucket=BUCKET, Key=key, Body=b"x" * 1_000)
+    assert presigned.fetch_upload(key, 1_000) == b"x" * 1_000
+    with pytest.raises(PayloadTooLarge) as problem:
+        presigned.fetch_upload(key, 999)
+    assert problem.value.members == {"limit": 999, "value": 1_000}
+
+
+def test_what_has_not_arrived_is_not_found(bucket: Any) -> None:
+    with pytest.raises(NotFound, match="POST /uploads"):
+        presigned.fetch_upload(f"uploads/{uuid.uuid4().hex}", 1_000)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "train/clickbait/a.jpg",
+        "uploads/",
+        "uploads/a.jpg",
+        "uploads/../train/clickbait/a.jpg",
+        f"uploads/{'0' * 32}/x",
+        f"uploads/{'0' * 32}\n",
+        f"uploads/{'0' * 31}A",
+        f"inbox/{'0' * 32}",
+        "",
+    ],
+)
+def test_no_other_object_of_the_bucket_can_be_read(bucket: Any, key: str) -> None:
+    if key:
+        bucket.put_object(Bucket=BUCKET, Key=key, Body=b"secret")
+    with pytest.raises(NotFound):
+        presigned.fetch_upload(key, 1_000)
+
+
+def test_another_fault_of_s3_is_not_taken_for_a_missing_upload(bucket: Any) -> None:
+    bucket.delete_bucket(Bucket=BUCKET)
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        presigned.fetch_upload(f"uploads/{uuid.uuid4().hex}", 1_000)

@@ -1,0 +1,255 @@
+"""results: a row an object, whatever is delivered twice; and files that any reader reads right."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from clickbait import LABELS, aws
+from clickbait.errors import Unavailable
+from clickbait.store import results
+from clickbait.store import rows as rows_module
+from clickbait.store.results import csv_lines, safe
+from clickbait.store.rows import COLUMNS, Row, Rows
+
+BUCKET, TABLE, BATCH = "data", "table", "b"
+AT = "2026-11-22T20:00:00.000+00:00"
+
+
+def predicted(name: str, file: str = "", **changes: Any) -> Row:
+    fields: dict[str, Any] = {
+        "etag": "e1",
+        "modified": AT,
+        "prediction": LABELS[1],
+        "probability": 0.8125,
+        "confidence": 0.8125,
+        "uncertain": False,
+        "model_version": "20260101-000000-abcdef",
+    }
+    return Row(name, file or name, AT, **(fields | changes))
+
+
+def failed(name: str, error: str = "The JPEG does not decode.", **changes: Any) -> Row:
+    return Row(name, name, AT, **({"etag": "e1", "modified": AT, "error": error} | changes))
+
+
+@pytest.fixture
+def rows() -> Iterator[Rows]:
+    with mock_aws():
+        aws.forget_clients()
+        aws.client("s3").create_bucket(Bucket=BUCKET)
+        aws.client("dynamodb").create_table(
+            TableName=TABLE,
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield Rows(TABLE, BATCH)
+    aws.forget_clients()
+
+
+def body(key: str) -> bytes:
+    data: bytes = aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    return data
+
+
+def parsed(data: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def test_a_row_comes_back_as_it_was_written(rows: Rows) -> None:
+    written = [failed("a.jpg"), predicted("b.jpg", 'a name, "quoted"\n= é 😀'), predicted("c")]
+    for row in written:
+        assert rows.put(row) == "new"
+    assert list(rows.read()) == written
+
+
+def test_the_same_object_has_one_row_whatever_model_comes_to_it_again(rows: Rows) -> None:
+    first = predicted("a.jpg")
+    assert rows.put(first) == "new"
+    assert rows.put(first) == "again"
+    assert rows.put(predicted("a.jpg", model_version="20270101-000000-abcdef")) == "again"
+    assert list(rows.read()) == [first]
+
+
+def test_a_newer_object_of_the_name_replaces_the_row_and_an_older_one_does_not(rows: Rows) -> None:
+    newer, older = "2026-11-22T20:00:09+00:00", "2026-11-22T20:00:01+00:00"
+    rows.put(failed("a.jpg", modified="2026-11-22T20:00:05+00:00"))
+    assert rows.put(predicted("a.jpg", etag="e2", modified=newer)) == "replaced"
+    assert rows.put(predicted("a.jpg", etag="e3", modified=older)) == "again"
+    (row,) = rows.read()
+    assert (row.etag, row.error) == ("e2", None)
+
+
+def test_rows_of_missing_files_leave_those_alone_that_are_there(rows: Rows) -> None:
+    there = predicted("00001.x")
+    rows.put(there)
+    missing = [Row(f"{i:05d}.x", f"{i}.jpg", AT, error="missing") for i in range(3)]
+    assert rows.put_missing(missing) == 2
+    assert list(rows.read()) == [missing[0], there, missing[2]]
+    assert rows.put_missing(missing) == 0
+
+
+def test_a_busy_table_is_told_and_what_is_done_stays_done(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "PAUSE_SECONDS", 0)
+    error = rows.db.exceptions.TransactionCanceledException(
+        {"Error": {"Code": "T"}, "CancellationReasons": [{"Code": "TransactionConflict"}]}, "x"
+    )
+
+    def busy(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(rows.db, "transact_write_items", busy)
+    with pytest.raises(Unavailable, match="Try again"):
+        rows.put_missing([failed("a")])
+
+
+def test_a_page_begins_behind_the_row_that_ended_the_one_before(rows: Rows) -> None:
+    for i in range(7):
+        rows.put(predicted(f"{i}"))
+    assert [row.name for row in rows.read(after="2", limit=2)] == ["3", "4", "5", "6"]
+    other = Rows(TABLE, "other")
+    assert list(other.read()) == []
+
+
+# --- CSV -----------------------------------------------------------------------------------------
+
+
+def test_the_columns_are_those_of_the_contract() -> None:
+    text = b"".join(csv_lines([predicted("a.jpg"), failed("b.jpg")])).decode()
+    assert text == (
+        "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error\r\n"
+        "a.jpg,clickbait_fake,true,0.8125,0.8125,false,20260101-000000-abcdef,\r\n"
+        "b.jpg,,,,,,,The JPEG does not decode.\r\n"
+    )
+
+
+def test_no_rows_are_a_header() -> None:
+    assert b"".join(csv_lines([])) == (",".join(COLUMNS) + "\r\n").encode()
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "'=", "''+"])
+def test_what_a_spreadsheet_would_calculate_is_text(first: str) -> None:
+    assert safe(f"{first}1+1") == f"'{first}1+1"
+
+
+@pytest.mark.parametrize("cell", ["", "a", "a=1", "'a", "1", "é", " =1"])
+def test_what_it_would_not_calculate_stays_as_it_is(cell: str) -> None:
+    assert safe(cell) == cell
+
+
+def unsafe(cell: str) -> str:
+    """What the documentation tells a reader: take the one apostrophe away that was put there."""
+    made = cell.startswith("'") and cell.lstrip("'").startswith(results.FORMULA)
+    return cell[1:] if made else cell
+
+
+# No lone surrogates: JSON and S3 take only text that has bytes.
+NAMES = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
+    st.text("=+-@\t\r\n,;'\" aé😀", min_size=1, max_size=12),
+)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), max_size=5))
+def test_any_name_comes_back_from_the_csv_and_no_cell_is_a_formula(
+    told: list[tuple[str, str]],
+) -> None:
+    rows = [failed(name, error) for name, error in told]
+    data = b"".join(csv_lines(rows))
+    read = parsed(data)
+    assert [(unsafe(row["file"]), unsafe(row["error"])) for row in read] == told
+    for row in read:
+        assert not any(cell.startswith(results.FORMULA) for cell in row.values())
+
+
+@given(NAMES)
+def test_a_semicolon_does_not_cut_a_name_where_semicolons_cut(name: str) -> None:
+    """Excel reads a file so where the comma is the decimal point."""
+    data = b"".join(csv_lines([failed(f"a;{name}")])).decode()
+    (_, row) = csv.reader(io.StringIO(data, newline=""), delimiter=";")
+    assert row[0].startswith(f"a;{name}")
+
+
+def test_numbers_and_truth_are_what_programs_read(rows: Rows) -> None:
+    row = predicted("a", probability=1e-07, confidence=0.9999999, uncertain=True)
+    (read,) = parsed(b"".join(csv_lines([row])))
+    assert float(read["probability"]) == 1e-07
+    assert (read["is_clickbait"], read["uncertain"]) == ("true", "true")
+
+
+def test_csv_of_at_most_the_limit_is_given_whole_and_one_byte_less_not_at_all() -> None:
+    rows = [predicted('a"b')]
+    whole = b"".join(csv_lines(rows))
+    carried = sum(
+        len(json.dumps(part.decode(), ensure_ascii=False).encode()) for part in csv_lines(rows)
+    )
+    assert carried > len(whole)
+    assert results.csv_within(rows, carried) == whole
+    assert results.csv_within(rows, carried - 1) is None
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_results_are_written_in_parts_and_as_one_csv(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "PART_ROWS", 3)
+    told = [predicted(f"{i}") for i in range(4)] + [failed("9")]
+    results.write(BUCKET, BATCH, iter(told))
+    parts = [body(f"results/b/part-0000{i}.jsonl") for i in range(2)]
+    lines = [json.loads(line) for part in parts for line in part.splitlines()]
+    assert [len(part.splitlines()) for part in parts] == [3, 2]
+    assert lines == [row.as_dict() for row in told]
+    assert tuple(lines[0]) == COLUMNS
+    assert body("results/b/results.csv") == b"".join(csv_lines(told))
+
+
+def test_rows_that_fill_their_parts_leave_no_empty_one(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "PART_ROWS", 2)
+    results.write(BUCKET, BATCH, [predicted(f"{i}") for i in range(4)])
+    found = aws.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert [one["Key"] for one in found] == [
+        "results/b/part-00000.jsonl", "results/b/part-00001.jsonl", "results/b/results.csv",
+    ]  # fmt: skip
+
+
+def test_many_rows_are_written_while_they_are_read(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CSV of several parts, whose first part is sent before the last row is read."""
+    sent: list[int] = []
+    read = 0
+
+    def many() -> Iterator[Row]:
+        nonlocal read
+        for i in range(30_000):
+            read = i + 1
+            yield failed(f"{i:05d}", "x" * 400)
+
+    s3 = aws.client("s3")
+    s3.meta.events.register("before-call.s3.UploadPart", lambda **_: sent.append(read))
+    results.write(BUCKET, BATCH, many())
+    assert len(sent) == 2
+    assert sent[0] < 25_000
+    data = body("results/b/results.csv")
+    assert len(data) > results.CSV_PART
+    assert data.count(b"\r\n") == 30_001
+    assert body("results/b/part-00029.jsonl").count(b"\n") == 1_000

@@ -1,0 +1,495 @@
+"""`make deploy` builds, deploys, uploads the page, leaves champions alone, prunes old versions, has
+the image of the training built and prints the URLs."""
+
+import io
+import json
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from ops import deploy
+from ops.pages import ASK_FIRST, FOR_EVER, PageFile
+
+API = "https://api.example.org"
+SITE = "https://page.example.org"
+
+
+def package(content: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("app.py", content)
+    return file.getvalue()
+
+
+class CloudFormation:
+    """One stack; the real client's answers, in two pages."""
+
+    def get_paginator(self, name: str) -> "CloudFormation":
+        assert name == "list_stack_resources"
+        return self
+
+    def paginate(self, StackName: str) -> list[dict]:
+        self.describe_stacks(StackName)
+        resources = {"ModelsBucket": "AWS::S3::Bucket", "predict": "AWS::Lambda::Function"}
+        return [
+            {"StackResourceSummaries": [{"ResourceType": kind, "PhysicalResourceId": name}]}
+            for name, kind in resources.items()
+        ]
+
+    def describe_stacks(self, StackName: str) -> dict:
+        if StackName != "clickbait":
+            missing = {"Code": "ValidationError", "Message": f"Stack {StackName} does not exist"}
+            raise ClientError({"Error": missing}, "DescribeStacks")
+        outputs = {
+            "ApiUrl": API,
+            "SiteUrl": SITE,
+            "SiteBucket": "site",
+            "AdminSecret": "arn:secret",
+            "ModelsBucket": "models",
+            "TrainingRepository": "123456789012.dkr.example.org/clickbait-training",
+            "TrainingBuild": "clickbait-build",
+        }
+        found = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        given = {"LogLevel": "INFO", "Access": "public"}
+        asked = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+        return {"Stacks": [{"Outputs": found, "Parameters": asked}]}
+
+
+class CodeBuild:
+    """Notes what was started."""
+
+    def __init__(self) -> None:
+        self.started: list[dict[str, str]] = []
+
+    def start_build(self, **asked: str) -> dict:
+        self.started.append(asked)
+        return {"build": {"id": f"{asked['projectName']}:1"}}
+
+
+@pytest.fixture
+def codebuild():
+    return CodeBuild()
+
+
+@pytest.fixture
+def stack(monkeypatch, codebuild):
+    """Lambda's client; the deployed stack has six versions of its function, and a champion."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="site")
+        s3.create_bucket(Bucket="models")
+        s3.put_bucket_versioning(Bucket="models", VersioningConfiguration={"Status": "Enabled"})
+        s3.put_object(Bucket="models", Key="champion.json", Body=b'{"version": "1"}')
+        role = boto3.client("iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")
+        functions = boto3.client("lambda")
+        functions.create_function(
+            FunctionName="predict",
+            Role=role["Role"]["Arn"],
+            Runtime="python3.13",
+            Handler="app.handler",
+            Code={"ZipFile": package("")},
+        )
+        for number in range(6):
+            functions.update_function_code(
+                FunctionName="predict", ZipFile=package(str(number)), Publish=True
+            )
+        boto3.client("ecr").create_repository(repositoryName="clickbait-training")
+        session = boto3.Session
+
+        class Session(session):
+            def client(self, name: str, *more: object, **options: object) -> object:
+                if name == "cloudformation":
+                    return CloudFormation()
+                if name == "codebuild":
+                    return codebuild
+                return super().client(name, *more, **options)
+
+        monkeypatch.setattr(boto3, "Session", Session)
+        yield functions
+
+
+FILES = {"training/Dockerfile": b"FROM scratch", "training/job.py": b""}
+
+
+PAGE = {
+    "assets/index-1.css": PageFile(b"p {}", "text/css", FOR_EVER),
+    "assets/index-1.js": PageFile(b"run()", "text/javascript", FOR_EVER),
+    "index.html": PageFile(b"<!doctype html>", "text/html", ASK_FIRST),
+    "robots.txt": PageFile(b"User-agent: *", "text/plain", ASK_FIRST),
+}
+
+
+class Tools:
+    """Stands in for the tools: notes what is called, in which folder and environment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, node: str = "v22.12.0\n") -> None:
+        self.node = node
+        self.called: list[list[str]] = []
+        self.folders: list[Path] = []
+        self.environments: list[dict[str, str]] = []
+        self.missing: set[str] = set()
+        self.failing: list[str] = []
+        monkeypatch.setattr(deploy.subprocess, "run", self.run)
+        monkeypatch.setattr(deploy.shutil, "which", self.which)
+        monkeypatch.setattr(deploy.pages, "read", lambda _: dict(PAGE))
+
+    def which(self, name: str, path: str | None = None) -> str | None:
+        return None if name in self.missing else f"/tools/{name}"
+
+    def run(self, command: list[str], **options) -> "subprocess.CompletedProcess[str]":
+        if command == ["/tools/node", "--version"]:
+            return subprocess.CompletedProcess(command, 0, stdout=self.node)
+        self.called.append(command)
+        self.folders.append(options["cwd"])
+        self.environments.append(dict(options["env"]))
+        if self.failing and command[1 : 1 + len(self.failing)] == self.failing:
+            raise subprocess.CalledProcessError(2, command)
+        return subprocess.CompletedProcess(command, 0)
+
+
+@pytest.fixture
+def tools(monkeypatch) -> Tools:
+    """The tools that a deployment calls. The page has four files, the image two."""
+    monkeypatch.setattr(deploy, "image_files", lambda _: FILES)
+    return Tools(monkeypatch)
+
+
+def versions(functions) -> list[str]:
+    found = functions.list_versions_by_function(FunctionName="predict")["Versions"]
+    return sorted(version["Version"] for version in found)
+
+
+def test_the_three_newest_versions_stay(stack):
+    before = [version for version in versions(stack) if version != "$LATEST"]
+    deleted = deploy.prune(stack, "predict")
+    assert deleted == before[:-3]
+    assert versions(stack) == ["$LATEST", *before[-3:]]
+
+
+def test_a_version_that_an_alias_points_to_stays(stack):
+    stack.create_alias(FunctionName="predict", Name="live", FunctionVersion="2")
+    assert "2" not in deploy.prune(stack, "predict")
+    assert "2" in versions(stack)
+
+
+class MidDeployment:
+    """Lambda's client as it answers while traffic moves from version 1 to 9."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def get_paginator(self, name: str) -> "MidDeployment":
+        self.asked = name
+        return self
+
+    def paginate(self, FunctionName: str) -> list[dict]:
+        if self.asked == "list_aliases":
+            weights = {"AdditionalVersionWeights": {"2": 0.1}}
+            return [
+                {"Aliases": [{"FunctionVersion": "1", "RoutingConfig": weights}]},
+                {"Aliases": [{"FunctionVersion": "3"}]},
+            ]
+        pages = [["$LATEST", "1", "2", "10"], ["3", "4", "8", "9"]]
+        return [{"Versions": [{"Version": version} for version in page]} for page in pages]
+
+    def delete_function(self, FunctionName: str, Qualifier: str) -> None:
+        self.deleted.append(Qualifier)
+
+
+def test_a_version_that_gets_but_a_part_of_the_traffic_stays():
+    functions = MidDeployment()
+    deploy.prune(functions, "predict")
+    assert functions.deleted == ["4"]
+
+
+def test_a_deployment_builds_deploys_prunes_and_prints_the_urls(stack, tools, capsys):
+    assert deploy.main(["--parameter-overrides", "SnapStart=PublishedVersions"]) == 0
+    *page, build, deployment = tools.called
+    assert page == [["/tools/npm", "ci"], ["/tools/npm", "run", "build"]]
+    assert build == ["/tools/sam", "build"]
+    assert deployment[1:] == [
+        *("deploy", "--stack-name", "clickbait"),
+        *("--parameter-overrides", "SnapStart=PublishedVersions"),
+    ]
+    frontend = deploy.ROOT / "frontend"
+    assert tools.folders == [frontend, frontend, deploy.ROOT, deploy.ROOT]
+    assert len(versions(stack)) == 4
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"the API is on {API}",
+        f"the page is on {SITE}",
+    ]
+
+
+def test_what_a_make_around_it_was_told_is_not_for_the_makes_below(stack, tools, monkeypatch):
+    monkeypatch.setenv("MAKEFLAGS", "-j8")
+    monkeypatch.setenv("KEPT", "yes")
+    assert deploy.main([]) == 0
+    for environment in tools.environments:
+        assert "MAKEFLAGS" not in environment and environment["KEPT"] == "yes"
+
+
+def test_who_deployed_reads_how_to_get_the_admins_token(stack, tools, capsys):
+    assert deploy.main(["--region", "us-east-1"]) == 0
+    *_, token, _, _ = capsys.readouterr().out.splitlines()
+    assert f"{SITE}/#token=" in token
+    assert token.endswith(
+        "aws secretsmanager get-secret-value --secret-id arn:secret --query SecretString "
+        "--output text --region us-east-1"
+    )
+
+
+def test_a_deployment_never_touches_an_existing_champion(stack, tools):
+    s3 = boto3.client("s3")
+    before = s3.list_object_versions(Bucket="models")["Versions"]
+    assert deploy.main([]) == 0
+    after = s3.list_object_versions(Bucket="models")["Versions"]
+    kept = [found["VersionId"] for found in after if found["Key"] != deploy.SOURCE_KEY]
+    assert kept == [found["VersionId"] for found in before]
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def test_the_page_lies_in_its_bucket_each_file_with_its_type_and_its_time_to_live(stack, tools):
+    assert deploy.main([]) == 0
+    s3 = boto3.client("s3")
+    listed = [found["Key"] for found in s3.list_objects_v2(Bucket="site")["Contents"]]
+    assert listed == sorted([*PAGE, "config.json"])
+    for name, file in PAGE.items():
+        found = s3.get_object(Bucket="site", Key=name)
+        assert found["Body"].read() == file.content
+        assert (found["ContentType"], found["CacheControl"]) == (file.type, file.cache), name
+
+
+def test_the_page_is_told_of_its_stack_and_not_of_the_last_one(stack, tools):
+    assert deploy.main([]) == 0
+    found = boto3.client("s3").get_object(Bucket="site", Key="config.json")
+    assert json.load(found["Body"]) == {"api": API, "access": "public"}
+    assert (found["ContentType"], found["CacheControl"]) == ("application/json", ASK_FIRST)
+
+
+class Uploads:
+    """Notes the order in which objects are put."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def put_object(self, Key: str, **_: object) -> None:
+        self.keys.append(Key)
+
+
+def test_no_file_is_there_before_what_it_names():
+    """Or who loads the page at that moment gets half of each."""
+    uploads = Uploads()
+    page = PAGE | {"config.json": PageFile(b"{}", "application/json", ASK_FIRST)}
+    deploy.upload_page(uploads, "site", page)
+    assert uploads.keys == [
+        *("assets/index-1.css", "assets/index-1.js"),
+        *("config.json", "robots.txt"),
+        "index.html",
+    ]
+
+
+def test_a_page_that_is_open_still_finds_its_own_assets(stack, tools):
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket="site", Key="assets/index-0.js", Body=b"former()")
+    assert deploy.main([]) == 0
+    assert s3.get_object(Bucket="site", Key="assets/index-0.js")["Body"].read() == b"former()"
+
+
+# --- the training's image ------------------------------------------------------------------------
+
+
+def pushed(digest: str) -> None:
+    """As the template's build leaves the repository."""
+    ecr = boto3.client("ecr")
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    image = {"schemaVersion": 2, "mediaType": kind, "config": {"digest": digest}, "layers": []}
+    for tag in ("latest", digest):
+        ecr.put_image(
+            repositoryName="clickbait-training", imageManifest=json.dumps(image), imageTag=tag
+        )
+
+
+def test_the_first_deployment_has_the_image_built_and_says_how_to_see_it(
+    stack, tools, codebuild, capsys
+):
+    assert deploy.main(["--region", "us-east-1", "--parameter-overrides", "Access=public"]) == 0
+    newest = boto3.client("s3").head_object(Bucket="models", Key=deploy.SOURCE_KEY)["VersionId"]
+    assert codebuild.started == [{"projectName": "clickbait-build", "sourceVersion": newest}]
+    *_, building, see, _, _, _ = capsys.readouterr().out.splitlines()
+    assert "clickbait-build:1" in building
+    assert see.endswith("aws logs tail /aws/codebuild/clickbait --follow --region us-east-1")
+
+
+def test_what_is_built_is_the_files_and_says_which(stack, tools):
+    assert deploy.main([]) == 0
+    body = boto3.client("s3").get_object(Bucket="models", Key=deploy.SOURCE_KEY)["Body"].read()
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert found == {**FILES, "digest": deploy.digest_of(FILES).encode()}
+
+
+def test_the_image_is_made_of_training_the_library_and_the_baseline():
+    files = deploy.image_files(deploy.ROOT)
+    assert {
+        "training/Dockerfile",
+        "training/job.py",
+        "training/requirements.txt",
+        "training/baseline/weights.npz",
+        "layers/clickbait/python/clickbait/store/registry.py",
+        "layers/baseline/baseline/model.tflite",
+    } <= set(files)
+    assert sum(map(len, files.values())) < 50e6
+
+
+def test_everything_that_the_dockerfile_copies_is_there():
+    lines = (deploy.ROOT / "training" / "Dockerfile").read_text("utf-8").splitlines()
+    copied = [
+        source.strip("/")
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for source in [word for word in line.split()[1:] if not word.startswith("--")][:-1]
+    ]
+    assert copied
+    files = deploy.image_files(deploy.ROOT)
+    for name in copied:
+        assert any(file == name or file.startswith(f"{name}/") for file in files), name
+
+
+def test_an_image_of_these_very_files_is_not_built_again(stack, tools, codebuild, capsys):
+    pushed(deploy.digest_of(FILES))
+    assert deploy.main([]) == 0
+    assert codebuild.started == []
+    listed = boto3.client("s3").list_objects_v2(Bucket="models")["Contents"]
+    assert [found["Key"] for found in listed] == ["champion.json"]
+    assert "the training's image is that of this checkout" in capsys.readouterr().out.splitlines()
+
+
+def test_an_image_that_is_not_the_latest_any_more_is_built_again(stack, tools, codebuild):
+    """Or a deployment of yesterday's checkout would leave trainings with today's image."""
+    pushed(deploy.digest_of(FILES))
+    pushed("0" * 64)
+    assert deploy.main([]) == 0
+    assert len(codebuild.started) == 1
+
+
+@pytest.fixture
+def sources(tmp_path) -> Path:
+    for folder in deploy.IMAGE_SOURCES:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "one.py").write_text("1")
+    (tmp_path / "training" / "Dockerfile").write_text("FROM scratch")
+    return tmp_path
+
+
+def test_the_same_files_are_the_same_archive_whenever_and_wherever(sources):
+    before = deploy.image_files(sources)
+    for file in sources.rglob("*.py"):
+        os.utime(file, (0, 0))
+    for left_behind in ("training/.venv/bin/python", "training/__pycache__/one.cpython-311.pyc"):
+        (sources / left_behind).parent.mkdir(parents=True, exist_ok=True)
+        (sources / left_behind).write_text("left behind")
+    after = deploy.image_files(sources)
+    digest = deploy.digest_of(before)
+    assert deploy.digest_of(after) == digest
+    assert deploy.archive(before, digest) == deploy.archive(after, digest)
+
+
+@pytest.mark.parametrize("change", ["content", "name", "more", "less"])
+def test_any_change_of_a_file_is_another_image(sources, change):
+    before = deploy.digest_of(deploy.image_files(sources))
+    file = sources / "training" / "one.py"
+    match change:
+        case "content":
+            file.write_text("2")
+        case "name":
+            file.rename(file.with_name("other.py"))
+        case "more":
+            file.with_name("more.py").write_text("")
+        case "less":
+            file.unlink()
+    assert deploy.digest_of(deploy.image_files(sources)) != before
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        (["ci"], "npm ci"),
+        (["run", "build"], "npm run build"),
+        (["build"], "sam build"),
+        (["deploy"], "sam deploy"),
+    ],
+)
+def test_a_failed_step_is_one_line_and_nothing_after_it_is_done(
+    stack, tools, codebuild, capsys, failing, said
+):
+    tools.failing = failing
+    before = versions(stack)
+    assert deploy.main([]) == 1
+    assert capsys.readouterr().err == f"deploy: `{said}` ended with status 2\n"
+    assert tools.called[-1][1 : 1 + len(failing)] == failing
+    assert versions(stack) == before
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="site")
+    assert codebuild.started == []
+
+
+def test_a_missing_sam_is_one_line(tools, capsys):
+    tools.missing = {"sam"}
+    assert deploy.main([]) == 1
+    assert capsys.readouterr().err == "deploy: there is no `sam` here: `make deploy` installs it\n"
+
+
+@pytest.mark.parametrize(
+    ("missing", "node"), [("node", ""), ("npm", "v22.12.0"), ("", "v18.19.0"), ("", "v20.9.0")]
+)
+def test_without_a_new_enough_node_nothing_is_begun_and_one_line_says_why(
+    tools, capsys, missing, node
+):
+    tools.missing, tools.node = {missing}, node
+    assert deploy.main([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "deploy: Node 20.19 or newer with npm builds the page; "
+        "on Debian 13 or newer: apt-get install nodejs npm"
+    )
+    assert tools.called == []
+
+
+@pytest.mark.parametrize("node", ["v20.19.0", "v22.12.0", "v100.0.0"])
+def test_a_new_enough_node_builds_the_page(tools, node):
+    tools.node = node
+    assert deploy.build_page() == PAGE
+
+
+def test_a_stack_that_is_not_there_is_one_line(stack, tools, capsys):
+    assert deploy.main(["--stack-name", "elsewhere"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("deploy: ") and "elsewhere" in line
+
+
+def test_a_build_that_cannot_start_is_one_line(stack, tools, codebuild, monkeypatch, capsys):
+    def refused(**_: str) -> None:
+        said = {
+            "Code": "AccountLimitExceededException",
+            "Message": "Cannot have more than 1 builds",
+        }
+        raise ClientError({"Error": said}, "StartBuild")
+
+    monkeypatch.setattr(codebuild, "start_build", refused)
+    assert deploy.main([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("deploy: ") and "Cannot have more than 1 builds" in line

@@ -1,0 +1,175 @@
+"""How good a model is, and how certain that is; what cannot be measured is null with a reason."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import classification_report
+
+from clickbait import LABELS
+from clickbait.inference.calibration import Calibration, expected_calibration_error, sigmoid
+
+RESAMPLES = 2_000
+"""Bootstrap samples: the ends of a 95 % interval move by about 0.001 from seed to seed."""
+PERFECT_DRAWS = 1_000
+SEED = 0
+NAMES = ("accuracy", "precision", "recall", "f1", "auc")
+UNDEFINED = {
+    "accuracy": "there is no image on this side",
+    "precision": "no image was called clickbait",
+    "recall": "there is no clickbait image on this side",
+    "f1": "there is no clickbait image, and none was called so",
+    "auc": "there are not images of both classes on this side",
+}
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+
+def auc(labels: Labels, scores: Floats) -> float | None:
+    """Area under the ROC curve, ties counted half; None without both classes."""
+    value = float(_auc(labels, scores, np.ones((1, len(labels))))[0])
+    return None if np.isnan(value) else value
+
+
+def ratio(over: Floats, under: Floats) -> Floats:
+    """One over the other, of the same shape; NaN where that is undefined."""
+    return np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
+
+
+def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
+    """AUC (r,) for each row of image weights (r, n): pairs in the right order over all pairs."""
+    _, place = np.unique(scores, return_inverse=True)
+    member = np.zeros((len(labels), place.max(initial=-1) + 1))
+    member[np.arange(len(labels)), place] = 1.0
+    positive, negative = (weights * (labels == 1)) @ member, (weights * (labels == 0)) @ member
+    below = np.cumsum(negative, axis=1) - negative / 2
+    return ratio((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
+
+
+def measure(
+    labels: Labels, probabilities: Floats, threshold: float, weights: Floats
+) -> dict[str, Floats]:
+    """Each of NAMES, (r,), for each row of image weights (r, n); NaN where undefined."""
+    said = probabilities >= threshold
+    hit = weights @ (said & (labels == 1)).astype(float)
+    called, there = weights @ said.astype(float), weights @ (labels == 1).astype(float)
+    return {
+        "accuracy": ratio(weights @ (said == labels).astype(float), weights.sum(axis=1)),
+        "precision": ratio(hit, called),
+        "recall": ratio(hit, there),
+        "f1": ratio(2 * hit, called + there),
+        "auc": _auc(labels, probabilities, weights),
+    }
+
+
+def with_intervals(
+    labels: Labels, probabilities: Floats, groups: list[str], threshold: float
+) -> dict[str, dict[str, Any]]:
+    """Each of NAMES as {value, low, high}: 95 % percentile bootstrap, drawn by group.
+
+    Images of one group are no independent evidence: they are drawn together. An image without a
+    group is one of its own.
+    """
+    n = len(labels)
+    units = [group or f"image {i}" for i, group in enumerate(groups)]
+    _, unit = np.unique(units, return_inverse=True) if n else (None, np.zeros(0, np.int64))
+    count = int(unit.max(initial=-1)) + 1
+    point = measure(labels, probabilities, threshold, np.ones((1, n)))
+    if not n:
+        return {name: _null(UNDEFINED["accuracy"]) for name in NAMES}
+    rng = np.random.default_rng(SEED)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    spread = measure(labels, probabilities, threshold, drawn[:, unit].astype(float))
+    out = {}
+    for name in NAMES:
+        value, sample = float(point[name][0]), spread[name][~np.isnan(spread[name])]
+        if np.isnan(value):
+            out[name] = _null(UNDEFINED[name])
+        else:
+            low, high = np.percentile(sample, [2.5, 97.5])
+            out[name] = {"value": value, "low": float(low), "high": float(high)}
+    return out
+
+
+def _null(reason: str) -> dict[str, Any]:
+    return {"value": None, "low": None, "high": None, "reason": reason}
+
+
+def confusion(labels: Labels, said: npt.NDArray[Any]) -> dict[str, Any]:
+    """Images by what they are and what was said of them, 0 or 1."""
+    matrix = np.zeros((2, 2), int)
+    np.add.at(matrix, (labels, said.astype(int)), 1)
+    return {
+        "labels": list(LABELS),
+        "rows": "true class",
+        "columns": "predicted class",
+        "counts": matrix.tolist(),
+    }
+
+
+def perfect_calibration_error(probabilities: Floats) -> float:
+    """Mean ECE when labels are drawn from `probabilities` themselves: what no model can be asked to
+    beat.
+    """
+    rng = np.random.default_rng(SEED)
+    labels = rng.random((PERFECT_DRAWS, len(probabilities))) < probabilities
+    return float(np.mean([expected_calibration_error(probabilities, row) for row in labels]))
+
+
+def cross_entropy(labels: Labels, probabilities: Floats) -> float:
+    """Mean negative log likelihood, nats."""
+    p = np.clip(np.where(labels == 1, probabilities, 1 - probabilities), 1e-12, 1.0)
+    return float(-np.log(p).mean())
+
+
+def evaluate(
+    logits: Floats,
+    labels: Labels,
+    groups: list[str],
+    *,
+    calibrated: Calibration,
+    threshold: float,
+    band: tuple[float, float],
+) -> dict[str, Any]:
+    """Everything that `metrics.json` tells of one side, from the exported file's logits (n,)."""
+    probabilities = calibrated.apply(logits)
+    said = (probabilities >= threshold).astype(np.int64)
+    metrics: dict[str, Any] = {
+        "images": len(labels),
+        "groups": len({g for g in groups if g}),
+        "intervals": f"95 % bootstrap by {'group' if any(groups) else 'image'}, {RESAMPLES} draws",
+        **with_intervals(labels, probabilities, groups, threshold),
+    }
+    metrics["confusion_matrix"] = confusion(labels, said)
+    if not len(labels):
+        return metrics
+    metrics["classification_report"] = classification_report(
+        labels, said, labels=[0, 1], target_names=list(LABELS), output_dict=True, zero_division=0
+    )
+    metrics["loss"] = cross_entropy(labels, probabilities)
+    metrics["brier"] = float(np.mean((probabilities - labels) ** 2))
+    metrics["expected_calibration_error"] = {
+        "before": expected_calibration_error(sigmoid(logits), labels),
+        "after": expected_calibration_error(probabilities, labels),
+        "perfect_at_this_n": perfect_calibration_error(probabilities),
+    }
+    inside = (band[0] < probabilities) & (probabilities < band[1])
+    metrics["uncertain"] = {
+        "share": float(inside.mean()),
+        "accuracy_inside": float((said == labels)[inside].mean()) if inside.any() else None,
+        "accuracy_outside": float((said == labels)[~inside].mean()) if (~inside).any() else None,
+    }
+    metrics["by_group"] = _by_group(said == labels, groups)
+    return metrics
+
+
+def _by_group(right: npt.NDArray[np.bool_], groups: list[str]) -> list[dict[str, Any]]:
+    """Accuracy of each group, largest first; images without one are not listed."""
+    found = sorted({g for g in groups if g})
+    places = {g: [i for i, h in enumerate(groups) if h == g] for g in found}
+    rows = [
+        {"group": g, "images": len(at), "accuracy": float(right[at].mean())}
+        for g, at in places.items()
+    ]
+    return sorted(rows, key=lambda row: (-row["images"], row["group"]))

@@ -1,0 +1,79 @@
+"""`evaluation.json` of a finished version, made anew:
+`python -m training.reevaluate VERSION --data DIR`.
+
+For a version of before trainings wrote one, and for all where a curve has changed. The images of
+its test side are found below DIR by their content, whatever they are called there.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clickbait.errors import InvalidModel
+from clickbait.inference import images
+from clickbait.inference.classifier import Classifier
+from clickbait.store.registry import EVALUATION
+from training import Unusable, evaluation, sides, version
+from training.progress import say
+from training.sides import Record
+
+
+def evaluate(folder: Path, data: Path) -> dict[str, Any]:
+    """What the version in `folder` does on the test side of its manifest, whose images are below
+    `data`; raises Unusable where something of it is missing."""
+    try:
+        model = Classifier.load(folder)
+        records = [r for r in sides.read_manifest(folder / "manifest.csv") if r.side == "test"]
+    except (InvalidModel, OSError) as error:
+        raise Unusable(f"{folder} is no finished version: {error}") from None
+    inputs = [images.model_input(images.read(file.read_bytes())) for file in find(records, data)]
+    pixels = np.array(inputs, np.uint8).reshape(-1, images.INPUT_SIZE, images.INPUT_SIZE, 3)
+    logits, _ = model.logits(pixels)
+    band = model.metadata["uncertain_band"]
+    return evaluation.evaluation(
+        records,
+        pixels,
+        model.calibration.apply(logits),
+        threshold=model.threshold,
+        band=(band["low"], band["high"]),
+    )
+
+
+def find(records: Sequence[Record], data: Path) -> list[Path]:
+    """The file of each of `records` below `data`; raises Unusable where some are not there: what
+    the others say is of another side."""
+    if not data.is_dir():
+        raise Unusable(f"--data {data} is not a folder.")
+    files = {images.sha256(p.read_bytes()): p for p in data.rglob("*") if p.is_file()}
+    missing = [r.file for r in records if r.sha256 not in files]
+    if missing:
+        raise Unusable(
+            f"{len(missing)} of {len(records)} test images are not below {data}, such as "
+            f"{missing[0]}: all are needed."
+        )
+    return [files[r.sha256] for r in records]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command: 0 with the file written, 2 with one line on stderr where there can be none."""
+    parser = argparse.ArgumentParser(prog="training.reevaluate", description=__doc__)
+    parser.add_argument("version", type=Path, help="folder of a finished version")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="with its images")
+    arguments = parser.parse_args(argv)
+    try:
+        told = evaluate(arguments.version, arguments.data)
+    except Unusable as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    version.write_json(arguments.version / EVALUATION, told)
+    auc = told["roc"]["auc"]
+    say(f"{told['images']} test images, AUC {'undefined' if auc is None else f'{auc:.4f}'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
