@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from clickbait.store import dataset_stats
 from clickbait.store.triggers import trained
 from clickbait.web.access import PROTECTED, Member
-from clickbait.web.app import answers, json_response
+from clickbait.web.app import documented, json_response
 from functions.admin import stores
 from functions.admin.looks import Look
 
@@ -16,7 +16,7 @@ router = APIRouter()
 @router.get(
     "/dataset",
     summary="Counts, sizes, colours, duplicates and refused images",
-    responses=answers("Dataset", *PROTECTED),
+    responses=documented("Dataset", *PROTECTED),
 )
 def dataset(_: Member, look: Look) -> Response:
     """Figures over every image in `train/` that could be read, by class; and for an admin addresses

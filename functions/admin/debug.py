@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from clickbait.settings import settings
 from clickbait.web.access import PROTECTED, Admin
-from clickbait.web.app import VERSION, Frame, answers, json_response
+from clickbait.web.app import VERSION, RequestMiddleware, documented, json_response
 
 router = APIRouter()
 
@@ -28,7 +28,7 @@ LIBRARIES = (
 @router.get(
     "/debug",
     summary="Versions, settings and recent requests",
-    responses=answers("Debug", *PROTECTED),
+    responses=documented("Debug", *PROTECTED),
 )
 def debug(_: Admin) -> Response:
     """Of the one process that answers: there may be others. No setting is a secret: the one of the
@@ -42,7 +42,7 @@ def debug(_: Admin) -> Response:
                 **{name: _installed(name) for name in LIBRARIES},
             },
             "settings": settings().model_dump(mode="json"),
-            "recent_requests": list(reversed(Frame.recent)),
+            "recent_requests": list(reversed(RequestMiddleware.recent)),
         }
     )
 

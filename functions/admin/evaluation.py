@@ -11,7 +11,7 @@ from clickbait.errors import NotFound
 from clickbait.settings import settings
 from clickbait.store.registry import EVALUATION
 from clickbait.web.access import PROTECTED, Member
-from clickbait.web.app import answers, json_response
+from clickbait.web.app import documented, json_response
 from functions.admin import models, stores
 from functions.admin.looks import Look
 from functions.admin.models import Version
@@ -22,7 +22,7 @@ router = APIRouter()
 @router.get(
     "/models/{version}/evaluation",
     summary="What a version did on its test side",
-    responses=answers("Evaluation", errors.NotFound, errors.BadRequest, *PROTECTED),
+    responses=documented("Evaluation", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def evaluation(_: Member, version: Version, look: Look) -> Response:
     """Measured once, when it was made. For an admin a mistake has an address where this very image

@@ -13,7 +13,7 @@ from clickbait.inference import images
 from clickbait.keys import LABEL_OF_FOLDER
 from clickbait.settings import settings
 from clickbait.web.access import PROTECTED, Admin, Member
-from clickbait.web.app import answers, json_response
+from clickbait.web.app import documented, json_response
 from clickbait.web.bodies import Form, image_form
 from functions.admin import stores
 from functions.paging import USUAL, Cursor, Limit, opened, page, sealed
@@ -54,7 +54,7 @@ FORM = {
     "/feedback",
     summary="Say what an image really is",
     status_code=201,
-    responses=answers(
+    responses=documented(
         "FeedbackAnswer",
         errors.PayloadTooLarge,
         errors.UnsupportedFormat,
@@ -102,7 +102,7 @@ def _label(fields: dict[str, str]) -> str:
 @router.get(
     "/feedback",
     summary="Corrections that wait, oldest first",
-    responses=answers("FeedbackList", errors.BadRequest, *PROTECTED),
+    responses=documented("FeedbackList", errors.BadRequest, *PROTECTED),
 )
 def waiting(_: Admin, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
     """Each with an address to look at it, which works for five minutes."""
@@ -113,7 +113,7 @@ def waiting(_: Admin, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
 @router.post(
     "/feedback/{feedback}/accept",
     summary="Make a correction training data",
-    responses=answers(
+    responses=documented(
         "AcceptAnswer", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
     ),
 )
@@ -125,7 +125,7 @@ def accept(_: Admin, feedback: FeedbackId) -> Response:
 @router.post(
     "/feedback/{feedback}/reject",
     summary="Throw a correction away",
-    responses=answers("RejectAnswer", errors.NotFound, errors.BadRequest, *PROTECTED),
+    responses=documented("RejectAnswer", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def reject(_: Admin, feedback: FeedbackId) -> Response:
     """It is deleted."""

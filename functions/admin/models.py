@@ -17,7 +17,7 @@ from clickbait.errors import BadRequest, Conflict, NotFound, Problem
 from clickbait.settings import settings
 from clickbait.store.registry import Pointer, baseline_version
 from clickbait.web.access import PROTECTED, Admin, Member
-from clickbait.web.app import answers, json_response
+from clickbait.web.app import documented, json_response
 from clickbait.web.bodies import json_body
 from functions.admin import stores
 from functions.paging import MOST, USUAL, Cursor, Limit, opened, page, sealed
@@ -62,7 +62,7 @@ class Promotion(BaseModel):
 @router.get(
     "/models",
     summary="Versions of the model, newest first",
-    responses=answers("Models", errors.BadRequest, *PROTECTED),
+    responses=documented("Models", errors.BadRequest, *PROTECTED),
 )
 def models(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
     """Each with its figures; the baseline, which is there before any training, is one of them."""
@@ -89,7 +89,7 @@ def models(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
 @router.get(
     "/models/{version}",
     summary="One version",
-    responses=answers("Model", errors.NotFound, errors.BadRequest, *PROTECTED),
+    responses=documented("Model", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def model(_: Member, version: Version) -> Response:
     """How it was made and measured, when it was live, and what the gate said to it."""
@@ -116,7 +116,7 @@ def model(_: Member, version: Version) -> Response:
 @router.post(
     "/models/{version}/promote",
     summary="Make a version live, or roll back to it",
-    responses=answers(
+    responses=documented(
         "PromotionAnswer", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
     ),
     openapi_extra={
@@ -166,7 +166,7 @@ def promote(
 @router.get(
     "/promotions",
     summary="Which model was live when, and who decided",
-    responses=answers("Promotions", errors.BadRequest, *PROTECTED),
+    responses=documented("Promotions", errors.BadRequest, *PROTECTED),
 )
 def promotions(
     _: Member,

@@ -13,7 +13,7 @@ from clickbait.errors import Unavailable
 from clickbait.observability import logger
 from clickbait.store import history, monitoring
 from clickbait.web.access import PROTECTED, Member
-from clickbait.web.app import answers, json_response
+from clickbait.web.app import documented, json_response
 from functions.admin import stores
 from functions.paging import USUAL, Cursor, Limit, opened, page, sealed
 
@@ -48,7 +48,7 @@ Window = Annotated[monitoring.Window, Query(description="how far back")]
 @router.get(
     "/predictions",
     summary="Predictions, newest first",
-    responses=answers("Predictions", errors.BadRequest, *PROTECTED),
+    responses=documented("Predictions", errors.BadRequest, *PROTECTED),
 )
 def predictions(
     _: Member,
@@ -80,7 +80,7 @@ def predictions(
 @router.get(
     "/metrics",
     summary="Requests, errors, latency, classes and drift",
-    responses=answers("Metrics", errors.BadRequest, *PROTECTED),
+    responses=documented("Metrics", errors.BadRequest, *PROTECTED),
 )
 def metrics(_: Member, window: Window = "24h") -> Response:
     """By minute for `1h`, by hour for `24h` and `7d`.

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from clickbait import errors
 from clickbait.store.runs import Parameters
 from clickbait.web.access import PROTECTED, Admin, Member
-from clickbait.web.app import answers, json_response
+from clickbait.web.app import documented, json_response
 from clickbait.web.bodies import json_body
 from functions.admin import stores
 from functions.admin.looks import Look
@@ -23,7 +23,7 @@ RunId = Annotated[str, Path(max_length=64, description="a run's id")]
     "/retrain",
     summary="Start a training",
     status_code=202,
-    responses=answers("Run", errors.Conflict, errors.BadRequest, *PROTECTED, status=202),
+    responses=documented("Run", errors.Conflict, errors.BadRequest, *PROTECTED, status=202),
     openapi_extra={
         "requestBody": {
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Parameters"}}}
@@ -44,7 +44,7 @@ def retrain(
 @router.get(
     "/runs",
     summary="Training runs, newest first",
-    responses=answers("RunList", errors.BadRequest, *PROTECTED),
+    responses=documented("RunList", errors.BadRequest, *PROTECTED),
 )
 def runs(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
     """Each with its state, and the reason for it in a sentence."""
@@ -55,7 +55,7 @@ def runs(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
 @router.get(
     "/runs/{run}",
     summary="One training run",
-    responses=answers("Run", errors.NotFound, errors.BadRequest, *PROTECTED),
+    responses=documented("Run", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def run(_: Member, run: RunId, look: Look) -> Response:
     """Its epochs while it runs; then what the gate said, and the last lines of its log."""

@@ -20,8 +20,8 @@ from clickbait.store.registry import Registry
 from clickbait.web import access
 from clickbait.web.app import (
     after_restore,
-    answers,
     create_app,
+    documented,
     json_response,
     lambda_handler,
     problem_response,
@@ -66,7 +66,7 @@ IMAGES_BODY = {
 @app.post(
     "/predict-batch",
     summary="Classify up to ten images",
-    responses=answers(
+    responses=documented(
         "PredictBatchAnswer",
         errors.PayloadTooLarge,
         errors.UnsupportedFormat,

@@ -15,7 +15,7 @@ from clickbait.store.batches import MAX_FILES, MAX_NAME, Batches, Progress
 from clickbait.store.rows import Rows
 from clickbait.web import access
 from clickbait.web.access import PROTECTED, Given, Member
-from clickbait.web.app import answers, json_response
+from clickbait.web.app import documented, json_response
 from clickbait.web.bodies import json_body
 from functions.batch.forms import MAX_NAMES, long_json_body
 from functions.paging import Cursor, opened, page, sealed
@@ -93,7 +93,7 @@ def _body(shape: str) -> dict[str, Any]:
 @router.post(
     "/uploads",
     summary="Get forms to upload images with",
-    responses=answers("UploadForms", errors.BadRequest, errors.PayloadTooLarge, *PROTECTED),
+    responses=documented("UploadForms", errors.BadRequest, errors.PayloadTooLarge, *PROTECTED),
     openapi_extra=_body("Upload"),
 )
 def uploads(
@@ -122,7 +122,7 @@ def uploads(
     "/batches",
     summary="Begin a batch of up to 10,000 images",
     status_code=201,
-    responses=answers(
+    responses=documented(
         "BatchBegun", errors.BadRequest, errors.PayloadTooLarge, *PROTECTED, status=201
     ),
     openapi_extra=_body("NewBatch"),
@@ -150,7 +150,7 @@ def begin(
 @router.get(
     "/batches/{batch}/uploads",
     summary="Get the forms of a batch's files",
-    responses=answers(
+    responses=documented(
         "BatchForms", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
     ),
 )
@@ -172,7 +172,7 @@ def _forms(batches: Batches, batch: str, start: int) -> dict[str, Any]:
 @router.post(
     "/batches/{batch}/start",
     summary="Close a batch: nothing more is awaited",
-    responses=answers("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
+    responses=documented("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def start(_: Member, batch: BatchId) -> Response:
     """A file that was named and has not arrived fails. One that arrives after all takes its place
@@ -184,7 +184,7 @@ def start(_: Member, batch: BatchId) -> Response:
 @router.get(
     "/batches/{batch}",
     summary="How far a batch is",
-    responses=answers("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
+    responses=documented("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def status(_: Member, batch: BatchId) -> Response:
     """Counts, rate and time left; of a folder that was dropped too, from its first object on."""
@@ -204,7 +204,7 @@ def _drop_folder(batches: Batches, batch: str) -> str:
     return f"s3://{batches.bucket}/{INBOX}{batch}/"
 
 
-RESULTS: dict[int | str, dict[str, Any]] = answers(
+RESULTS: dict[int | str, dict[str, Any]] = documented(
     "BatchResults", errors.NotFound, errors.BadRequest, *PROTECTED
 )
 RESULTS[200]["content"]["application/json"]["schema"] = {

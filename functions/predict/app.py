@@ -24,8 +24,8 @@ from clickbait.store.registry import Registry
 from clickbait.web.app import (
     VERSION,
     after_restore,
-    answers,
     create_app,
+    documented,
     json_response,
     lambda_handler,
     request_id_of,
@@ -121,7 +121,7 @@ read_uploaded = json_body(Uploaded)
 @app.post(
     "/predict",
     summary="Classify one image",
-    responses=answers(
+    responses=documented(
         "PredictionAnswer",
         errors.PayloadTooLarge,
         errors.UnsupportedFormat,
@@ -172,14 +172,18 @@ def classify(model: Classifier, data: bytes, explain: bool) -> dict[str, Any]:
     return made
 
 
-@app.get("/", summary="Name, version and links", responses=answers("ServiceAnswer"))
+@app.get("/", summary="Name, version and links", responses=documented("ServiceAnswer"))
 async def root() -> Response:
     """What this is, and where to go on."""
     links = {"docs": "/docs", "status": "/status", "model": "/model-info", "predict": "/predict"}
     return json_response({"name": NAME, "version": VERSION, "description": SUMMARY, "links": links})
 
 
-@app.get("/status", summary="Ready or not", responses=answers("StatusAnswer", errors.Unavailable))
+@app.get(
+    "/status",
+    summary="Ready or not",
+    responses=documented("StatusAnswer", errors.Unavailable),
+)
 async def status(request: Request) -> Response:
     """200 with the model that would answer now, or 503 with Retry-After."""
     model = service.live.current()
@@ -200,7 +204,7 @@ async def status(request: Request) -> Response:
 @app.get(
     "/system-check",
     summary="Each dependency, tried now",
-    responses=answers("SystemCheckAnswer"),
+    responses=documented("SystemCheckAnswer"),
 )
 async def system_check() -> Response:
     """The model answers its golden images, and the models bucket, where there is one, can be
@@ -230,7 +234,7 @@ def _check(name: str, tried: Any) -> dict[str, Any]:
 @app.get(
     "/model-info",
     summary="The live model's metadata",
-    responses=answers("ModelInfoAnswer", errors.Unavailable),
+    responses=documented("ModelInfoAnswer", errors.Unavailable),
 )
 async def model_info() -> Response:
     """How the live model was made and what it was measured at; all but its golden images."""
@@ -242,7 +246,7 @@ async def model_info() -> Response:
 @app.get(
     "/docs-info",
     summary="Where the documentation is, and what it covers",
-    responses=answers("DocsInfoAnswer"),
+    responses=documented("DocsInfoAnswer"),
 )
 async def docs_info() -> Response:
     """Every route with its summary, for programs that look around."""

@@ -213,7 +213,7 @@ def test_every_problem_s_type_is_a_page(client: TestClient) -> None:
     assert len(seen) > 10
 
 
-def test_an_unforeseen_fault_is_a_problem_with_an_id_and_no_trace(
+def test_an_unhandled_exception_is_a_problem_with_an_id_and_no_trace(
     client: TestClient, monkeypatch
 ) -> None:
     def fail(*_: object) -> None:

@@ -127,7 +127,7 @@ class Conflict(Problem):
 
 
 class InternalError(Problem):
-    """What an unforeseen fault is answered with; the cause is in the log under the request id."""
+    """Raise for an unhandled exception; its cause is in the log under the request id."""
 
     status, title = 500, "The service failed"
 

@@ -28,7 +28,7 @@ REFETCH_SECONDS = 10.0
 tokens cannot make us pay for a call to Secrets Manager each."""
 
 PROTECTED: tuple[type[Problem], ...] = (Unauthorized, Forbidden, Unavailable)
-"""What `Admin` and `Member` raise, for a route's `answers`."""
+"""The problems that `Admin` and `Member` raise, for a route's `documented(...)`."""
 
 ADMIN_BEARER = HTTPBearer(
     auto_error=False,

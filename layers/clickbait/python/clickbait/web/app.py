@@ -55,13 +55,12 @@ def problem_response(problem: Problem, request_id: str) -> Response:
     return Response(json.dumps(document), problem.status, problem.headers, PROBLEM_TYPE)
 
 
-def answers(
+def documented(
     model: str, *kinds: type[Problem], status: int = 200
 ) -> dict[int | str, dict[str, Any]]:
-    """A route's `responses`: `status` is the schema named `model`, its failures are `kinds`.
+    """A route's `responses`: `status` with the schema named `model`, and the failures `kinds`.
 
-    By name, so that only whoever writes the OpenAPI document builds the schemas, and no process
-    does at its cold start.
+    Schemas are given by name, so only the OpenAPI document builds them, and no cold start does.
     """
     responses: dict[int | str, dict[str, Any]] = {}
     responses[status] = _response("Successful Response", "application/json", model)
@@ -83,9 +82,9 @@ def request_id_of(request: Request) -> str:
     return str(request.state.request_id)
 
 
-class Frame:
-    """Outermost ASGI layer: gives each request its id, headers, log line and metrics; answers what
-    nobody foresaw."""
+class RequestMiddleware:
+    """The outermost ASGI layer: gives each request its id, headers, log line and metrics, and
+    answers an unhandled exception with a problem document."""
 
     cold: ClassVar[bool] = True
     """Whether this process has yet to answer its first request."""
@@ -101,7 +100,7 @@ class Frame:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        cold, Frame.cold = Frame.cold, False
+        cold, RequestMiddleware.cold = RequestMiddleware.cold, False
         request_id = _request_id(scope)
         scope.setdefault("state", {}).update(request_id=request_id, cold_start=cold)
         status = 0
@@ -122,10 +121,8 @@ class Frame:
 
         try:
             await self.app(scope, receive, framed)
-        except (
-            Exception
-        ):  # the last layer before the server: whatever it is, the caller gets a document and an id
-            logger.exception("unforeseen", request_id=request_id, path=scope["path"])
+        except Exception:  # The last layer before the server: nothing may pass it.
+            logger.exception("unhandled exception", request_id=request_id, path=scope["path"])
             if not status:
                 fault = InternalError(
                     "The service failed; the fault is logged under this request id. Try again."
@@ -136,7 +133,7 @@ class Frame:
 
     @staticmethod
     def _report(scope: Scope, request_id: str, status: int, seconds: float, cold: bool) -> None:
-        Frame.recent.append(
+        RequestMiddleware.recent.append(
             {
                 "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "method": scope["method"],
@@ -207,7 +204,7 @@ def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
             expose_headers=exposed,
             max_age=600,
         )
-    app.add_middleware(Frame)
+    app.add_middleware(RequestMiddleware)
     app.add_exception_handler(Problem, _answer(lambda error: error))
     app.add_exception_handler(RequestValidationError, _answer(invalid_fields))
     app.add_exception_handler(HTTPException, _answer(_from_http))
@@ -260,7 +257,7 @@ def after_restore(reset: Callable[[], None]) -> None:
     from snapshot_restore_py import register_after_restore
 
     def restored() -> None:
-        Frame.cold = True
+        RequestMiddleware.cold = True
         reset()
 
     register_after_restore(restored)
