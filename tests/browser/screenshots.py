@@ -20,7 +20,16 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from clickbait import LABELS
-from tests.browser.conftest import PATIENCE_MS, PHONE, QUIET, WIDE, as_admin, choose, chromium
+from tests.browser.conftest import (
+    PATIENCE_MS,
+    PATIENCE_SECONDS,
+    PHONE,
+    QUIET,
+    WIDE,
+    as_admin,
+    choose,
+    chromium,
+)
 from tests.end_to_end.conftest import LocalStack, eventually
 from tests.samples.drawn import encoded
 
@@ -39,10 +48,7 @@ IN_BATCH = 36
 CLASSIFIED = {"/": (201, 1), "/classify": (198, 4)}
 """First image and how many, by the page that they are asked about on; the last one is loud."""
 
-DESCRIBED_SECONDS = 120
 RUN_SECONDS = 900
-EFFECTIVE_SECONDS = 60
-BATCH_MS = 120_000
 QUALITY = 88
 """Of a WebP: letters stay sharp, at a fifth of a PNG's bytes where there are photographs."""
 ENDED = {"PROMOTED", "REJECTED", "FAILED"}
@@ -110,7 +116,7 @@ def use(stack: LocalStack, photos: list[Image.Image]) -> str:
     s3.put_object(Bucket=bucket, Key="train/legitimate/the same again.jpg", Body=twin)
     with stack.admin() as admin:
         assert eventually(
-            lambda: admin.get("/dataset").json()["images"] >= 2 * OF_EACH, DESCRIBED_SECONDS
+            lambda: admin.get("/dataset").json()["images"] >= 2 * OF_EACH, PATIENCE_SECONDS
         ), "the labelled images were not described"
         asked = {"skip_label_check": True, "epochs": 4}
         run: str = admin.post("/retrain", json=asked).raise_for_status().json()["id"]
@@ -120,7 +126,7 @@ def use(stack: LocalStack, photos: list[Image.Image]) -> str:
         ), "the training did not end"
         version = admin.get("/promotions").json()["live"]["version"]
         assert eventually(
-            lambda: admin.get("/status").json()["model_version"] == version, EFFECTIVE_SECONDS
+            lambda: admin.get("/status").json()["model_version"] == version, PATIENCE_SECONDS
         ), "the new version does not serve"
         kind = {"content-type": "image/jpeg"}
         for _, data, _ in thumbnails(photos, 0, ASKED):
@@ -138,7 +144,7 @@ def batch(page: Page, stack: LocalStack, photos: list[Image.Image]) -> str:
     as_admin(page, stack, "/batch")
     files = [(name, data) for name, data, _ in thumbnails(photos, 200, IN_BATCH - 1)]
     choose(page, *files, ("holiday.jpg", b"not an image"))
-    expect(page.get_by_role("heading", name="Results")).to_be_visible(timeout=BATCH_MS)
+    expect(page.get_by_role("heading", name="Results")).to_be_visible()
     return page.url.removeprefix(stack.description()["site_url"])
 
 

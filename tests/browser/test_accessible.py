@@ -6,9 +6,9 @@ from playwright.sync_api import Browser, expect
 from tests.end_to_end.conftest import ROOT
 from tests.samples.drawn import encoded, picture
 
-from .conftest import PATIENCE_MS, PHONE, WIDE, choose, token_of, violations, visit
+from .conftest import PHONE, WIDE, choose, new_context, token_of, violations, visit
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 PATHS = (
     "/",
@@ -49,31 +49,28 @@ def version(stack) -> str:
     ids=["light, wide", "dark, wide", "light, phone, without a token", "dark, phone"],
 )
 def test_axe_finds_nothing_on_any_page(browser: Browser, stack, version, scheme, size, known):
-    context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
     wrong = []
-    visit(page, stack, "/", token=token_of(stack) if known else None)
-    for path in PATHS:
-        visit(page, stack, path.format(version=version))
-        wrong += [f"{path} {said}" for said in violations(page)]
-    context.close()
+    options = {"viewport": size, "color_scheme": scheme, "reduced_motion": "reduce"}
+    with new_context(browser, **options) as context:
+        page = context.new_page()
+        visit(page, stack, "/", token=token_of(stack) if known else None)
+        for path in PATHS:
+            visit(page, stack, path.format(version=version))
+            wrong += [f"{path} {violation}" for violation in violations(page)]
     assert wrong == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_an_answer_and_a_failure(browser: Browser, stack, scheme):
-    context = browser.new_context(viewport=WIDE, color_scheme=scheme)
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    visit(page, stack, "/classify")
-    choose(page, ROOT / "sample.jpg")
-    expect(page.locator(".verdict")).to_be_visible()
-    answered = violations(page)
-    choose(page, ("broken.jpg", b"not an image"))
-    expect(page.get_by_role("alert")).to_be_visible()
-    failed = violations(page)
-    context.close()
+    with new_context(browser, viewport=WIDE, color_scheme=scheme) as context:
+        page = context.new_page()
+        visit(page, stack, "/classify")
+        choose(page, ROOT / "sample.jpg")
+        expect(page.locator(".verdict")).to_be_visible()
+        answered = violations(page)
+        choose(page, ("broken.jpg", b"not an image"))
+        expect(page.get_by_role("alert")).to_be_visible()
+        failed = violations(page)
     assert answered + failed == []
 
 

@@ -14,9 +14,6 @@ from .conftest import as_admin, choose, token_of, violations_in_both, visit
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
-BATCH_MS = 120_000
-"""For some dozens of images; the emulator's workers may have to start first."""
-
 BATCH_URL = re.compile(r"/batch/[^/]+$")
 
 
@@ -34,7 +31,7 @@ def batch_of(page: Page) -> str:
 
 
 def finished(page: Page) -> None:
-    expect(page.get_by_role("heading", name="Finished")).to_be_visible(timeout=BATCH_MS)
+    expect(page.get_by_role("heading", name="Finished")).to_be_visible()
     expect(page.get_by_role("heading", name="Results")).to_be_visible()
 
 

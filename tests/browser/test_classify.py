@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.end_to_end.conftest import ROOT, LocalStack
 from tests.samples.drawn import encoded, picture
 
-from .conftest import FOUND_BY_NETWORK, PHONE, as_admin, choose, token_of, visit
+from .conftest import FOUND_BY_NETWORK, PHONE, as_admin, choose, new_context, token_of, visit
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 PLACES = ("Overview", "Classify", "Batch", "Data", "Models", "Monitoring")
 
@@ -167,14 +167,13 @@ def test_a_wrong_token_is_said_and_asked_for_again(page, stack):
 
 
 def test_no_page_is_wider_than_a_phone(browser: Browser, stack):
-    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
-    page = context.new_page()
-    as_admin(page, stack, "/")
-    for path in ("/", "/classify", "/batch", "/data", "/models", "/monitoring"):
-        page.goto(f"{stack.description()['site_url']}{path}")
-        page.wait_for_load_state("networkidle")
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
-    context.close()
+    with new_context(browser, viewport=PHONE, has_touch=True, is_mobile=True) as context:
+        page = context.new_page()
+        as_admin(page, stack, "/")
+        for path in ("/", "/classify", "/batch", "/data", "/models", "/monitoring"):
+            page.goto(f"{stack.description()['site_url']}{path}")
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
 
 
 def test_an_api_that_is_down_is_said_and_the_next_try_succeeds(page, tmp_path):

@@ -2,6 +2,7 @@ import { IDBFactory } from "fake-indexeddb";
 import "fake-indexeddb/auto";
 import { beforeEach, expect, test, vi } from "vitest";
 import type { Uploads } from "../../../src/pages/batch/uploads";
+import { eventually } from "../../eventually";
 import { openTab, refusal, Service } from "./service";
 
 vi.mock("../../../src/image/prepare", () => ({
@@ -30,7 +31,7 @@ const files = (count: number, from = 0) =>
   Array.from({ length: count }, (_, at) => new File([`image ${from + at}`], `${from + at}.jpg`));
 
 const phase = (uploads: Uploads | undefined, wanted: string) =>
-  vi.waitFor(() => expect(uploads?.told.value.phase).toBe(wanted), { timeout: 5_000 });
+  eventually(() => expect(uploads?.told.value.phase).toBe(wanted));
 
 /** What the bucket has of the batch: each file's bytes, and that each came once. */
 function arrived(id = "batch-1"): string[] {
@@ -63,7 +64,7 @@ test("after a reload in the middle the rest is uploaded, and nothing twice", asy
   takes(120);
   const id = await before.begin(files(250), false);
   const first = await before.uploadsOf(id);
-  await vi.waitFor(() => expect(first?.told.value).toMatchObject({ sent: 120, unsafe: 0 }));
+  await eventually(() => expect(first?.told.value).toMatchObject({ sent: 120, unsafe: 0 }));
 
   service.bucket = () => null;
   const after = await openTab(service);
@@ -157,7 +158,7 @@ test("uploads that are stopped leave what arrived, and have the service start", 
   const keep = await import("../../../src/pages/batch/keep");
   const id = await tab.begin(files(20), false);
   const uploads = await tab.uploadsOf(id);
-  await vi.waitFor(() => expect(uploads?.told.value).toMatchObject({ sent: 5, unsafe: 0 }));
+  await eventually(() => expect(uploads?.told.value).toMatchObject({ sent: 5, unsafe: 0 }));
   await uploads?.stop();
   expect(uploads?.told.value).toMatchObject({ phase: "given", sent: 5, refused: [] });
   expect(arrived()).toHaveLength(5);
@@ -170,7 +171,7 @@ test("a browser that keeps nothing uploads all the same, and warns as long as it
   takes(3);
   const tab = await openTab(service);
   const uploads = await tab.uploadsOf(await tab.begin(files(30), false));
-  await vi.waitFor(() => expect(uploads?.told.value.sent).toBe(3));
+  await eventually(() => expect(uploads?.told.value.sent).toBe(3));
   expect(uploads?.told.value).toMatchObject({ keeps: false, unsafe: 27 });
   expect(addEventListener).toHaveBeenLastCalledWith("beforeunload", expect.anything());
 });
