@@ -25,7 +25,7 @@ import httpx
 from clickbait.inference import images
 from clickbait.inference.classifier import Classifier
 from clickbait.settings import CHECKOUT_BASELINE
-from training.sides import find
+from training.gather import find
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 1800

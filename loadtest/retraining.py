@@ -22,7 +22,8 @@ import boto3
 import httpx
 
 from clickbait.store.runs import ENDED
-from training.sides import find, read_manifest
+from training.gather import find
+from training.sides import read_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHER = {"clickbait_fake": "clickbait_real", "clickbait_real": "clickbait_fake"}

@@ -1,15 +1,20 @@
-"""Every image checked and reported, and each that can be used given its side once and for all."""
+"""Find labelled images, check every one, and give each usable image its side for good."""
 
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from clickbait import LABELS
-from clickbait.inference.images import INPUT_SIZE
+from clickbait.errors import Problem
+from clickbait.inference import images
+from clickbait.inference.images import INPUT_SIZE, hamming, perceptual_hash
+from clickbait.keys import LABEL_OF_FOLDER
 from training import Unusable, sides
 from training.progress import say, track
 from training.sides import Record
@@ -21,9 +26,22 @@ PREPROCESSING = {
     "resize": "bilinear",
     "range": [0, 255],
 }
-"""What `clickbait.inference.images.model_input` does; raise the version when it changes."""
+"""The steps of `clickbait.inference.images.model_input`; raise the version when they change."""
+THREADS = 4
+"""Images checked at a time: Pillow lets other threads run, and a read over a network waits. More
+threads would hold more decoded images at once (up to 75 MB each)."""
+NEAR_HASH = 10
+"""Near-duplicates' perceptual hashes differ in at most this many of 64 bits."""
+NEAR_PIXELS = 6.0
+"""Near-duplicates' 16 x 16 thumbnails differ by at most this mean, of 255: flat drawings share
+hashes, not colours."""
+THUMBNAIL = 16
 SHOWN = 10
-"""Images left out that are printed one by one; all of them are in the manifest."""
+"""Images left out that are printed one by one; the manifest has all of them."""
+
+Found = Sequence[tuple[str, str]]
+"""Names of images, each with its label."""
+Checked = tuple[str, str, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
 
 @dataclass
@@ -52,39 +70,44 @@ class Data:
 
 
 def read(data: Path, groups: Path | None, start: Path | None) -> Data:
-    """Check every image of `data`, say which are left out and why, give the others their sides."""
+    """Find and check the images in the folder `data`, and give them their sides.
+
+    `groups` is a `file,group` CSV (None: `data`/groups.csv, if there is one). Images that the
+    version in the folder `start` used keep its sides. Raises Unusable, saying what to change.
+    """
     if not data.is_dir():
         raise Unusable(f"--data {data} is not a folder.")
     if groups is None and (data / "groups.csv").is_file():
         groups = data / "groups.csv"
     try:
         group_of = sides.read_groups(groups) if groups else {}
-        found = sides.find(data)
+        found = find(data)
         known = list(manifests(start)) if start else []
     except (OSError, ValueError) as error:
         raise Unusable(str(error)) from None
     unknown = set(group_of) - {file for file, _ in found}
     if unknown:
-        say(f"{groups} names {len(unknown)} files that are not there, such as {min(unknown)}.")
+        say(f"{groups} names {len(unknown)} files that do not exist, such as {min(unknown)}.")
     return collect(found, lambda file: (data / file).read_bytes(), group_of, known)
 
 
 def collect(
-    found: Sequence[tuple[str, str]],
+    found: Found,
     read: Callable[[str], bytes],
     groups: Mapping[str, str],
     known: Iterable[Record] = (),
     validation: float = sides.SHARES["validation"],
 ) -> Data:
-    """The same of images that can be anywhere: `found` are names and labels, `read` gives the bytes
-    of a name (from several threads at once), `groups` the group of a name.
+    """Check the images `found`, wherever they are, and give them their sides.
 
-    What `known` (the manifests of earlier versions) has a side for keeps it, and is an ancestor
-    where it is not found any more; `validation` is that side's share of everything new. Raises
-    Unusable where a class has no usable image to train on, ValueError for a share that cannot be.
+    `read` returns the bytes of a name (several threads call it at once); `groups` maps names to
+    groups. An image that has a side in `known` (the manifests of earlier versions) keeps it; those
+    of `known` that are not found are the ancestors. `validation` is the validation share of new
+    images. Raises Unusable if a class has no usable image to train on, ValueError for an impossible
+    share.
     """
     known = list(known)
-    records, pixels = sides.load(Path(), groups, track(found, "Checking images"), read)
+    records, pixels = load(track(found, "Checking images"), read, groups)
     loaded = [i for i, r in enumerate(records) if not r.reason]
     records = sides.assign_sides(records, known, validation)
     pixels = pixels[[k for k, i in enumerate(loaded) if records[i].side]]
@@ -95,19 +118,139 @@ def collect(
     missing = set(LABELS) - {r.label for r in used if r.side == "train"}
     if missing:
         raise Unusable(
-            f"The training side has no usable image of {' and '.join(sorted(missing))}; add some: "
-            "20 of each class is the least that makes sense."
+            f"The training side has no usable image of {' and '.join(sorted(missing))}. Add some: "
+            "use at least 20 of each class."
         )
     return Data(records, [r for r in known if r.side and r.sha256 not in here], pixels, labels)
 
 
 def manifests(start: Path) -> Iterator[Record]:
-    """What the version in the folder `start` and its ancestors used: it counts as used, also where
-    the images are gone.
-    """
+    """Records of the images that the version in the folder `start` and its ancestors used, even if
+    the images are gone."""
     yield from sides.read_manifest(start / "manifest.csv")
     if (start / "ancestors.csv").exists():
         yield from sides.read_manifest(start / "ancestors.csv")
+
+
+def find(folder: Path) -> list[tuple[str, str]]:
+    """(path relative to `folder`, label) of every file below its class folders, sorted.
+
+    Dot files are ignored. Raises ValueError if `folder` lacks one of the two classes, naming the
+    folders that it has.
+    """
+    found = [
+        (path.relative_to(folder).as_posix(), LABEL_OF_FOLDER[place.name])
+        for place in sorted(p for p in folder.iterdir() if p.is_dir() and p.name in LABEL_OF_FOLDER)
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    missing = set(LABELS) - {label for _, label in found}
+    if missing:
+        have = ", ".join(sorted(p.name for p in folder.iterdir() if p.is_dir())) or "none"
+        raise ValueError(
+            f"{folder} has no images of {' and '.join(sorted(missing))}; folders found: {have}"
+        )
+    return found
+
+
+def load(
+    found: Iterable[tuple[str, str]], read: Callable[[str], bytes], groups: Mapping[str, str]
+) -> tuple[list[Record], npt.NDArray[np.uint8]]:
+    """One record for each of `found`, in order, and the pixels (n, 224, 224, 3) of the usable ones.
+
+    `read` returns the bytes of a name (several threads call it at once); no name becomes a path.
+    Unreadable images, duplicates and near-duplicates, and copies under both labels get a `reason`
+    and no pixels. Near-duplicates pass their group on to the one that stays, so that images that
+    look alike never get different sides.
+    """
+    records: list[Record] = []
+    pixels: list[npt.NDArray[np.uint8]] = []
+    thumbnails: list[npt.NDArray[np.uint8]] = []
+    for file, label, checked in _checked(found, read):
+        record = Record(file, label, group=groups.get(file, ""))
+        if isinstance(checked, Problem):
+            records.append(replace(record, reason=checked.detail))
+            continue
+        sha256, phash, array, thumbnail = checked
+        records.append(replace(record, sha256=sha256, phash=phash))
+        pixels.append(array)
+        thumbnails.append(thumbnail)
+    records = _without_copies(records, np.array(thumbnails, np.int16))
+    readable = [r for r in records if r.sha256]
+    kept = [i for i, r in enumerate(readable) if not r.reason]
+    shape = (-1, INPUT_SIZE, INPUT_SIZE, 3)
+    return records, np.array([pixels[i] for i in kept], np.uint8).reshape(shape)
+
+
+def check(data: bytes) -> Checked:
+    """SHA-256, perceptual hash, model input and 16 x 16 x 3 thumbnail of one image; raises as
+    `images.read` does."""
+    pixels = images.model_input(images.read(data))
+    small = Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return images.sha256(data), perceptual_hash(pixels), pixels, np.asarray(small)
+
+
+def _checked(
+    found: Iterable[tuple[str, str]], read: Callable[[str], bytes]
+) -> Iterator[tuple[str, str, Checked | Problem]]:
+    """Each of `found` with its `check` or the problem that it raised, in order, THREADS at a
+    time."""
+
+    def one(file: str) -> Checked | Problem:
+        try:
+            return check(read(file))
+        except Problem as problem:
+            return problem
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        # At most THREADS ahead, so that the progress bar counts images that are nearly done.
+        ahead: deque[tuple[str, str, Future[Checked | Problem]]] = deque()
+        for name, label in found:
+            ahead.append((name, label, pool.submit(one, name)))
+            if len(ahead) > THREADS:
+                first = ahead.popleft()
+                yield *first[:2], first[2].result()
+        for name, label, future in ahead:
+            yield name, label, future.result()
+
+
+def _without_copies(records: list[Record], thumbnails: npt.NDArray[np.int16]) -> list[Record]:
+    """Give a reason to all but the first of each family of copies, or to all of a family whose
+    labels contradict each other."""
+    readable = [i for i, r in enumerate(records) if r.sha256]
+    hashes = np.array([int(records[i].phash, 16) for i in readable], np.uint64)
+    parent = list(range(len(readable)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i in range(1, len(readable)):
+        for j in np.flatnonzero(hamming(hashes[:i], hashes[i]) <= NEAR_HASH):
+            if np.abs(thumbnails[i] - thumbnails[j]).mean() <= NEAR_PIXELS:
+                parent[max(root(i), root(int(j)))] = min(root(i), root(int(j)))
+
+    families = defaultdict(list)
+    for i, index in enumerate(readable):
+        families[root(i)].append(index)
+    out = list(records)
+    for family in families.values():
+        first, *others = family
+        group = next((records[i].group for i in family if records[i].group), "")
+        out[first] = replace(records[first], group=records[first].group or group)
+        if len({records[i].label for i in family}) > 1:
+            names = ", ".join(records[i].file for i in family[:4])
+            for i in family:
+                out[i] = replace(records[i], reason=f"the same image under both labels: {names}")
+            continue
+        for i in others:
+            same = records[i].sha256 == records[first].sha256
+            kind = "duplicate" if same else "near-duplicate"
+            out[i] = replace(records[i], reason=f"{kind} of {records[first].file}")
+    return out
 
 
 def _report(records: list[Record]) -> None:
@@ -117,7 +260,7 @@ def _report(records: list[Record]) -> None:
     if out:
         kinds = Counter(_kind(r) for r in out)
         listed = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-        say(f"Left out: {len(out)} ({listed}); the manifest has the reason of each.")
+        say(f"Left out: {len(out)} ({listed}). The manifest has the reasons.")
     for r in out[:SHOWN]:
         say(f"  {r.file}: {r.reason}")
 

@@ -281,7 +281,7 @@ class Attempt:
         if not found:
             return []
         groups = {key: self.images.group(key) for key, _ in found}
-        records, pixels = sides.load(Path(), groups, found, self.images.read)
+        records, pixels = gather.load(found, self.images.read, groups)
         return [_exam("exam", [r for r in records if not r.reason], pixels)]
 
     # --- telling ---------------------------------------------------------------------------------

@@ -1,39 +1,23 @@
-"""Labelled images: find them, check every one, and give each its side (train, validation or test)
-once and for all."""
+"""Which side an image is on (train, validation or test), given once and kept in the manifest."""
 
 import csv
 import hashlib
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from clickbait import LABELS
-from clickbait.errors import Problem
-from clickbait.inference import images
-from clickbait.inference.images import NEAR_HASH_ALONE, hamming, perceptual_hash
-from clickbait.keys import LABEL_OF_FOLDER
+from clickbait.inference.images import NEAR_HASH_ALONE, hamming
 
 SIDES = ("train", "validation", "test")
 SHARES = {"train": 0.65, "validation": 0.20, "test": 0.15}
-THREADS = 4
-"""Images checked at a time: Pillow lets other threads run, and a read over a network waits. More
-would hold more large images decoded at once (75 MB each at the most)."""
 TOLERANCE = 0.2
-"""How far a side's share of a class may lie from its target, as a part of the target, before groups
-are moved."""
-
-NEAR_HASH = 10
-"""Bits of 64 in which the perceptual hashes of near-duplicates may differ at most."""
-NEAR_PIXELS = 6.0
-"""Mean difference of near-duplicates' 16 x 16 thumbnails at most, of 255: flat drawings share
-hashes, not colours."""
-THUMBNAIL = 16
+"""A side's share of a class may differ from its target by this part of the target; beyond it,
+groups are moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,158 +36,26 @@ class Record:
 FIELDS = tuple(Record.__dataclass_fields__)
 
 
-def find(folder: Path) -> list[tuple[str, str]]:
-    """(path relative to `folder`, label) of every file below its class folders, sorted; dot files
-    are ignored.
-
-    Raises ValueError where `folder` lacks one of the two classes, naming the folders that it has.
-    """
-    found = [
-        (path.relative_to(folder).as_posix(), LABEL_OF_FOLDER[place.name])
-        for place in sorted(p for p in folder.iterdir() if p.is_dir() and p.name in LABEL_OF_FOLDER)
-        for path in sorted(place.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    missing = set(LABELS) - {label for _, label in found}
-    if missing:
-        have = ", ".join(sorted(p.name for p in folder.iterdir() if p.is_dir())) or "none"
-        raise ValueError(
-            f"{folder} has no images of {' and '.join(sorted(missing))}; folders found: {have}"
-        )
-    return found
-
-
-Checked = tuple[str, str, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
-
-
-def check(data: bytes) -> Checked:
-    """SHA-256, perceptual hash, model input and 16 x 16 x 3 thumbnail of one image; raises as
-    `images.read` does."""
-    image = images.read(data)
-    pixels = images.model_input(image)
-    small = Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return images.sha256(data), perceptual_hash(pixels), pixels, np.asarray(small)
-
-
-def load(
-    folder: Path,
-    groups: Mapping[str, str],
-    progress: Iterable[tuple[str, str]] | None = None,
-    read: Callable[[str], bytes] | None = None,
-) -> tuple[list[Record], npt.NDArray[np.uint8]]:
-    """Read every image of `folder`; returns one record a file, and the pixels (n, 224, 224, 3) of
-    the usable ones.
-
-    `progress` is what `find` gives, or the same from elsewhere; `read` gives a file's bytes by its
-    name there, from several threads at once: then `folder` is not looked at, and no name is made a
-    path.
-
-    Unreadable images, duplicates by bytes or by looks, and copies under both labels get a `reason`
-    and no pixels. Usable records keep their order; near-duplicates lend their group to the one that
-    stays, so looks never leak.
-    """
-    records: list[Record] = []
-    pixels: list[npt.NDArray[np.uint8]] = []
-    thumbs: list[npt.NDArray[np.uint8]] = []
-    found = progress if progress is not None else find(folder)
-    fetch = read or (lambda file: (folder / file).read_bytes())
-    for file, label, checked in _checked(found, fetch):
-        record = Record(file, label, group=groups.get(file, ""))
-        if isinstance(checked, Problem):
-            records.append(replace(record, reason=checked.detail))
-            continue
-        sha256, phash, array, thumb = checked
-        records.append(replace(record, sha256=sha256, phash=phash))
-        pixels.append(array)
-        thumbs.append(thumb)
-    records = _without_copies(records, np.array(thumbs, np.int16))
-    readable = [r for r in records if r.sha256]
-    kept = [i for i, r in enumerate(readable) if not r.reason]
-    return records, np.array([pixels[i] for i in kept], np.uint8).reshape(-1, 224, 224, 3)
-
-
-def _checked(
-    found: Iterable[tuple[str, str]], fetch: Callable[[str], bytes]
-) -> Iterator[tuple[str, str, Checked | Problem]]:
-    """Each of `found` with what `check` says of it, in the same order, THREADS at a time."""
-
-    def one(file: str) -> Checked | Problem:
-        try:
-            return check(fetch(file))
-        except Problem as problem:
-            return problem
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        # No more ahead than there are threads: `progress` counts what is nearly done.
-        ahead: deque[tuple[str, str, Future[Checked | Problem]]] = deque()
-        for name, label in found:
-            ahead.append((name, label, pool.submit(one, name)))
-            if len(ahead) > THREADS:
-                first = ahead.popleft()
-                yield *first[:2], first[2].result()
-        for name, label, future in ahead:
-            yield name, label, future.result()
-
-
-def _without_copies(records: list[Record], thumbs: npt.NDArray[np.int16]) -> list[Record]:
-    """Mark all but the first of each family of copies, or all of a family whose labels contradict
-    each other."""
-    readable = [i for i, r in enumerate(records) if r.sha256]
-    hashes = np.array([int(records[i].phash, 16) for i in readable], np.uint64)
-    parent = list(range(len(readable)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for i in range(1, len(readable)):
-        for j in np.flatnonzero(hamming(hashes[:i], hashes[i]) <= NEAR_HASH):
-            if np.abs(thumbs[i] - thumbs[j]).mean() <= NEAR_PIXELS:
-                parent[max(root(i), root(int(j)))] = min(root(i), root(int(j)))
-
-    families = defaultdict(list)
-    for i, index in enumerate(readable):
-        families[root(i)].append(index)
-    out = list(records)
-    for family in families.values():
-        first, *others = family
-        group = next((records[i].group for i in family if records[i].group), "")
-        out[first] = replace(records[first], group=records[first].group or group)
-        if len({records[i].label for i in family}) > 1:
-            names = ", ".join(records[i].file for i in family[:4])
-            for i in family:
-                out[i] = replace(records[i], reason=f"the same image under both labels: {names}")
-            continue
-        for i in others:
-            same = records[i].sha256 == records[first].sha256
-            kind = "duplicate" if same else "near-duplicate"
-            out[i] = replace(records[i], reason=f"{kind} of {records[first].file}")
-    return out
-
-
 def assign_sides(
     records: list[Record],
     known: Iterable[Record] = (),
     validation: float = SHARES["validation"],
 ) -> list[Record]:
-    """Give every usable record its side; groups stay together, classes stay balanced, nobody ever
-    changes sides.
+    """Give every usable record its side: groups stay together, classes stay balanced, and no image
+    ever changes sides.
 
-    An image or a group that `known` (an earlier manifest) has a side for keeps it, and a
-    near-duplicate of such an image follows it; one that touches two sides is left out, with the
-    reason. The side of anything new comes from a hash of its group or content, so that it is the
-    same in a training that knows of no manifest; groups are moved only where a class's share would
+    An image or a group that has a side in `known` (an earlier manifest) keeps it, and a
+    near-duplicate of such an image follows it; one that is related to images of two sides is left
+    out, with the reason. The side of a new image comes from a hash of its group or content, so that
+    a training without a manifest gives it the same side. Groups move only if a class's share would
     miss its target (`SHARES`) by more than `TOLERANCE`.
 
-    `validation` is the validation share of the images that get a side now: the test share stays as
-    it is, and the training side gives what it takes. Raises ValueError unless all three have one.
+    `validation` is the validation share of the images that get a side now: the test share stays,
+    and the training side shrinks or grows. Raises ValueError unless all three have a share.
     """
     if not 0 < validation < 1 - SHARES["test"]:
         raise ValueError(
-            f"a validation share lies between 0 and {1 - SHARES['test']}, not at {validation}"
+            f"a validation share is between 0 and {1 - SHARES['test']}, not {validation}"
         )
     old = [r for r in known if r.side]
     by_sha, by_group = defaultdict(set), defaultdict(set)
@@ -248,10 +100,10 @@ def assign_sides(
 
 
 def _relatives(hashes: npt.NDArray[np.uint64], phash: str) -> Iterable[int]:
-    """Places in `hashes` of images that look like one of `phash`, as far as hashes can tell."""
+    """Indices of the `hashes` that are near `phash`."""
     one = np.uint64(int(phash, 16))
     if not NEAR_HASH_ALONE < np.bitwise_count(one) < 64 - NEAR_HASH_ALONE:
-        return []  # next to no edges: flat images of any colour share such a hash
+        return []  # almost no edges: flat images of any colour share such a hash
     return [int(i) for i in np.flatnonzero(hamming(hashes, one) <= NEAR_HASH_ALONE)]
 
 
@@ -270,14 +122,14 @@ def _balance(
     movable: set[str],
     validation: float,
 ) -> None:
-    """Move whole units, the most helpful move first, until each class has its share on each side
+    """Move whole units, the most helpful move first, until each side has its share of each class
     within TOLERANCE."""
     counts = {
         u: np.array([sum(records[i].label == c for i in m) for c in LABELS])
         for u, m in units.items()
     }
     total = sum(counts.values(), np.zeros(len(LABELS)))
-    # Another validation share is asked of what is new only: it is not made up for what has a side.
+    # A changed validation share applies to new images only; old ones do not make up for it.
     new = sum((counts[u] for u in movable), np.zeros(len(LABELS)))
     more = (validation - SHARES["validation"]) * new
     target = {s: SHARES[s] * total for s in SIDES}
@@ -317,7 +169,7 @@ def _balance(
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """`file,group` CSV to a mapping; raises ValueError naming the columns it lacks."""
+    """File to group, from a `file,group` CSV; raises ValueError naming the columns it lacks."""
     with path.open(newline="", encoding="utf-8") as lines:
         rows = csv.DictReader(lines)
         lacks = {"file", "group"} - set(rows.fieldnames or ())
@@ -344,8 +196,8 @@ def write_manifest(path: Path, records: Iterable[Record]) -> None:
 
 
 def digest(records: Iterable[Record]) -> str:
-    """SHA-256 over the sorted (content hash, label, side) of the used images: what a training was
-    made of."""
+    """SHA-256 over the sorted (content hash, label, side) of the used images; it identifies the
+    data of a training."""
     lines = sorted(f"{r.sha256} {r.label} {r.side}" for r in records if r.side)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

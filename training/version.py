@@ -22,7 +22,18 @@ from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier
 from clickbait.store import monitoring
 from clickbait.store.registry import EVALUATION
-from training import Unusable, card, evaluation, export, golden, metrics, plots, sides, weights
+from training import (
+    Unusable,
+    calibrate,
+    card,
+    evaluation,
+    export,
+    golden,
+    metrics,
+    plots,
+    sides,
+    weights,
+)
 from training.gather import PREPROCESSING, Data
 from training.progress import say
 from training.recipe import Recipe
@@ -102,7 +113,7 @@ def measure(
     held_out, held_out_labels = images.side("validation")
     pixels, labels = images.side("test")
     drawn = golden.images()
-    calibrated = calibration.fit(logits_of(held_out), held_out_labels, start)
+    calibrated = calibrate.fit(logits_of(held_out), held_out_labels, start)
     logits, golden_logits = logits_of(pixels), logits_of(drawn)
     answers = zip(drawn, calibrated.apply(golden_logits), strict=True)
     return Measured(

@@ -337,7 +337,7 @@ def test_what_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, drawings, mo
     limit = max(len(data) for files in drawings.values() for data in files)
     monkeypatch.setattr(bucket, "MAX_IMAGE_BYTES", limit)
     cloud.put_object(Bucket=DATA, Key=f"train/{LABELS[0]}/film.png", Body=b"x" * (limit + 1))
-    listing = run.retraining.listing
+    listing = run.triggers.listing
 
     def one_vanishes(*given):
         found = listing(*given)
@@ -348,7 +348,7 @@ def test_what_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, drawings, mo
                 cloud.put_object(Bucket=DATA, Key=key, Body=encoded(golden.calm(), "PNG"))
         return found
 
-    monkeypatch.setattr(run.retraining, "listing", one_vanishes)
+    monkeypatch.setattr(run.triggers, "listing", one_vanishes)
     _, told = do(asked())
     assert told["images"] == {"listed": 62, "usable": 58, "new": 62, "left_out": 4}
     assert told["state"] == "REJECTED"
@@ -379,7 +379,7 @@ def dies(*_: Any, **__: Any) -> Any:
 
 
 def at_listing(monkeypatch, cloud):
-    monkeypatch.setattr(run.retraining, "listing", dies)
+    monkeypatch.setattr(run.triggers, "listing", dies)
 
 
 def at_fetching(monkeypatch, cloud):
@@ -406,7 +406,7 @@ def in_publishing(monkeypatch, cloud):
 
 
 def after_publishing(monkeypatch, cloud):
-    monkeypatch.setattr(run.retraining, "remember", dies)
+    monkeypatch.setattr(run.triggers, "remember", dies)
 
 
 def in_evaluation(monkeypatch, cloud):

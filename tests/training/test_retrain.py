@@ -73,7 +73,7 @@ def cached(
 def images(draw: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> gather.Data:
     """Drawn images, read out of a mapping: nothing of them is in a folder any more."""
     folder = draw(tmp_path_factory.mktemp("bucket"), 12, 5)
-    found = sides.find(folder)
+    found = gather.find(folder)
     stored = {f"s3://{name}": (folder / name).read_bytes() for name, _ in found}
     shutil.rmtree(folder)
     return gather.collect([(f"s3://{n}", label) for n, label in found], stored.__getitem__, {})

@@ -7,15 +7,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-MIN_FOR_PLATT = 200
-"""Validation images below which only the temperature is fitted: two parameters would follow the
-noise."""
-
-MIN_TEMPERATURE = 0.1
-"""A few images that are separated completely would ask for a temperature near 0, which blows half
-precision's rounding up into another verdict."""
-
-NEWTON_STEPS = 50
 CLIP = 60.0
 """Logits beyond this are certain to double precision; clipping keeps `exp` finite."""
 
@@ -59,43 +50,6 @@ class Calibration:
                 f"calibration needs a positive temperature and a finite bias, not {fields}"
             )
         return made
-
-
-def fit(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, start: Calibration | None = None
-) -> Calibration:
-    """Least cross-entropy by Newton's method on validation logits (n,) and labels (n,) of 0 and 1.
-
-    From MIN_FOR_PLATT images on, temperature and bias; below, the temperature alone, around the
-    bias of `start` (that of the model that was trained on; without it 0). Where the labels are of
-    one class or the logits do not rank them at all, no calibration is better than a wild one:
-    `start` itself, without it the identity.
-    """
-    z = np.asarray(logits, np.float64)
-    y = np.asarray(labels, np.float64)
-    kept = start or Calibration()
-    if len(np.unique(y)) < 2:
-        return kept
-    platt = len(y) >= MIN_FOR_PLATT
-    offset = 0.0 if platt else kept.bias
-    features = np.stack([z, np.ones_like(z)], axis=1) if platt else z[:, None]
-    # Platt's smoothed targets keep the slope finite where the classes are separated completely.
-    positives, negatives = y.sum(), (1 - y).sum()
-    target = np.where(y == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    weights = np.array([1.0, 0.0])[: features.shape[1]]
-    for _ in range(NEWTON_STEPS):
-        p = sigmoid(features @ weights + offset)
-        gradient = features.T @ (p - target)
-        hessian = (features * (p * (1 - p))[:, None]).T @ features + 1e-9 * np.eye(len(weights))
-        step = np.linalg.solve(hessian, gradient)
-        weights = weights - step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-9:
-            break
-    if not weights[0] > 0:
-        return kept
-    bias = float(weights[1]) if platt else offset
-    temperature = max(float(1 / weights[0]), MIN_TEMPERATURE)
-    return Calibration(temperature, bias, "platt" if platt else "temperature")
 
 
 def expected_calibration_error(

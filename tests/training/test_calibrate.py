@@ -1,0 +1,80 @@
+"""A fitted calibration finds what made the labels, and never makes wild guesses."""
+
+import numpy as np
+import pytest
+
+from clickbait.inference.calibration import Calibration, expected_calibration_error, sigmoid
+from training.calibrate import MIN_TEMPERATURE, fit
+
+RNG = np.random.default_rng(7)
+
+
+def drawn(n: int, temperature: float, bias: float) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose true probability is sigmoid(logit / temperature + bias), and labels drawn from
+    it."""
+    logits = RNG.normal(0, 4, n)
+    return logits, RNG.random(n) < sigmoid(logits / temperature + bias)
+
+
+def test_platt_finds_the_temperature_and_bias_that_made_the_labels() -> None:
+    fitted = fit(*drawn(20_000, 2.5, -0.7))
+    assert fitted.method == "platt"
+    assert fitted.temperature == pytest.approx(2.5, rel=0.05)
+    assert fitted.bias == pytest.approx(-0.7, abs=0.06)
+
+
+@pytest.mark.parametrize(("n", "method"), [(199, "temperature"), (200, "platt")])
+def test_below_200_images_only_the_temperature_is_fitted(n: int, method: str) -> None:
+    fitted = fit(*drawn(n, 2.0, 1.0))
+    assert fitted.method == method
+    assert (fitted.bias == 0) == (method == "temperature")
+
+
+def test_below_200_images_the_bias_of_the_start_is_kept_and_the_temperature_fitted_around_it() -> (
+    None
+):
+    start = Calibration(1.0, 0.8, "platt")
+    made = [fit(*drawn(199, 2.5, 0.8), start) for _ in range(50)]
+    assert {(c.bias, c.method) for c in made} == {(0.8, "temperature")}
+    assert np.median([c.temperature for c in made]) == pytest.approx(2.5, rel=0.1)
+
+
+def test_from_200_images_on_the_start_does_not_matter() -> None:
+    logits, labels = drawn(300, 2.0, 0.5)
+    start = Calibration(9.0, -3.0, "platt")
+    assert fit(logits, labels, start) == fit(logits, labels)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(50), np.ones(50), np.zeros(0)])
+def test_what_cannot_be_calibrated_keeps_the_start(labels: np.ndarray) -> None:
+    start = Calibration(1.5, 0.2, "platt")
+    assert fit(RNG.normal(0, 1, len(labels)), labels, start) == start
+    logits, both = drawn(150, 1.0, 0.0)
+    assert fit(-logits, both, start) == start
+
+
+def test_calibration_lowers_the_expected_calibration_error() -> None:
+    logits, labels = drawn(4_000, 3.0, 0.5)
+    before = expected_calibration_error(sigmoid(logits), labels)
+    after = expected_calibration_error(fit(logits, labels).apply(logits), labels)
+    assert after < 0.03 < before
+
+
+@pytest.mark.parametrize("labels", [np.zeros(50), np.ones(50)])
+def test_one_class_is_not_calibrated_at_all(labels: np.ndarray) -> None:
+    assert fit(RNG.normal(0, 1, 50), labels) == Calibration()
+
+
+def test_logits_that_rank_backwards_are_not_turned_round() -> None:
+    logits, labels = drawn(500, 1.0, 0.0)
+    assert fit(-logits, labels) == Calibration()
+
+
+def test_separated_classes_still_get_a_finite_temperature() -> None:
+    fitted = fit(np.r_[-np.ones(20), np.ones(20)], np.r_[np.zeros(20), np.ones(20)])
+    assert 0 < fitted.temperature < np.inf
+
+
+def test_hardly_spread_logits_do_not_get_a_temperature_that_blows_rounding_up() -> None:
+    fitted = fit(np.r_[-np.ones(20), np.ones(20)] / 1e4, np.r_[np.zeros(20), np.ones(20)])
+    assert fitted.temperature == MIN_TEMPERATURE
