@@ -35,10 +35,10 @@ train: training/.venv/done ## train a model: make train DATA=folder OUT=folder [
 	@exec $(TRAINING) -m training.train --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
 retrain: .venv/up.done ## ask the running service for a new model, and follow it [ARGS="--epochs 3 --url https://..."]
-	@exec $(RUN) -m local retrain $(ARGS)
+	@exec $(RUN) -m ops retrain $(ARGS)
 
 replay: .venv/up.done ## move what failed for good back to its queue [ARGS="--queue URL --dead-letters URL"]
-	@exec $(RUN) -m local replay $(ARGS)
+	@exec $(RUN) -m ops replay $(ARGS)
 
 ship: ## make the version in VERSION=folder the baseline; contact sheets of users' images stay behind
 	@: $${VERSION:?names the folder of a finished version} && test -f "$(VERSION)/metadata.json"

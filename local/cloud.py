@@ -14,7 +14,7 @@ from typing import Any
 
 from local.guard import die_with_parent
 from local.settings import HOST, REGION, StackSettings
-from ops import StackError
+from ops import LOCAL_KEYS, StackError
 
 START_SECONDS = 30.0
 """It takes 0.3 s on an idle machine."""
@@ -25,9 +25,6 @@ STOP_SECONDS = 20.0
 FROM_OUTSIDE = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
 """All that the emulator, and through it the functions, get of the user's environment: a stray
 MODEL_PATH or AWS_PROFILE must not reach them."""
-
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-"""The emulator's root; without LOCAL_AUTH it lets in whoever shows any key."""
 
 
 class Cloud:
@@ -95,7 +92,7 @@ class Cloud:
         self._process.wait()
 
     def client(self, service: str) -> Any:
-        """A boto3 client of one service, with root's keys: KEYS, which may do everything."""
+        """A boto3 client of one service, with root's keys, which may do everything."""
         import boto3
         from botocore.config import Config
 
@@ -105,8 +102,8 @@ class Cloud:
                 service,
                 endpoint_url=self.settings.cloud_url,
                 region_name=REGION,
-                aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+                aws_access_key_id=LOCAL_KEYS["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=LOCAL_KEYS["AWS_SECRET_ACCESS_KEY"],
                 config=Config(retries={"total_max_attempts": 2}, proxies={}),
             )
         return self._clients[service]

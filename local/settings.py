@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ops import StackError
+from ops import StackError, state_dir
 
 HOST = "127.0.0.1"
 """The emulator lets anybody in who reaches it, so nothing here listens beyond loopback."""
@@ -53,7 +53,7 @@ class StackSettings:
             api_port=_number(environment, "API_PORT", 8000, 65_535),
             site_port=_number(environment, site, 8080, 65_535),
             cloud_port=_number(environment, "CLOUD_PORT", 4566, 65_535),
-            state_dir=Path(environment.get("STATE_DIR") or ".local").absolute(),
+            state_dir=state_dir(environment),
             workers=_number(environment, "LOCAL_WORKERS", 2, WORKERS_MOST),
             auth=_switch(environment, "LOCAL_AUTH"),
             quiet_period=_maybe(environment, "QUIET_PERIOD", QUIET_PERIOD_MOST, least=0),

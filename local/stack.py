@@ -23,13 +23,13 @@ from local.batch.definitions import definitions
 from local.batch.jobs import Jobs
 from local.batch.reports import Reports
 from local.batch.service import Batch, listener
-from local.cloud import KEYS, Cloud
+from local.cloud import Cloud
 from local.deploy import Deployed, deploy
 from local.emf import LogReader
 from local.gateway import Gateway
 from local.settings import ACCESS, HOST, REGION, StackSettings
 from local.site import Site
-from ops import StackError, pages
+from ops import LOCAL_KEYS, StackError, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -164,7 +164,7 @@ def _jobs(settings: StackSettings, cloud: Cloud, reports: Reports) -> Jobs:
 
     def credentials(role: str) -> dict[str, str]:
         if not settings.auth or not role:
-            return KEYS
+            return LOCAL_KEYS
         given = cloud.client("sts").assume_role(
             RoleArn=role, RoleSessionName="job", DurationSeconds=ROLE_SECONDS
         )["Credentials"]

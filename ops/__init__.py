@@ -1,5 +1,44 @@
-"""What an operator runs on a service, on AWS or on this machine: deploy, retrain, replay."""
+"""The operator's commands, for AWS and for this machine: deploy, retrain, replay."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+LOCAL_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+"""Root's keys of the emulator; without LOCAL_AUTH it accepts any key."""
 
 
 class StackError(Exception):
     """Raise when the stack cannot start or go on; the text is the one line that its user reads."""
+
+
+def state_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder in which the local stack keeps its state."""
+    return Path(environment.get("STATE_DIR") or ".local").absolute()
+
+
+def running_stack() -> dict[str, Any]:
+    """The `stack.json` of the local stack; raises StackError if none is running."""
+    folder = state_dir()
+    try:
+        description: dict[str, Any] = json.loads((folder / "stack.json").read_text())
+    except FileNotFoundError as error:
+        raise StackError(
+            f"No stack runs in {folder}: start one with make up, set STATE_DIR to its folder, or "
+            f"name another service by the options (see --help)."
+        ) from error
+    return description
+
+
+@contextmanager
+def errors_in_one_line(command: str) -> Iterator[None]:
+    """Print a StackError as one line on standard error and exit with status 1."""
+    try:
+        yield
+    except StackError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,22 +1,20 @@
-"""Asks for a training, by the API of this machine's stack or of any other, and follows it."""
+"""Starts a training run through the API, of the local stack or of any other, and follows it."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from ops import StackError
+from ops import StackError, running_stack, state_dir
 
 POLL_SECONDS = 1.0
-ANSWER_SECONDS = 40.0
-"""The API gives up after 30."""
+TIMEOUT_SECONDS = 40.0
+"""The API's own timeout is 30 s."""
 
-FAILURES_BORNE = 30
-"""Answers in a row that may be missing while a run is followed: the run does not depend on them."""
+MAX_FAILURES = 30
+"""Failed requests in a row before the command gives up; the run itself does not depend on them."""
 
 ENDED = ("PROMOTED", "REJECTED", "FAILED")
 TRANSIENT = (429, 500, 502, 503, 504)
@@ -24,67 +22,60 @@ TRANSIENT = (429, 500, 502, 503, 504)
 
 @dataclass(frozen=True)
 class Service:
-    """Where an API is, and what lets its admin in."""
+    """The address of an API and the token of its admin."""
 
     url: str
     token: str
 
     @classmethod
-    def named(cls, url: str, token: str, state_dir: Path) -> Self:
-        """The one with this address, or the stack that runs in `state_dir`.
+    def named(cls, url: str, token: str) -> Self:
+        """The service at `url`, or the local stack if `url` is empty.
 
-        Raises StackError where there is none, or the token is missing.
+        Raises StackError if no local stack runs, or if the token of another service is missing.
         """
         if url:
             if not token:
                 raise StackError("--url needs --token too, or ADMIN_TOKEN.")
             return cls(url.rstrip("/"), token)
-        try:
-            description = json.loads((state_dir / "stack.json").read_text())
-            kept = (state_dir / "admin-token").read_text().strip()
-        except FileNotFoundError as error:
-            raise StackError(
-                f"No stack runs in {state_dir}: start one with make up, name its STATE_DIR, or "
-                f"give --url and --token of another."
-            ) from error
-        return cls(description["api_url"], token or kept)
+        api_url = running_stack()["api_url"]
+        return cls(api_url, token or (state_dir() / "admin-token").read_text().strip())
 
 
 def retrain(service: Service, parameters: Mapping[str, Any], say: Callable[[str], None]) -> bool:
-    """Start a run and tell of it until it ends; False where it failed.
+    """Start a run and report its progress until it ends; return whether it succeeded.
 
-    A model that the gate rejects is a result like any other. Raises StackError where the API
-    refuses or cannot be reached.
+    A run whose model the gate rejects has succeeded. Raises StackError if the API refuses the
+    request or cannot be reached.
     """
     with httpx.Client(
         base_url=service.url,
         headers={"authorization": f"Bearer {service.token}"},
-        timeout=ANSWER_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         trust_env=not service.url.startswith("http://127.0.0.1"),
     ) as client:
-        run = _answer(client, "POST", "/retrain", json=dict(parameters))
+        run = _send(client, "POST", "/retrain", json=dict(parameters))
         say(f"run {run['id']}")
-        told = ""
+        last = ""
         failures = 0
         while True:
             line = progress(run)
-            if line != told:
+            if line != last:
                 say(line)
-                told = line
+                last = line
             if run["state"] in ENDED:
                 return bool(run["state"] != "FAILED")
             time.sleep(POLL_SECONDS)
             try:
-                run = _answer(client, "GET", f"/runs/{run['id']}")
+                run = _send(client, "GET", f"/runs/{run['id']}")
                 failures = 0
             except _Unavailable:
                 failures += 1
-                if failures >= FAILURES_BORNE:
+                if failures >= MAX_FAILURES:
                     raise
 
 
 def progress(run: Mapping[str, Any]) -> str:
-    """One line: the state, how far it is, how good the model is, and why it is so."""
+    """One line: the state, with the epoch and validation AUC, or with the reason."""
     parts = [run["state"]]
     if run["state"] == "RUNNING" and run.get("epoch") is not None:
         of = f" of {run['epochs']}" if run.get("epochs") else ""
@@ -97,24 +88,24 @@ def progress(run: Mapping[str, Any]) -> str:
 
 
 class _Unavailable(StackError):
-    """Raise where the same call may work in a moment."""
+    """Raise when a request failed and the same request may succeed later."""
 
 
-def _answer(client: httpx.Client, method: str, path: str, **content: Any) -> dict[str, Any]:
-    where = f"{method} {str(client.base_url).rstrip('/')}{path}"
+def _send(client: httpx.Client, method: str, path: str, **content: Any) -> dict[str, Any]:
+    request = f"{method} {str(client.base_url).rstrip('/')}{path}"
     try:
-        answer = client.request(method, path, **content)
+        response = client.request(method, path, **content)
     except httpx.InvalidURL as error:
-        raise StackError(f"{where}: {error}") from error
+        raise StackError(f"{request}: {error}") from error
     except httpx.HTTPError as error:
-        raise _Unavailable(f"{where}: {error or type(error).__name__}") from error
-    if answer.is_success:
-        found: dict[str, Any] = answer.json()
-        return found
+        raise _Unavailable(f"{request}: {error or type(error).__name__}") from error
+    if response.is_success:
+        run: dict[str, Any] = response.json()
+        return run
     try:
-        told = answer.json()
-        why = told.get("detail") or told.get("message") or told.get("title") or answer.text
-    except ValueError:
-        why = answer.text
-    kind = _Unavailable if answer.status_code in TRANSIENT else StackError
-    raise kind(f"{where} answers {answer.status_code}: {' '.join(str(why).split())[:500]}")
+        problem = response.json()
+        reason = problem.get("detail") or problem.get("message") or problem["title"]
+    except (ValueError, KeyError):
+        reason = response.text
+    kind = _Unavailable if response.status_code in TRANSIENT else StackError
+    raise kind(f"{request} answers {response.status_code}: {' '.join(str(reason).split())[:500]}")

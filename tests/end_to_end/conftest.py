@@ -208,7 +208,7 @@ def eventually(condition, seconds: float):
 def copy_of_the_checkout(folder: Path) -> Path:
     """What the stack is made of, to change; trainings run `act.sh`, which is to be written."""
     ignored = shutil.ignore_patterns("__pycache__")
-    for room in ("frontend/dist", "functions", "layers", "local"):
+    for room in ("frontend/dist", "functions", "layers", "local", "ops"):
         shutil.copytree(ROOT / room, folder / room, ignore=ignored)
     for name in ("template.yaml", "openapi.json"):
         shutil.copy(ROOT / name, folder / name)

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 from moto import mock_aws
 
-from local.__main__ import main
+from ops.__main__ import main
 from ops.replay import replay
 
 

@@ -1,4 +1,4 @@
-"""`python -m local retrain` tells how a training goes, and what is wrong in one line."""
+"""`python -m ops retrain` reports a run, and each error in one line."""
 
 import json
 import threading
@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from click.testing import CliRunner
 
-from local.__main__ import main
 from ops import retrain
+from ops.__main__ import main
 from ops.retrain import progress
 
 RUN = {"id": "20260101-000000-abcdef", "state": "QUEUED", "reason": "Asked for."}
@@ -104,7 +104,7 @@ def test_a_refusal_is_one_line(api):
 
 
 def test_an_api_that_stays_away_is_given_up(api, monkeypatch):
-    monkeypatch.setattr(retrain, "FAILURES_BORNE", 3)
+    monkeypatch.setattr(retrain, "MAX_FAILURES", 3)
     api.answers += [(202, RUN), (502, "<html>")]
     done = ask()
     assert done.exit_code == 1

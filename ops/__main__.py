@@ -1,0 +1,79 @@
+"""Operate the service, on AWS or on this machine."""
+
+import sys
+from typing import Any
+
+import click
+
+from ops import StackError, errors_in_one_line
+
+INTERRUPTED = 130
+"""The exit status that shells report for Ctrl-C."""
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """The operator's commands."""
+
+
+@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def deploy(arguments: tuple[str, ...]) -> None:
+    """Build and deploy to AWS; takes the options of `sam deploy`."""
+    from ops import deploy
+
+    sys.exit(deploy.main(list(arguments)))
+
+
+@main.command()
+@click.option("--url", envvar="API_URL", default="", help="API to call [default: the local stack].")
+@click.option("--token", envvar="ADMIN_TOKEN", default="", help="Admin token of that API.")
+@click.option("--architecture", help="efficientnet_lite0 or cnn.")
+@click.option("--epochs", type=int, help="Maximum number of epochs.")
+@click.option("--batch-size", type=int, help="Images per training step.")
+@click.option("--learning-rate", type=float, help="Initial learning rate.")
+@click.option("--validation-split", type=float, help="Share of the images used for validation.")
+@click.option("--from-scratch", is_flag=True, help="Do not start from the live model's weights.")
+@click.option(
+    "--skip-label-check", is_flag=True, help="Train even if the live model disagrees with labels."
+)
+def retrain(url: str, token: str, **parameters: Any) -> None:
+    """Start a training run and follow it until it ends.
+
+    The exit status is 0 if the new model was promoted or rejected, and 1 if the run failed.
+    """
+    from ops.retrain import Service, retrain
+
+    with errors_in_one_line("retrain"):
+        service = Service.named(url, token)
+        given = {n: v for n, v in parameters.items() if v is not None and v is not False}
+        try:
+            if not retrain(service, given, click.echo):
+                sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo(f"Stopped following. The run continues: see {service.url}/runs")
+            sys.exit(INTERRUPTED)
+
+
+@main.command()
+@click.option("--queue", help="URL of the queue [default: UploadsQueue of the local stack].")
+@click.option("--dead-letters", help="URL of its dead-letter queue [default: UploadsDeadLetters].")
+def replay(queue: str | None, dead_letters: str | None) -> None:
+    """Move all dead letters back to their queue.
+
+    Works on the local stack or, if both URLs are given, on AWS.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from ops.replay import connect, replay
+
+    with errors_in_one_line("replay"):
+        try:
+            sqs, source, target = connect(queue, dead_letters)
+            click.echo(f"{replay(sqs, source, target)} messages moved to {target}")
+        except (BotoCoreError, ClientError) as error:
+            raise StackError(str(error)) from error
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m ops")
