@@ -1,9 +1,9 @@
 """Up to ten images in one request, each with its own answer; and the routes for many more."""
 
 import asyncio
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -11,8 +11,7 @@ from fastapi.responses import Response
 
 from clickbait import LABELS, errors, observability
 from clickbait.errors import Problem, Unavailable
-from clickbait.inference.classifier import Classifier
-from clickbait.inference.prediction import answer, milliseconds, told
+from clickbait.inference.prediction import answer, milliseconds
 from clickbait.settings import settings
 from clickbait.store import history, presigned
 from clickbait.store.live import LiveModel
@@ -24,7 +23,7 @@ from clickbait.web.app import (
     documented,
     json_response,
     lambda_handler,
-    problem_response,
+    problem_document,
     request_id_of,
 )
 from functions.batch import bulk
@@ -82,52 +81,42 @@ async def predict_batch(
     cannot be read has its problem there, and the others have their answers."""
     started = time.perf_counter()
     model = live.current()
-    results, logged = [], []
-    with ThreadPoolExecutor(1) as waiting:  # The log is written while the next image is predicted.
+    config, request_id = settings(), request_id_of(request)
+    results: list[dict[str, Any]] = []
+    logged = []
+    # One call of the interpreter for each image: one call for ten images took 1.00 to 1.08 times
+    # as long as ten calls (six times 25 rounds), and needs ten times the memory.
+    with ThreadPoolExecutor(1) as log:  # Writes each row while the next image is predicted.
         for file in files:
-            one = result(model, file.data, request_id_of(request))
-            if "prediction" in one:
-                looks = one.get("features")
-                logged.append(
-                    waiting.submit(
-                        history.log,
-                        one,
-                        "batch",
-                        request_id=request_id_of(request),
-                        looks=looks,
-                    )
+            try:
+                prediction, appearance = answer(
+                    model,
+                    file.data,
+                    max_bytes=config.max_upload_size,
+                    with_appearance=bool(config.table),
                 )
-            results.append({"file": file.name} | told(one))
-            await asyncio.sleep(0)  # Whoever waits for one image gets a turn between these.
+            except Problem as problem:
+                result = problem_document(problem, request_id)
+            else:
+                row = partial(history.log, prediction, "batch", request_id=request_id)
+                logged.append(log.submit(row, appearance=appearance))
+                result = prediction | {"cached": False}
+            results.append({"file": file.name} | result)
+            await asyncio.sleep(0)  # Lets requests for single images run in between.
         await asyncio.gather(*map(asyncio.wrap_future, logged))
-    named = [one["prediction"] for one in results if "prediction" in one]
+    labels = [result["prediction"] for result in results if "prediction" in result]
     body = {
         "results": results,
         "totals": {
             "images": len(results),
-            "counts": {label: named.count(label) for label in LABELS},
-            "failed": len(results) - len(named),
+            "counts": {label: labels.count(label) for label in LABELS},
+            "failed": len(results) - len(labels),
             "milliseconds": milliseconds(time.perf_counter() - started),
         },
         "model_version": model.version,
-        "request_id": request_id_of(request),
+        "request_id": request_id,
     }
     return json_response(body, {"x-model-version": model.version})
-
-
-def result(model: Classifier, data: bytes, request_id: str) -> dict[str, Any]:
-    """The answer for one image as /predict gives it, or the problem document that it would give.
-
-    One call of the interpreter an image: one call for ten took 1.00 to 1.08 times as long as ten
-    calls (`loadtest/batch_call.py`, six times 25 rounds), and needs ten times the memory.
-    """
-    try:
-        config = settings()
-        made = answer(model, data, max_bytes=config.max_upload_size, looks=bool(config.table))
-        return made | {"cached": False}
-    except Problem as problem:
-        document: dict[str, Any] = json.loads(bytes(problem_response(problem, request_id).body))
-        return document
 
 
 def warm() -> None:

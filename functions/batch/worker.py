@@ -18,7 +18,7 @@ from typing import Any
 
 from clickbait import aws, observability
 from clickbait.errors import InternalError, Problem, Unavailable
-from clickbait.inference.prediction import answer
+from clickbait.inference.prediction import Answer, answer
 from clickbait.keys import INBOX, batch_and_name, is_hidden, keys_in_event
 from clickbait.observability import count, flush, logger
 from clickbait.settings import settings
@@ -36,7 +36,8 @@ core, and an image can take 100 MB while it is decoded."""
 LAST_TRY = 5
 """The queue's maxReceiveCount: what fails then goes to the dead letters."""
 
-KNOWN = ("prediction", "probability", "confidence", "uncertain", "model_version")
+PREDICTED = ("prediction", "probability", "confidence", "uncertain", "model_version")
+"""Fields of a prediction that its row keeps."""
 
 live = LiveModel(
     settings().model_folder,
@@ -149,18 +150,18 @@ class Inbox:
             logger.info("image gone", key=key)
             return "gone"
         row, file = known.row_of(name)
-        made: dict[str, Any] = {}
+        predicted: Answer | None = None
         try:
             with found["Body"] as body:  # What is not read is not fetched.
                 data = read_within(found["ContentLength"], body, settings().max_upload_size)
             with self._classifying:
-                most = settings().max_upload_size
-                made = answer(live.current(), data, max_bytes=most, looks=True)
-            told = {name: made[name] for name in KNOWN}
+                limit = settings().max_upload_size
+                predicted = answer(live.current(), data, max_bytes=limit, with_appearance=True)
+            fields = {name: predicted.prediction[name] for name in PREDICTED}
         except Unavailable:
             raise
         except Problem as problem:
-            told = {"error": problem.detail}
+            fields = {"error": problem.detail}
         except Exception as fault:
             if aws.is_transport_fault(fault) or not last_try:
                 raise
@@ -169,20 +170,23 @@ class Inbox:
             given_up = InternalError(
                 f"The service failed on this image {LAST_TRY} times ({type(fault).__name__})."
             )
-            told = {"error": given_up.detail}
-        outcome = self._write(known.batch, row, file, found, told)
-        if made and outcome != "again":
-            history.log(made, "worker", known.batch, looks=made["features"])
+            fields = {"error": given_up.detail}
+        outcome = self._write(known.batch, row, file, found, fields)
+        if predicted and outcome != "again":
+            prediction, appearance = predicted
+            history.log(prediction, "worker", known.batch, appearance=appearance)
         return outcome
 
-    def _write(self, batch: str, name: str, file: str, found: Any, told: dict[str, Any]) -> Outcome:
+    def _write(
+        self, batch: str, name: str, file: str, found: Any, fields: dict[str, Any]
+    ) -> Outcome:
         row = Row(
             name=name,
             file=file,
             at=now(),
             etag=found["ETag"].strip('"'),
             modified=found["LastModified"].isoformat(),
-            **told,
+            **fields,
         )
         outcome = Rows(self.batches.table, batch).put(row)
         if outcome != "again":

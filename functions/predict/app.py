@@ -16,7 +16,7 @@ from clickbait import errors, observability
 from clickbait.errors import InvalidModel, Unavailable
 from clickbait.inference import images
 from clickbait.inference.classifier import Classifier
-from clickbait.inference.prediction import answer, milliseconds, told
+from clickbait.inference.prediction import Answer, answer, milliseconds
 from clickbait.settings import settings
 from clickbait.store import history, presigned
 from clickbait.store.live import LiveModel
@@ -46,9 +46,9 @@ class Service:
         config = settings()
         registry = Registry(config.models_bucket) if config.models_bucket else None
         self.live = LiveModel(config.model_folder, registry)
-        self.answers: LRUCache[tuple[str, str, bool], dict[str, Any]] | None = None
+        self.cache: LRUCache[tuple[str, str, bool], Answer] | None = None
         if config.cache_size:
-            self.answers = LRUCache(config.cache_size)
+            self.cache = LRUCache(config.cache_size)
         self.started = time.monotonic()
 
     def warm(self) -> None:
@@ -143,33 +143,36 @@ async def predict(
         data = await run_in_threadpool(presigned.fetch_upload, uploaded.key, limit)
     else:
         data = await image_body(request)
-    # No thread: decoding and inference take one core, and a worker has one. A hop would cost and
-    # gain nothing.
-    made = classify(service.live.current(), data, explain)
+    # No thread: decoding and inference keep one core busy, and a worker has one core.
+    prediction, appearance = classify(service.live.current(), data, explain)
     request_id = request_id_of(request)
-    history.log(made, "predict", request_id=request_id, looks=made.get("features"))
-    headers = {"x-model-version": made["model_version"]}
-    return json_response(told(made) | {"request_id": request_id}, headers)
+    history.log(prediction, "predict", request_id=request_id, appearance=appearance)
+    headers = {"x-model-version": prediction["model_version"]}
+    return json_response(prediction | {"request_id": request_id}, headers)
 
 
-def classify(model: Classifier, data: bytes, explain: bool) -> dict[str, Any]:
-    """The answer for one image, from memory where the same bytes met the same model before."""
+def classify(model: Classifier, data: bytes, explain: bool) -> Answer:
+    """The answer for one image: from the cache if the same model has seen the same bytes before."""
     started = time.perf_counter()
     key = (images.sha256(data), model.version, explain)
-    known = service.answers.get(key) if service.answers is not None else None
-    if known is not None:
-        timing = {
-            "decode": 0.0,
-            "inference": 0.0,
-            "total": milliseconds(time.perf_counter() - started),
-        }
-        return known | {"timing_ms": timing, "cached": True}
+    cached = service.cache.get(key) if service.cache is not None else None
+    if cached is not None:
+        total = milliseconds(time.perf_counter() - started)
+        timing = {"decode": 0.0, "inference": 0.0, "total": total}
+        return Answer(cached.prediction | {"timing_ms": timing, "cached": True}, cached.appearance)
     config = settings()
-    made = answer(model, data, explain, config.max_upload_size, key[0], looks=bool(config.table))
-    made["cached"] = False
-    if service.answers is not None:
-        service.answers[key] = made
-    return made
+    new = answer(
+        model,
+        data,
+        explain,
+        config.max_upload_size,
+        key[0],
+        with_appearance=bool(config.table),
+    )
+    new.prediction["cached"] = False
+    if service.cache is not None:
+        service.cache[key] = new
+    return new
 
 
 @app.get("/", summary="Name, version and links", responses=documented("ServiceAnswer"))
@@ -239,8 +242,8 @@ def _check(name: str, tried: Any) -> dict[str, Any]:
 async def model_info() -> Response:
     """How the live model was made and what it was measured at; all but its golden images."""
     model = service.live.current()
-    told = {name: value for name, value in model.metadata.items() if name != "golden"}
-    return json_response(told, {"x-model-version": model.version})
+    metadata = {name: value for name, value in model.metadata.items() if name != "golden"}
+    return json_response(metadata, {"x-model-version": model.version})
 
 
 @app.get(

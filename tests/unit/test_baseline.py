@@ -77,7 +77,7 @@ def test_the_documents_quote_its_own_figures(document: str, metric: str) -> None
 def test_readme_s_prediction_is_its_real_answer() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     told = json.loads(readme.split("```json\n")[1].split("```")[0])
-    made = answer(Classifier.load(CHECKOUT_BASELINE), (ROOT / "sample.jpg").read_bytes())
+    made = answer(Classifier.load(CHECKOUT_BASELINE), (ROOT / "sample.jpg").read_bytes()).prediction
     assert told["image"] == made["image"]
     assert told["model_version"] == made["model_version"]
     assert told["prediction"] == made["prediction"]

@@ -99,7 +99,7 @@ def test_an_image_becomes_the_row_that_predict_would_answer(cloud: Cloud) -> Non
     cloud.put("inbox/b/a.jpg")
     assert handle(message("inbox/b/a.jpg")) == []
     (row,) = cloud.rows().values()
-    expected = answer(worker.live.current(), JPEG)
+    expected = answer(worker.live.current(), JPEG).prediction
     for name in ("prediction", "is_clickbait", "probability", "confidence", "uncertain"):
         assert row.as_dict()[name] == expected[name]
     assert row.model_version == expected["model_version"]

@@ -88,10 +88,10 @@ def test_the_same_bytes_are_answered_from_memory(client: TestClient) -> None:
 
 
 def test_cache_size_0_keeps_nothing(monkeypatch) -> None:
-    monkeypatch.setattr(predict.service, "answers", None)
+    monkeypatch.setattr(predict.service, "cache", None)
     model = predict.service.live.current()
-    assert not predict.classify(model, JPEG, False)["cached"]
-    assert not predict.classify(model, JPEG, False)["cached"]
+    assert not predict.classify(model, JPEG, False).prediction["cached"]
+    assert not predict.classify(model, JPEG, False).prediction["cached"]
 
 
 def test_orientations_of_one_image_get_the_same_answer(client: TestClient) -> None:

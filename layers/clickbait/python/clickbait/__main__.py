@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _line(model: Classifier, file: Path, explain: bool) -> dict[str, Any]:
     try:
         with file.open("rb") as opened:  # one byte past the limit is enough to know
-            return answer(model, opened.read(MAX_IMAGE_BYTES + 1), explain)
+            return answer(model, opened.read(MAX_IMAGE_BYTES + 1), explain).prediction
     except Problem as problem:
         return {"error": problem.detail}
     except OSError as error:

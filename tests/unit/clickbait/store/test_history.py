@@ -77,7 +77,7 @@ def everything(limit: int, **filters: Any) -> list[str]:
 def test_a_row_has_the_answer_and_no_image_and_expires_in_30_days() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
     looks = appearance(pixels)
-    assert history.log(made() | {"request_id": "r1"}, "worker", "holiday", looks=looks)
+    assert history.log(made() | {"request_id": "r1"}, "worker", "holiday", appearance=looks)
     ((row,), cursor) = history.page(TABLE, 10)
     assert cursor is None
     at = datetime.fromisoformat(row.pop("at"))

@@ -1,14 +1,22 @@
-"""One image's bytes to the fields of the API's answer: what the command line, the functions and the
-worker share."""
+"""One image's bytes to a prediction: shared by the functions, the worker and the command line."""
 
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from clickbait.inference import images
 from clickbait.inference.appearance import appearance
 from clickbait.inference.classifier import Classifier
 from clickbait.settings import MAX_IMAGE_BYTES
+
+
+class Answer(NamedTuple):
+    """The prediction for one image, and the appearance of that image."""
+
+    prediction: dict[str, Any]
+    """The fields that the API returns."""
+    appearance: dict[str, float]
+    """The numbers of `inference.appearance`, for the log of predictions. Empty unless requested."""
 
 
 def answer(
@@ -18,12 +26,13 @@ def answer(
     max_bytes: int = MAX_IMAGE_BYTES,
     sha256: str = "",
     *,
-    looks: bool = False,
-) -> dict[str, Any]:
+    with_appearance: bool = False,
+) -> Answer:
     """Read and classify `data`; raises as `images.read` does.
 
-    `sha256` spares hashing what the caller hashed. `looks` adds `features`, which are for the log
-    of predictions and no part of an answer: see `told`."""
+    `explain` adds the heat map to the prediction. A caller that has hashed `data` already passes
+    the `sha256`, so that it is not computed again.
+    """
     started = time.perf_counter()
     image = images.read(data, max_bytes)
     pixels = images.model_input(image)
@@ -31,7 +40,7 @@ def answer(
     verdict = asdict(model.predict(pixels, explain))
     inferred = time.perf_counter()
     heatmap = verdict.pop("heatmap")
-    return {
+    prediction = {
         **verdict,
         "model_version": model.version,
         "image": {
@@ -47,13 +56,8 @@ def answer(
             "total": milliseconds(inferred - started),
         },
         **({"heatmap": heatmap} if explain else {}),
-        **({"features": appearance(pixels)} if looks else {}),
     }
-
-
-def told(made: dict[str, Any]) -> dict[str, Any]:
-    """What a caller is told of an `answer`."""
-    return {name: value for name, value in made.items() if name != "features"}
+    return Answer(prediction, appearance(pixels) if with_appearance else {})
 
 
 def milliseconds(seconds: float) -> float:

@@ -75,13 +75,13 @@ def log(
     source: Source,
     batch: str = "",
     request_id: str = "",
-    looks: Mapping[str, float] | None = None,
+    appearance: Mapping[str, float] | None = None,
 ) -> bool:
     """Keep what was answered (the fields of `clickbait.inference.prediction.answer`), by whom and
     for what; and count it as one of the metrics PredictedClickbait and PredictedLegitimate, and
     PredictedUncertain.
 
-    `looks` are the `features` of the image. False, and the metric
+    `appearance` has the numbers of `inference.appearance`. False, and the metric
     HistoryWriteFailure, where it could not be written within CONNECT_SECONDS and WRITE_SECONDS;
     True and nothing at all where the process has no table. Raises nothing.
     """
@@ -97,7 +97,7 @@ def log(
         return False
     request_id = request_id or made.get("request_id") or uuid.uuid4().hex
     try:
-        item = _item(made, source, batch, request_id, looks or {})
+        item = _item(made, source, batch, request_id, appearance or {})
         writer().put_item(TableName=table, Item=item)
     except Exception as error:  # whatever it is: the answer is ready and is worth more
         _rests_until = time.monotonic() + REST_SECONDS
@@ -112,7 +112,7 @@ def _item(
     source: str,
     batch: str,
     request_id: str,
-    looks: Mapping[str, float],
+    appearance: Mapping[str, float],
 ) -> dict[str, Any]:
     now = datetime.now(UTC)
     item: dict[str, Any] = {
@@ -133,7 +133,9 @@ def _item(
     }
     if batch:
         item["batch"] = {"S": batch}
-    return item | {name: {"N": repr(float(looks[name]))} for name in APPEARANCE if name in looks}
+    return item | {
+        name: {"N": repr(float(appearance[name]))} for name in APPEARANCE if name in appearance
+    }
 
 
 def page(

@@ -43,16 +43,21 @@ PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """The problem document of `problem` (RFC 9457) with its status and headers."""
-    document = {
+def problem_document(problem: Problem, request_id: str) -> dict[str, Any]:
+    """The fields of a problem document (RFC 9457)."""
+    return {
         "type": f"/docs/problems/{problem.slug()}",
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
         "request_id": request_id,
     } | problem.members
-    return Response(json.dumps(document), problem.status, problem.headers, PROBLEM_TYPE)
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The problem document of `problem` with its status and headers."""
+    document = json.dumps(problem_document(problem, request_id))
+    return Response(document, problem.status, problem.headers, PROBLEM_TYPE)
 
 
 def documented(
