@@ -13,6 +13,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -22,12 +23,14 @@ from typing import Any
 import boto3
 import httpx
 
-from clickbait.inference import images
-from clickbait.inference.classifier import Classifier
-from clickbait.settings import CHECKOUT_BASELINE
-from training.gather import find
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
+
+from clickbait.inference import images  # noqa: E402
+from clickbait.inference.classifier import Classifier  # noqa: E402
+from clickbait.settings import CHECKOUT_BASELINE  # noqa: E402
+from training.gather import find  # noqa: E402
+
 PATIENCE_SECONDS = 1800
 
 

@@ -11,6 +11,7 @@ meanwhile, and when the new version answered first.
 import argparse
 import json
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -21,11 +22,13 @@ from typing import Any
 import boto3
 import httpx
 
-from clickbait.store.runs import ENDED
-from training.gather import find
-from training.sides import read_manifest
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
+
+from clickbait.store.runs import ENDED  # noqa: E402
+from training.gather import find  # noqa: E402
+from training.sides import read_manifest  # noqa: E402
+
 OTHER = {"clickbait_fake": "clickbait_real", "clickbait_real": "clickbait_fake"}
 REQUESTS_PER_SECOND = 10
 PATIENCE_SECONDS = 3600
