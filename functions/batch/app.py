@@ -10,12 +10,11 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from clickbait import LABELS, errors, observability
-from clickbait.errors import Problem, Unavailable
+from clickbait.errors import Problem
 from clickbait.inference.prediction import answer, milliseconds
 from clickbait.settings import settings
 from clickbait.store import history, presigned
-from clickbait.store.live import LiveModel
-from clickbait.store.registry import Registry
+from clickbait.store.live import serving
 from clickbait.web import access
 from clickbait.web.app import (
     after_restore,
@@ -35,10 +34,7 @@ app = create_app(
 )
 app.include_router(bulk.router)
 
-live = LiveModel(
-    settings().model_folder,
-    Registry(settings().models_bucket) if settings().models_bucket else None,
-)
+live = serving()
 
 IMAGES_BODY = {
     "required": True,
@@ -119,14 +115,6 @@ async def predict_batch(
     return json_response(body, {"x-model-version": model.version})
 
 
-def warm() -> None:
-    """Load the model before the first request; where there is none yet, requests say so."""
-    try:
-        live.current()
-    except Unavailable as problem:
-        observability.logger.error("no model", reason=problem.detail)
-
-
 def wake() -> None:
     """After a SnapStart restore: the clients, the token and the pointer of the snapshot are
     stale."""
@@ -139,4 +127,4 @@ def wake() -> None:
 handler = lambda_handler(app)
 after_restore(wake)
 if observability.IN_LAMBDA:
-    warm()
+    live.warm()

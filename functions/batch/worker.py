@@ -11,7 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -24,9 +23,8 @@ from clickbait.observability import count, flush, logger
 from clickbait.settings import settings
 from clickbait.store import history
 from clickbait.store.batches import Batches, Names
-from clickbait.store.live import LiveModel
+from clickbait.store.live import serving
 from clickbait.store.presigned import read_within
-from clickbait.store.registry import Registry
 from clickbait.store.rows import Outcome, Row, Rows, now
 
 READERS = 4
@@ -39,10 +37,7 @@ LAST_TRY = 5
 PREDICTED = ("prediction", "probability", "confidence", "uncertain", "model_version")
 """Fields of a prediction that its row keeps."""
 
-live = LiveModel(
-    settings().model_folder,
-    Registry(settings().models_bucket) if settings().models_bucket else None,
-)
+live = serving()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -203,8 +198,7 @@ def _log_ignored(key: str) -> None:
 
 
 if observability.IN_LAMBDA:
-    with suppress(Unavailable):  # There is none yet; messages come again until there is.
-        live.current()
+    live.warm()
 # Importing made no garbage, and `functions` kept collection off for it: it begins now.
 gc.freeze()
 gc.enable()

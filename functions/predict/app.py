@@ -19,7 +19,7 @@ from clickbait.inference.classifier import Classifier
 from clickbait.inference.prediction import Answer, answer, milliseconds
 from clickbait.settings import settings
 from clickbait.store import history, presigned
-from clickbait.store.live import LiveModel
+from clickbait.store.live import serving
 from clickbait.store.registry import Registry
 from clickbait.web.app import (
     VERSION,
@@ -43,20 +43,11 @@ class Service:
     """What one process keeps between requests."""
 
     def __init__(self) -> None:
-        config = settings()
-        registry = Registry(config.models_bucket) if config.models_bucket else None
-        self.live = LiveModel(config.model_folder, registry)
+        self.live = serving()
         self.cache: LRUCache[tuple[str, str, bool], Answer] | None = None
-        if config.cache_size:
-            self.cache = LRUCache(config.cache_size)
+        if size := settings().cache_size:
+            self.cache = LRUCache(size)
         self.started = time.monotonic()
-
-    def warm(self) -> None:
-        """Load the model before the first request; where there is none yet, requests say so."""
-        try:
-            self.live.current()
-        except Unavailable as problem:
-            observability.logger.error("no model", reason=problem.detail)
 
     def wake(self) -> None:
         """After a SnapStart restore: the clock, the pointer and the clients of the snapshot are
@@ -71,7 +62,7 @@ service = Service()
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    service.warm()
+    service.live.warm()
     yield
 
 
@@ -261,4 +252,4 @@ after_restore(service.wake)
 if observability.IN_LAMBDA:
     if settings().table:
         history.writer()
-    service.warm()  # INIT has a full core whatever the memory size: better than the first request
+    service.live.warm()  # INIT has a full core, whatever the memory size.

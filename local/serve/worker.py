@@ -161,7 +161,6 @@ def application() -> ASGIApp:
     from functions.batch import app as batch
     from functions.predict import app as predict
 
-    batch.live = predict.service.live
     known = predict.app.router.routes
     known += [route for other in (batch, admin) for route in other.app.routes if route not in known]
     return Queue(predict.app)

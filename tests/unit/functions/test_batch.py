@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 from clickbait import LABELS
 from clickbait.store import batches, history, presigned, results
 from clickbait.store.batches import NEVER_ARRIVED
+from clickbait.store.live import LiveModel
 from clickbait.store.rows import Row, Rows, now
 from clickbait.web import bodies
 from functions.batch import app as batch_app
@@ -196,7 +197,7 @@ def test_no_temporary_file_is_written(client: TestClient, monkeypatch: pytest.Mo
 def test_without_a_model_it_is_503(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(batch_app, "live", batch_app.LiveModel(tmp_path))
+    monkeypatch.setattr(batch_app, "live", LiveModel(tmp_path))
     problem_of(post_images(client, ("a", JPEG)), 503, "unavailable")
 
 

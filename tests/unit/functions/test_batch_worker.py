@@ -19,6 +19,7 @@ from clickbait.inference.prediction import answer
 from clickbait.settings import MAX_IMAGE_BYTES, settings
 from clickbait.store import batches, history, results
 from clickbait.store.batches import Batches
+from clickbait.store.live import LiveModel
 from clickbait.store.rows import Row, Rows
 from functions.batch import worker
 from tests.samples.drawn import encoded, picture
@@ -254,7 +255,7 @@ def test_where_the_results_cannot_be_written_the_batch_s_messages_come_again(
 def test_without_a_model_nothing_is_a_failed_image(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(worker, "live", worker.LiveModel(tmp_path))
+    monkeypatch.setattr(worker, "live", LiveModel(tmp_path))
     cloud.put("inbox/b/a.jpg")
     for receives in (1, worker.LAST_TRY):
         assert handle(message("inbox/b/a.jpg", receives=receives)) == ["1"]

@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from clickbait.errors import InvalidModel, Problem
+from clickbait.store.live import LiveModel
 from clickbait.web import bodies
 from functions import openapi
 from functions.predict import app as predict
@@ -228,7 +229,7 @@ def test_an_unhandled_exception_is_a_problem_with_an_id_and_no_trace(
 def test_without_any_model_the_service_says_503_and_when_to_come_back(
     client: TestClient, monkeypatch, tmp_path
 ) -> None:
-    monkeypatch.setattr(predict.service, "live", predict.LiveModel(tmp_path))
+    monkeypatch.setattr(predict.service, "live", LiveModel(tmp_path))
     for response in (
         client.get("/status"),
         client.get("/model-info"),

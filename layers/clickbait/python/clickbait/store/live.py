@@ -6,6 +6,8 @@ load leaves the old one serving and raises a metric.
 """
 
 import time
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Lock
 
@@ -13,6 +15,7 @@ from clickbait.aws import forget_clients
 from clickbait.errors import InvalidModel, Unavailable
 from clickbait.inference.classifier import Classifier
 from clickbait.observability import count, logger
+from clickbait.settings import settings
 from clickbait.store.registry import Registry
 
 REFRESH_SECONDS = 30.0
@@ -51,6 +54,11 @@ class LiveModel:
             )
         return self._classifier
 
+    def warm(self) -> None:
+        """Load the model before the first request; without one, requests raise Unavailable."""
+        with suppress(Unavailable):  # The cause is in the log.
+            self.current()
+
     def after_restore(self) -> None:
         """Forget what a snapshot froze: the next request reads the pointer with a fresh client."""
         self._looked = float("-inf")
@@ -85,3 +93,11 @@ class LiveModel:
         serving = self._classifier.version if self._classifier else None
         logger.error("model not loaded", reason=error.detail, still_serving=serving)
         count("ModelLoadFailure")
+
+
+@cache
+def serving() -> LiveModel:
+    """The process's one live model: the champion of MODELS_BUCKET, or the model of MODEL_PATH."""
+    config = settings()
+    registry = Registry(config.models_bucket) if config.models_bucket else None
+    return LiveModel(config.model_folder, registry)
