@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import LABELS
+from clickbait.inference.images import FormatName
 from clickbait.store.runs import STATES, Parameters
 from functions.admin.models import Promotion
 
@@ -287,7 +288,7 @@ class FeedbackImage(BaseModel):
 
     width: int
     height: int
-    format: Literal["JPEG", "PNG", "WEBP"]
+    format: FormatName
     bytes: int
     sha256: str
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from clickbait import errors
 from clickbait.errors import BadRequest
+from clickbait.inference.images import MediaType
 from clickbait.keys import INBOX, LABEL_OF_FOLDER
 from clickbait.settings import settings
 from clickbait.store import presigned, results
@@ -52,7 +53,7 @@ class ImageUpload(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     purpose: Literal["image"]
-    content_type: Literal["image/jpeg", "image/png", "image/webp"]
+    content_type: MediaType
     count: int = Field(1, ge=1, le=MAX_FORMS, description="how many, a form each")
 
 
@@ -63,7 +64,7 @@ class TrainingUpload(BaseModel):
 
     purpose: Literal["training"]
     label: Label
-    content_type: Literal["image/jpeg", "image/png", "image/webp"]
+    content_type: MediaType
     count: int = Field(1, ge=1, le=MAX_FORMS, description="how many, a form each")
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import LABELS
+from clickbait.inference.images import FormatName
 from functions.batch.bulk import NewBatch, Upload
 
 __all__ = ["NewBatch", "Upload"]
@@ -18,7 +19,7 @@ class BatchImage(BaseModel):
 
     width: int
     height: int
-    format: Literal["JPEG", "PNG", "WEBP"]
+    format: FormatName
     bytes: int
     sha256: str
 

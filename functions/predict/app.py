@@ -77,9 +77,7 @@ IMAGE_BODY = {
         "multipart/form-data": {
             "schema": {"type": "object", "required": ["file"], "properties": {"file": IMAGE_SCHEMA}}
         },
-        "image/jpeg": {"schema": IMAGE_SCHEMA},
-        "image/png": {"schema": IMAGE_SCHEMA},
-        "image/webp": {"schema": IMAGE_SCHEMA},
+        **{media_type: {"schema": IMAGE_SCHEMA} for media_type in images.MEDIA_TYPES},
         JSON: {
             "schema": {
                 "type": "object",

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import LABELS
+from clickbait.inference.images import FormatName
 
 Label = Literal["clickbait_real", "clickbait_fake"]
 assert Label.__args__ == LABELS  # type: ignore[attr-defined]
@@ -17,7 +18,7 @@ class ImageFacts(BaseModel):
 
     width: int
     height: int
-    format: Literal["JPEG", "PNG", "WEBP"]
+    format: FormatName
     bytes: int
     sha256: str
 

@@ -64,7 +64,7 @@ def test_unreadable_and_copied_images_are_reported_and_not_used(tmp_path: Path) 
     assert reasons["1f"] == reasons["6r"] == ""
     assert reasons["2f"] == "duplicate of clickbait_fake/1.png"
     assert reasons["3f"] == "near-duplicate of clickbait_fake/1.png"
-    assert "does not decode" in reasons["4f"]
+    assert "ends early" in reasons["4f"]
     assert "both labels" in reasons["5f"]
     assert "both labels" in reasons["5r"]
     assert pixels.shape == (2, 224, 224, 3)

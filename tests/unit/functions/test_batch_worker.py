@@ -122,7 +122,7 @@ def test_the_events_that_s3_and_sqs_send_are_each_dealt_with(cloud: Cloud) -> No
     assert failure["itemIdentifier"] == event["Records"][-1]["messageId"]
     rows = cloud.rows("holiday-2026")
     assert list(rows) == ["broken.jpg", "sub/clé 1.jpg"]
-    assert "does not decode" in str(rows["broken.jpg"].error)
+    assert "ends early" in str(rows["broken.jpg"].error)
     assert [row["file"] for row in cloud.csv("holiday-2026")] == ["broken.jpg", "sub/clé 1.jpg"]
     heads = cloud.db.query(
         TableName=TABLE,
@@ -163,7 +163,7 @@ def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:
 
 def test_what_cannot_be_read_is_a_row_with_its_reason(cloud: Cloud) -> None:
     files = {
-        "broken.jpg": (JPEG[:3_000], "does not decode"),
+        "broken.jpg": (JPEG[:3_000], "ends early"),
         "empty.jpg": (b"", "zero bytes"),
         "text.jpg": (b"hello", "looks like no image"),
         "large.jpg": (JPEG + bytes(MAX_IMAGE_BYTES), "10,000,000"),

@@ -1,23 +1,21 @@
-"""Bytes to checked RGB pixels to the model's input; training and serving both come through here, so
-there is no skew.
+"""Bytes to checked RGB pixels to the model's input. Training and serving share it: no skew.
 
-How each kind of image is taken:
-
-- Format by content (JPEG, PNG, WebP), never by name; every limit is checked from the header, before
-any decode.
+- The content decides the format, never the file name. Every limit is checked from the header,
+  before anything is decoded.
 - EXIF orientation is applied; the reported width and height are those of the upright image.
-- Grey, palette and bilevel images become RGB; 16 bits a channel keep their high byte; CMYK is
-converted by Pillow's
-  formula; ICC profiles are ignored. Transparency is laid over white, as on a page.
-- A JPEG that carries further pictures behind the first (a phone's MPO) is its first picture.
-Animations are refused.
+- Grey, palette and bilevel images are converted to RGB. Channels of 16 bits keep their high byte.
+  CMYK is converted by Pillow's formula. ICC profiles are ignored.
+- Transparent pixels are drawn over white, as on a page.
+- Of a JPEG with several pictures (a phone's MPO) the first is used. Animations are refused.
 """
 
 import hashlib
 import io
+import re
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,27 +31,56 @@ from clickbait.errors import (
 )
 from clickbait.settings import MAX_IMAGE_BYTES
 
+
+class Format(NamedTuple):
+    """One accepted image format."""
+
+    title: str
+    """The name that people read."""
+    media_type: str
+    extensions: tuple[str, ...]
+    """Endings of file names, in lower case. New files get the first one."""
+    magic: re.Pattern[bytes]
+    """How a file of this format begins."""
+
+
+FORMATS = {
+    "JPEG": Format("JPEG", "image/jpeg", ("jpg", "jpeg"), re.compile(rb"\xff\xd8\xff")),
+    "PNG": Format("PNG", "image/png", ("png",), re.compile(rb"\x89PNG\r\n\x1a\n")),
+    "WEBP": Format("WebP", "image/webp", ("webp",), re.compile(rb"(?s)RIFF....WEBP")),
+}
+"""Every accepted format, by Pillow's name. To accept another one, add it here."""
+
+MEDIA_TYPES = {each.media_type: each for each in FORMATS.values()}
+
+if TYPE_CHECKING:  # A type checker cannot read the table.
+    FormatName = str
+    MediaType = str
+else:
+    FormatName = Literal[tuple(FORMATS)]
+    MediaType = Literal[tuple(MEDIA_TYPES)]
+
 INPUT_SIZE = 224
 """Side of the square that the model sees, in pixels."""
 
 MAX_PIXELS = 25_000_000
-"""Most pixels decoded: every phone's 24-megapixel photo passes, a worker of 300 MB survives."""
+"""Most pixels decoded. A 24-megapixel phone photo passes, and a worker of 300 MB survives."""
 
 MAX_WEBP_PIXELS = 10_000_000
-"""The same for WebP: Pillow's only decoder of it holds four copies of 4 bytes a pixel, and a file
-of 1 KB can have them all."""
+"""Most pixels of a WebP. Pillow's decoder holds four copies of 4 bytes a pixel, and a file of 1 KB
+can announce that many."""
 
 JPEG_DRAFT = 336
-"""libjpeg may shrink while decoding as long as both sides stay at or above this: 1.5 x INPUT_SIZE
-keeps the answers of full decoding and takes a fifth of the time on a 12-megapixel photo."""
+"""The least side, in pixels, to which libjpeg may shrink an image while decoding it. 1.5 x
+INPUT_SIZE keeps the predictions, and decodes a 12-megapixel photo in a fifth of the time."""
 
 NEAR_HASH_ALONE = 4
-"""Bits of 64 in which the perceptual hashes of two copies may differ if nothing else is left to
-compare: saving an image again changes 0 to 4."""
+"""Bits of 64 in which the perceptual hashes of two copies may differ if only the hashes are left to
+compare. Saving an image again changes 0 to 4 bits."""
 
 BAND_ROWS = 256
-"""Rows converted at a time when a large image is shrunk: a whole converted copy of MAX_PIXELS would
-be 100 MB."""
+"""Rows converted at a time when a large image is shrunk. Converting MAX_PIXELS at once would take
+100 MB."""
 
 ORIENTATION_TAG = 0x0112
 UPRIGHT = {
@@ -79,18 +106,19 @@ DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""What Pillow's decoders raise on bytes that nobody wrote on purpose (seen by mutating valid
-files)."""
+"""The exceptions that Pillow's decoders raise on damaged files, found by mutating valid ones."""
 
-# Our own limit, lower and checked from the header, replaces Pillow's: that one warns at 89 million
-# pixels first.
+# MAX_PIXELS replaces Pillow's own limit, which only warns at 89 million pixels.
 Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedImage:
-    """An image that passed every check: `rgb` is upright and at least `JPEG_DRAFT` on a side if the
-    original was."""
+    """An image that passed every check.
+
+    `rgb` is upright. Its sides are at least JPEG_DRAFT if those of the original were. `format` is a
+    key of FORMATS.
+    """
 
     rgb: Image.Image
     width: int
@@ -99,22 +127,20 @@ class CheckedImage:
 
 
 def format_of(data: bytes) -> str:
-    """JPEG, PNG or WEBP by the first bytes of `data`.
+    """The key of FORMATS for `data`, by its first bytes.
 
-    Raises EmptyImage for no bytes, UnsupportedFormat naming what the bytes look like.
+    Raises EmptyImage, or UnsupportedFormat naming the format that the bytes seem to have.
     """
     if not data:
         raise EmptyImage("The image has zero bytes. Send the file's content.", value=0)
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
+    for name, each in FORMATS.items():
+        if each.magic.match(data):
+            return name
+    *titles, last = (each.title for each in FORMATS.values())
     raise UnsupportedFormat(
-        f"The content looks like {_guess(data)}; JPEG, PNG and WebP are supported. "
+        f"The content looks like {_guess(data)}; {', '.join(titles)} and {last} are supported. "
         "Convert the image first.",
-        supported=["image/jpeg", "image/png", "image/webp"],
+        supported=list(MEDIA_TYPES),
     )
 
 
@@ -137,8 +163,7 @@ def _guess(data: bytes) -> str:
 
 
 def sha256(data: bytes) -> str:
-    """The name by which an image's bytes are known everywhere: in answers, the cache and
-    manifests."""
+    """The identity of an image's bytes, in predictions, the cache and manifests."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -149,15 +174,9 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
     Raises PayloadTooLarge, EmptyImage, UnsupportedFormat, TooManyPixels, AnimatedImage or
     BrokenImage.
     """
-    if len(data) > max_bytes:
-        raise PayloadTooLarge(
-            f"The image has {len(data):,} bytes; the limit is {max_bytes:,}. "
-            "Shrink it or save it as JPEG.",
-            limit=max_bytes,
-            value=len(data),
-        )
+    check_bytes(len(data), max_bytes)
     kind = format_of(data)
-    if kind == "WEBP":  # Pillow allocates the whole WebP canvas on opening: look before
+    if kind == "WEBP":  # Pillow allocates the whole canvas when it opens a WebP.
         _check_pixels(*_webp_size(data), MAX_WEBP_PIXELS)
     try:
         image = Image.open(io.BytesIO(data), formats=(kind,))
@@ -166,7 +185,8 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
         if kind != "JPEG" and getattr(image, "is_animated", False):
             frames = getattr(image, "n_frames", 2)
             raise AnimatedImage(
-                f"The {kind} has {frames} frames; one is supported. Send the frame you mean.",
+                f"The {FORMATS[kind].title} has {frames} frames; one is supported. "
+                "Send the frame you mean.",
                 limit=1,
                 value=frames,
             )
@@ -175,9 +195,7 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
         turn = UPRIGHT.get(_orientation(image))
         rgb = _to_rgb(image)
     except DECODER_ERRORS as error:
-        raise BrokenImage(
-            f"The {kind} does not decode ({_reason(error)}). Save it again, or send another copy."
-        ) from error
+        raise _broken(kind, ends_early="truncated" in str(error).lower()) from error
     if turn is not None:
         rgb = rgb.transpose(turn)
         if turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180:
@@ -186,16 +204,16 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
 
 
 def model_input(image: CheckedImage) -> npt.NDArray[np.uint8]:
-    """The model's view: 224 x 224 x 3, uint8 RGB, stretched to the square with Pillow's bilinear
+    """The model's input, (224, 224, 3) uint8 RGB: stretched to a square by Pillow's bilinear
     filter."""
     side = (INPUT_SIZE, INPUT_SIZE)
     return np.asarray(image.rgb.resize(side, Image.Resampling.BILINEAR))
 
 
 def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> str:
-    """64-bit difference hash as 16 hex digits: is each cell of a 9 x 8 grey image brighter than its
-    left neighbour?
+    """64-bit difference hash of `pixels`, (height, width, 3) uint8 RGB, as 16 hex digits.
 
+    Each bit says whether a cell of a 9 x 8 grey image is brighter than its left neighbour.
     Source: N. Krawetz, "Kind of Like That", 2013.
     """
     grey = np.asarray(
@@ -205,9 +223,19 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> str:
 
 
 def hamming(hashes: npt.NDArray[np.uint64], one: np.uint64) -> npt.NDArray[np.uint8]:
-    """Differing bits between each of `hashes` (n,) and `one`."""
+    """How many bits of each of `hashes`, (n,), differ from `one`."""
     differing: npt.NDArray[np.uint8] = np.bitwise_count(hashes ^ one)
     return differing
+
+
+def check_bytes(size: int, limit: int) -> None:
+    """Raises PayloadTooLarge if an image of `size` bytes has more than `limit`."""
+    if size > limit:
+        raise PayloadTooLarge(
+            f"The image has {size:,} bytes; the limit is {limit:,}. Shrink it or save it as JPEG.",
+            limit=limit,
+            value=size,
+        )
 
 
 def _check_pixels(width: int, height: int, limit: int = MAX_PIXELS) -> None:
@@ -224,26 +252,26 @@ def _check_pixels(width: int, height: int, limit: int = MAX_PIXELS) -> None:
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """Canvas width and height from a WebP header (RFC 9649, sections 2.5 to 2.7); 0 x 0 where there
-    is none."""
+    """Canvas width and height from a WebP header (RFC 9649, sections 2.5 to 2.7).
+
+    Raises BrokenImage if there is none.
+    """
     chunk, body = data[12:16], data[20:30]
     if len(body) < 10:
-        return 0, 0
+        raise _broken("WEBP", ends_early=True)
     if chunk == b"VP8X":
         return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
     if chunk == b"VP8L":
         bits = int.from_bytes(body[1:5], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if chunk == b"VP8 ":
-        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(
-            body[8:10], "little"
-        ) & 0x3FFF
-    return 0, 0
+        width, height = (int.from_bytes(body[i : i + 2], "little") for i in (6, 8))
+        return width & 0x3FFF, height & 0x3FFF
+    raise _broken("WEBP")
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, 1 where there is none; damaged EXIF says nothing about the pixels, so
-    it is no error."""
+    """The EXIF orientation, 1 without one. Damaged EXIF is no error: the pixels may be fine."""
     try:
         return int(image.getexif().get(ORIENTATION_TAG, 1))
     except DECODER_ERRORS:
@@ -251,8 +279,7 @@ def _orientation(image: ImageFile.ImageFile) -> int:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """RGB of any mode; a large image is shrunk on the way, band by band, to keep one copy of it in
-    memory."""
+    """`image` as RGB. A large one is shrunk band by band, so that memory holds one copy of it."""
     factor = min(image.width // (2 * JPEG_DRAFT), image.height // (2 * JPEG_DRAFT))
     if factor < 2:
         return _band_to_rgb(image)
@@ -267,9 +294,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _band_to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith(
-        "I"
-    ):  # 16-bit grey: Pillow's own conversion would clip all above 255 to white
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip all above 255 to white.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
@@ -277,5 +302,10 @@ def _band_to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _reason(error: BaseException) -> str:
-    return str(error).split("\n")[0][:100] or type(error).__name__
+def _broken(kind: str, ends_early: bool = False) -> BrokenImage:
+    """The problem of a damaged image. Pillow's own words differ between equal files."""
+    if ends_early:
+        return BrokenImage(f"The {FORMATS[kind].title} ends early. Send the whole file.")
+    return BrokenImage(
+        f"The {FORMATS[kind].title} is damaged. Save it again, or send another copy."
+    )

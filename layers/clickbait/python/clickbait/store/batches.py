@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from clickbait import LABELS, aws
 from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
+from clickbait.inference.images import FORMATS
 from clickbait.keys import BATCH_ID, BATCH_PARTITION, INBOX, batch_and_name
 from clickbait.observability import logger
 from clickbait.settings import settings
@@ -57,12 +58,7 @@ LOOKS = 5
 
 NEVER_ARRIVED = "The file had not arrived when the batch was started."
 
-TYPES = {
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-}
+TYPES = {end: each.media_type for each in FORMATS.values() for end in each.extensions}
 OTHER_TYPE = "application/octet-stream"
 """By the name's ending, for the form alone: the worker goes by the content."""
 

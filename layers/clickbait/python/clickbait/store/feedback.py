@@ -14,13 +14,12 @@ from urllib.parse import quote, unquote
 
 from clickbait import LABELS, aws
 from clickbait.errors import Conflict, NotFound
+from clickbait.inference.images import FORMATS, MEDIA_TYPES
 from clickbait.keys import FEEDBACK, TRAIN
 from clickbait.store import presigned
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}")
 """When it came, so that S3 lists the oldest first, and chance."""
-
-EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 MAX_NAME = 100
 """Characters of a client's file name that are kept: S3 takes 2 KB of metadata, and a character may
@@ -45,7 +44,7 @@ class Feedback:
             Bucket=self.bucket,
             Key=FEEDBACK + made,
             Body=data,
-            ContentType=f"image/{kind.lower()}",
+            ContentType=FORMATS[kind].media_type,
             # Metadata travels as headers, which are ASCII.
             Metadata={name: quote(value[:MAX_NAME], safe="/:+") for name, value in said.items()},
         )
@@ -74,7 +73,7 @@ class Feedback:
         label = head["Metadata"].get("label")
         if label not in LABELS:
             raise Conflict(f"Correction {feedback} has no label; it can only be rejected.")
-        extension = EXTENSIONS.get(head["ContentType"], "jpg")
+        extension = MEDIA_TYPES.get(head["ContentType"], FORMATS["JPEG"]).extensions[0]
         key = f"{TRAIN}{label}/feedback-{feedback}.{extension}"
         try:
             aws.client("s3").copy_object(

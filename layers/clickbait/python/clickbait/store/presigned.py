@@ -13,7 +13,8 @@ from functools import cache
 from typing import Any
 
 from clickbait import aws
-from clickbait.errors import BadRequest, NotFound, PayloadTooLarge, Unavailable
+from clickbait.errors import BadRequest, NotFound, Unavailable
+from clickbait.inference.images import MEDIA_TYPES, check_bytes
 from clickbait.keys import TRAIN, UPLOADS
 from clickbait.settings import settings
 
@@ -28,8 +29,6 @@ LOOK_SECONDS = 300
 """How long an address to look at an object or to save it works: as long as a page of images takes
 to be gone through."""
 
-EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
-
 
 def image_upload(content_type: str) -> dict[str, Any]:
     """A form for one image to predict; its `key` is what /predict takes."""
@@ -39,10 +38,10 @@ def image_upload(content_type: str) -> dict[str, Any]:
 def training_upload(label: str, content_type: str) -> dict[str, Any]:
     """A form for one training image of `label`, a class or another name of its folder; raises
     BadRequest for a content type that is no image's."""
-    extension = EXTENSIONS.get(content_type)
-    if extension is None:
-        raise BadRequest(f"{content_type} is not one of {', '.join(EXTENSIONS)}.")
-    return post(f"{TRAIN}{label}/{uuid.uuid4().hex}.{extension}", content_type)
+    accepted = MEDIA_TYPES.get(content_type)
+    if accepted is None:
+        raise BadRequest(f"{content_type} is not one of {', '.join(MEDIA_TYPES)}.")
+    return post(f"{TRAIN}{label}/{uuid.uuid4().hex}.{accepted.extensions[0]}", content_type)
 
 
 def post(key: str, content_type: str) -> dict[str, Any]:
@@ -110,13 +109,7 @@ def fetch_upload(key: str, max_bytes: int) -> bytes:
 
 def read_within(size: int, body: Any, max_bytes: int) -> bytes:
     """The bytes of an object of `size`; raises PayloadTooLarge before any is read."""
-    if size > max_bytes:
-        raise PayloadTooLarge(
-            f"The image has {size:,} bytes; the limit is {max_bytes:,}. "
-            "Shrink it or save it as JPEG.",
-            limit=max_bytes,
-            value=size,
-        )
+    check_bytes(size, max_bytes)
     data: bytes = body.read()
     return data
 

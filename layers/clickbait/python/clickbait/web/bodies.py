@@ -11,6 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from clickbait.errors import BadRequest, EmptyImage, PayloadTooLarge, Problem, UnsupportedFormat
+from clickbait.inference.images import MEDIA_TYPES
 from clickbait.settings import settings
 
 MAX_REQUEST_IMAGE = 4 * 1024 * 1024
@@ -45,8 +46,8 @@ async def image_body(request: Request) -> bytes:
     if kind and not kind.startswith("image/") and kind != "application/octet-stream":
         raise UnsupportedFormat(
             f"The body is {kind}. Send a form (curl -F file=@image.jpg) or the image itself "
-            "as image/jpeg, image/png or image/webp.",
-            supported=[FORM, "image/jpeg", "image/png", "image/webp"],
+            f"with its type: {', '.join(MEDIA_TYPES)}.",
+            supported=[FORM, *MEDIA_TYPES],
         )
     limit = _image_limit()
     return await read_body(request, limit, limit)
