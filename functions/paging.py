@@ -7,11 +7,11 @@ from fastapi import Query
 
 from clickbait.errors import BadRequest
 
-MOST = 100
+MAX_LIMIT = 100
 """Items in one answer at most: each may cost a call to S3, and all must come within seconds."""
-USUAL = 20
+DEFAULT_LIMIT = 20
 
-Limit = Annotated[int, Query(ge=1, le=MOST, description="items in this answer at most")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="items in this answer at most")]
 Cursor = Annotated[
     str | None, Query(max_length=2_000, description="`next` of the answer before this one")
 ]
@@ -22,13 +22,13 @@ def page(items: list[Any], following: str | None) -> dict[str, Any]:
     return {"items": items, "count": len(items), "next": following}
 
 
-def sealed(of: str, place: str | None) -> str | None:
+def encode_cursor(of: str, place: str | None) -> str | None:
     """`place` in the list named `of`, as a cursor that only that list takes."""
     return urlsafe_b64encode(f"{of}:{place}".encode()).decode().rstrip("=") if place else None
 
 
-def opened(of: str, cursor: str | None) -> str | None:
-    """The place that `sealed` was given; raises BadRequest where it was given none."""
+def decode_cursor(of: str, cursor: str | None) -> str | None:
+    """The place that `encode_cursor` was given; raises BadRequest where it was given none."""
     if cursor is None:
         return None
     try:
@@ -36,7 +36,7 @@ def opened(of: str, cursor: str | None) -> str | None:
     except ValueError:
         text = ""
     list_name, _, place = text.partition(":")
-    if list_name != of or not place or sealed(of, place) != cursor:
+    if list_name != of or not place or encode_cursor(of, place) != cursor:
         raise BadRequest(
             "query.cursor: it is not one that this list gave. Send `next` of the answer before, "
             "or no cursor for the first page.",

@@ -64,7 +64,7 @@ class Attempt:
         version = self.runs.get(self.id).get("version")
         if version is None or version not in self.registry.versions():
             version = self._train(start)
-        triggers.remember(self.config.models_bucket, start["listing"])
+        triggers.mark_trained(self.config.models_bucket, start["listing"])
         self._judge(version, start["listing"])
 
     def clean(self) -> None:
@@ -85,8 +85,8 @@ class Attempt:
         its checkpoint would be of other images."""
         start: dict[str, Any] | None = self.checkpoint.start()
         if start is None:
-            listing = triggers.listing(self.config.data_bucket, TRAIN)
-            known = triggers.trained(self.config.models_bucket)
+            listing = triggers.list_images(self.config.data_bucket, TRAIN)
+            known = triggers.trained_etags(self.config.models_bucket)
             start = {
                 "listing": listing,
                 "new": [key for key, etag in listing.items() if etag not in known],
@@ -276,7 +276,7 @@ class Attempt:
 
     def _exam(self) -> list[gate.Exam]:
         """The exam set, where there is one."""
-        listing = triggers.listing(self.config.data_bucket, EXAM)
+        listing = triggers.list_images(self.config.data_bucket, EXAM)
         found = [(key, label_of(key, EXAM) or "") for key in sorted(self.images.fetch(listing))]
         if not found:
             return []

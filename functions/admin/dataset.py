@@ -4,11 +4,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from clickbait.store import dataset_stats
-from clickbait.store.triggers import trained
+from clickbait.store.triggers import trained_etags
 from clickbait.web.access import PROTECTED, Member
 from clickbait.web.app import documented, json_response
 from functions.admin import stores
-from functions.admin.looks import Look
+from functions.admin.stores import ViewUrl
 
 router = APIRouter()
 
@@ -18,14 +18,14 @@ router = APIRouter()
     summary="Counts, sizes, colours, duplicates and refused images",
     responses=documented("Dataset", *PROTECTED),
 )
-def dataset(_: Member, look: Look) -> Response:
+def dataset(_: Member, view_url: ViewUrl) -> Response:
     """Figures over every image in `train/` that could be read, by class; and for an admin addresses
     to look at some of them, which work for five minutes."""
     images = dataset_stats.stored(stores.table())
     return json_response(
-        dataset_stats.describe(images, look)
+        dataset_stats.describe(images, view_url)
         | {
-            "rejected": dataset_stats.rejected(stores.data_bucket(), look),
-            "waiting": dataset_stats.waiting(images, trained(stores.registry().bucket)),
+            "rejected": dataset_stats.rejected(stores.data_bucket(), view_url),
+            "waiting": dataset_stats.waiting(images, trained_etags(stores.registry().bucket)),
         }
     )

@@ -13,8 +13,8 @@ from clickbait.store.registry import EVALUATION
 from clickbait.web.access import PROTECTED, Member
 from clickbait.web.app import documented, json_response
 from functions.admin import models, stores
-from functions.admin.looks import Look
 from functions.admin.models import Version
+from functions.admin.stores import ViewUrl
 
 router = APIRouter()
 
@@ -24,7 +24,7 @@ router = APIRouter()
     summary="What a version did on its test side",
     responses=documented("Evaluation", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
-def evaluation(_: Member, version: Version, look: Look) -> Response:
+def evaluation(_: Member, version: Version, view_url: ViewUrl) -> Response:
     """Measured once, when it was made. For an admin a mistake has an address where this very image
     lies in the data bucket now: those of the model that ships lie in nobody's."""
     models.metadata_of(version)
@@ -33,7 +33,7 @@ def evaluation(_: Member, version: Version, look: Look) -> Response:
 
     def address(mistake: dict[str, Any]) -> str | None:
         key = mistake["file"]
-        return look(key) if here.get(key) == mistake["sha256"] else None
+        return view_url(key) if here.get(key) == mistake["sha256"] else None
 
     mistakes = [mistake | {"url": address(mistake)} for mistake in told["mistakes"]]
     return json_response({"version": version} | told | {"mistakes": mistakes})

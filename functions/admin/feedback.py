@@ -16,7 +16,7 @@ from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_response
 from clickbait.web.bodies import Form, image_form
 from functions.admin import stores
-from functions.paging import USUAL, Cursor, Limit, opened, page, sealed
+from functions.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page
 
 router = APIRouter()
 
@@ -104,10 +104,10 @@ def _label(fields: dict[str, str]) -> str:
     summary="Corrections that wait, oldest first",
     responses=documented("FeedbackList", errors.BadRequest, *PROTECTED),
 )
-def waiting(_: Admin, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
+def waiting(_: Admin, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
     """Each with an address to look at it, which works for five minutes."""
-    items, last = stores.feedback().page(limit, opened("feedback", cursor))
-    return json_response(page(items, sealed("feedback", last)))
+    items, last = stores.feedback().page(limit, decode_cursor("feedback", cursor))
+    return json_response(page(items, encode_cursor("feedback", last)))
 
 
 @router.post(

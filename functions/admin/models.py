@@ -20,7 +20,15 @@ from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_response
 from clickbait.web.bodies import json_body
 from functions.admin import stores
-from functions.paging import MOST, USUAL, Cursor, Limit, opened, page, sealed
+from functions.paging import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    Cursor,
+    Limit,
+    decode_cursor,
+    encode_cursor,
+    page,
+)
 
 router = APIRouter()
 
@@ -64,9 +72,9 @@ class Promotion(BaseModel):
     summary="Versions of the model, newest first",
     responses=documented("Models", errors.BadRequest, *PROTECTED),
 )
-def models(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
+def models(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
     """Each with its figures; the baseline, which is there before any training, is one of them."""
-    before = opened("models", cursor)
+    before = decode_cursor("models", cursor)
     shipped = shipped_version()
     live, there = shipped, set()
     if settings().models_bucket:
@@ -82,7 +90,7 @@ def models(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
         item | {"live": item["version"] == live, "run": makers.get(item["version"])}
         for item in items
     ]
-    following = sealed("models", rest[limit - 1]) if len(rest) > limit else None
+    following = encode_cursor("models", rest[limit - 1]) if len(rest) > limit else None
     return json_response(page(told, following))
 
 
@@ -174,11 +182,11 @@ def promotions(
         str | None,
         Query(max_length=40, description="a time (ISO 8601, UTC where it has no zone): up to then"),
     ] = None,
-    limit: Limit = USUAL,
+    limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
     """Newest first; `live` is the one that served at `at`, or serves now."""
-    before = opened("promotions", cursor)
+    before = decode_cursor("promotions", cursor)
     until = _moment(at)
     history = stores.registry().promotions() if settings().models_bucket else []
     later = [p for p in history if until and datetime.fromisoformat(p["at"]) > until]
@@ -186,7 +194,7 @@ def promotions(
     first = {"version": later[-1]["previous"] if later else shipped_version()}
     live = told[0] if told else first | dict.fromkeys(("at", "by", "reason"))
     rest = [p for p in told if before is None or p["at"] < before]
-    following = sealed("promotions", rest[limit - 1]["at"]) if len(rest) > limit else None
+    following = encode_cursor("promotions", rest[limit - 1]["at"]) if len(rest) > limit else None
     return json_response({"live": live} | page(rest[:limit], following))
 
 
@@ -267,7 +275,7 @@ def _makers(versions: set[str]) -> dict[str, str]:
     wanted = versions - {shipped_version()} - _made_by.keys()
     cursor, left = None, RUNS_SEARCHED
     while wanted and left > 0 and settings().table:
-        runs, cursor = stores.runs().page(MOST, cursor)
+        runs, cursor = stores.runs().page(MAX_LIMIT, cursor)
         for run in runs:
             if run.get("version") in wanted:
                 _made_by[run["version"]] = run["id"]

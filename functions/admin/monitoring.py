@@ -15,7 +15,7 @@ from clickbait.store import history, monitoring
 from clickbait.web.access import PROTECTED, Member
 from clickbait.web.app import documented, json_response
 from functions.admin import stores
-from functions.paging import USUAL, Cursor, Limit, opened, page, sealed
+from functions.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page
 
 router = APIRouter()
 
@@ -52,7 +52,7 @@ Window = Annotated[monitoring.Window, Query(description="how far back")]
 )
 def predictions(
     _: Member,
-    limit: Limit = USUAL,
+    limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
     *,
     prediction: Prediction = None,
@@ -68,13 +68,13 @@ def predictions(
     items, following = history.page(
         stores.table(),
         limit,
-        opened("predictions", cursor),
+        decode_cursor("predictions", cursor),
         prediction=prediction,
         day=day,
         version=version,
         batch=batch,
     )
-    return json_response(page(items, sealed("predictions", following)))
+    return json_response(page(items, encode_cursor("predictions", following)))
 
 
 @router.get(

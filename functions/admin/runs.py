@@ -11,8 +11,8 @@ from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_response
 from clickbait.web.bodies import json_body
 from functions.admin import stores
-from functions.admin.looks import Look
-from functions.paging import USUAL, Cursor, Limit, opened, page, sealed
+from functions.admin.stores import ViewUrl
+from functions.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page
 
 router = APIRouter()
 
@@ -46,10 +46,10 @@ def retrain(
     summary="Training runs, newest first",
     responses=documented("RunList", errors.BadRequest, *PROTECTED),
 )
-def runs(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
+def runs(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
     """Each with its state, and the reason for it in a sentence."""
-    items, following = stores.runs().page(limit, opened("runs", cursor))
-    return json_response(page(items, sealed("runs", following)))
+    items, following = stores.runs().page(limit, decode_cursor("runs", cursor))
+    return json_response(page(items, encode_cursor("runs", following)))
 
 
 @router.get(
@@ -57,12 +57,12 @@ def runs(_: Member, limit: Limit = USUAL, cursor: Cursor = None) -> Response:
     summary="One training run",
     responses=documented("Run", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
-def run(_: Member, run: RunId, look: Look) -> Response:
+def run(_: Member, run: RunId, view_url: ViewUrl) -> Response:
     """Its epochs while it runs; then what the gate said, and the last lines of its log."""
-    return json_response(_with_looks(stores.runs().get(run), look))
+    return json_response(_with_urls(stores.runs().get(run), view_url))
 
 
-def _with_looks(run: dict[str, Any], look: Look) -> dict[str, Any]:
+def _with_urls(run: dict[str, Any], view_url: ViewUrl) -> dict[str, Any]:
     """`run` with an address to look at each image whose label was doubted; None where it is there
     no more, or is not for who asks."""
     check = run.get("label_check")
@@ -70,7 +70,7 @@ def _with_looks(run: dict[str, Any], look: Look) -> dict[str, Any]:
         return run
     here = stores.images_here(image["key"] for image in check["worst"])
     worst = [
-        image | {"url": look(image["key"]) if image["key"] in here else None}
+        image | {"url": view_url(image["key"]) if image["key"] in here else None}
         for image in check["worst"]
     ]
     return run | {"label_check": check | {"worst": worst}}

@@ -1,13 +1,17 @@
 """The stored things that the routes read and write; each says which setting it lacks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+from fastapi import Depends
 
 from clickbait.errors import Unavailable
 from clickbait.settings import settings
-from clickbait.store import dataset_stats
+from clickbait.store import dataset_stats, presigned
 from clickbait.store.feedback import Feedback
 from clickbait.store.registry import Registry
 from clickbait.store.runs import Runs
+from clickbait.web.access import Given, is_admin
 
 
 def registry() -> Registry:
@@ -42,6 +46,18 @@ def images_here(keys: Iterable[str]) -> dict[str, str]:
     config = settings()
     stored = config.table and config.data_bucket
     return dataset_stats.here(config.table, keys) if stored else {}
+
+
+def view_url(given: Given) -> Callable[[str], str | None]:
+    """The function that returns a link to a stored image, or None if the caller is not an admin.
+
+    Only an admin gets links to stored images: they belong to somebody, and a rejected file may
+    show anything. With ACCESS=public anybody may still read the figures about them.
+    """
+    return presigned.view_url if is_admin(given) else lambda _: None
+
+
+ViewUrl = Annotated[Callable[[str], str | None], Depends(view_url)]
 
 
 def _set(name: str) -> str:

@@ -19,7 +19,7 @@ from clickbait.web.access import PROTECTED, Given, Member
 from clickbait.web.app import documented, json_response
 from clickbait.web.bodies import json_body
 from functions.batch.forms import MAX_NAMES, long_json_body
-from functions.paging import Cursor, opened, page, sealed
+from functions.paging import Cursor, decode_cursor, encode_cursor, page
 
 router = APIRouter()
 
@@ -157,7 +157,7 @@ def begin(
 )
 def forms(_: Member, batch: BatchId, cursor: Cursor = None) -> Response:
     """A page of them, in the order of the names; without a cursor the first one anew."""
-    place = opened(f"uploads {batch}", cursor)
+    place = decode_cursor(f"uploads {batch}", cursor)
     if place is not None and not (place.isascii() and place.isdigit() and len(place) <= 5):
         raise BadRequest("query.cursor: it names no place in the list of files.")
     return json_response(_forms(Batches.from_settings(), batch, int(place or 0)))
@@ -165,7 +165,7 @@ def forms(_: Member, batch: BatchId, cursor: Cursor = None) -> Response:
 
 def _forms(batches: Batches, batch: str, start: int) -> dict[str, Any]:
     made, following = batches.forms(batch, start)
-    cursor = None if following is None else sealed(f"uploads {batch}", str(following))
+    cursor = None if following is None else encode_cursor(f"uploads {batch}", str(following))
     limits = {"expires_in": presigned.POST_SECONDS, "max_bytes": settings().max_upload_size}
     return page(made, cursor) | limits
 
@@ -190,7 +190,7 @@ def start(_: Member, batch: BatchId) -> Response:
 def status(_: Member, batch: BatchId) -> Response:
     """Counts, rate and time left; of a folder that was dropped too, from its first object on."""
     batches = Batches.from_settings()
-    return json_response(_told(batches, batches.settled(batch)))
+    return json_response(_told(batches, batches.refresh(batch)))
 
 
 def _told(batches: Batches, progress: Progress) -> dict[str, Any]:
@@ -243,18 +243,18 @@ def results_of(
     if format == "csv":
         return _csv(batches, batch)
     if format == "link":
-        return json_response({"url": _link(batches, batch), "expires_in": presigned.LOOK_SECONDS})
-    after = opened(f"results {batch}", cursor)
+        return json_response({"url": _link(batches, batch), "expires_in": presigned.VIEW_SECONDS})
+    after = decode_cursor(f"results {batch}", cursor)
     if after is not None and len(after.encode()) > MAX_KEY_BYTES:
         raise BadRequest("query.cursor: it names no row of this batch.")
     rows = batches.rows(batch, after, limit)
     more = len(rows) > limit
-    following = sealed(f"results {batch}", rows[limit - 1].name) if more else None
+    following = encode_cursor(f"results {batch}", rows[limit - 1].name) if more else None
     return json_response(page([row.as_dict() for row in rows[:limit]], following))
 
 
 def _csv(batches: Batches, batch: str) -> Response:
-    batches.known(batch)
+    batches.require(batch)
     text = results.csv_within(Rows(batches.table, batch).read(), MAX_CSV)
     if text is not None:
         name = {"content-disposition": f'attachment; filename="{batch}.csv"'}
@@ -265,4 +265,4 @@ def _csv(batches: Batches, batch: str) -> Response:
 def _link(batches: Batches, batch: str) -> str:
     """The address of a batch's CSV, which is as the rows are now; raises NotFound."""
     batches.results_written(batch)
-    return presigned.download(results.csv_key(batch), f"{batch}.csv", CSV)
+    return presigned.download_url(results.csv_key(batch), f"{batch}.csv", CSV)

@@ -133,7 +133,7 @@ class Inbox:
             new = outcomes.count("new")
             # Whatever is no new row was there or is gone: whoever dealt with it may have ended
             # before the results were written.
-            self.batches.wrote(batch, new, again=new < len(outcomes))
+            self.batches.record_rows(batch, new, again=new < len(outcomes))
         return became
 
     def _file(self, known: Names, key: str, name: str, last_try: bool) -> str:

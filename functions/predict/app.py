@@ -203,7 +203,7 @@ async def system_check() -> Response:
     read."""
     checks = [_check("model", lambda: service.live.current().check_golden())]
     if service.live.registry:
-        checks.append(_check("models bucket", Registry(service.live.registry.bucket).champion))
+        checks.append(_check("models bucket", Registry(service.live.registry.bucket).poll_champion))
     healthy = all(check["ok"] for check in checks)
     return json_response({"status": "ok" if healthy else "degraded", "checks": checks})
 

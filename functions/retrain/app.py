@@ -12,12 +12,12 @@ from clickbait.keys import keys_in_event
 from clickbait.observability import count, count_invocation, flush, logger
 from clickbait.settings import settings
 from clickbait.store import monitoring
-from clickbait.store.drop_folder import Uploads
+from clickbait.store.drop_folder import DropFolder
 from clickbait.store.runs import Runs
-from clickbait.store.triggers import QUIET_MESSAGE, Retraining
+from clickbait.store.triggers import TIMER_MESSAGE, Triggers
 
 READERS = 4
-"""Objects read at a time: reading is waiting. Decoding is not, and takes its turns in `Uploads`."""
+"""Objects read at a time. Reading is waiting; `DropFolder` decodes one at a time."""
 
 OF_THE_CLOCK = frozenset({"reconcile", "daily"})
 """Events that come whether or not there is something to do: an invocation for them is counted by no
@@ -41,9 +41,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
             case "job":
                 job_changed(event["detail"])
             case "reconcile":
-                Retraining.from_settings().reconcile()
+                Triggers.from_settings().reconcile()
             case "daily":
-                Retraining.from_settings().daily()
+                Triggers.from_settings().on_schedule()
                 monitoring.emit_drift()
             case _:
                 raise ValueError(f"no event that this function knows: {json.dumps(event)[:500]}")
@@ -90,7 +90,7 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
         sender = record["messageId"]
         try:
             told = json.loads(record["body"])
-            if told == QUIET_MESSAGE:
+            if told == TIMER_MESSAGE:
                 quiet.add(sender)
                 continue
             for key in keys_in_event(told, settings().data_bucket):
@@ -105,24 +105,24 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     rejected = [key for key, what in became.items() if what == "rejected"]
     count("ImagesKept", len(kept))
     count("ImagesRejected", len(rejected))
-    if kept and not _done("uploaded"):
+    if kept and not _done("on_upload"):
         failed |= {sender for key in kept for sender in senders[key]}
-    if quiet and not _done("quiet"):
+    if quiet and not _done("on_timer"):
         failed |= quiet
     count("MessagesFailed", len(failed))
     return {"batchItemFailures": [{"itemIdentifier": one} for one in order if one in failed]}
 
 
 def look(keys: Iterable[str]) -> dict[str, str]:
-    """Have `Uploads` look at each key, once however often it was told; returns what became of
+    """Have `DropFolder` look at each key, once however often it was told; returns what became of
     those that did not fail."""
-    uploads = Uploads(settings().data_bucket, settings().table)
+    folder = DropFolder(settings().data_bucket, settings().table)
     for service in ("s3", "dynamodb"):
         aws.client(service)  # Threads may share a client, but not make one at the same time.
 
     def arrived(key: str) -> tuple[str, str]:
         try:
-            return key, uploads.arrived(key)
+            return key, folder.process(key)
         except Exception:  # Whatever it is: it is this message's, and the others are to go on.
             logger.exception("upload failed", key=key)
             return key, ""
@@ -132,10 +132,10 @@ def look(keys: Iterable[str]) -> dict[str, str]:
 
 
 def _done(step: str) -> bool:
-    """Call a step of `Retraining`; False where it failed, so that the messages that asked for it
+    """Call a step of `Triggers`; False where it failed, so that the messages that asked for it
     come again."""
     try:
-        getattr(Retraining.from_settings(), step)()
+        getattr(Triggers.from_settings(), step)()
     except Exception:  # As for an upload: the messages that did not ask for it are done.
         logger.exception("step failed", step=step)
         return False
@@ -148,8 +148,8 @@ def _done(step: str) -> bool:
 def job_changed(detail: dict[str, Any]) -> None:
     """Tell the run of a job that ended, and start the one that waited for it."""
     if detail.get("status") in ENDED:
-        Runs.from_settings().ended(detail)
-        Retraining.from_settings().reconcile()
+        Runs.from_settings().on_job_ended(detail)
+        Triggers.from_settings().reconcile()
 
 
 # Importing made no garbage, and `functions` kept collection off for it: it begins now.

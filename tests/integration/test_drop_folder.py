@@ -18,7 +18,7 @@ from clickbait import aws, errors
 from clickbait.inference import images
 from clickbait.settings import settings
 from clickbait.store.drop_folder import rejected_key
-from clickbait.store.triggers import listing
+from clickbait.store.triggers import list_images
 from functions.retrain import app
 from tests.samples import hostile
 from tests.samples.drawn import encoded, picture
@@ -197,7 +197,7 @@ def test_what_is_described_is_what_a_training_lists(drop: Drop) -> None:
     history(drop)
     drop.deliver(drop.told)
     etags = {key: item["etag"]["S"] for key, item in drop.items().items()}
-    assert etags == listing(BUCKET)
+    assert etags == list_images(BUCKET)
 
 
 def test_three_poisoned_messages_of_ten_fail_and_the_others_are_done(drop: Drop) -> None:

@@ -132,7 +132,7 @@ def test_a_pointer_that_names_no_version_is_a_failure_and_the_baseline_serves(
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="champion.json", Body=body)
     with pytest.raises(InvalidModel, match="does not name a version"):
-        Registry(BUCKET).champion()
+        Registry(BUCKET).poll_champion()
     assert live().current().version == BASELINE
 
 

@@ -14,7 +14,7 @@ from clickbait import aws, keys
 from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
 from clickbait.store import runs, triggers
 from clickbait.store.runs import Parameters, Runs
-from clickbait.store.triggers import Retraining
+from clickbait.store.triggers import Triggers
 
 TABLE, DATA, MODELS = "table", "data", "models"
 
@@ -139,7 +139,7 @@ def test_there_is_one_run_at_a_time(table, batch):
 def test_when_a_job_ends_the_next_run_may_start(table, batch):
     first = ask(table)["id"]
     table.advance(first, "PROMOTED", "No worse.")
-    table.ended(batch.end("SUCCEEDED"))
+    table.on_job_ended(batch.end("SUCCEEDED"))
     assert table.get(first)["state"] == "PROMOTED"
     assert ask(table)["id"] != first
 
@@ -147,10 +147,10 @@ def test_when_a_job_ends_the_next_run_may_start(table, batch):
 def test_a_late_event_of_an_older_run_frees_nothing(table, batch):
     ask(table)
     old = dict(batch.end("SUCCEEDED"))
-    table.ended(old)
+    table.on_job_ended(old)
     second = ask(table)["id"]
-    table.ended(old)
-    assert table.under_way() == second
+    table.on_job_ended(old)
+    assert table.active() == second
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_a_late_event_of_an_older_run_frees_nothing(table, batch):
 )
 def test_a_job_that_dies_leaves_a_failed_run_with_a_sentence(table, batch, detail, says):
     run = ask(table)["id"]
-    table.ended(batch.end(**{"status": "FAILED"} | detail))
+    table.on_job_ended(batch.end(**{"status": "FAILED"} | detail))
     told = table.get(run)
     assert told["state"] == "FAILED" and says in told["reason"] and told["reason"].endswith(".")
-    assert table.under_way() is None
+    assert table.active() is None
 
 
 @pytest.mark.parametrize("says", ["the job", "the event"])
@@ -179,15 +179,15 @@ def test_a_failure_is_counted_whoever_tells_of_it(table, batch, monkeypatch, say
     run = ask(table)["id"]
     if says == "the job":
         table.advance(run, "FAILED", "There is no image of one class.")
-    table.ended(batch.end("FAILED"))
+    table.on_job_ended(batch.end("FAILED"))
     assert counted == ["RunsFailed"]
 
 
 def test_jobs_that_are_no_runs_are_ignored(table):
     run = ask(table)["id"]
-    table.ended({"jobName": "somebody-elses", "status": "FAILED"})
-    table.ended({})
-    assert table.under_way() == run
+    table.on_job_ended({"jobName": "somebody-elses", "status": "FAILED"})
+    table.on_job_ended({})
+    assert table.active() == run
 
 
 def test_a_job_that_batch_refuses_is_a_failed_run_and_frees_the_lease(table, batch):
@@ -206,7 +206,7 @@ def test_a_crash_between_lease_and_submit_is_made_good(table, batch, clock):
     with pytest.raises(Killed):
         ask(table)
     batch.fault = None
-    run = table.under_way()
+    run = table.active()
     table.settle()
     assert not batch.jobs, "whoever took the lease may still be at it"
     clock.now += runs.SUBMIT_SECONDS + 1
@@ -226,7 +226,7 @@ def test_a_crash_after_submit_is_made_good_without_a_second_job(table, batch, cl
     clock.now += runs.SUBMIT_SECONDS + 1
     table.settle()
     assert len(batch.jobs) == 1
-    assert table.get(table.under_way())["job"] == "job-0"
+    assert table.get(table.active())["job"] == "job-0"
 
 
 def test_two_that_settle_at_once_submit_once(table, batch, clock):
@@ -244,10 +244,10 @@ def test_two_that_settle_at_once_submit_once(table, batch, clock):
 def test_a_lost_event_frees_the_lease_when_batch_is_asked(table, batch):
     run = ask(table)["id"]
     table.settle()
-    assert table.under_way() == run
+    assert table.active() == run
     batch.end("FAILED", statusReason="Host terminated")
     table.settle()
-    assert table.under_way() is None
+    assert table.active() is None
     assert "Host terminated" in table.get(run)["reason"]
 
 
@@ -255,7 +255,7 @@ def test_a_job_that_batch_forgot_frees_the_lease(table, batch):
     run = ask(table)["id"]
     batch.jobs.clear()
     table.settle()
-    assert table.under_way() is None and table.get(run)["state"] == "FAILED"
+    assert table.active() is None and table.get(run)["state"] == "FAILED"
 
 
 def test_runs_are_listed_newest_first_in_pages(table, batch, monkeypatch):
@@ -264,7 +264,7 @@ def test_runs_are_listed_newest_first_in_pages(table, batch, monkeypatch):
         monkeypatch.setattr(runs.secrets, "token_hex", lambda _, i=i: f"{i:06x}")
         made.append(ask(table)["id"])
         table.report(made[-1], log=["a line"], history=[{}])
-        table.ended(batch.end())
+        table.on_job_ended(batch.end())
     first, cursor = table.page(2)
     second, cursor = table.page(2, cursor)
     third, end = table.page(2, cursor)
@@ -301,12 +301,12 @@ def test_an_absurd_parameter_is_refused_by_name(wrong):
 
 
 @pytest.fixture
-def service(table, clock) -> Retraining:
+def service(table, clock) -> Triggers:
     s3 = boto3.client("s3")
     for bucket in (DATA, MODELS):
         s3.create_bucket(Bucket=bucket)
     url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
-    return Retraining(table, DATA, MODELS, url, min_new_images=3, quiet_period=60)
+    return Triggers(table, DATA, MODELS, url, min_new_images=3, quiet_period=60)
 
 
 def upload(*names: str) -> None:
@@ -314,7 +314,7 @@ def upload(*names: str) -> None:
         boto3.client("s3").put_object(Bucket=DATA, Key=f"train/{name}", Body=name.encode())
 
 
-def messages(service: Retraining) -> int:
+def messages(service: Triggers) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
     counts = boto3.client("sqs").get_queue_attributes(
         QueueUrl=service.uploads_queue, AttributeNames=names
@@ -327,34 +327,34 @@ THREE = ("clickbait/a.jpg", "clickbait/b.jpg", "legitimate/c.jpg")
 
 def test_many_uploads_start_one_clock(service, clock):
     for _ in range(5):
-        service.uploaded()
+        service.on_upload()
         clock.now += 1
     assert messages(service) == 1
 
 
 def test_a_run_starts_when_it_is_quiet_and_not_before(service, clock, batch):
     upload(*THREE)
-    service.uploaded()
+    service.on_upload()
     clock.now += 40
-    service.uploaded()
+    service.on_upload()
     clock.now += 21
-    assert service.quiet() is None and messages(service) == 2
+    assert service.on_timer() is None and messages(service) == 2
     clock.now += 40
-    run = service.quiet()
+    run = service.on_timer()
     assert run and service.runs.get(run)["reason"].startswith("3 new images")
 
 
 def test_too_few_new_images_wait_for_the_days_schedule(service, clock):
     upload("clickbait/a.jpg")
-    service.uploaded()
+    service.on_upload()
     clock.now += 61
-    assert service.quiet() is None and service.reconcile() is None
-    assert service.daily()
+    assert service.on_timer() is None and service.reconcile() is None
+    assert service.on_schedule()
 
 
 def test_a_lost_message_is_made_good_by_the_reconcile(service, clock):
     upload(*THREE)
-    service.uploaded()
+    service.on_upload()
     assert service.reconcile() is None, "it is not quiet yet"
     clock.now += 61
     assert service.reconcile()
@@ -362,14 +362,14 @@ def test_a_lost_message_is_made_good_by_the_reconcile(service, clock):
 
 def test_what_a_run_trained_on_is_not_new(service, clock):
     upload(*THREE)
-    triggers.remember(MODELS, triggers.listing(DATA))
-    assert service.daily() is None
+    triggers.mark_trained(MODELS, triggers.list_images(DATA))
+    assert service.on_schedule() is None
     upload("legitimate/copy-of-c.jpg")
     boto3.client("s3").put_object(
         Bucket=DATA, Key="train/legitimate/again.jpg", Body=b"clickbait/a.jpg"
     )
-    assert service.consider(2, "uploads") is None, "the same bytes under another name"
-    assert service.daily()
+    assert service.start_if_enough(2, "uploads") is None, "the same bytes under another name"
+    assert service.on_schedule()
 
 
 def test_folders_dot_files_and_unknown_labels_are_no_images():
@@ -389,40 +389,40 @@ def test_folders_dot_files_and_unknown_labels_are_no_images():
 
 def test_enough_uploads_during_a_run_start_one_more_when_it_ends(service, clock, batch):
     upload(*THREE)
-    first = service.daily()
+    first = service.on_schedule()
     upload("clickbait/d.jpg", "clickbait/e.jpg", "legitimate/f.jpg")
-    service.uploaded()
+    service.on_upload()
     clock.now += 61
-    assert service.quiet() is None and len(batch.jobs) == 1
+    assert service.on_timer() is None and len(batch.jobs) == 1
     service.runs.advance(first, "PROMOTED", "No worse.")
-    service.runs.ended(batch.end("SUCCEEDED"))
+    service.runs.on_job_ended(batch.end("SUCCEEDED"))
     assert service.reconcile() not in (None, first)
     assert len(batch.jobs) == 2
 
 
 def test_images_that_were_turned_away_do_not_start_a_run_again_and_again(service, batch, clock):
     upload(*THREE)
-    run = service.daily()
-    service.runs.report(run, listing=triggers.digest(triggers.listing(DATA)))
+    run = service.on_schedule()
+    service.runs.report(run, listing=triggers.digest(triggers.list_images(DATA)))
     service.runs.advance(run, "REJECTED", "Are the folders swapped?")
-    service.runs.ended(batch.end("SUCCEEDED"))
-    assert service.reconcile() is None and service.daily() is None
+    service.runs.on_job_ended(batch.end("SUCCEEDED"))
+    assert service.reconcile() is None and service.on_schedule() is None
     upload("legitimate/one-more.jpg")
     assert service.reconcile()
 
 
 def test_after_a_failure_the_schedule_tries_again_and_uploads_do_not(service, batch, clock):
     upload(*THREE)
-    run = service.daily()
-    service.runs.report(run, listing=triggers.digest(triggers.listing(DATA)))
-    service.runs.ended(batch.end("FAILED"))
+    run = service.on_schedule()
+    service.runs.report(run, listing=triggers.digest(triggers.list_images(DATA)))
+    service.runs.on_job_ended(batch.end("FAILED"))
     assert service.reconcile() is None
-    assert service.daily()
+    assert service.on_schedule()
 
 
 def test_every_trained_image_is_remembered_once(service):
     upload(*THREE)
-    triggers.remember(MODELS, triggers.listing(DATA))
-    triggers.remember(MODELS, triggers.listing(DATA))
+    triggers.mark_trained(MODELS, triggers.list_images(DATA))
+    triggers.mark_trained(MODELS, triggers.list_images(DATA))
     body = boto3.client("s3").get_object(Bucket=MODELS, Key="trained.json")["Body"].read()
     assert len(json.loads(body)) == 3

@@ -181,7 +181,7 @@ def test_the_page_may_use_what_the_functions_sign(policy, signing):
     assert lets(policy, "connect-src", form["url"])
     seen = signing.look("feedback/0a1b2c")
     assert lets(policy, "img-src", seen)
-    saved = signing.download("results/monday/results.csv", "monday.csv", "text/csv")
+    saved = signing.download_url("results/monday/results.csv", "monday.csv", "text/csv")
     assert lets(policy, "connect-src", saved)
 
 

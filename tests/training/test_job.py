@@ -246,7 +246,7 @@ def test_what_a_run_has_trained_on_is_not_new_to_the_next(cloud, few, monkeypatc
     upload(cloud, few, count=15)
     assert do(asked())[1]["images"]["new"] == 30
     assert run.retrain.asked["new"] == 30
-    Runs(TABLE)._release(Runs(TABLE).under_way())
+    Runs(TABLE)._release(Runs(TABLE).active())
     upload(cloud, few)
     _, told = do(asked())
     assert told["images"] == {"listed": 40, "usable": 40, "new": 10, "left_out": 0}
@@ -337,10 +337,10 @@ def test_what_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, drawings, mo
     limit = max(len(data) for files in drawings.values() for data in files)
     monkeypatch.setattr(bucket, "MAX_IMAGE_BYTES", limit)
     cloud.put_object(Bucket=DATA, Key=f"train/{LABELS[0]}/film.png", Body=b"x" * (limit + 1))
-    listing = run.triggers.listing
+    list_images = run.triggers.list_images
 
     def one_vanishes(*given):
-        found = listing(*given)
+        found = list_images(*given)
         for key in found:
             if key.endswith(f"{LABELS[1]} 7.png"):
                 cloud.delete_object(Bucket=DATA, Key=key)
@@ -348,7 +348,7 @@ def test_what_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, drawings, mo
                 cloud.put_object(Bucket=DATA, Key=key, Body=encoded(golden.calm(), "PNG"))
         return found
 
-    monkeypatch.setattr(run.triggers, "listing", one_vanishes)
+    monkeypatch.setattr(run.triggers, "list_images", one_vanishes)
     _, told = do(asked())
     assert told["images"] == {"listed": 62, "usable": 58, "new": 62, "left_out": 4}
     assert told["state"] == "REJECTED"
@@ -379,7 +379,7 @@ def dies(*_: Any, **__: Any) -> Any:
 
 
 def at_listing(monkeypatch, cloud):
-    monkeypatch.setattr(run.triggers, "listing", dies)
+    monkeypatch.setattr(run.triggers, "list_images", dies)
 
 
 def at_fetching(monkeypatch, cloud):

@@ -10,15 +10,15 @@ from fastapi.testclient import TestClient
 
 from clickbait import LABELS
 from clickbait.inference.appearance import APPEARANCE
-from clickbait.store.drop_folder import Uploads
-from clickbait.store.triggers import remember
+from clickbait.store.drop_folder import DropFolder
+from clickbait.store.triggers import mark_trained
 from functions.admin import schemas
 from tests.samples.drawn import encoded, picture
 
 
 def drop(cloud: Any, key: str, data: bytes) -> str:
     cloud.s3.put_object(Bucket="data", Key=key, Body=data)
-    Uploads("data", "table").arrived(key)
+    DropFolder("data", "table").process(key)
     return str(cloud.s3.head_object(Bucket="data", Key=key)["ETag"]).strip('"')
 
 
@@ -28,8 +28,8 @@ def test_images_that_were_dropped_are_described(admin: TestClient, cloud: Any) -
     drop(cloud, "train/clickbait_fake/again.jpg", first)
     drop(cloud, "train/legitimate/b.png", encoded(picture((100, 50), seed=3), "PNG"))
     cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
-    Uploads("data", "table").arrived("train/legitimate/c.jpg")
-    remember("models", {"train/clickbait/a.jpg": etag})
+    DropFolder("data", "table").process("train/legitimate/c.jpg")
+    mark_trained("models", {"train/clickbait/a.jpg": etag})
 
     answer = admin.get("/dataset")
     schemas.Dataset.model_validate_json(answer.content)
@@ -57,7 +57,7 @@ def test_samples_families_and_refused_images_can_be_looked_at(
     drop(cloud, "train/clickbait/again.jpg", first)
     drop(cloud, "train/legitimate/b.png", second)
     cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
-    Uploads("data", "table").arrived("train/legitimate/c.jpg")
+    DropFolder("data", "table").process("train/legitimate/c.jpg")
 
     told = admin.get("/dataset").json()
     (fake,) = told["classes"]["clickbait_fake"]["samples"]
@@ -76,7 +76,7 @@ def test_a_refused_image_that_was_deleted_since_has_no_address(
     admin: TestClient, cloud: Any
 ) -> None:
     cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
-    Uploads("data", "table").arrived("train/legitimate/c.jpg")
+    DropFolder("data", "table").process("train/legitimate/c.jpg")
     cloud.s3.delete_object(Bucket="data", Key="rejected/train/legitimate/c.jpg")
     answer = admin.get("/dataset")
     schemas.Dataset.model_validate_json(answer.content)
@@ -149,7 +149,7 @@ def test_where_access_is_public_only_an_admin_gets_addresses_of_images(
     drop(cloud, "train/clickbait/a.jpg", first)
     drop(cloud, "train/clickbait/again.jpg", first)
     cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
-    Uploads("data", "table").arrived("train/legitimate/c.jpg")
+    DropFolder("data", "table").process("train/legitimate/c.jpg")
 
     def addresses(headers: dict[str, str]) -> set[bool]:
         answer = client.get("/dataset", headers=headers)

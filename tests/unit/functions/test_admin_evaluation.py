@@ -9,7 +9,7 @@ import requests
 from fastapi.testclient import TestClient
 
 from clickbait.settings import CHECKOUT_BASELINE
-from clickbait.store.drop_folder import Uploads
+from clickbait.store.drop_folder import DropFolder
 from functions.admin import evaluation_schemas
 from tests.samples.drawn import encoded, picture
 
@@ -25,7 +25,7 @@ def put(cloud: Any, version: str, document: Any) -> None:
 
 def drop(cloud: Any, key: str, data: bytes) -> None:
     cloud.s3.put_object(Bucket="data", Key=key, Body=data)
-    Uploads("data", "table").arrived(key)
+    DropFolder("data", "table").process(key)
 
 
 def mistake(cloud: Any, key: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def test_a_mistake_that_lies_in_the_bucket_can_be_looked_at(admin: TestClient, c
     put(cloud, OLD, SHIPPED | {"mistakes": [mistake(cloud, k) for k in (here, replaced, gone)]})
     drop(cloud, replaced, encoded(picture(seed=9)))
     cloud.s3.delete_object(Bucket="data", Key=gone)
-    Uploads("data", "table").arrived(gone)
+    DropFolder("data", "table").process(gone)
 
     answer = admin.get(f"/models/{OLD}/evaluation")
     evaluation_schemas.Evaluation.model_validate_json(answer.content, strict=True)

@@ -34,7 +34,7 @@ def run_of(cloud: Any, version: str, gate: dict[str, Any] | None = GATE) -> str:
         cloud.runs.advance(run, "REJECTED", gate["reason"], gate=gate, version=version)
     else:
         cloud.runs.report(run, version=version)
-    cloud.runs.ended({"jobName": run, "status": "SUCCEEDED"})
+    cloud.runs.on_job_ended({"jobName": run, "status": "SUCCEEDED"})
     cloud.version(version)
     return str(run)
 

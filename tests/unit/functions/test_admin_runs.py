@@ -6,7 +6,7 @@ import pytest
 import requests
 from fastapi.testclient import TestClient
 
-from clickbait.store.drop_folder import Uploads
+from clickbait.store.drop_folder import DropFolder
 from clickbait.store.runs import Parameters
 from functions.admin import schemas
 from tests.samples.drawn import encoded, picture
@@ -21,7 +21,7 @@ LIMITS = {
 
 def end(cloud: Any, run: str) -> None:
     cloud.runs.advance(run, "REJECTED", "The gate said no.")
-    cloud.runs.ended({"jobName": run, "status": "SUCCEEDED"})
+    cloud.runs.on_job_ended({"jobName": run, "status": "SUCCEEDED"})
 
 
 def test_a_run_is_started_and_told_of(admin: TestClient) -> None:
@@ -126,7 +126,7 @@ def test_images_whose_labels_are_doubted_can_be_looked_at(admin: TestClient, clo
     """`label_check` as `training.labels` writes it."""
     here, gone = "train/clickbait/a.jpg", "train/legitimate/gone.jpg"
     cloud.s3.put_object(Bucket="data", Key=here, Body=encoded(picture()))
-    Uploads("data", "table").arrived(here)
+    DropFolder("data", "table").process(here)
     check = {
         "rejected": True,
         "reason": "The live model disagrees with 97 % of 30 new labels: are the folders swapped?",

@@ -480,8 +480,8 @@ def test_a_page_may_have_1_to_1000_rows(admin: TestClient, limit: int) -> None:
     "query",
     [
         "limit=0", "limit=1001", "limit=x", "format=xml", "cursor=", "cursor=x",
-        f"cursor={bulk.sealed('results other', 'x')}",
-        f"cursor={bulk.sealed('results b', 'x' * 1_025)}",
+        f"cursor={bulk.encode_cursor('results other', 'x')}",
+        f"cursor={bulk.encode_cursor('results b', 'x' * 1_025)}",
     ],
 )  # fmt: skip
 def test_a_wrong_page_is_422(admin: TestClient, query: str) -> None:
@@ -490,12 +490,12 @@ def test_a_wrong_page_is_422(admin: TestClient, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", [bulk.sealed("uploads x", "0"), "x", None, "-1", "1", "99999", "1e3", "²"]
+    "cursor", [bulk.encode_cursor("uploads x", "0"), "x", None, "-1", "1", "99999", "1e3", "²"]
 )
 def test_a_wrong_page_of_forms_is_422(admin: TestClient, cursor: str | None) -> None:
     begun = begin(admin, "a.jpg")
     if cursor is not None and len(cursor) < 6 and cursor != "x":
-        cursor = bulk.sealed(f"uploads {begun['id']}", cursor)
+        cursor = bulk.encode_cursor(f"uploads {begun['id']}", cursor)
     answer = admin.get(begun["more_uploads"], params={"cursor": cursor or "?"})
     problem_of(answer, 422, "bad-request")
 

@@ -157,7 +157,7 @@ def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:
     both = message("inbox/b/a.jpg"), message("inbox/b/a.jpg", sender="2")
     assert handle(*both) == []
     assert handle(*both) == []
-    told = cloud.batches.settled("b").as_dict()
+    told = cloud.batches.refresh("b").as_dict()
     assert (told["expected"], told["done"], told["failed"]) == (2, 1, 0)
 
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(cloud: Cloud) -> None:
     rows = cloud.rows()
     for name, (_, says) in files.items():
         assert says in str(rows[name].error)
-    assert cloud.batches.settled("b").as_dict()["failed"] == 4
+    assert cloud.batches.refresh("b").as_dict()["failed"] == 4
     assert len(cloud.csv()) == 4
 
 

@@ -71,24 +71,29 @@ class Calls:
         return self.became.get(about[0], "kept") if about else ""
 
     def keys(self) -> list[str]:
-        return sorted(call[1] for call in self.made if call[0] == "arrived")
+        return sorted(call[1] for call in self.made if call[0] == "process")
 
     def steps(self) -> list[Any]:
-        return [call for call in self.made if call[0] != "arrived"]
+        return [call for call in self.made if call[0] != "process"]
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
     made = Calls()
-    steps = {name: lambda n=name: made(n) for name in ("uploaded", "quiet", "reconcile", "daily")}
-    uploads = SimpleNamespace(arrived=lambda key: made("arrived", key))
-    runs = SimpleNamespace(ended=lambda detail: made("ended", detail["jobName"], detail["status"]))
+    steps = {
+        name: lambda n=name: made(n)
+        for name in ("on_upload", "on_timer", "reconcile", "on_schedule")
+    }
+    uploads = SimpleNamespace(process=lambda key: made("process", key))
+    runs = SimpleNamespace(
+        on_job_ended=lambda detail: made("on_job_ended", detail["jobName"], detail["status"])
+    )
     retraining = SimpleNamespace(**steps)
     monkeypatch.setattr(
-        app, "Uploads", lambda bucket, table: made("uploads of", bucket) and uploads
+        app, "DropFolder", lambda bucket, table: made("uploads of", bucket) and uploads
     )
     monkeypatch.setattr(app, "Runs", SimpleNamespace(from_settings=lambda: runs))
-    monkeypatch.setattr(app, "Retraining", SimpleNamespace(from_settings=lambda: retraining))
+    monkeypatch.setattr(app, "Triggers", SimpleNamespace(from_settings=lambda: retraining))
     monkeypatch.setattr(app, "monitoring", SimpleNamespace(emit_drift=lambda: made("drift")))
     monkeypatch.setattr(aws, "client", lambda service: None)
     monkeypatch.setenv("DATA_BUCKET", BUCKET)
@@ -141,7 +146,7 @@ def test_kept_images_start_the_clock_once(calls: Calls, counted: dict[str, float
     calls.became = {keys[3]: "rejected", keys[4]: "rejected", keys[5]: "gone", keys[6]: "ignored"}
     assert failures(handle(messages(*(notification(key) for key in keys)))) == []
     assert calls.keys() == keys
-    assert calls.steps()[1:] == ["uploaded"]
+    assert calls.steps()[1:] == ["on_upload"]
     assert counted == {"ImagesKept": 6, "ImagesRejected": 2, "MessagesFailed": 0}
 
 
@@ -149,7 +154,7 @@ def test_kept_images_start_the_clock_once(calls: Calls, counted: dict[str, float
 def test_without_a_kept_image_the_clock_is_left_alone(calls: Calls, what: str) -> None:
     calls.became = {"train/a/x.jpg": what}
     assert failures(handle(messages(notification("train/a/x.jpg")))) == []
-    assert "uploaded" not in calls.made
+    assert "on_upload" not in calls.made
 
 
 def test_a_key_that_is_told_twice_is_looked_at_once(calls: Calls) -> None:
@@ -160,11 +165,11 @@ def test_a_key_that_is_told_twice_is_looked_at_once(calls: Calls) -> None:
 
 def test_our_own_message_asks_whether_it_is_quiet(calls: Calls) -> None:
     assert failures(handle(sample("quiet-message"))) == []
-    assert calls.steps()[1:] == ["quiet"]
+    assert calls.steps()[1:] == ["on_timer"]
     calls.made.clear()
     quiet = {"action": "quiet"}
     assert failures(handle(messages(quiet, notification("train/a/x.jpg"), quiet))) == []
-    assert calls.steps()[1:] == ["uploaded", "quiet"]
+    assert calls.steps()[1:] == ["on_upload", "on_timer"]
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed"])
@@ -172,7 +177,7 @@ def test_a_job_that_ended_ends_its_run_and_then_looks_for_the_next(
     calls: Calls, state: str
 ) -> None:
     assert handle(sample(f"batch-job-state-change-{state}")) is None
-    assert calls.made == [("ended", "20261122-201500-0a1b2c", state.upper()), "reconcile"]
+    assert calls.made == [("on_job_ended", "20261122-201500-0a1b2c", state.upper()), "reconcile"]
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "SUBMITTED", "PENDING", "RUNNABLE", "STARTING"])
@@ -184,7 +189,7 @@ def test_a_job_on_its_way_changes_nothing(calls: Calls, state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "does"), [("reconcile", ["reconcile"]), ("daily", ["daily", "drift"])]
+    ("action", "does"), [("reconcile", ["reconcile"]), ("daily", ["on_schedule", "drift"])]
 )
 def test_the_clock_s_events_are_told_apart(calls: Calls, action: str, does: list[str]) -> None:
     handle(sample(f"schedule-{action}"))
@@ -196,7 +201,7 @@ def test_the_daily_look_is_done_where_drift_cannot_be_told(calls: Calls) -> None
     calls.fail = {"drift"}
     with pytest.raises(RuntimeError, match="drift failed"):
         handle(sample("schedule-daily"))
-    assert "daily" in calls.made
+    assert "on_schedule" in calls.made
 
 
 @pytest.mark.parametrize(
@@ -225,8 +230,8 @@ def test_an_event_that_nobody_knows_is_logged_and_raised(
     ("name", "step", "kind"),
     [
         ("schedule-reconcile", "reconcile", "reconcile"),
-        ("schedule-daily", "daily", "daily"),
-        ("batch-job-state-change-failed", "ended", "job"),
+        ("schedule-daily", "on_schedule", "daily"),
+        ("batch-job-state-change-failed", "on_job_ended", "job"),
         ("batch-job-state-change-succeeded", "reconcile", "job"),
     ],
 )
@@ -256,7 +261,7 @@ def test_three_poisoned_messages_of_ten_fail_alone(calls: Calls) -> None:
         "train/clickbait_real/deleted.jpg",
         "train/legitimate/d/d.jpg",
     ]
-    assert calls.steps()[1:] == ["uploaded"]
+    assert calls.steps()[1:] == ["on_upload"]
 
 
 @pytest.mark.parametrize(
@@ -297,19 +302,19 @@ def test_an_object_that_cannot_be_read_fails_the_messages_that_name_it(
         notification("train/a/3.jpg"),
     )
     assert failures(handle(event)) == ["1", "2"]
-    assert calls.steps()[1:] == ["uploaded"]
+    assert calls.steps()[1:] == ["on_upload"]
     assert counted["MessagesFailed"] == 2
 
 
 def test_messages_whose_image_could_not_start_the_clock_come_again(calls: Calls) -> None:
-    calls.fail = {"uploaded"}
+    calls.fail = {"on_upload"}
     calls.became = {"train/a/gone.jpg": "gone"}
     event = messages(notification("train/a/gone.jpg"), notification("train/a/1.jpg"))
     assert failures(handle(event)) == ["1"]
 
 
 def test_our_own_message_comes_again_where_its_step_failed(calls: Calls) -> None:
-    calls.fail = {"quiet"}
+    calls.fail = {"on_timer"}
     event = messages({"action": "quiet"}, notification("train/a/1.jpg"))
     assert failures(handle(event)) == ["0"]
 

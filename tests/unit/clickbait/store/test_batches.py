@@ -41,7 +41,7 @@ class Cloud:
         known = self.batches.names_of(batch)
         outcomes = [self.row(batch, *known.row_of(name), error=error) for name in names]
         new = outcomes.count("new")
-        self.batches.wrote(batch, new, again=new < len(outcomes))
+        self.batches.record_rows(batch, new, again=new < len(outcomes))
 
     def row(self, batch: str, name: str, file: str, error: str | None = None) -> str:
         told: dict[str, Any] = {"error": error} if error else {
@@ -162,7 +162,7 @@ def test_a_form_s_type_follows_the_name_and_any_name_has_one(cloud: Cloud) -> No
 def test_it_is_open_then_running_then_finished(cloud: Cloud) -> None:
     batch = cloud.batches.create(["a.jpg", "b.jpg"])
     first, second = (form["key"] for form in cloud.batches.forms(batch)[0])
-    told = cloud.batches.settled(batch).as_dict()
+    told = cloud.batches.refresh(batch).as_dict()
     assert (told["state"], told["expected"], told["done"]) == ("open", 2, 0)
     assert told["rate"] is told["seconds_left"] is told["started"] is told["finished"] is None
     for key in (first, second):
@@ -174,7 +174,7 @@ def test_it_is_open_then_running_then_finished(cloud: Cloud) -> None:
     assert told["seconds_left"] >= 0
     assert cloud.keys(f"results/{batch}/") == [f"results/{batch}/files.json"]
     cloud.work(batch, second.split("/")[2], error="The JPEG does not decode.")
-    told = cloud.batches.settled(batch).as_dict()
+    told = cloud.batches.refresh(batch).as_dict()
     assert (told["state"], told["done"], told["failed"]) == ("finished", 1, 1)
     assert sum(told["counts"].values()) == 1
     assert told["seconds_left"] == 0
@@ -188,7 +188,7 @@ def test_files_that_never_arrived_are_rows_that_say_so(cloud: Cloud) -> None:
     told = cloud.batches.start(batch).as_dict()
     assert (told["state"], told["expected"], told["failed"]) == ("running", 3, 2)
     cloud.work(batch, keys[1].split("/")[2])
-    told = cloud.batches.settled(batch).as_dict()
+    told = cloud.batches.refresh(batch).as_dict()
     assert (told["state"], told["done"], told["failed"]) == ("finished", 1, 2)
     assert [(row["file"], row["error"]) for row in cloud.csv(batch)] == [
         ("a.jpg", NEVER_ARRIVED), ("b.jpg", ""), ("c.jpg", NEVER_ARRIVED),
@@ -223,7 +223,7 @@ def test_a_start_that_was_killed_half_way_is_made_good_by_the_next(
         patch.setattr(Rows, "put_missing", killed)
         with pytest.raises(KeyboardInterrupt):
             cloud.batches.start(batch)
-    assert cloud.batches.settled(batch).as_dict()["state"] == "open"
+    assert cloud.batches.refresh(batch).as_dict()["state"] == "open"
     told = cloud.batches.start(batch).as_dict()
     assert (told["state"], told["failed"]) == ("finished", 5)
 
@@ -234,7 +234,7 @@ def test_a_file_that_arrives_after_all_takes_its_row(cloud: Cloud) -> None:
     cloud.batches.start(batch)
     assert [row["error"] for row in cloud.csv(batch)] == [NEVER_ARRIVED] * 2
     cloud.work(batch, name)
-    told = cloud.batches.settled(batch).as_dict()
+    told = cloud.batches.refresh(batch).as_dict()
     assert (told["expected"], told["done"], told["failed"]) == (2, 1, 1)
     assert [row["error"] for row in cloud.csv(batch)] == ["", NEVER_ARRIVED]
 
@@ -266,7 +266,7 @@ def test_a_folder_is_a_batch_from_its_first_object_on(cloud: Cloud) -> None:
     with pytest.raises(NotFound):
         cloud.batches.progress("holiday")
     cloud.drop("holiday", "a.jpg")
-    told = cloud.batches.settled("holiday").as_dict()
+    told = cloud.batches.refresh("holiday").as_dict()
     assert (told["state"], told["source"], told["expected"]) == ("running", "folder", 1)
     assert told["created"]
     assert told["done"] == told["failed"] == 0
@@ -277,7 +277,7 @@ def test_folders_and_dot_files_are_no_batch(cloud: Cloud) -> None:
         cloud.put(key, b"")
     for batch in ("b", "c.jpg", "", "..", "a b", "x" * 65, "ab/"):
         with pytest.raises(NotFound):
-            cloud.batches.settled(batch)
+            cloud.batches.refresh(batch)
         with pytest.raises(NotFound):
             cloud.batches.start(batch)
         with pytest.raises(NotFound):
@@ -290,10 +290,10 @@ def test_folders_and_dot_files_are_no_batch(cloud: Cloud) -> None:
 def test_it_expects_what_is_listed_now_and_finishes_again_when_more_comes(cloud: Cloud) -> None:
     cloud.drop("b", "a.jpg")
     cloud.work("b", "a.jpg")
-    assert cloud.batches.settled("b").state == "finished"
+    assert cloud.batches.refresh("b").state == "finished"
     assert len(cloud.csv("b")) == 1
     cloud.drop("b", "c.jpg", "sub/d.jpg", ".hidden")
-    told = cloud.batches.settled("b").as_dict()
+    told = cloud.batches.refresh("b").as_dict()
     assert (told["state"], told["expected"], told["done"]) == ("running", 3, 1)
     cloud.work("b", "c.jpg", "sub/d.jpg")
     assert [row["file"] for row in cloud.csv("b")] == ["a.jpg", "c.jpg", "sub/d.jpg"]
@@ -304,7 +304,7 @@ def test_what_is_deleted_once_it_has_its_row_still_counts(cloud: Cloud) -> None:
     cloud.work("b", "a.jpg", "c.jpg")
     for name in ("a.jpg", "c.jpg"):
         cloud.s3.delete_object(Bucket=BUCKET, Key=f"inbox/b/{name}")
-    told = cloud.batches.settled("b").as_dict()
+    told = cloud.batches.refresh("b").as_dict()
     assert (told["state"], told["expected"], told["done"]) == ("finished", 2, 2)
 
 
@@ -312,7 +312,7 @@ def test_what_is_deleted_before_it_was_looked_at_does_not_keep_it_running(cloud:
     cloud.drop("b", "a.jpg", "c.jpg")
     cloud.work("b", "a.jpg")
     cloud.s3.delete_object(Bucket=BUCKET, Key="inbox/b/c.jpg")
-    cloud.batches.wrote("b", 0, again=True)  # As the worker says of an object that is gone.
+    cloud.batches.record_rows("b", 0, again=True)  # As the worker says of an object that is gone.
     assert cloud.csv("b")
 
 
@@ -330,7 +330,7 @@ def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:
     cloud.drop("b", "a.jpg", "c.jpg")
     for _ in range(3):
         cloud.work("b", "a.jpg")
-    told = cloud.batches.settled("b").as_dict()
+    told = cloud.batches.refresh("b").as_dict()
     assert (told["expected"], told["done"], told["state"]) == (2, 1, "running")
 
 
@@ -350,7 +350,7 @@ def test_a_worker_killed_between_row_and_results_is_made_good_by_the_next_look(
 ) -> None:
     cloud.drop("b", "a.jpg")
     cloud.row("b", "a.jpg", "a.jpg")
-    assert cloud.batches.settled("b").state == "finished"
+    assert cloud.batches.refresh("b").state == "finished"
     assert len(cloud.csv("b")) == 1
 
 
@@ -402,7 +402,7 @@ def test_results_are_not_written_again_while_the_rows_are_the_same(cloud: Cloud)
     cloud.work("b", "a.jpg")
     puts = cloud.watched("s3", "PutObject")
     for _ in range(3):
-        cloud.batches.settled("b")
+        cloud.batches.refresh("b")
         cloud.work("b", "a.jpg")
     assert puts == []
 

@@ -21,7 +21,7 @@ from clickbait.inference.appearance import appearance
 from clickbait.inference.images import perceptual_hash
 from clickbait.keys import LABEL_OF_FOLDER
 from clickbait.store import drop_folder
-from clickbait.store.drop_folder import Uploads, rejected_key
+from clickbait.store.drop_folder import DropFolder, rejected_key
 from tests.samples import hostile
 from tests.samples.drawn import encoded, picture
 
@@ -35,7 +35,7 @@ class Cloud:
 
     def __init__(self) -> None:
         self.s3, self.table = aws.client("s3"), aws.client("dynamodb")
-        self.uploads = Uploads(BUCKET, TABLE)
+        self.folder = DropFolder(BUCKET, TABLE)
         self.hooks: list[tuple[Any, str, Any]] = []
 
     def before(
@@ -133,7 +133,7 @@ def once_before(cloud: Cloud, service: str, operation: str, act: Callable[[], An
 
 def test_a_usable_image_stays_and_its_item_says_what_it_is(cloud: Cloud) -> None:
     etag = cloud.put(KEY)
-    assert cloud.uploads.arrived(KEY) == "kept"
+    assert cloud.folder.process(KEY) == "kept"
     pixels = images.model_input(images.read(JPEG))
     item = cloud.items()[KEY]
     assert cloud.table.get_item(TableName=TABLE, Key={"pk": {"S": "image#"}, "sk": {"S": KEY}})[
@@ -161,7 +161,7 @@ def test_a_usable_image_stays_and_its_item_says_what_it_is(cloud: Cloud) -> None
 def test_each_folder_name_is_its_label(cloud: Cloud, folder: str, label: str) -> None:
     key = f"train/{folder}/deep/er/a.png"
     cloud.put(key)
-    assert cloud.uploads.arrived(key) == "kept"
+    assert cloud.folder.process(key) == "kept"
     assert cloud.items()[key]["label"] == label
 
 
@@ -181,7 +181,7 @@ def test_each_folder_name_is_its_label(cloud: Cloud, folder: str, label: str) ->
 def test_folder_keys_and_dot_files_are_ignored(cloud: Cloud, key: str) -> None:
     body = b"" if key.endswith("/") else JPEG
     cloud.put(key, body)
-    assert cloud.uploads.arrived(key) == "ignored"
+    assert cloud.folder.process(key) == "ignored"
     assert cloud.objects() == {key: body}
     assert cloud.items() == {}
 
@@ -191,7 +191,7 @@ def test_nothing_outside_the_drop_folder_is_touched(cloud: Cloud, key: str) -> N
     if key:
         cloud.put(key, b"no image")
     before = cloud.objects()
-    assert cloud.uploads.arrived(key) == "ignored"
+    assert cloud.folder.process(key) == "ignored"
     assert cloud.objects() == before
 
 
@@ -211,7 +211,7 @@ def test_an_unknown_label_is_set_aside_with_the_labels_that_there_are(
     cloud: Cloud, key: str, said: str
 ) -> None:
     etag = cloud.put(key)
-    assert cloud.uploads.arrived(key) == "rejected"
+    assert cloud.folder.process(key) == "rejected"
     assert cloud.objects().keys() == {rejected_key(key), rejected_key(key) + ".json"}
     assert cloud.objects()[rejected_key(key)] == JPEG
     why = cloud.why(key)
@@ -243,7 +243,7 @@ def test_an_unreadable_image_is_set_aside_with_the_reason(
     cloud: Cloud, body: bytes, reason: str
 ) -> None:
     cloud.put(KEY, body)
-    assert cloud.uploads.arrived(KEY) == "rejected"
+    assert cloud.folder.process(KEY) == "rejected"
     why = cloud.why(KEY)
     assert why["reason"] == reason
     assert why["detail"].endswith(".")
@@ -255,10 +255,10 @@ def test_an_image_at_the_limit_of_bytes_is_kept_and_one_byte_more_is_never_read(
     cloud: Cloud, monkeypatch
 ) -> None:
     cloud.put(KEY, JPEG + bytes(images.MAX_IMAGE_BYTES - len(JPEG)))
-    assert cloud.uploads.arrived(KEY) == "kept"
+    assert cloud.folder.process(KEY) == "kept"
     monkeypatch.setattr(images, "read", lambda _: pytest.fail("it was read"))
     cloud.put(KEY, JPEG + bytes(images.MAX_IMAGE_BYTES - len(JPEG) + 1))
-    assert cloud.uploads.arrived(KEY) == "rejected"
+    assert cloud.folder.process(KEY) == "rejected"
     why = cloud.why(KEY)
     assert why["reason"] == "payload-too-large"
     assert (why["limit"], why["value"]) == (images.MAX_IMAGE_BYTES, images.MAX_IMAGE_BYTES + 1)
@@ -271,25 +271,25 @@ def test_what_is_too_large_for_one_copy_goes_in_parts(cloud: Cloud, monkeypatch)
     monkeypatch.setattr(drop_folder, "LARGEST_COPY", 11_000_000)
     monkeypatch.setattr(drop_folder, "COPY_PART", 6_000_000)
     cloud.put(KEY, large)
-    assert cloud.uploads.arrived(KEY) == "rejected"
+    assert cloud.folder.process(KEY) == "rejected"
     assert cloud.objects()[rejected_key(KEY)] == large
     assert KEY not in cloud.objects()
 
 
 def test_an_image_that_is_gone_has_no_item(cloud: Cloud) -> None:
     cloud.put(KEY)
-    cloud.uploads.arrived(KEY)
+    cloud.folder.process(KEY)
     cloud.delete(KEY)
-    assert cloud.uploads.arrived(KEY) == "gone"
+    assert cloud.folder.process(KEY) == "gone"
     assert cloud.items() == {}
-    assert cloud.uploads.arrived(KEY) == "gone"
+    assert cloud.folder.process(KEY) == "gone"
 
 
 def test_an_image_that_a_broken_one_replaced_has_no_item(cloud: Cloud) -> None:
     cloud.put(KEY)
-    cloud.uploads.arrived(KEY)
+    cloud.folder.process(KEY)
     cloud.put(KEY, b"no image")
-    assert cloud.uploads.arrived(KEY) == "rejected"
+    assert cloud.folder.process(KEY) == "rejected"
     assert cloud.items() == {}
 
 
@@ -310,7 +310,7 @@ def test_an_image_that_a_broken_one_replaced_has_no_item(cloud: Cloud) -> None:
 @pytest.mark.parametrize("body", [JPEG, b"no image"])
 def test_any_key_that_s3_takes_is_kept_or_set_aside(cloud: Cloud, key: str, body: bytes) -> None:
     cloud.put(key, body)
-    became = cloud.uploads.arrived(key)
+    became = cloud.folder.process(key)
     if body == JPEG:
         assert became == "kept"
         assert cloud.items().keys() == {key}
@@ -329,7 +329,7 @@ def test_names_that_differ_in_case_or_beyond_the_longest_are_different_images(
     keys = ["train/clickbait/A.jpg", "train/clickbait/a.jpg", long + "1", long + "2"]
     for key in keys:
         cloud.put(key, key.encode())
-        assert cloud.uploads.arrived(key) == "rejected"
+        assert cloud.folder.process(key) == "rejected"
     assert {cloud.objects()[rejected_key(key)] for key in keys} == {k.encode() for k in keys}
 
 
@@ -337,7 +337,7 @@ def test_a_file_that_is_named_like_a_reason_does_not_replace_one(cloud: Cloud) -
     for key in (KEY, KEY + ".json"):
         cloud.put(key, key.encode())
     for key in (KEY, KEY + ".json", KEY):
-        cloud.uploads.arrived(key)
+        cloud.folder.process(key)
     assert cloud.objects()[rejected_key(KEY)] == KEY.encode()
     assert cloud.objects()[rejected_key(KEY + ".json")] == f"{KEY}.json".encode()
     assert cloud.why(KEY)["key"] == KEY
@@ -351,20 +351,20 @@ def test_a_file_that_is_named_like_a_reason_does_not_replace_one(cloud: Cloud) -
 def test_an_image_replaced_while_it_is_read_is_described_as_what_it_is_now(cloud: Cloud) -> None:
     cloud.put(KEY)
     once_before(cloud, "dynamodb", "PutItem", lambda: cloud.put(KEY, OTHER))
-    assert cloud.uploads.arrived(KEY) == "kept"
+    assert cloud.folder.process(KEY) == "kept"
     assert cloud.items()[KEY]["sha256"] == images.sha256(OTHER)
 
 
 def test_an_image_deleted_while_it_is_read_leaves_no_item(cloud: Cloud) -> None:
     cloud.put(KEY)
     once_before(cloud, "dynamodb", "PutItem", lambda: cloud.delete(KEY))
-    assert cloud.uploads.arrived(KEY) == "gone"
+    assert cloud.folder.process(KEY) == "gone"
     assert cloud.items() == {}
 
 
 def test_an_image_that_comes_back_while_its_item_goes_has_one(cloud: Cloud) -> None:
     once_before(cloud, "dynamodb", "DeleteItem", lambda: cloud.put(KEY))
-    assert cloud.uploads.arrived(KEY) == "kept"
+    assert cloud.folder.process(KEY) == "kept"
     assert KEY in cloud.items()
 
 
@@ -374,7 +374,7 @@ def test_a_good_image_that_replaces_a_broken_one_meanwhile_is_not_moved(
 ) -> None:
     cloud.put(KEY, b"no image")
     once_before(cloud, "s3", moment, lambda: cloud.put(KEY))
-    assert cloud.uploads.arrived(KEY) == "kept"
+    assert cloud.folder.process(KEY) == "kept"
     assert cloud.objects()[KEY] == JPEG
     assert KEY in cloud.items()
     assert cloud.objects().get(rejected_key(KEY), b"no image") == b"no image"
@@ -382,9 +382,9 @@ def test_a_good_image_that_replaces_a_broken_one_meanwhile_is_not_moved(
 
 def test_another_call_that_moved_it_first_is_no_failure(cloud: Cloud) -> None:
     cloud.put(KEY, b"no image")
-    other = Uploads(BUCKET, TABLE)
-    once_before(cloud, "s3", "DeleteObject", lambda: other.arrived(KEY))
-    assert cloud.uploads.arrived(KEY) == "gone"
+    other = DropFolder(BUCKET, TABLE)
+    once_before(cloud, "s3", "DeleteObject", lambda: other.process(KEY))
+    assert cloud.folder.process(KEY) == "gone"
     assert cloud.objects().keys() == {rejected_key(KEY), rejected_key(KEY) + ".json"}
 
 
@@ -392,9 +392,9 @@ def test_an_object_that_changes_with_every_look_is_left_to_the_next_try(
     cloud: Cloud, monkeypatch
 ) -> None:
     cloud.put(KEY)
-    monkeypatch.setattr(cloud.uploads, "_etag", lambda _: '"another"')
+    monkeypatch.setattr(cloud.folder, "_etag", lambda _: '"another"')
     with pytest.raises(RuntimeError, match=r"train/clickbait/a\.jpg changed 5 times"):
-        cloud.uploads.arrived(KEY)
+        cloud.folder.process(KEY)
 
 
 @pytest.mark.parametrize(
@@ -411,9 +411,9 @@ def test_a_crash_while_an_image_is_set_aside_loses_nothing_and_the_next_try_ends
     service, operation = moment.split(".")
     once_before(cloud, service, operation, crash)
     with pytest.raises(KeyboardInterrupt):
-        cloud.uploads.arrived(KEY)
+        cloud.folder.process(KEY)
     assert cloud.objects()[KEY] == b"no image"
-    assert cloud.uploads.arrived(KEY) == "rejected"
+    assert cloud.folder.process(KEY) == "rejected"
     assert cloud.objects().keys() == {rejected_key(KEY), rejected_key(KEY) + ".json"}
     assert cloud.objects()[rejected_key(KEY)] == b"no image"
 
@@ -421,9 +421,9 @@ def test_a_crash_while_an_image_is_set_aside_loses_nothing_and_the_next_try_ends
 def test_faults_of_the_services_are_raised_and_reject_nothing(cloud: Cloud) -> None:
     cloud.put(KEY)
     with pytest.raises(ClientError, match="NoSuchBucket"):
-        Uploads("nowhere", TABLE).arrived(KEY)
+        DropFolder("nowhere", TABLE).process(KEY)
     with pytest.raises(ClientError, match="ResourceNotFound"):
-        Uploads(BUCKET, "nowhere").arrived(KEY)
+        DropFolder(BUCKET, "nowhere").process(KEY)
     assert cloud.objects() == {KEY: JPEG}
 
 
@@ -443,7 +443,7 @@ def test_one_image_is_decoded_at_a_time(cloud: Cloud, monkeypatch) -> None:
     for key in keys:
         cloud.put(key)
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(cloud.uploads.arrived, keys)) == ["kept"] * 12
+        assert list(pool.map(cloud.folder.process, keys)) == ["kept"] * 12
 
 
 def test_importing_it_does_not_import_boto3() -> None:

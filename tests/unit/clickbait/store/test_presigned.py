@@ -106,13 +106,13 @@ def test_on_aws_it_is_the_bucket_s_own_host_in_its_region(
     host = f"https://{BUCKET}.s3.{region}.amazonaws.com/"
     assert form["url"] == host
     assert form["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
-    assert presigned.download("results/a/results.csv", "a.csv", "text/csv").startswith(host)
+    assert presigned.download_url("results/a/results.csv", "a.csv", "text/csv").startswith(host)
 
 
 def test_an_object_is_looked_at_by_its_address_for_five_minutes(bucket: Any) -> None:
     key = "train/clickbait/a b+ü&?#%.jpg"
     bucket.put_object(Bucket=BUCKET, Key=key, Body=b"an image", ContentType="image/jpeg")
-    url = presigned.look(key)
+    url = presigned.view_url(key)
     assert url.startswith(f"https://{BUCKET}.s3.us-east-1.amazonaws.com/train/clickbait/")
     assert "X-Amz-Expires=300" in url and "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
     answer = requests.get(url, timeout=5)
@@ -130,7 +130,7 @@ def test_without_a_bucket_it_says_so(within: Callable[..., None]) -> None:
     with pytest.raises(Unavailable, match="DATA_BUCKET"):
         presigned.image_upload("image/jpeg")
     with pytest.raises(Unavailable, match="DATA_BUCKET"):
-        presigned.look("train/clickbait/a.jpg")
+        presigned.view_url("train/clickbait/a.jpg")
     with pytest.raises(Unavailable, match="DATA_BUCKET"):
         presigned.fetch_upload(f"uploads/{uuid.uuid4().hex}", 100)
 

@@ -53,7 +53,7 @@ id, so that no file that somebody drops is taken for one."""
 RATE_SECONDS = 60.0
 """The rate is that of the last minute: it follows workers that come and go, and no single one."""
 
-LOOKS = 5
+MAX_ATTEMPTS = 5
 """Times that one call writes results which grow while it writes; the next call goes on."""
 
 NEVER_ARRIVED = "The file had not arrived when the batch was started."
@@ -282,7 +282,7 @@ class Batches:
             "SET started = if_not_exists(started, :now), created = if_not_exists(created, :now)",
             {":now": {"S": moment}},
         )
-        return self.settled(batch, head.get("seen", 0))
+        return self.refresh(batch, head.get("seen", 0))
 
     def _close(self, batch: str, moment: str) -> None:
         """Write a row for each file that was named and is neither there nor has its row."""
@@ -306,7 +306,7 @@ class Batches:
             return self._names(batch)
         return Names(batch, (), {})
 
-    def wrote(self, batch: str, new: int, again: bool) -> None:
+    def record_rows(self, batch: str, new: int, again: bool) -> None:
         """Take in that `new` rows were written; `again`: and something was found that had been
         dealt with before, or is gone.
 
@@ -320,11 +320,11 @@ class Batches:
         seen = head["seen"]
         if again or seen >= head.get("due", 0):
             try:
-                self.settled(batch, seen)
+                self.refresh(batch, seen)
             except NotFound:
                 logger.info("batch without files", batch=batch)
 
-    def settled(self, batch: str, seen: int | None = None) -> Progress:
+    def refresh(self, batch: str, seen: int | None = None) -> Progress:
         """How far the batch is, and where it is finished its results written; raises NotFound.
 
         `seen` is how many rows had been written when its caller last asked.
@@ -367,7 +367,7 @@ class Batches:
 
     # --- results ---------------------------------------------------------------------------------
 
-    def known(self, batch: str) -> None:
+    def require(self, batch: str) -> None:
         """Raises NotFound where there is nothing of this batch."""
         if not self._head(batch):
             self.progress(batch)
@@ -376,7 +376,7 @@ class Batches:
         """`limit` rows from behind the one named `after`, and one more where there is one; raises
         NotFound."""
         if after is None:
-            self.known(batch)
+            self.require(batch)
         return list(islice(Rows(self.table, batch).read(after, limit + 1), limit + 1))
 
     def results_written(self, batch: str) -> None:
@@ -394,7 +394,7 @@ class Batches:
             return
         started = time.monotonic()
         batch = progress.batch
-        for _ in range(LOOKS):
+        for _ in range(MAX_ATTEMPTS):
             written = Tally()
             results.write(self.bucket, batch, written.over(Rows(self.table, batch).read()))
             if self._tally(batch).digest == written.digest:

@@ -41,7 +41,7 @@ COPY_PART = 1024**3
 BROKEN = ("limit", "value")
 """What a Problem may say of the limit that was broken, and a reason says too."""
 
-LOOKS = 5
+MAX_ATTEMPTS = 5
 """Times that one call looks at an object that changes under its eyes; the message comes again."""
 
 GONE = 404
@@ -73,7 +73,7 @@ def rejected_key(key: str) -> str:
     return target[: most - len(mark)].decode(errors="ignore") + mark
 
 
-class Uploads:
+class DropFolder:
     """The drop folder of one data bucket, and the table that describes what is in it.
 
     May be used by several threads: they read objects at a time and decode one at a time, because
@@ -91,7 +91,7 @@ class Uploads:
         client: S3Client = aws.client("s3")
         return client
 
-    def arrived(self, key: str) -> str:
+    def process(self, key: str) -> str:
         """Look at the object `key` as it is now, and return what became of it.
 
         "kept": it is usable, and its item says what it is. "rejected": it was moved to
@@ -102,14 +102,14 @@ class Uploads:
         """
         if not key.startswith(TRAIN) or is_hidden(key):
             return "ignored"
-        for _ in range(LOOKS):
-            became = self._look(key)
+        for _ in range(MAX_ATTEMPTS):
+            became = self._attempt(key)
             if became:
                 return became
-        raise RuntimeError(f"{key} changed {LOOKS} times while it was looked at")
+        raise RuntimeError(f"{key} changed {MAX_ATTEMPTS} times while it was looked at")
 
-    def _look(self, key: str) -> str:
-        """As `arrived`, by one look; empty where the object was another one in the end."""
+    def _attempt(self, key: str) -> str:
+        """As `process`, by one look; empty where the object was another one in the end."""
         found = self._open(key)
         if found is None:
             self._forget(key)

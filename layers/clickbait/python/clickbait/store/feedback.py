@@ -61,7 +61,7 @@ class Feedback:
         ids = [key.removeprefix(FEEDBACK) for key in keys]
         with ThreadPoolExecutor(READERS) as pool:
             found = list(pool.map(self._waiting, filter(ID.fullmatch, ids)))
-        items = [i | {"url": presigned.look(FEEDBACK + i["id"])} for i in found if i]
+        items = [i | {"url": presigned.view_url(FEEDBACK + i["id"])} for i in found if i]
         return items, ids[-1] if listed.get("IsTruncated") else None
 
     def accept(self, feedback: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class LiveModel:
         self._looked = now
         if self.registry:
             try:
-                version = self.registry.champion()
+                version = self.registry.poll_champion()
                 if version and (self._classifier is None or version != self._classifier.version):
                     self._swap(self.registry.load(version))
             except InvalidModel as error:

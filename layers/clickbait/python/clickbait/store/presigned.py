@@ -25,7 +25,7 @@ POST_SECONDS = 300
 """How long a form works: an image of 10 MB takes as long at 0.3 Mbit/s, and a form that leaks is
 soon of no use."""
 
-LOOK_SECONDS = 300
+VIEW_SECONDS = 300
 """How long an address to look at an object or to save it works: as long as a page of images takes
 to be gone through."""
 
@@ -62,13 +62,13 @@ def post(key: str, content_type: str) -> dict[str, Any]:
     return {"key": key, "url": form["url"], "fields": form["fields"]}
 
 
-def look(key: str) -> str:
+def view_url(key: str) -> str:
     """An address at which the object `key` can be looked at, whether there is one or not; 0.2 ms
     and 1.3 KB each."""
     return _address(key)
 
 
-def download(key: str, name: str, content_type: str) -> str:
+def download_url(key: str, name: str, content_type: str) -> str:
     """An address from which the object `key` can be downloaded as the file `name`."""
     return _address(
         key,
@@ -81,7 +81,7 @@ def _address(key: str, **answered: str) -> str:
     url: str = _signer().generate_presigned_url(
         "get_object",
         Params={"Bucket": bucket(), "Key": key, **answered},
-        ExpiresIn=LOOK_SECONDS,
+        ExpiresIn=VIEW_SECONDS,
     )
     return url
 

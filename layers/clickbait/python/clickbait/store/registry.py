@@ -66,7 +66,7 @@ class Registry:
 
     # --- which is live ---------------------------------------------------------------------------
 
-    def champion(self) -> str | None:
+    def poll_champion(self) -> str | None:
         """The live version where the pointer changed since the last call, else None (also before
         the first promotion).
 

@@ -131,7 +131,7 @@ class Runs:
         runs, _ = self.page(1)
         return runs[0] if runs else None
 
-    def under_way(self) -> str | None:
+    def active(self) -> str | None:
         """The run that holds the lease."""
         lease = self._lease()
         return lease["run"]["S"] if lease else None
@@ -170,9 +170,9 @@ class Runs:
             )
         except self.db.exceptions.TransactionCanceledException as error:
             raise Conflict(
-                f"Run {self.under_way()} is under way, and there is one at a time. "
+                f"Run {self.active()} is under way, and there is one at a time. "
                 "GET /runs/{id} tells how far it is; ask again when it has ended.",
-                run=self.under_way(),
+                run=self.active(),
             ) from error
         logger.info("run requested", run=run, trigger=trigger)
         self._submit(run)
@@ -188,7 +188,7 @@ class Runs:
         ended."""
         return self._update(run, fields)
 
-    def ended(self, detail: Mapping[str, Any]) -> None:
+    def on_job_ended(self, detail: Mapping[str, Any]) -> None:
         """Take in that a job ended (the `detail` of Batch's event, or a job as DescribeJobs has
         it): the run has an end, and the lease is free. Jobs that are no runs are ignored."""
         run = str(detail.get("jobName", ""))
@@ -196,7 +196,7 @@ class Runs:
             return
         self._update(run, {"reason": _why(detail)}, FAILED)
         self._release(run)
-        told = self._told(run)
+        told = self.get_or_none(run)
         if told and told["state"] == FAILED:  # By its own words, or by ours.
             count("RunsFailed")
             logger.error("run failed", run=run, reason=told["reason"])
@@ -211,7 +211,7 @@ class Runs:
         job = lease.get("job", {}).get("S") or self._job_named(run)
         if job:
             self._settle_job(run, job, known="job" in lease)
-        elif (told := self._told(run)) is None or told["state"] in ENDED:
+        elif (told := self.get_or_none(run)) is None or told["state"] in ENDED:
             self._release(run)
         elif time.time() - since > SUBMIT_SECONDS and self._claim(lease):
             logger.warning("run submitted again", run=run)
@@ -231,7 +231,7 @@ class Runs:
             detail = found[0]
             if not known:
                 self._attach(run, job)
-        self.ended(detail)
+        self.on_job_ended(detail)
 
     def _submit(self, run: str) -> None:
         from botocore.exceptions import ClientError
@@ -298,7 +298,7 @@ class Runs:
         )["jobSummaryList"]
         return found[0]["jobId"] if found else None
 
-    def _told(self, run: str) -> dict[str, Any] | None:
+    def get_or_none(self, run: str) -> dict[str, Any] | None:
         try:
             return self.get(run)
         except NotFound:

@@ -19,14 +19,14 @@ from clickbait.observability import logger
 from clickbait.settings import settings
 from clickbait.store.runs import FAILED, Parameters, Runs
 
-QUIET = {"pk": {"S": LOCK_PARTITION}, "sk": {"S": "quiet"}}
-QUIET_MESSAGE = {"action": "quiet"}
+TIMER = {"pk": {"S": LOCK_PARTITION}, "sk": {"S": "quiet"}}
+TIMER_MESSAGE = {"action": "quiet"}
 
 Listing = dict[str, str]
 """Key -> ETag."""
 
 
-def listing(bucket: str, prefix: str = TRAIN) -> Listing:
+def list_images(bucket: str, prefix: str = TRAIN) -> Listing:
     """Every labelled image below `prefix` of the data bucket."""
     pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return {
@@ -43,7 +43,7 @@ def digest(images: Listing) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def trained(models_bucket: str) -> set[str]:
+def trained_etags(models_bucket: str) -> set[str]:
     """ETags of all images that a run has trained on, or looked at and left out."""
     from botocore.exceptions import ClientError
 
@@ -56,14 +56,14 @@ def trained(models_bucket: str) -> set[str]:
     return set(json.loads(body))
 
 
-def remember(models_bucket: str, images: Listing) -> None:
+def mark_trained(models_bucket: str, images: Listing) -> None:
     """Add `images` to what runs have trained on. One run at a time does this."""
-    known = sorted(trained(models_bucket) | set(images.values()))
+    known = sorted(trained_etags(models_bucket) | set(images.values()))
     aws.client("s3").put_object(Bucket=models_bucket, Key=TRAINED, Body=json.dumps(known).encode())
 
 
 @dataclass(frozen=True)
-class Retraining:
+class Triggers:
     """The decision, with what it looks at."""
 
     runs: Runs
@@ -86,7 +86,7 @@ class Retraining:
             c.quiet_period,
         )
 
-    def uploaded(self) -> None:
+    def on_upload(self) -> None:
         """Images arrived: start the clock, unless it runs already."""
         now = time.time()
         if not self._write(
@@ -96,38 +96,42 @@ class Retraining:
         ):
             self._write("SET last_upload = :now", {":now": now})
             return
-        self._ring_in(self.quiet_period)
+        self._schedule_check(self.quiet_period)
 
-    def quiet(self) -> str | None:
+    def on_timer(self) -> str | None:
         """The clock rang: start it again for what is left of the quiet period, or count."""
-        left = self._noise()
+        left = self._seconds_until_quiet()
         if left > 0:
             self._write("SET due = :due", {":due": time.time() + left})
-            self._ring_in(left)
+            self._schedule_check(left)
             return None
-        return self.consider(self.min_new_images, "uploads")
+        return self.start_if_enough(self.min_new_images, "uploads")
 
     def reconcile(self) -> str | None:
         """Finish what was left half done, and count, unless images are arriving."""
         self.runs.settle()
-        return None if self._noise() > 0 else self.consider(self.min_new_images, "uploads")
+        return (
+            None
+            if self._seconds_until_quiet() > 0
+            else self.start_if_enough(self.min_new_images, "uploads")
+        )
 
-    def daily(self) -> str | None:
+    def on_schedule(self) -> str | None:
         """As `reconcile`, and one new image is enough."""
         self.runs.settle()
-        return self.consider(1, "schedule")
+        return self.start_if_enough(1, "schedule")
 
-    def consider(self, least: int, trigger: str) -> str | None:
+    def start_if_enough(self, least: int, trigger: str) -> str | None:
         """Start a run where `least` images are new; the run's id, or None.
 
         Not for the very images that the last run ended with (labels that the live model contradicts
         stay new, and so do those of a run that failed): uploads of others, the day's schedule after
         a failure, or an admin start the next.
         """
-        if self.runs.under_way():
+        if self.runs.active():
             return None
-        images = listing(self.data_bucket)
-        known = trained(self.models_bucket)
+        images = list_images(self.data_bucket)
+        known = trained_etags(self.models_bucket)
         new = sum(etag not in known for etag in images.values())
         if new < least:
             logger.info("too few new images", new=new, least=least)
@@ -144,18 +148,18 @@ class Retraining:
             return None
         return str(run["id"])
 
-    def _noise(self) -> float:
+    def _seconds_until_quiet(self) -> float:
         """Seconds for which it is not yet quiet."""
         table, db = self.runs.table, self.runs.db
-        item: Any = db.get_item(TableName=table, Key=QUIET, ConsistentRead=True).get("Item", {})
+        item: Any = db.get_item(TableName=table, Key=TIMER, ConsistentRead=True).get("Item", {})
         last = float(item.get("last_upload", {}).get("N", "0"))
         return last + self.quiet_period - time.time()
 
-    def _ring_in(self, seconds: float) -> None:
+    def _schedule_check(self, seconds: float) -> None:
         # Rounded up: a clock that rings a moment early only has to be started once more.
         aws.client("sqs").send_message(
             QueueUrl=self.uploads_queue,
-            MessageBody=json.dumps(QUIET_MESSAGE),
+            MessageBody=json.dumps(TIMER_MESSAGE),
             DelaySeconds=min(int(seconds) + 1, 900),
         )
 
@@ -165,7 +169,7 @@ class Retraining:
         try:
             db.update_item(
                 TableName=self.runs.table,
-                Key=QUIET,
+                Key=TIMER,
                 UpdateExpression=update,
                 ExpressionAttributeValues={name: {"N": repr(v)} for name, v in values.items()},
                 **only,
