@@ -1,15 +1,15 @@
 import { defineConfig, type Plugin } from "vite";
 
-/** Where `npm run dev` finds the API: that of `make up`. */
+/** The API of `npm run dev`: that of `make up` by default. */
 const API = process.env.API ?? "http://127.0.0.1:8000";
 
-/** `npm run dev` reaches the API by way of itself, so that any port will do. */
+/** `npm run dev` proxies the API, so that any port will do. */
 const ownConfig: Plugin = {
   name: "own-config",
   configureServer({ middlewares }) {
-    middlewares.use("/config.json", (_, answer) => {
-      answer.setHeader("content-type", "application/json");
-      answer.end(JSON.stringify({ api: "/api", access: "private" }));
+    middlewares.use("/config.json", (_, response) => {
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ api: "/api", access: "private", stack: "clickbait" }));
     });
   },
 };
@@ -18,9 +18,9 @@ export default defineConfig({
   plugins: [ownConfig],
   build: {
     target: "es2022",
-    // The page's colours are written with light-dark(), which these browsers know.
+    // The page's colours use light-dark(), which these browsers support.
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
-    // An inlined file is a data: address, which the Content-Security-Policy lets in for images only.
+    // Inlined files are data: URLs, which the Content-Security-Policy allows for images only.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },

@@ -24,7 +24,7 @@ from local.batch.jobs import Jobs
 from local.batch.reports import Reports
 from local.batch.service import Batch, listener
 from local.cloud import Cloud
-from local.deploy import Deployed, deploy
+from local.deploy import STACK_NAME, Deployed, deploy
 from local.emf import LogReader
 from local.gateway import Gateway
 from local.settings import ACCESS, HOST, REGION, StackSettings
@@ -79,7 +79,7 @@ def up(settings: StackSettings) -> None:
             cloud.start()
             baseline = ROOT / "layers" / "baseline" / "baseline"
             prepared = template.prepare(ROOT, settings.parameters, {"MODEL_PATH": str(baseline)})
-            files[pages.CONFIG] = pages.config(settings.api_url, ACCESS)
+            files[pages.CONFIG] = pages.config(settings.api_url, ACCESS, STACK_NAME)
             written = template.read(ROOT / "template.yaml")
             site = Site(files, written, settings.api_url, settings.cloud_url)
             cloud.wait()

@@ -70,7 +70,7 @@ def _deploy(options: argparse.Namespace, given: list[str], others: list[str]) ->
     cloudformation = session.client("cloudformation")
     outputs = outputs_of(cloudformation, options.stack_name)
     access = access_of(cloudformation, options.stack_name)
-    page[pages.CONFIG] = pages.config(outputs["ApiUrl"], access)
+    page[pages.CONFIG] = pages.config(outputs["ApiUrl"], access, options.stack_name)
     upload_page(session.client("s3"), outputs["SiteBucket"], page)
     for function in functions_of(cloudformation, options.stack_name):
         for version in prune(session.client("lambda"), function):

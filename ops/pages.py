@@ -68,9 +68,10 @@ def read(folder: Path) -> dict[str, PageFile]:
     }
 
 
-def config(api: str, access: str) -> PageFile:
-    """`config.json`: where the API is, and whether only the admin may read what it knows."""
-    return _page_file(Path(CONFIG), json.dumps({"api": api, "access": access}).encode())
+def config(api: str, access: str, stack: str) -> PageFile:
+    """`config.json`: the API's address, who may read (`private` or `public`), the stack's name."""
+    content = json.dumps({"api": api, "access": access, "stack": stack})
+    return _page_file(Path(CONFIG), content.encode())
 
 
 def _page_file(name: Path, content: bytes) -> PageFile:

@@ -142,7 +142,8 @@ def test_the_page_may_reach_its_own_api_and_cloud_and_nothing_else(stack, site):
     assert f"connect-src 'self' {stack.api_url} {cloud};" in policy
     assert f"img-src 'self' blob: data: {cloud};" in policy
     assert "default-src 'none'" in policy and "amazonaws" not in policy
-    assert site.get("/config.json").json() == {"api": stack.api_url, "access": "private"}
+    config = {"api": stack.api_url, "access": "private", "stack": "clickbait"}
+    assert site.get("/config.json").json() == config
 
 
 def test_the_last_line_is_the_page_with_the_token_to_use_it(stack):

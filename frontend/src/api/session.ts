@@ -1,35 +1,37 @@
-/** Which API this page talks to, and the admin's token for as long as the tab is open. */
+/** The API that this page talks to, and the admin token for as long as the tab is open. */
 import { computed, signal } from "@preact/signals";
 
 export interface Config {
   /** The API's address, without a slash at its end. */
   api: string;
-  /** `public`: what is not for admins is for anybody. */
+  /** `private`: every route that needs a token needs it here; `public`: only admin routes do. */
   access: "private" | "public";
+  /** The stack's name, for commands that the page shows. */
+  stack: string;
 }
 
 const KEPT = "token";
 const IN_ADDRESS = /^#token=([A-Za-z0-9._~-]+)$/;
 
-export const config = signal<Config>({ api: "", access: "private" });
+export const config = signal<Config>({ api: "", access: "private", stack: "STACK" });
 export const token = signal<string | null>(null);
 
-/** Whether the service has refused the last token that this tab had. */
+/** Whether the service refused this tab's last token. */
 export const refused = signal(false);
 
-/** Whether members' routes may be called: nothing asks for them before. */
+/** Whether members' routes may be called: the page never calls them in vain. */
 export const member = computed(() => config.value.access === "public" || token.value !== null);
 export const admin = computed(() => token.value !== null);
 
-/** Read `config.json`, which says where the API is; throws TypeError where it cannot be read. */
+/** Read `config.json`, which has the API's address; throws TypeError if it cannot be read. */
 export async function readConfig(): Promise<void> {
-  const answer = await fetch("/config.json", { credentials: "same-origin" });
-  const told = (await answer.json()) as Partial<Config>;
-  if (!answer.ok || !told.api) throw new TypeError("config.json names no API");
-  config.value = { api: told.api.replace(/\/+$/, ""), access: told.access ?? "private" };
+  const response = await fetch("/config.json", { credentials: "same-origin" });
+  const { api, access = "private", stack = "STACK" } = (await response.json()) as Partial<Config>;
+  if (!response.ok || !api) throw new TypeError("config.json names no API");
+  config.value = { api: api.replace(/\/+$/, ""), access, stack };
 }
 
-/** Take the token from the address (`#token=...`), and out of it, or from this tab's session. */
+/** Move the token from the address (`#token=...`) to this tab's session, or read it from there. */
 export function findToken(): void {
   const given = IN_ADDRESS.exec(location.hash)?.[1];
   if (given) {
@@ -46,7 +48,7 @@ export function keepToken(given: string): void {
   token.value = given;
 }
 
-/** The service does not know the token: what needs one asks for another. */
+/** The service refused the token: the page asks for another one. */
 export function refuseToken(): void {
   forgetToken();
   refused.value = true;

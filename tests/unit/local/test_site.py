@@ -32,7 +32,7 @@ def site(written):
     files = {
         "index.html": PageFile(HTML, "text/html; charset=utf-8", pages.ASK_FIRST),
         "robots.txt": PageFile(b"User-agent: *", "text/plain; charset=utf-8", pages.ASK_FIRST),
-        "config.json": pages.config(API, "private"),
+        "config.json": pages.config(API, "private", "mine"),
         "assets/app-1.js": PageFile(SCRIPT, "text/javascript; charset=utf-8", pages.FOR_EVER),
         "assets/a b.png": PageFile(PICTURE, "image/png", pages.FOR_EVER),
     }

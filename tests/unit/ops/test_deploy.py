@@ -274,7 +274,7 @@ def test_the_page_lies_in_its_bucket_each_file_with_its_type_and_its_time_to_liv
 def test_the_page_is_told_of_its_stack_and_not_of_the_last_one(stack, tools):
     assert deploy.main([]) == 0
     found = boto3.client("s3").get_object(Bucket="site", Key="config.json")
-    assert json.load(found["Body"]) == {"api": API, "access": "public"}
+    assert json.load(found["Body"]) == {"api": API, "access": "public", "stack": "clickbait"}
     assert (found["ContentType"], found["CacheControl"]) == ("application/json", ASK_FIRST)
 
 

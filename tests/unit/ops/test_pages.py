@@ -42,7 +42,7 @@ def test_only_what_has_its_contents_digest_in_its_name_is_kept_for_ever(folder):
             assert cache == "public, max-age=31536000, immutable", name
         else:
             assert cache == "no-cache", name
-    assert pages.config("https://api", "private").cache == "no-cache"
+    assert pages.config("https://api", "private", "mine").cache == "no-cache"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,10 @@ def test_a_page_that_is_not_built_is_one_line_that_names_the_command(tmp_path):
 
 
 def test_the_page_is_told_where_its_api_is_and_who_may_read():
-    file = pages.config("http://127.0.0.1:8000", "private")
-    assert json.loads(file.content) == {"api": "http://127.0.0.1:8000", "access": "private"}
+    file = pages.config("http://127.0.0.1:8000", "private", "mine")
+    assert json.loads(file.content) == {
+        "api": "http://127.0.0.1:8000",
+        "access": "private",
+        "stack": "mine",
+    }
     assert file.type == "application/json"

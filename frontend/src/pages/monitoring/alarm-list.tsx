@@ -1,17 +1,18 @@
-/** The alarms in a list to open: what each means, and what to do. */
+/** The alarms as a list to open: what each means, and what to do. */
 import { useEffect, useRef } from "preact/hooks";
+import { config } from "../../api/session";
 import { ALARMS, type Alarm } from "./alarms";
 import { partsOf } from "./marked";
 
 export function Alarms() {
+  const { stack } = config.value;
   return (
     <section aria-labelledby="alarms">
-      <h2 id="alarms">What each alarm means</h2>
+      <h2 id="alarms">Alarms</h2>
       <p class="hint">
-        A message from CloudWatch names its alarm, such as <code>clickbait-DriftAlarm-1X2Y3Z</code>:
-        here it is <code>DriftAlarm</code>. The commands are for a stack that is called{" "}
-        <code>clickbait</code>; on this machine all functions write to{" "}
-        <code>.local/logs/functions.log</code>.
+        Find the alarm by its name in the message: <code>{stack}-DriftAlarm-1X2Y3Z</code> is{" "}
+        <code>DriftAlarm</code>. Each entry says what it means and what to do. If the service runs
+        on your own machine, all logs are in <code>.local/logs/functions.log</code>.
       </p>
       <div class="card entries">
         {ALARMS.map((alarm) => (
@@ -24,7 +25,7 @@ export function Alarms() {
 
 function Entry({ of: { resource, title, means, do: steps } }: { of: Alarm }) {
   const place = useRef<HTMLDetailsElement>(null);
-  // An address that ends in an alarm's name shows that alarm.
+  // An address that ends in an alarm's name opens that alarm.
   useEffect(() => {
     const box = place.current;
     if (!box || location.hash !== `#${resource}`) return;
@@ -42,7 +43,7 @@ function Entry({ of: { resource, title, means, do: steps } }: { of: Alarm }) {
       <ol>
         {steps.map((step) => (
           <li key={step}>
-            {partsOf(step).map((part) =>
+            {partsOf(step.replaceAll("STACK", config.value.stack)).map((part) =>
               part.kind === "link" ? (
                 <a key={part.text} href={part.href}>
                   {part.text}

@@ -1,194 +1,197 @@
-/** What each alarm of template.yaml means, and what to do about it at three in the morning. */
+/** The alarms of template.yaml: what each means, and what to do about it at three in the morning. */
 
 export interface Alarm {
-  /** Its logical id in template.yaml: the name that CloudWatch sends has it in the middle. */
+  /** Its logical id in template.yaml; the name in CloudWatch contains it. */
   resource: string;
   title: string;
   means: string;
-  /** Steps, in order; `code` and [links](/of-this-site) are marked as in Markdown. */
+  /**
+   * Steps, in order; `code` and [links](/of-this-site) are marked as in Markdown. STACK stands for
+   * the stack's name.
+   */
   do: readonly string[];
 }
 
 const errorsOf = (name: string) =>
-  `\`aws logs tail /aws/lambda/clickbait-${name} --since 1h --filter-pattern '{ $.level = "ERROR" }'\``;
+  `\`aws logs tail /aws/lambda/STACK-${name} --since 1h --filter-pattern '{ $.level = "ERROR" }'\``;
 
-const printedBy = (name: string) =>
-  `\`aws logs tail /aws/lambda/clickbait-${name} --since 1h | grep -iE 'timed out|runtime exited|errortype'\``;
+const crashesOf = (name: string) =>
+  `\`aws logs tail /aws/lambda/STACK-${name} --since 1h | grep -iE 'timed out|runtime exited|errortype'\``;
 
 const DEPLOY_FORMER =
-  "If it began with a deployment, deploy the commit before it: `git checkout COMMIT && make deploy`.";
+  "If it began with a deployment, go back to the commit before: `git checkout COMMIT && make deploy`.";
 
 const OUTPUTS =
-  "`aws cloudformation describe-stacks --stack-name clickbait --query 'Stacks[0].Outputs'`";
+  "`aws cloudformation describe-stacks --stack-name STACK --query 'Stacks[0].Outputs'`";
 
 export const ALARMS: readonly Alarm[] = [
   {
     resource: "ApiServerErrorsAlarm",
-    title: "The API answers 5xx",
+    title: "API errors (5xx)",
     means:
-      "Three requests or more in five minutes got a 5xx, from one of the functions or from API Gateway itself, which gives up after 30 s. Somebody’s request failed and it was not their fault.",
+      "At least three requests in five minutes got a 5xx, from a function or from API Gateway, which gives up after 30 s. Requests failed through no fault of the callers.",
     do: [
-      "Run the system check on [this page](/monitoring): where the model fails, go on with ModelLoadFailureAlarm.",
-      "See which route it is: `aws logs tail /aws/vendedlogs/apis/clickbait --since 15m --filter-pattern '{ $.status = \"5*\" }'`.",
-      `Read why in the log of the function behind it, by the request_id of that line. For /predict: ${errorsOf("predict")}; elsewhere it is batch or admin.`,
+      "Run the system check on [this page](/monitoring). If the model fails, continue with ModelLoadFailureAlarm.",
+      "Find the route: `aws logs tail /aws/vendedlogs/apis/STACK --since 15m --filter-pattern '{ $.status = \"5*\" }'`.",
+      `Find the request_id of that line in the log of the route’s function. For /predict: ${errorsOf("predict")}. For other routes use batch or admin.`,
       DEPLOY_FORMER,
     ],
   },
   {
     resource: "PredictErrorsAlarm",
-    title: "Predict crashed or timed out",
+    title: "Predict crashed",
     means:
-      "An invocation of the predict function ended without an answer: it crashed, took more than 20 s or could not start. While a new version is taking over, this alarm moves all traffic back to the old one by itself.",
+      "The predict function ended without an answer: it crashed, took more than 20 s or could not start. During a deployment this alarm moves all traffic back to the old version.",
     do: [
-      `See how it ended: ${printedBy("predict")}.`,
-      "“Runtime exited” with a signal is memory: compare memory and limit under Functions on [this page](/monitoring?window=1h).",
-      "After a deployment, see that it was rolled back: `aws deploy list-deployments --include-only-statuses Stopped Failed InProgress`. If not, deploy the commit before it: `git checkout COMMIT && make deploy`.",
+      `See how it ended: ${crashesOf("predict")}.`,
+      "“Runtime exited” with a signal means out of memory: compare memory and limit under Functions on [this page](/monitoring?window=1h).",
+      "After a deployment, check that it was rolled back: `aws deploy list-deployments --include-only-statuses Stopped Failed InProgress`. If not, go back to the commit before: `git checkout COMMIT && make deploy`.",
     ],
   },
   {
     resource: "PredictFaultsAlarm",
-    title: "Predict answers 5xx",
+    title: "Predict errors (5xx)",
     means:
-      "The predict function answered three requests or more in a minute with a 5xx: 500 is a fault in the code, 503 means that there is no model to answer with.",
+      "The predict function returned a 5xx at least three times in a minute: 500 is a bug, 503 means that it has no model.",
     do: [
-      "Run the system check on [this page](/monitoring): where the model fails, go on with ModelLoadFailureAlarm.",
-      `Read the fault with its traceback: ${errorsOf("predict")}.`,
-      "If it began with a promotion, roll back to the version before on [Models](/models).",
+      "Run the system check on [this page](/monitoring). If the model fails, continue with ModelLoadFailureAlarm.",
+      `Read the traceback: ${errorsOf("predict")}.`,
+      "If it began with a promotion, roll back to the previous version on [Models](/models).",
       DEPLOY_FORMER,
     ],
   },
   {
     resource: "PredictThrottlesAlarm",
-    title: "Predictions were turned away",
+    title: "Predictions throttled",
     means:
-      "Lambda ran as many executions at once as the account may have, and turned requests away. A new account has ten for everything, of which a large batch takes up to five.",
+      "Lambda reached the account’s limit of concurrent executions and turned requests away. A new account has ten in all; a large batch takes up to five of them.",
     do: [
-      "See whether requests are unusually many on [this page](/monitoring?window=1h), and whether a batch is running: it ends by itself, and predictions recover.",
-      "Where batches take too much, lower WorkerConcurrency in samconfig.toml and `make deploy`.",
-      "Where the traffic is real, ask for more: `aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value 100`.",
+      "Check on [this page](/monitoring?window=1h) whether traffic is unusually high, or a batch is running. When the batch ends, predictions recover.",
+      "If batches take too much, lower WorkerConcurrency in samconfig.toml and `make deploy`.",
+      "If the traffic is real, request a higher limit: `aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value 100`.",
     ],
   },
   {
     resource: "PredictDurationAlarm",
-    title: "Predictions are slow",
+    title: "Slow predictions",
     means:
-      "One request in twenty took more than a second, in three minutes of five. Usually an answer takes some ten milliseconds; nothing has failed yet.",
+      "In three of five minutes, one request in twenty took more than a second. A usual answer takes about ten milliseconds. Nothing has failed yet.",
     do: [
-      "Look at latency and cold starts on [this page](/monitoring?window=1h). Cold starts beside the slow minutes: traffic rose quickly, and it passes; SnapStart makes them shorter.",
-      `Without cold starts, see what else happens: ${errorsOf("predict")}; the traces in X-Ray tell S3 and DynamoDB from the model.`,
-      "If it began with a promotion, roll back to the version before on [Models](/models).",
+      "Compare latency and cold starts on [this page](/monitoring?window=1h). If slow minutes have cold starts, traffic rose quickly and it will pass; SnapStart makes cold starts shorter.",
+      `Without cold starts, look for errors: ${errorsOf("predict")}. X-Ray traces show the time of S3, DynamoDB and the model apart.`,
+      "If it began with a promotion, roll back to the previous version on [Models](/models).",
     ],
   },
   {
     resource: "ModelLoadFailureAlarm",
-    title: "Predict could not load a model",
+    title: "Model failed to load",
     means:
-      "The version that is to be live could not be loaded, or failed its golden images. Processes that run go on with the version before; new ones answer with the model that ships.",
+      "The new live version could not be loaded, or failed its golden images. Running processes keep the previous version; new ones use the built-in model.",
     do: [
-      "See the version and uptime on [this page](/monitoring), and run the system check: it names what fails.",
-      `Read the reason, the line “model not loaded”: ${errorsOf("predict")}.`,
-      "Roll back to the last version that served well on [Models](/models): every process follows within half a minute.",
+      "Check version and uptime on [this page](/monitoring), and run the system check: it names what fails.",
+      `Find the line “model not loaded”: ${errorsOf("predict")}.`,
+      "Roll back to the last good version on [Models](/models). All processes follow within half a minute.",
     ],
   },
   {
     resource: "AdminFaultsAlarm",
-    title: "The admin function answers 5xx",
+    title: "Admin errors (5xx)",
     means:
-      "Models, data, corrections and metrics, so most of this site, failed at least once in five minutes. Predictions do not depend on it.",
+      "Models, data, corrections and metrics (most of this site) failed at least once in five minutes. Predictions are not affected.",
     do: [
-      `Read the fault with its traceback: ${errorsOf("admin")}.`,
-      "Open [Data](/data) and [Models](/models): where they load again, it has passed and can wait for the morning.",
+      `Read the traceback: ${errorsOf("admin")}.`,
+      "Open [Data](/data) and [Models](/models). If they load, it has passed and can wait for the morning.",
       DEPLOY_FORMER,
     ],
   },
   {
     resource: "RetrainErrorsAlarm",
-    title: "The retrain function crashed",
+    title: "Retrain crashed",
     means:
-      "The function that looks at uploads and starts trainings crashed, timed out or could not start. Nothing is lost: messages are delivered again, five times, and then kept for two weeks.",
+      "The function that checks uploads and starts trainings crashed, timed out or could not start. Nothing is lost: messages are delivered up to five times, then kept for two weeks.",
     do: [
-      `Read what failed, the line “event failed” or “upload failed”: ${errorsOf("retrain")}.`,
-      `Where there is none, it was ended from outside: ${printedBy("retrain")}.`,
-      "If DeadLettersAlarm comes as well, follow that one once the cause is gone.",
+      `Find the line “event failed” or “upload failed”: ${errorsOf("retrain")}.`,
+      `If there is none, Lambda ended it: ${crashesOf("retrain")}.`,
+      "If DeadLettersAlarm fires as well, follow its steps once this is fixed.",
       DEPLOY_FORMER,
     ],
   },
   {
     resource: "RunsFailedAlarm",
-    title: "A training failed",
+    title: "Training failed",
     means:
-      "A training ended as FAILED, which is a fault; one that was REJECTED is a result and raises nothing. The live model is untouched.",
+      "A training ended as FAILED. (REJECTED is a result, not a failure, and raises no alarm.) The live model has not changed.",
     do: [
-      "Open the run on [Models](/models): its reason is a sentence, and the end of its log is there.",
-      "“No training image yet” is put right by `make deploy`; “killed” by more TrainingMemory in samconfig.toml.",
-      "The whole log: `aws logs tail /aws/batch/clickbait --since 6h`.",
-      "Start it again on [Models](/models). It can wait for the morning.",
+      "Open the run on [Models](/models?show=training): it shows the reason and the end of the log.",
+      "For “no training image yet” run `make deploy`. For “killed” raise TrainingMemory in samconfig.toml.",
+      "Read the whole log: `aws logs tail /aws/batch/STACK --since 6h`.",
+      "Start a new training on [Models](/models?show=training). It can wait for the morning.",
     ],
   },
   {
     resource: "DeadLettersAlarm",
-    title: "Uploads could not be looked at",
+    title: "Uploads not processed",
     means:
-      "Messages about images in train/ failed five times and were put aside for two weeks. The images themselves are in the bucket; no training knows of them.",
+      "Messages about images in train/ failed five times and were set aside for two weeks. The images are in the bucket, but training does not know about them.",
     do: [
-      `Find the cause, the line “upload failed” or “message not understood”: ${errorsOf("retrain")}.`,
-      `When it is gone, move them back: \`make replay ARGS="--queue URL --dead-letters URL"\`, with UploadsQueue and UploadsDeadLetters from ${OUTPUTS}.`,
-      "See them appear as waiting on [Data](/data).",
+      `Find the line “upload failed” or “message not understood”: ${errorsOf("retrain")}.`,
+      `Once the cause is fixed, move the messages back: \`make replay ARGS="--queue URL --dead-letters URL"\`, with UploadsQueue and UploadsDeadLetters from ${OUTPUTS}.`,
+      "Check that they appear as waiting on [Data](/data).",
     ],
   },
   {
     resource: "BatchFaultsAlarm",
-    title: "The batch function answers 5xx",
+    title: "Batch errors (5xx)",
     means:
-      "Ten images at once, forms to upload with, or batches and their results failed at least once in five minutes. Single predictions do not depend on it.",
+      "Ten images at once, uploads, or batches and their results failed at least once in five minutes. Single predictions are not affected.",
     do: [
-      `Read the fault with its traceback: ${errorsOf("batch")}.`,
-      "Open [Batch](/batch) and send a file: where that works, it has passed.",
+      `Read the traceback: ${errorsOf("batch")}.`,
+      "Open [Batch](/batch) and send a file. If that works, it has passed.",
       DEPLOY_FORMER,
     ],
   },
   {
     resource: "ModelLoadFailureOfManyAlarm",
-    title: "Batches could not load a model",
+    title: "Batch model failed to load",
     means:
-      "The batch function or a worker on the inbox could not load the version that is to be live. Those that run go on with the one before; a batch may have answers of two versions.",
+      "The batch function or an inbox worker could not load the new live version. Running processes keep the previous one, so one batch may have results of two versions.",
     do: [
-      `Read the reason, the line “model not loaded”: ${errorsOf("worker")}, and the same of batch.`,
-      "Roll back to the last version that served well on [Models](/models).",
-      "The results on [Batch](/batch) name the version of each answer: hand in again what the wrong one answered.",
+      `Find the line “model not loaded”: ${errorsOf("worker")}, and the same for batch.`,
+      "Roll back to the last good version on [Models](/models).",
+      "The results on [Batch](/batch) show the version of each row. Run the files of the wrong version again.",
     ],
   },
   {
     resource: "HistoryWriteFailureAlarm",
-    title: "Predictions are not logged",
+    title: "History not written",
     means:
-      "In ten minutes of fifteen, predictions were answered and could not be written to the table. Nobody’s answer is lost; recent predictions and drift are incomplete.",
+      "In ten of fifteen minutes, predictions were returned but not written to the table. No answer is lost; recent predictions and drift are incomplete.",
     do: [
-      `Read why, the line “prediction not logged”: ${errorsOf("predict")}.`,
-      "Throttled: a burst, which passes. Access denied: the role or the table was changed by hand, and `make deploy` puts it right.",
-      "See that new ones appear under recent predictions on the [Overview](/).",
+      `Find the line “prediction not logged”: ${errorsOf("predict")}.`,
+      "“Throttled” is a burst, which passes. “Access denied” means that the role or the table was changed by hand: run `make deploy`.",
+      "Check that new predictions appear on the [Overview](/).",
     ],
   },
   {
     resource: "InboxDeadLettersAlarm",
-    title: "Images of a batch were given up",
+    title: "Batch images not processed",
     means:
-      "Messages about images in inbox/ failed five times and were put aside. Their batch stays unfinished; the images themselves are deleted a week after they came.",
+      "Messages about images in inbox/ failed five times and were set aside. Their batch stays unfinished; the images are deleted a week after they arrived.",
     do: [
-      `Find the cause, the line “batch failed” or “image given up”: ${errorsOf("worker")}.`,
-      `When it is gone, move them back: \`make replay ARGS="--queue URL --dead-letters URL"\`, with InboxQueue and InboxDeadLetters from ${OUTPUTS}.`,
-      "Watch the batch finish on [Batch](/batch).",
+      `Find the line “batch failed” or “image given up”: ${errorsOf("worker")}.`,
+      `Once the cause is fixed, move the messages back: \`make replay ARGS="--queue URL --dead-letters URL"\`, with InboxQueue and InboxDeadLetters from ${OUTPUTS}.`,
+      "Check that the batch finishes on [Batch](/batch).",
     ],
   },
   {
     resource: "DriftAlarm",
-    title: "The images have changed",
+    title: "Image drift",
     means:
-      "Once a day the last day’s images are compared with those that the live model learned from; one feature has an index of 0.25 or more, which is another population. Answers may be right less often than was measured.",
+      "Each day’s images are compared with those that the live model was trained on. One feature has a drift index of 0.25 or more, so the images differ clearly and accuracy may be lower than measured.",
     do: [
-      "Nothing at three in the morning: nothing is broken.",
-      "See which feature it is under Drift on [this page](/monitoring), and look at some of the images: has a source been added, or a size changed?",
-      "Collect some two hundred of them with the right labels, upload them on [Models](/models) and train: the gate tells whether the new version is better.",
+      "Go back to sleep: nothing is broken.",
+      "See under Drift on [this page](/monitoring) which feature it is, and look at some images: is there a new source, or a new size?",
+      "Label about two hundred of the new images, upload them on [Models](/models?show=training) and train. The quality checks decide whether the new model is better.",
     ],
   },
 ];

@@ -1,4 +1,4 @@
-/** A line of an alarm's steps in its parts: text, `code` and [links](/to). */
+/** Splits a line of an alarm's steps into text, `code` and [links](/to). */
 
 export type Part =
   | { kind: "text"; text: string }
