@@ -1,6 +1,6 @@
 /** The curves of an evaluation as a chart takes them, and what one threshold makes of its images. */
 import type { Schemas } from "../../api/client";
-import { BAIT } from "./words";
+import { type Counts, countsOf } from "../../ui/confusion-matrix";
 
 type Evaluation = Schemas["Evaluation"];
 
@@ -20,17 +20,6 @@ export function interval(told: unknown): Interval | null {
   return { value, low: bound(low), high: bound(high) };
 }
 
-/** Images by what they are (rows) and what they are called (columns): legitimate, clickbait. */
-export type Counts = readonly [readonly [number, number], readonly [number, number]];
-
-/** The matrix in the order legitimate, clickbait, whatever the order of its labels. */
-export function counted({ labels, counts }: Evaluation["confusion_matrix"]): Counts {
-  const bait = labels.indexOf(BAIT);
-  const order = [1 - bait, bait] as const;
-  const at = (row: number, column: number) => counts[row]?.[column] ?? 0;
-  return order.map((row) => order.map((column) => at(row, column))) as unknown as Counts;
-}
-
 /** The threshold's row, and the counts that follow from its shares; null where one is undefined. */
 export function atThreshold(
   of: Pick<Evaluation, "thresholds" | "confusion_matrix" | "images">,
@@ -45,7 +34,7 @@ export function atThreshold(
   );
   if (!row) return null;
   if (row.recall === null || row.called === null) return { row, counts: null };
-  const [real, bait] = counted(of.confusion_matrix).map(([a, b]) => a + b) as [number, number];
+  const [real, bait] = countsOf(of.confusion_matrix).map(([a, b]) => a + b) as [number, number];
   const hit = Math.round(row.recall * bait);
   const called = Math.round(row.called * of.images);
   const counts: Counts = [
@@ -61,7 +50,7 @@ export function rocSeries(evaluation: Pick<Evaluation, "roc" | "confusion_matrix
   curve: number[];
   here: (number | null)[];
 } {
-  const [[kept, wrong], [missed, hit]] = counted(evaluation.confusion_matrix);
+  const [[kept, wrong], [missed, hit]] = countsOf(evaluation.confusion_matrix);
   const here = { x: wrong / (wrong + kept), y: hit / (hit + missed), here: true };
   const points = [
     ...evaluation.roc.points.map((point) => ({

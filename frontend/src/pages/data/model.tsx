@@ -8,10 +8,10 @@ import { useLoad } from "../../api/use-load";
 import { count, dateTime, decimal, percent, plural } from "../../format";
 import { status } from "../../store/health";
 import { announce } from "../../ui/announce";
+import { ConfusionMatrix, countsOf } from "../../ui/confusion-matrix";
 import { Figure, Figures } from "../../ui/figure";
 import { Empty, Shown } from "../../ui/state";
-import { Confusion } from "./confusion";
-import { counted, type Interval, interval } from "./curves";
+import { type Interval, interval } from "./curves";
 import { Effects } from "./effects";
 import { Mistakes } from "./mistakes";
 import { Reliability, Roc } from "./quality";
@@ -198,7 +198,7 @@ function Measured({ of: metrics }: { of: Metrics }) {
 }
 
 function Curves({ of, metrics }: { of: Evaluation; metrics: Metrics }) {
-  const counts = counted(of.confusion_matrix);
+  const counts = countsOf(of.confusion_matrix);
   const [[, wrong], [missed]] = counts;
   return (
     <>
@@ -206,7 +206,7 @@ function Curves({ of, metrics }: { of: Evaluation; metrics: Metrics }) {
         <div>
           <section aria-labelledby="confusion">
             <h2 id="confusion">Right and wrong</h2>
-            <Confusion of={counts} />
+            <ConfusionMatrix of={counts} />
             <p class="hint">
               {plural(wrong, "legitimate image was", "legitimate images were")} called clickbait,
               and {count(missed)} of {count(counts[1][0] + counts[1][1])} clickbait{" "}

@@ -3,9 +3,9 @@ import { useId, useState } from "preact/hooks";
 import type { Schemas } from "../../api/client";
 import { Plot } from "../../charts/plot";
 import { count, decimal, percent, plural } from "../../format";
+import { ConfusionMatrix, type Counts } from "../../ui/confusion-matrix";
 import { Figure, Figures } from "../../ui/figure";
-import { Confusion } from "./confusion";
-import { atThreshold, type Counts } from "./curves";
+import { atThreshold } from "./curves";
 
 const UNIT = [0, 1] as const;
 
@@ -96,7 +96,7 @@ export function Threshold({ of }: { of: Schemas["Evaluation"] }) {
             </Figures>
             {counts && (
               <>
-                <Confusion of={counts} />
+                <ConfusionMatrix of={counts} />
                 <p class="hint">{inWords(counts)}</p>
               </>
             )}

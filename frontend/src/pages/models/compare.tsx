@@ -1,9 +1,10 @@
 /** Two versions in detail: what they measured, what they were made with, what the gate said. */
 import { api, ask, type Schemas } from "../../api/client";
 import { useLoad } from "../../api/use-load";
+import { ConfusionMatrix } from "../../ui/confusion-matrix";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
-import { Confusion, scaleFrom, Whisker } from "./figures";
+import { scaleFrom, Whisker } from "./figures";
 import { gateOf } from "./gate";
 import {
   clearly,
@@ -37,7 +38,9 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
           <div class="pair">
             {[a, b].map((one) => {
               const matrix = confusionOf(one.metrics);
-              return matrix && <Confusion key={one.version} of={matrix} caption={one.version} />;
+              return (
+                matrix && <ConfusionMatrix key={one.version} of={matrix} caption={one.version} />
+              );
             })}
           </div>
           <h3>Recipe</h3>

@@ -1,15 +1,5 @@
-/** Measurements drawn: intervals on one scale, and the confusion matrix as a table. */
-import { className, count, percent } from "../../format";
-import { Scroll } from "../../ui/scroll";
-import {
-  type ConfusionMatrix,
-  clearly,
-  difference,
-  type Interval,
-  interval,
-  MEASURES,
-  signed,
-} from "./metrics";
+/** Measurements drawn: intervals on one scale, and differences from the live version. */
+import { clearly, difference, type Interval, interval, MEASURES, signed } from "./metrics";
 
 /** An interval between `from` and `to`, with the value marked; it says nothing that is not beside it. */
 export function Whisker({
@@ -43,48 +33,6 @@ export function Whisker({
 export function scaleFrom(...intervals: Interval[]): number {
   const least = Math.min(0.5, ...intervals.map((one) => one.low ?? one.value ?? 0.5));
   return Math.floor(10 * least) / 10;
-}
-
-/** Images by what they are and what was said of them, darker where there are more. */
-export function Confusion({
-  of: { labels, counts },
-  caption,
-}: {
-  of: ConfusionMatrix;
-  caption: string;
-}) {
-  return (
-    <Scroll label={`Table: ${caption}`}>
-      <table class="matrix">
-        <caption class="hint">{caption}</caption>
-        <thead>
-          <tr>
-            <th scope="col">What they are</th>
-            {labels.map((label) => (
-              <th key={label} scope="col" class="number">
-                called {className(label).toLowerCase()}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {counts.map((row, is) => {
-            const all = row.reduce((sum, n) => sum + n, 0);
-            return (
-              <tr key={labels[is]}>
-                <th scope="row">{className(labels[is])}</th>
-                {row.map((n, said) => (
-                  <td key={labels[said]} class={`number ${is === said ? "right" : "wrong"}`}>
-                    <strong>{count(n)}</strong> <small>{percent(all > 0 ? n / all : null)}</small>
-                  </td>
-                ))}
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </Scroll>
-  );
 }
 
 /** How a version differs from the live one in one measurement; nothing for the live one itself. */

@@ -1,5 +1,6 @@
 /** What a version's measurements say, read from the JSON that its training wrote. */
 import { decimal, percent } from "../../format";
+import { type Counts, countsOf } from "../../ui/confusion-matrix";
 
 export interface Interval {
   value: number | null;
@@ -119,17 +120,11 @@ export function signed(value: number | null, of: "share" | "number" = "number"):
   return of === "share" ? `${sign}${text} points` : `${sign}${text}`;
 }
 
-export interface ConfusionMatrix {
-  labels: string[];
-  /** By true class, then by predicted class. */
-  counts: number[][];
-}
-
-/** The confusion matrix, or null where a version has none. */
-export function confusionOf(metrics: Loose): ConfusionMatrix | null {
+/** The confusion matrix, or null if a version has none. */
+export function confusionOf(metrics: Loose): Counts | null {
   const { labels, counts } = loose(metrics.confusion_matrix);
   if (!Array.isArray(labels) || !Array.isArray(counts)) return null;
-  return { labels: labels as string[], counts: counts as number[][] };
+  return countsOf({ labels, counts });
 }
 
 export interface Changed {

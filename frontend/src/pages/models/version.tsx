@@ -6,11 +6,12 @@ import { api, ask, type Schemas } from "../../api/client";
 import { admin } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, decimal, duration, NONE, percent } from "../../format";
+import { ConfusionMatrix } from "../../ui/confusion-matrix";
 import { Copy } from "../../ui/copy";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { Private } from "../../ui/token";
-import { Confusion, scaleFrom, Whisker } from "./figures";
+import { scaleFrom, Whisker } from "./figures";
 import { gateOf } from "./gate";
 import { GateVerdict } from "./gate-verdict";
 import { confusionOf, ends, interval, inWords, knob, loose, MEASURES, numberOr } from "./metrics";
@@ -68,7 +69,9 @@ function Measured({ of: { metrics } }: { of: Model }) {
           </tbody>
         </table>
       </Scroll>
-      {matrix && <Confusion of={matrix} caption="Test images by what they are and what it said" />}
+      {matrix && (
+        <ConfusionMatrix of={matrix} caption="Test images by what they are and what it said" />
+      )}
       {numberOr(uncertain.share) !== null && (
         <p class="hint">
           It calls {percent(numberOr(uncertain.share))} of its verdicts uncertain. Of those{" "}

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import {
   atThreshold,
-  counted,
   interval,
   reliabilitySeries,
   rocSeries,
   shares,
 } from "../../../src/pages/data/curves";
+import { countsOf } from "../../../src/ui/confusion-matrix";
 
 const MATRIX = {
   labels: ["clickbait_real", "clickbait_fake"] as ("clickbait_real" | "clickbait_fake")[],
@@ -31,9 +31,9 @@ describe("interval", () => {
   });
 });
 
-describe("counted", () => {
+describe("countsOf", () => {
   it("is legitimate before clickbait, whatever the order of the labels", () => {
-    expect(counted(MATRIX)).toEqual(MATRIX.counts);
+    expect(countsOf(MATRIX)).toEqual(MATRIX.counts);
     const turned = {
       ...MATRIX,
       labels: [...MATRIX.labels].reverse(),
@@ -42,7 +42,7 @@ describe("counted", () => {
         [24, 151],
       ],
     };
-    expect(counted(turned)).toEqual(MATRIX.counts);
+    expect(countsOf(turned)).toEqual(MATRIX.counts);
   });
 });
 

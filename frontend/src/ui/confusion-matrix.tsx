@@ -1,13 +1,25 @@
-/** What the images are against what they were called: each cell the darker, the more it holds. */
-import { count, percent } from "../../format";
-import type { Counts } from "./curves";
+/** What the images are against what the model called them: the more images, the darker the cell. */
+import { count, percent } from "../format";
+import "./confusion-matrix.css";
+
+/** Images by true class (rows) and predicted class (columns): legitimate, then clickbait. */
+export type Counts = readonly [readonly [number, number], readonly [number, number]];
 
 const NAMES = ["legitimate", "clickbait"] as const;
 
-export function Confusion({ of }: { of: Counts }) {
+/** The counts in the order legitimate, clickbait, whatever the order of `labels`. */
+export function countsOf({ labels, counts }: { labels: string[]; counts: number[][] }): Counts {
+  const bait = labels.indexOf("clickbait_fake");
+  const order = [1 - bait, bait] as const;
+  const at = (row: number, column: number) => counts[row]?.[column] ?? 0;
+  return order.map((row) => order.map((column) => at(row, column))) as unknown as Counts;
+}
+
+export function ConfusionMatrix({ of, caption }: { of: Counts; caption?: string }) {
   const most = Math.max(1, ...of.flat());
   return (
     <table class="confusion">
+      {caption && <caption class="hint">{caption}</caption>}
       <thead>
         <tr>
           <td />
