@@ -202,7 +202,7 @@ def shoot(
         Shown("training", "/models?show=training", "Start a training"),
         Shown("corrections", "/models?show=corrections", "Accept"),
         Shown("version", f"/models/versions/{version}", "How it was made"),
-        Shown("begin", "/batch", "Batches of this browser"),
+        Shown("begin", "/batch", "Your batches"),
     ]
     for shown in all_of([*readme, *more]) if everything else readme:
         take(page, stack, photos, shown, out / f"{shown.name}.webp", everything)

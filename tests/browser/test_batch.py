@@ -149,7 +149,7 @@ def test_ten_files_are_answered_at_once_and_anybody_may_ask(page, stack, tmp_pat
 def test_more_than_ten_ask_for_the_token_and_keep_the_files_meanwhile(page, stack):
     visit(page, stack, "/batch")
     choose(page, *files(11, first=300))
-    expect(page.get_by_text("11 files wait here")).to_be_visible()
+    expect(page.get_by_text("Your 11 files are kept here")).to_be_visible()
     page.get_by_label("Token").fill(token_of(stack))
     page.get_by_role("button", name="Use it").click()
     batch = batch_of(page)

@@ -40,10 +40,10 @@ def upload(page: Page, label: str) -> None:
             {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"none"},
         ]
     )
-    expect(page.get_by_text("1 file left out, and why")).to_be_visible()
+    expect(page.get_by_text("1 file skipped")).to_be_visible()
     page.get_by_label(NAMES[label], exact=True).check()
     page.get_by_role("button", name=re.compile(f"Upload {OF_EACH} images")).click()
-    expect(page.get_by_text(f"All are there: {OF_EACH} images")).to_be_visible()
+    expect(page.get_by_text(f"Uploaded {OF_EACH} {NAMES[label].lower()} images")).to_be_visible()
     page.get_by_role("button", name="Upload more").click()
 
 

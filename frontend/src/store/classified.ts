@@ -1,13 +1,14 @@
 /** What was classified in this tab: each image with its answer, newest first, gone with the tab. */
 import { signal } from "@preact/signals";
 import { api, asForm, ask, form, type Schemas } from "../api/client";
+import { MAX_BODY_BYTES } from "../api/limits";
 import { asProblem, type Problem } from "../api/problem";
 import { config, member } from "../api/session";
-import { API_LIMIT, uploadImage } from "../api/upload";
 import { percent } from "../format";
 import { type Prepared, prepare } from "../image/prepare";
 import { announce } from "../ui/announce";
 import { verdictOf } from "../ui/verdict";
+import { uploadImage } from "../upload/bucket";
 import { learn } from "./model";
 
 export type Answer = Schemas["PredictionAnswer"];
@@ -79,7 +80,7 @@ async function send(id: number, source: File, original: boolean): Promise<void> 
 /** Through the API; what is too large for it by way of the bucket, where this tab may do that. */
 async function predict(file: File): Promise<Answer> {
   const explain = { params: { query: { explain: true } } };
-  if (file.size > API_LIMIT && member.value) {
+  if (file.size > MAX_BODY_BYTES && member.value) {
     const key = await uploadImage(file);
     return ask(api().POST("/predict", { ...explain, body: { key } }));
   }

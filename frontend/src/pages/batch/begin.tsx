@@ -1,7 +1,8 @@
-/** Where a batch begins: few files are asked about at once, many become a batch of the service. */
+/** Where a batch begins: a few files are predicted at once, many become a batch. */
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
+import { MAX_FILES, MAX_ID, MAX_IMAGES } from "../../api/limits";
 import { asProblem, type Problem } from "../../api/problem";
 import { config, member, token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
@@ -11,29 +12,29 @@ import { DropZone } from "../../ui/drop-zone";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown, Working } from "../../ui/state";
 import { TokenForm } from "../../ui/token";
-import { type Asked, askAbout, asked, goOn, MOST_AT_ONCE } from "./at-once";
+import { split } from "../../upload/names";
 import { csv, type Row } from "./csv";
-import * as keep from "./keep";
-import { MAX_FILES, sorted } from "./names";
+import * as kept from "./kept";
+import { stateText } from "./progress-text";
+import { predictNow, type QuickBatch, quickBatch, resume } from "./quick-batch";
 import { Results } from "./results";
 import { begin } from "./uploads";
-import { stateInWords } from "./words";
 
 interface Choice {
   files: readonly File[];
   original: boolean;
 }
 
-/** Files that were chosen and are not begun with: they wait for the token, or for the service. */
+/** Chosen files that wait for the token, or for the service. */
 const waiting = signal<Choice | null>(null);
 
 function Beginning({ files, original }: Choice) {
   const { route } = useLocation();
   const [problem, setProblem] = useState<Problem>();
   const [turn, setTurn] = useState(0);
-  const may = member.value;
+  const allowed = member.value;
   useEffect(() => {
-    if (!may) return;
+    if (!allowed) return;
     setProblem(undefined);
     begin(files, original).then(
       (batch) => {
@@ -42,52 +43,52 @@ function Beginning({ files, original }: Choice) {
       },
       (error) => setProblem(asProblem(error, config.value.api)),
     );
-  }, [may, token.value, turn]);
-  const drop = (
+  }, [allowed, token.value, turn]);
+  const discard = (
     <button type="button" class="quiet small" onClick={() => (waiting.value = null)}>
-      Let the files go
+      Discard files
     </button>
   );
-  if (!may) {
+  if (!allowed) {
     return (
       <>
         <TokenForm
-          reason={`${plural(files.length, "file")} wait here meanwhile: more than ${MOST_AT_ONCE} at a time are not for everybody.`}
+          reason={`Sign in to run more than ${MAX_IMAGES} images. Your ${plural(files.length, "file")} are kept here.`}
         />
-        {drop}
+        {discard}
       </>
     );
   }
-  if (!problem) return <Working label={`A batch of ${plural(files.length, "file")} begins …`} />;
+  if (!problem) return <Working label={`Creating a batch of ${plural(files.length, "file")} …`} />;
   return (
     <Failure problem={problem} retry={() => setTurn(turn + 1)}>
-      {drop}
+      {discard}
     </Failure>
   );
 }
 
 function download(rows: readonly Row[]): void {
-  const address = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
+  const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
-  link.href = address;
+  link.href = url;
   link.download = "results.csv";
   link.click();
-  URL.revokeObjectURL(address);
+  URL.revokeObjectURL(url);
 }
 
-function AtOnce({ of }: { of: Asked }) {
+function Quick({ of }: { of: QuickBatch }) {
   const rows = of.rows.filter((row) => row !== undefined);
   const complete = rows.length === of.names.length;
   return (
     <>
       {of.busy && (
         <Working
-          label={`${plural(of.names.length, "file")}: the model is asked …`}
+          label={`Analysing ${plural(of.names.length, "file")} …`}
           done={rows.length}
           total={of.names.length}
         />
       )}
-      {of.problem && <Failure problem={of.problem} retry={() => void goOn(of)} />}
+      {of.problem && <Failure problem={of.problem} retry={() => void resume(of)} />}
       {complete && (
         <>
           <Results
@@ -95,8 +96,8 @@ function AtOnce({ of }: { of: Asked }) {
             picture={async (_, place) => of.images[place]}
             save={async () => download(rows)}
           />
-          <button type="button" class="quiet small" onClick={() => (asked.value = null)}>
-            Put these results away
+          <button type="button" class="quiet small" onClick={() => (quickBatch.value = null)}>
+            Clear results
           </button>
         </>
       )}
@@ -104,7 +105,7 @@ function AtOnce({ of }: { of: Asked }) {
   );
 }
 
-/** A batch by its name: that of a folder in the inbox, or one that began elsewhere. */
+/** A batch by its id: a folder of the inbox, or a batch that began elsewhere. */
 function ByName() {
   const { route } = useLocation();
   const [name, setName] = useState("");
@@ -116,12 +117,12 @@ function ByName() {
         if (name.trim()) route(`/batch/${encodeURIComponent(name.trim())}`);
       }}
     >
-      <label for="by-name">Id, or name of the folder in the inbox</label>
+      <label for="by-name">Batch ID or inbox folder</label>
       <div class="row">
         <input
           id="by-name"
           required
-          maxLength={64}
+          maxLength={MAX_ID}
           spellcheck={false}
           autocomplete="off"
           value={name}
@@ -137,38 +138,38 @@ function ByName() {
 
 function Mine() {
   const batches = useLoad(async () => {
-    await keep.sweep();
-    return keep.all();
+    await kept.sweep();
+    return kept.all();
   }, []);
-  const forget = async (id: string) => {
-    await keep.forget(id);
+  const remove = async (id: string) => {
+    await kept.forget(id);
     batches.reload();
   };
   return (
-    <Shown of={batches} label="The batches of this browser">
+    <Shown of={batches} label="Loading your batches">
       {(all) =>
         all.length === 0 ? (
           <Empty title="No batch yet">
             <p>
-              Up to {MOST_AT_ONCE} images are answered right here. More, up to {count(MAX_FILES)},
-              become a batch with an address of its own, which may be reloaded, left and shared.
+              Up to {MAX_IMAGES} images get their results right here. More, up to {count(MAX_FILES)}
+              , become a batch with its own address: you can close it, come back later, or share it.
             </p>
           </Empty>
         ) : (
           <section aria-labelledby="mine">
-            <h2 id="mine">Batches of this browser</h2>
-            <Scroll label="Batches of this browser, a table">
+            <h2 id="mine">Your batches (this browser)</h2>
+            <Scroll label="Table of your batches">
               <table>
                 <thead>
                   <tr>
                     <th scope="col">Batch</th>
-                    <th scope="col">Begun</th>
+                    <th scope="col">Started</th>
                     <th scope="col" class="number">
                       Files
                     </th>
                     <th scope="col">State</th>
                     <th scope="col">
-                      <span class="unseen">Forget</span>
+                      <span class="unseen">Remove</span>
                     </th>
                   </tr>
                 </thead>
@@ -180,15 +181,15 @@ function Mine() {
                       </th>
                       <td title={dateTime(one.at)}>{since(one.at)}</td>
                       <td class="number">{count(one.files)}</td>
-                      <td>{stateInWords(one)}</td>
+                      <td>{stateText(one)}</td>
                       <td class="number">
                         <button
                           type="button"
                           class="quiet small"
-                          title="This browser forgets it; the service does not"
-                          onClick={() => void forget(one.id)}
+                          title="Remove it from this list. The service keeps the batch."
+                          onClick={() => void remove(one.id)}
                         >
-                          Forget<span class="unseen"> {one.id}</span>
+                          Remove<span class="unseen"> {one.id}</span>
                         </button>
                       </td>
                     </tr>
@@ -206,12 +207,12 @@ function Mine() {
 function Inbox() {
   return (
     <section class="inbox" aria-labelledby="inbox">
-      <h2 id="inbox">Batches from elsewhere</h2>
+      <h2 id="inbox">Open another batch</h2>
       <div class="columns">
         <div>
           <p>
-            A folder that is put into <code>inbox/</code> of the data bucket is a batch too, and has
-            no end: what comes later is added. Its progress and results are at its name.
+            A folder that you copy into <code>inbox/</code> of the data bucket is a batch too. New
+            files are added automatically. Open it by its folder name.
           </p>
           <pre>
             <code>aws s3 cp --recursive photos s3://BUCKET/inbox/photos/</code>
@@ -230,21 +231,21 @@ export function Begin() {
   useEffect(() => warmUp(), []);
 
   const choose = async (all: File[]) => {
-    const { images, others } = sorted(all);
+    const { images, others } = split(all);
     setOthers(others);
     setTooMany(images.length > MAX_FILES ? images.length : 0);
     if (images.length === 0 || images.length > MAX_FILES) return;
-    asked.value = null;
-    const answered = images.length <= MOST_AT_ONCE && (await askAbout(images, original));
-    waiting.value = answered ? null : { files: images, original };
+    quickBatch.value = null;
+    const done = images.length <= MAX_IMAGES && (await predictNow(images, original));
+    waiting.value = done ? null : { files: images, original };
   };
 
-  const shown = waiting.value ?? asked.value;
+  const shown = waiting.value ?? quickBatch.value;
   return (
     <>
       <h1 tabIndex={-1}>Batch</h1>
       <DropZone
-        label="Drop images or a whole folder here"
+        label="Drop images or a folder"
         multiple
         folder
         compact={shown !== null}
@@ -256,26 +257,26 @@ export function Begin() {
             checked={original}
             onChange={(event) => setOriginal(event.currentTarget.checked)}
           />
-          Send the originals, unshrunk
+          Upload at full size
         </label>
       </DropZone>
       {tooMany > 0 && (
         <div class="card attention" role="alert">
-          <h3>{count(tooMany)} images are too many for one batch</h3>
+          <h3>Too many images</h3>
           <p>
-            It takes {count(MAX_FILES)}. Choose fewer at a time, for instance folder by folder; each
-            becomes a batch of its own. The inbox below has no such limit.
+            You chose {count(tooMany)}; a batch holds {count(MAX_FILES)}. Upload them folder by
+            folder, or use the inbox below, which has no limit.
           </p>
         </div>
       )}
       {others.length > 0 && (
         <p class="hint" role="status">
-          Left out, for they are no images: {others.slice(0, 5).join(", ")}
+          Skipped (not images): {others.slice(0, 5).join(", ")}
           {others.length > 5 && ` and ${plural(others.length - 5, "other")}`}.
         </p>
       )}
       {waiting.value && <Beginning key={waiting.value.files} {...waiting.value} />}
-      {asked.value && <AtOnce of={asked.value} />}
+      {quickBatch.value && <Quick of={quickBatch.value} />}
       {!shown && (
         <div class="settling">
           <Mine />

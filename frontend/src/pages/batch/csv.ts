@@ -1,4 +1,4 @@
-/** Results as CSV, byte for byte as the service writes them (`clickbait/results.py`). */
+/** Results as CSV, byte for byte as the service writes them (`clickbait/store/results.py`). */
 import type { Schemas } from "../../api/client";
 
 export type Row = Schemas["BatchRow"];
@@ -14,18 +14,18 @@ const COLUMNS = [
   "error",
 ] as const satisfies readonly (keyof Row)[];
 
-/** What a spreadsheet takes for the beginning of a formula, apostrophes before it or not. */
+/** Spreadsheets run text that begins like this as a formula, even after apostrophes. */
 const FORMULA = /^'*[=+\-@\t\r]/;
 
-/** What separates cells where a comma is the decimal point: a row with such a name is quoted whole. */
+/** Separators in countries with a decimal comma: a row whose file name has one is quoted whole. */
 const OTHER_SEPARATORS = /[;\t]/;
 
 const NEEDS_QUOTES = /[",\r\n]/;
 
-/** Smaller numbers have an exponent, as Python writes them. */
+/** Python writes smaller numbers with an exponent. */
 const SMALLEST_PLAIN = 1e-4;
 
-function written(value: number): string {
+function number(value: number): string {
   if (Number.isInteger(value)) return `${value}.0`;
   if (Math.abs(value) >= SMALLEST_PLAIN) return String(value);
   const [digits, exponent = ""] = value.toExponential().split("e-");
@@ -33,7 +33,7 @@ function written(value: number): string {
 }
 
 function cell(value: string | number | boolean | null): string {
-  if (typeof value === "number") return written(value);
+  if (typeof value === "number") return number(value);
   if (typeof value === "string") return FORMULA.test(value) ? `'${value}` : value;
   return value === null ? "" : String(value);
 }

@@ -1,4 +1,4 @@
-/** Many images: handed over here, watched on their way, and their results to sort and take along. */
+/** Many images: uploaded here, followed, and their results to sort and download. */
 import { useRoute } from "preact-iso";
 import { Private } from "../../ui/token";
 import { Begin } from "./begin";
@@ -15,7 +15,7 @@ export default function Batch() {
             <a href="/batch">All batches</a>
           </p>
           <h1 tabIndex={-1}>Batch {batch}</h1>
-          <Private reason="What becomes of a batch is not for everybody.">
+          <Private reason="Sign in to see this batch.">
             {() => <Watch key={batch} id={batch} />}
           </Private>
         </>

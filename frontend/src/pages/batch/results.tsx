@@ -1,4 +1,4 @@
-/** The results of a batch: their summary, and a table to sort, to filter and to take along. */
+/** The results of a batch: a summary, and a table to sort, filter and download. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { asProblem, type Problem } from "../../api/problem";
@@ -9,31 +9,31 @@ import { Scroll } from "../../ui/scroll";
 import { Empty, Failure } from "../../ui/state";
 import { Tag } from "../../ui/verdict";
 import type { Row } from "./csv";
-import { Summary, WORDS } from "./summary";
+import { LABELS, Summary } from "./summary";
 import { Thumbnail } from "./thumbnail";
 import { type By, chosen, PAGE, queryOf, sortedBy, VERDICTS, type View, viewOf } from "./view";
 
-/** Milliseconds without a change after which the address follows: browsers allow few a second. */
-const SETTLED_MS = 300;
+/** Milliseconds without a change before the address follows: browsers limit changes a second. */
+const SETTLE_MS = 300;
 
-/** Characters of a version's name that tell it from others. */
+/** Last characters of a version's name, enough to tell versions apart. */
 const SHORT = 6;
 
-/** The view, which the address says too. */
+/** The view, kept in the address too. */
 function useView(): [View, (change: Partial<View>) => void] {
   const { path, route } = useLocation();
   const [view, setView] = useState(() => viewOf(location.search));
   const query = queryOf(view);
   useEffect(() => {
     if (query === location.search) return;
-    const timer = setTimeout(() => route(path + query, true), SETTLED_MS);
+    const timer = setTimeout(() => route(path + query, true), SETTLE_MS);
     return () => clearTimeout(timer);
   }, [query]);
-  // What is shown changes: it begins with its first page.
+  // Other rows begin on their first page.
   return [view, (change) => setView((before) => ({ ...before, page: 1, ...change }))];
 }
 
-/** What fetches the picture of a row, by its file's name or its place. */
+/** Loads the picture of a row, by its file's name or its place. */
 export type Picture = (row: Row, place: number) => Promise<Blob | undefined>;
 
 function Heading({
@@ -81,7 +81,7 @@ function Line({ row, load }: { row: Row; load: (() => Promise<Blob | undefined>)
         {prediction !== null && uncertain !== null ? (
           <Tag of={{ prediction, uncertain }} />
         ) : (
-          <span class="tag failed">{WORDS.failed}</span>
+          <span class="tag failed">{LABELS.failed}</span>
         )}
       </td>
       <td class="number">{percent(probability, 1)}</td>
@@ -127,7 +127,7 @@ function Pager({ view, of, onPage }: { view: View; of: number; onPage: (page: nu
   );
 }
 
-/** A button that has the results saved as CSV. */
+/** A button that saves the results as CSV. */
 function Download({ save }: { save: () => Promise<void> }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
@@ -136,7 +136,7 @@ function Download({ save }: { save: () => Promise<void> }) {
     setProblem(undefined);
     try {
       await save();
-      announce("The CSV is being downloaded");
+      announce("Downloading the CSV");
     } catch (error) {
       setProblem(asProblem(error, config.value.api));
     } finally {
@@ -202,30 +202,29 @@ function Table({
               aria-pressed={view.verdict === each}
               onClick={() => filter({ verdict: each })}
             >
-              {each ? WORDS[each] : "All"}
+              {each ? LABELS[each] : "All"}
             </button>
           ))}
         </fieldset>
         <input
           type="search"
-          aria-label="Part of the file’s name"
-          placeholder="Part of the file’s name"
+          aria-label="Filter by file name"
+          placeholder="Filter by file name"
           value={view.name}
           onInput={(event) => filter({ name: event.currentTarget.value })}
         />
       </div>
       {places.length === 0 ? (
-        <Empty title="No such file">
+        <Empty title="No matches">
           <p>
-            None of {plural(rows.length, "file")} is like that.{" "}
             <button type="button" class="link" onClick={() => filter({ verdict: null, name: "" })}>
-              Show all
+              Show all {plural(rows.length, "file")}
             </button>
           </p>
         </Empty>
       ) : (
         <>
-          <Scroll label="The files, a table">
+          <Scroll label="Table of files">
             <table>
               <thead>
                 <tr>
@@ -263,7 +262,7 @@ function Table({
   );
 }
 
-/** `picture` is null where there are none; `save` has the rows saved as CSV, or throws Problem. */
+/** `picture` is null if the rows have none; `save` saves the rows as CSV, or throws Problem. */
 export function Results(of: {
   rows: readonly Row[];
   picture: Picture | null;

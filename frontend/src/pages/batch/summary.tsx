@@ -1,11 +1,11 @@
-/** A batch in two pictures: how many there are of each verdict, and how the probabilities lie. */
+/** A batch in two charts: how many files have each verdict, and the spread of probabilities. */
 import { type Colour, Plot } from "../../charts/plot";
 import { count, percent, plural } from "../../format";
 import { band } from "../../store/model";
 import type { Row } from "./csv";
-import { BINS, histogram, inWords, tally, VERDICTS, type Verdict } from "./view";
+import { BINS, countsText, histogram, tally, VERDICTS, type Verdict } from "./view";
 
-export const WORDS: Record<Verdict, string> = {
+export const LABELS: Record<Verdict, string> = {
   clickbait: "Clickbait",
   legitimate: "Legitimate",
   uncertain: "Uncertain",
@@ -25,7 +25,7 @@ function Counts({ rows }: { rows: readonly Row[] }) {
     <dl class="counts">
       {VERDICTS.map((each) => (
         <div key={each} class={TONES[each]}>
-          <dt>{WORDS[each]}</dt>
+          <dt>{LABELS[each]}</dt>
           <dd>
             <span class="counts-bar">
               <span style={{ width: `${(100 * counts[each]) / rows.length}%` }} />
@@ -61,7 +61,7 @@ function Histogram({ rows }: { rows: readonly Row[] }) {
   return (
     <>
       <Plot
-        label={`How many files have which probability of clickbait, in ${BINS} steps. Most, ${count(bins[most])}, have ${step(most)}.`}
+        label={`Files by probability of clickbait, in ${BINS} steps. The largest group, ${plural(bins[most] ?? 0, "file")}, has ${step(most)}.`}
         x={CENTRES}
         series={KINDS.map(({ label, colour, of }) => ({
           label,
@@ -76,8 +76,7 @@ function Histogram({ rows }: { rows: readonly Row[] }) {
         height={210}
       />
       <p class="hint">
-        Between {percent(low)} and {percent(high)} the model is right less often than it promises:
-        these are for a person to look at.
+        Results from {percent(low)} to {percent(high)} are unreliable. Review them by hand.
       </p>
     </>
   );
@@ -92,7 +91,7 @@ export function Summary({ rows }: { rows: readonly Row[] }) {
         <div class="card verdicts">
           <h3>Verdicts</h3>
           <p class="hint">
-            {plural(rows.length, "file")}: {inWords(counts)}.
+            {plural(rows.length, "file")}: {countsText(counts)}.
           </p>
           <Counts rows={rows} />
         </div>
@@ -101,7 +100,7 @@ export function Summary({ rows }: { rows: readonly Row[] }) {
           {counts.failed < rows.length ? (
             <Histogram rows={rows} />
           ) : (
-            <p class="hint">No file has one.</p>
+            <p class="hint">Every file failed, so none has a probability.</p>
           )}
         </div>
       </div>

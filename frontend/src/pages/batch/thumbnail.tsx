@@ -1,21 +1,21 @@
-/** The small picture of a file: fetched when its row is shown, let go with it. */
+/** The small picture of a file: loaded when its row is shown, freed with it. */
 import { useEffect, useState } from "preact/hooks";
-import { HEIGHT, WIDTH } from "./thumbnails";
+import { HEIGHT, WIDTH } from "./make-thumbnail";
 
-/** `load` gives the image, or nothing where this browser has none. */
+/** `load` returns the image, or undefined if this browser has none. */
 export function Thumbnail({ load }: { load: () => Promise<Blob | undefined> }) {
   const [address, setAddress] = useState<string>();
   useEffect(() => {
-    let made: string | undefined;
+    let url: string | undefined;
     let gone = false;
     void load().then((image) => {
       if (!image || gone) return;
-      made = URL.createObjectURL(image);
-      setAddress(made);
+      url = URL.createObjectURL(image);
+      setAddress(url);
     });
     return () => {
       gone = true;
-      if (made) URL.revokeObjectURL(made);
+      if (url) URL.revokeObjectURL(url);
     };
   }, []);
   return address ? (

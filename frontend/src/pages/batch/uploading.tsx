@@ -1,4 +1,4 @@
-/** What the uploads of a batch need from their user: patience, another try, files that were lost. */
+/** The state of a batch’s uploads, and what the user can do: stop, resume, choose lost files again. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, ask } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
@@ -8,10 +8,10 @@ import { announce } from "../../ui/announce";
 import { Confirm } from "../../ui/confirm";
 import { DropZone } from "../../ui/drop-zone";
 import { Failure } from "../../ui/state";
-import type { Told, Uploads } from "./uploads";
-import { type Batch, milestone, uploadsInWords } from "./words";
+import { type Batch, milestone, uploadsText } from "./progress-text";
+import type { Progress, Uploads } from "./uploads";
 
-/** Names that are told before the others are only counted. */
+/** Names that are listed; the others are only counted. */
 const NAMED = 10;
 
 function Names({ of }: { of: readonly { name: string; why?: string }[] }) {
@@ -28,7 +28,7 @@ function Names({ of }: { of: readonly { name: string; why?: string }[] }) {
   );
 }
 
-/** A button that ends the waiting for files, after a question. */
+/** A button that stops waiting for files, after a confirmation. */
 function End({
   label,
   title,
@@ -40,7 +40,7 @@ function End({
   end: () => Promise<void>;
   children: string;
 }) {
-  const [asked, setAsked] = useState(false);
+  const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const confirm = async () => {
@@ -48,7 +48,7 @@ function End({
     setProblem(undefined);
     try {
       await end();
-      setAsked(false);
+      setOpen(false);
     } catch (error) {
       setProblem(asProblem(error, config.value.api));
     } finally {
@@ -57,16 +57,16 @@ function End({
   };
   return (
     <>
-      <button type="button" class="secondary small" onClick={() => setAsked(true)}>
+      <button type="button" class="secondary small" onClick={() => setOpen(true)}>
         {label}
       </button>
-      {asked && (
+      {open && (
         <Confirm
           title={title}
           action={label}
           busy={busy}
           onConfirm={() => void confirm()}
-          onClose={() => setAsked(false)}
+          onClose={() => setOpen(false)}
         >
           <p>{children}</p>
           {problem && <Failure problem={problem} />}
@@ -76,81 +76,94 @@ function End({
   );
 }
 
-function Lacking({ uploads, told }: { uploads: Uploads; told: Told }) {
+function Missing({ uploads, progress }: { uploads: Uploads; progress: Progress }) {
   const [none, setNone] = useState(false);
   return (
     <div class="card attention">
-      <h3>{plural(told.lacking.length, "file")} to be chosen again</h3>
+      <h3>Upload not finished</h3>
       <p>
-        The page was left before it had read them, and a browser gives no file twice without being
-        asked. Choose the same folder or files once more: those that are lacking are found by their
-        names, and the others are left alone.
+        The page was closed before it had read all files. Select the folder again to finish{" "}
+        {plural(progress.missing.length, "file")}. Finished files are skipped.
       </p>
       <DropZone
-        label="The same folder or files once more"
+        label="Select the same folder or files"
         multiple
         folder
         compact
         onFiles={(files) => setNone(uploads.goWith(files) === 0)}
       />
-      {none && <p role="alert">None of these is lacking: their names are different ones.</p>}
+      {none && (
+        <p role="alert">None of these files is missing here. Check that it is the same folder.</p>
+      )}
       <details>
-        <summary>Which ones</summary>
-        <Names of={told.lacking.map((name) => ({ name }))} />
+        <summary>Missing files</summary>
+        <Names of={progress.missing.map((name) => ({ name }))} />
       </details>
-      <End label="Go on without them" title="Go on without these files?" end={() => uploads.stop()}>
-        They fail, as files that have not arrived; the others are not touched.
+      <End
+        label="Continue without them"
+        title="Continue without these files?"
+        end={() => uploads.stop()}
+      >
+        These files will be marked as failed.
       </End>
     </div>
   );
 }
 
-export function Uploading({ uploads, told, of }: { uploads: Uploads; told: Told; of: Batch }) {
-  const { phase, problem, refused, sent } = told;
-  const words = uploadsInWords(told, uploads.batch.files);
+export function Uploading({
+  uploads,
+  progress,
+  of,
+}: {
+  uploads: Uploads;
+  progress: Progress;
+  of: Batch;
+}) {
+  const { phase, problem, refused, sent } = progress;
+  const text = uploadsText(progress, uploads.batch.files);
   const reached = phase === "given" ? 100 : milestone(sent, uploads.batch.files);
   useEffect(() => {
     if (phase === "uploading" || phase === "elsewhere") return;
-    announce(words);
+    announce(text);
   }, [phase]);
   useEffect(() => {
-    if (phase === "uploading" && reached > 0) announce(words);
+    if (phase === "uploading" && reached > 0) announce(text);
   }, [reached]);
 
-  // Another token is worth another try.
+  // Resume with a new token.
   const first = useRef(token.value);
   useEffect(() => {
     if (problem?.unauthorized && token.value && token.value !== first.current) void uploads.go();
     first.current = token.value;
   }, [token.value]);
 
-  // So is a network that is back.
-  const cut = phase === "paused" && problem?.status === 0;
+  // Resume when the network is back.
+  const offline = phase === "paused" && problem?.status === 0;
   useEffect(() => {
-    if (!cut) return;
-    const again = () => void uploads.go();
-    addEventListener("online", again, { once: true });
-    return () => removeEventListener("online", again);
-  }, [cut]);
+    if (!offline) return;
+    const resume = () => void uploads.go();
+    addEventListener("online", resume, { once: true });
+    return () => removeEventListener("online", resume);
+  }, [offline]);
 
   return (
     <>
       {phase === "uploading" && (
         <div class="row apart uploading">
-          <p class={told.keeps || told.unsafe === 0 ? "hint" : "warning"}>{words}</p>
+          <p class={progress.keeps || progress.unsafe === 0 ? "hint" : "warning"}>{text}</p>
           <End label="Stop uploading" title="Stop uploading?" end={() => uploads.stop()}>
-            {`${plural(sent, "file")} of ${count(of.expected)} are uploaded, and are predicted all the ` +
-              "same. The others are not sent, and fail as files that have not arrived."}
+            {`${plural(sent, "file")} of ${count(of.expected)} are uploaded and will be predicted. The ` +
+              "others will be marked as failed."}
           </End>
         </div>
       )}
-      {phase === "elsewhere" && <p class="hint">{words}</p>}
+      {phase === "elsewhere" && <p class="hint">{text}</p>}
       {phase === "paused" && problem && (
         <Failure problem={problem} retry={() => void uploads.go()}>
-          <p class="hint">{words}</p>
+          <p class="hint">{text}</p>
         </Failure>
       )}
-      {phase === "lacking" && <Lacking uploads={uploads} told={told} />}
+      {phase === "missing" && <Missing uploads={uploads} progress={progress} />}
       {refused.length > 0 && (
         <div class="card attention">
           <h3>{plural(refused.length, "file")} could not be uploaded</h3>
@@ -161,25 +174,25 @@ export function Uploading({ uploads, told, of }: { uploads: Uploads; told: Told;
   );
 }
 
-/** A batch that waits for files of which this browser has none. */
+/** A batch that waits for files that are not in this browser. */
 export function Open({ of, onClosed }: { of: Batch; onClosed: () => void }) {
-  const lacking = of.expected - of.done - of.failed;
+  const missing = of.expected - of.done - of.failed;
   return (
     <div class="card attention">
-      <h3>It waits for {plural(lacking, "file")}</h3>
+      <h3>Waiting for {plural(missing, "file")}</h3>
       <p>
-        They are not in this browser. Whoever began the batch uploads them, or puts them under their
-        names into <code>{of.drop_folder}</code>.
+        They are not in this browser. Upload them from where the batch began, or copy them to{" "}
+        <code>{of.drop_folder}</code> under their names.
       </p>
       <End
-        label="Go on without them"
-        title="Go on without these files?"
+        label="Continue without them"
+        title="Continue without these files?"
         end={async () => {
           await ask(api().POST("/batches/{batch}/start", { params: { path: { batch: of.id } } }));
           onClosed();
         }}
       >
-        What has not arrived fails; what arrives after all takes its place in the results.
+        These files will be marked as failed. A file that arrives later still gets its result.
       </End>
     </div>
   );

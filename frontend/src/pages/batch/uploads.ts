@@ -1,97 +1,86 @@
 /**
- * The uploads of a batch: each file shrunk, kept until it is in the bucket, and sent once. They go on
- * while other pages are looked at, and after a reload with what was kept.
+ * The uploads of a batch: each file is shrunk, kept in this browser, and sent once. They go on while
+ * other pages are open, and after a reload with what was kept.
  */
 import { type Signal, signal } from "@preact/signals";
-import pLimit, { type LimitFunction } from "p-limit";
 import { api, ask } from "../../api/client";
-import { asProblem, Problem } from "../../api/problem";
+import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
-import { upload } from "../../api/upload";
 import { bytes } from "../../format";
 import { prepare } from "../../image/prepare";
-import { Forms } from "./forms";
-import * as keep from "./keep";
-import { namesOf } from "./names";
-import { patient } from "./patient";
-import { MOST, thumbnailOf } from "./thumbnails";
-
-/** Images made smaller at a time: decoding is what the workers of `prepare` do, three at most. */
-const PREPARED_AT_ONCE = 4;
-
-/** Uploads at a time: a browser opens six connections to a host. */
-const SENT_AT_ONCE = 6;
-
-/** Milliseconds between two looks at the counts: a number that changes faster cannot be read. */
-const TOLD_MS = 200;
-
-/** How S3 refuses a form that is too old. */
-const FORBIDDEN = 403;
-
-const UNREADABLE =
-  "This browser can no longer read it: it was moved, changed or deleted after it was chosen.";
-
-/** Why uploads end that the user stopped. */
-const STOPPED = new DOMException("Stopped", "AbortError");
+import { FormPages } from "../../upload/form-pages";
+import { namesOf } from "../../upload/names";
+import { deliver, Refusal, readable, UNREADABLE, UploadQueue } from "../../upload/queue";
+import { retry } from "../../upload/retry";
+import * as kept from "./kept";
+import { MAX_THUMBNAILS, thumbnailOf } from "./make-thumbnail";
 
 /**
  * `uploading`: files go to the bucket. `elsewhere`: another tab of this browser does that. `paused`:
- * it failed, and goes on when asked. `lacking`: a reload lost files, which have to be chosen again.
- * `given`: the service has what there is.
+ * it failed, and can be resumed. `missing`: a reload lost files, which must be chosen again.
+ * `given`: the service has all it will get.
  */
-export type Phase = "uploading" | "elsewhere" | "paused" | "lacking" | "given";
+export type Phase = "uploading" | "elsewhere" | "paused" | "missing" | "given";
 
-/** How far the uploads of a batch are. */
-export interface Told {
+export interface Progress {
   phase: Phase;
   sent: number;
-  /** Files that are nowhere but in this tab. */
+  /** Files that only this tab has. */
   unsafe: number;
   /** Whether this browser keeps what is not uploaded yet. */
   keeps: boolean;
-  refused: readonly keep.Refused[];
+  refused: readonly kept.Refused[];
   /** Names of the files that a reload lost. */
-  lacking: readonly string[];
+  missing: readonly string[];
   problem: Problem | undefined;
 }
 
 export class Uploads {
-  readonly told: Signal<Told>;
-  private readonly forms: Forms;
+  readonly progress: Signal<Progress>;
+  private readonly forms: FormPages;
+  private readonly queue: UploadQueue;
   private readonly unsafe = new Map<number, File>();
-  private readonly over = new Set<number>();
-  private readonly refused: keep.Refused[] = [];
   private phase: Phase = "uploading";
   private problem: Problem | undefined;
-  private lacking: number[] = [];
-  private stopping = new AbortController();
-  private going: Promise<void> = Promise.resolve();
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  private missing: number[] = [];
+  private controller = new AbortController();
+  private running: Promise<void> = Promise.resolve();
 
   constructor(
-    readonly batch: keep.Kept,
+    readonly batch: kept.Kept,
     private readonly names: readonly string[],
     private keeps = true,
   ) {
-    this.forms = new Forms(batch.id);
-    this.told = signal(this.count());
+    this.forms = new FormPages(batch.id);
+    this.queue = new UploadQueue(
+      {
+        prepare: (place) => this.prepare(place),
+        send: (place, image, signal) => this.send(place, image, signal),
+        refuse: (place, reason) => this.settle(place, reason),
+      },
+      () => this.publish(),
+    );
+    this.progress = signal(this.view());
   }
 
   get atRisk(): boolean {
     return this.unsafe.size > 0;
   }
 
-  /** Upload what was kept, and `files` at their places in the list of names; then have the service
-   * start. What fails is told, and asks to be called again. */
+  /**
+   * Upload what was kept, and `files` at their places in the list of names; then have the service
+   * start. A failure is in `progress`; call again to resume.
+   */
   go(files: Iterable<readonly [place: number, file: File]> = []): Promise<void> {
     for (const [place, file] of files) this.unsafe.set(place, file);
-    this.going = this.run();
-    return this.going;
+    this.controller = new AbortController();
+    this.running = this.run(this.controller);
+    return this.running;
   }
 
-  /** Go on with those of `files` that are lacking, by their names; returns how many they are. */
+  /** Go on with those of `files` that are missing, by their names; returns how many they are. */
   goWith(files: readonly File[]): number {
-    const places = new Map(this.lacking.map((place) => [this.names[place], place]));
+    const places = new Map(this.missing.map((place) => [this.names[place], place]));
     const found = new Map<number, File>();
     for (const [at, name] of namesOf(files).entries()) {
       const [place, file] = [places.get(name), files[at]];
@@ -101,217 +90,150 @@ export class Uploads {
     return found.size;
   }
 
-  /** Send no more: what is in the bucket is predicted, and the rest fails. */
+  /** Send no more: the service predicts what is in the bucket, and the rest fails. */
   async stop(): Promise<void> {
-    this.stopping.abort(STOPPED);
-    await this.going;
+    this.controller.abort();
+    await this.running;
     this.unsafe.clear();
-    await keep.dropFiles(this.batch.id);
+    await kept.dropFiles(this.batch.id);
     try {
       await this.start();
     } catch (error) {
-      this.tell("paused", asProblem(error, config.value.api));
+      this.show("paused", asProblem(error, config.value.api));
     }
   }
 
-  private async run(): Promise<void> {
-    const stopping = new AbortController();
-    this.stopping = stopping;
+  private async run(controller: AbortController): Promise<void> {
     try {
       await alone(
         this.batch.id,
-        stopping.signal,
-        () => this.tell("elsewhere"),
-        () => this.all(stopping),
+        controller.signal,
+        () => this.show("elsewhere"),
+        () => this.sendAll(controller),
       );
     } catch (error) {
-      stopping.abort();
-      if (stopping.signal.reason !== STOPPED) {
-        this.tell("paused", asProblem(error, config.value.api));
-      }
+      const stopped = controller.signal.aborted && !this.queue.problem;
+      if (!stopped) this.show("paused", asProblem(error, config.value.api));
     }
   }
 
-  /** Send everything; throws what stops all of it. */
-  private async all(stopping: AbortController): Promise<void> {
-    const { id } = this.batch;
+  /** Throws what stopped all uploads. */
+  private async sendAll(controller: AbortController): Promise<void> {
+    const { id, files } = this.batch;
     const [known, waiting, over] = await Promise.all([
-      keep.find(id),
-      keep.waitingOf(id),
-      keep.overOf(id),
+      kept.find(id),
+      kept.waitingOf(id),
+      kept.overOf(id),
     ]);
-    if (known && known.state !== "uploading") return this.tell("given");
-    for (const [place, why] of over) this.note(place, why);
-    this.tell("uploading");
-
-    const { signal } = stopping;
-    const preparing = pLimit(PREPARED_AT_ONCE);
-    const sending = pLimit(SENT_AT_ONCE);
-    const failures: unknown[] = [];
-    const tasks = new Set<Promise<void>>();
-    const begin = (limit: LimitFunction, work: () => Promise<void>): Promise<void> => {
-      const task = limit(async () => {
-        if (!signal.aborted) await work();
-      })
-        .catch((error: unknown) => {
-          failures.push(error);
-          stopping.abort(); // One reason stops all: the others would only fail for the same.
-        })
-        .finally(() => tasks.delete(task));
-      tasks.add(task);
-      return task;
-    };
-    const sendHeld = (place: number) =>
-      begin(sending, async () => {
-        const image = await keep.held(id, place);
-        if (!image) return;
-        const thumbnail = place < MOST ? await thumbnailOf(image) : null;
-        if (thumbnail) await keep.holdThumbnail(id, this.nameOf(place), thumbnail);
-        await this.send(place, image, signal);
-      });
-
-    for (const place of waiting) void sendHeld(place);
-    for (const [place, file] of this.unsafe) {
-      void begin(preparing, async () => {
-        const image = await this.read(place, file);
-        if (!image) return;
-        if (await this.hold(place, image)) return void sendHeld(place);
-        if (!(await readable(image))) return this.settle(place, UNREADABLE);
-        // Only this memory has it: the next one is read when this one is sent.
-        this.keeps = false;
-        await begin(sending, () => this.send(place, image, signal));
-      });
+    if (known && known.state !== "uploading") return this.show("given");
+    for (const [place, why] of over) {
+      if (why) this.queue.failed.set(place, why);
+      else this.queue.sent.add(place);
     }
-    while (tasks.size > 0) await Promise.all(tasks);
-    if (failures.length > 0) throw failures[0];
-    signal.throwIfAborted();
+    this.show("uploading");
+    await this.queue.run(new Set([...waiting, ...this.unsafe.keys()]), controller);
+    if (this.queue.problem) throw this.queue.problem;
+    controller.signal.throwIfAborted();
 
-    this.lacking = [];
-    for (let place = 0; place < this.batch.files; place++) {
-      if (!this.over.has(place)) this.lacking.push(place);
-    }
-    if (this.lacking.length > 0) this.tell("lacking");
+    const { sent, failed } = this.queue;
+    this.missing = Array.from({ length: files }, (_, place) => place).filter(
+      (place) => !sent.has(place) && !failed.has(place),
+    );
+    if (this.missing.length > 0) this.show("missing");
     else await this.start();
   }
 
-  /** The image as it is to be sent; null where that is not possible, which is noted. */
-  private async read(place: number, file: File): Promise<File | null> {
-    const { file: image } = await prepare(file, this.batch.original);
-    const { largest } = this.batch;
-    if (image.size > 0 && image.size <= largest) return image;
-    const why = image.size === 0 ? "It is empty." : `It has ${bytes(image.size)}.`;
-    const limits = `The service takes images of 1 byte to ${bytes(largest)}.`;
-    await this.settle(place, (await readable(image)) ? `${why} ${limits}` : UNREADABLE);
-    return null;
+  /** Read an image and keep it in this browser; returns it if the browser keeps nothing. */
+  private async prepare(place: number): Promise<Blob | undefined> {
+    const file = this.unsafe.get(place);
+    if (!file) return undefined; // It was kept before a reload.
+    const image = await this.read(file);
+    if (this.keeps && (await kept.hold(this.batch.id, place, image))) {
+      this.unsafe.delete(place);
+      return undefined;
+    }
+    if (!(await readable(image))) throw new Refusal(UNREADABLE);
+    this.keeps = false;
+    return image;
   }
 
-  /** Have an image outlive this tab; false where the browser does not. */
-  private async hold(place: number, image: File): Promise<boolean> {
-    if (!this.keeps || !(await keep.hold(this.batch.id, place, image))) return false;
-    this.unsafe.delete(place);
-    this.touch();
+  /** The image as it is sent; throws Refusal if that is not possible. */
+  private async read(file: File): Promise<File> {
+    const { largest, original } = this.batch;
+    const { file: image } = await prepare(file, original);
+    if (image.size > 0 && image.size <= largest) return image;
+    if (!(await readable(image))) throw new Refusal(UNREADABLE);
+    const fault = image.size === 0 ? "The file is empty." : `The file has ${bytes(image.size)}.`;
+    throw new Refusal(`${fault} The limit is 1 byte to ${bytes(largest)}.`);
+  }
+
+  private async send(
+    place: number,
+    unkept: Blob | undefined,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { id } = this.batch;
+    const image = unkept ?? (await kept.held(id, place));
+    if (!image) return false;
+    const thumbnail = !unkept && place < MAX_THUMBNAILS ? await thumbnailOf(image) : null;
+    if (thumbnail) await kept.holdThumbnail(id, this.nameOf(place), thumbnail);
+    await deliver(image, place, this.forms, signal);
+    await this.settle(place);
     return true;
   }
 
-  private async send(place: number, image: Blob, signal: AbortSignal): Promise<void> {
-    try {
-      await this.post(place, image, signal);
-    } catch (error) {
-      // What S3 says of one image is no reason to stop: the others may well be taken.
-      if (!(error instanceof Refusal)) throw error;
-      return this.settle(place, error.message);
-    }
-    await this.settle(place);
-  }
-
-  private async post(place: number, image: Blob, signal: AbortSignal): Promise<void> {
-    for (const last of [false, true]) {
-      const form = await this.forms.of(place, signal);
-      try {
-        return await patient(() => upload(form, image, signal), signal);
-      } catch (error) {
-        if (!refused(error)) throw error;
-        if (error.status !== FORBIDDEN || last) throw new Refusal(error.detail);
-        this.forms.forget(place);
-      }
-    }
-  }
-
-  /** A file is uploaded, or `why` it cannot be. */
+  /** A file is uploaded, or `why` it cannot be: its bytes are of no more use. */
   private async settle(place: number, why = ""): Promise<void> {
-    await keep.settle(this.batch.id, place, why);
+    await kept.settle(this.batch.id, place, why);
     this.unsafe.delete(place);
-    this.note(place, why);
-    this.touch();
-  }
-
-  private note(place: number, why: string): void {
-    if (this.over.has(place)) return;
-    this.over.add(place);
-    if (why) this.refused.push({ name: this.nameOf(place), why });
   }
 
   private nameOf(place: number): string {
     return this.names[place] ?? `File ${place + 1}`;
   }
 
-  /** Nothing more comes from here. */
+  /** Tell the service that no more files come from here. */
   private async start(): Promise<void> {
     const { id } = this.batch;
-    await patient(() =>
+    await retry(() =>
       ask(api().POST("/batches/{batch}/start", { params: { path: { batch: id } } })),
     );
-    await keep.update(id, { state: "given", refused: this.refused });
-    await keep.dropFiles(id);
-    this.tell("given");
+    await kept.update(id, { state: "given", refused: this.refused() });
+    await kept.dropFiles(id);
+    this.show("given");
   }
 
-  // --- what is told ------------------------------------------------------------------------------
+  // --- progress ----------------------------------------------------------------------------------
 
-  private tell(phase: Phase, problem?: Problem): void {
+  private show(phase: Phase, problem?: Problem): void {
     this.phase = phase;
     this.problem = problem;
-    this.publish();
-  }
-
-  private touch(): void {
-    this.timer ??= setTimeout(() => this.publish(), TOLD_MS);
+    this.queue.reportNow();
   }
 
   private publish(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.told.value = this.count();
+    this.progress.value = this.view();
     guard();
   }
 
-  private count(): Told {
+  private refused(): kept.Refused[] {
+    return [...this.queue.failed].map(([place, why]) => ({ name: this.nameOf(place), why }));
+  }
+
+  private view(): Progress {
     return {
       phase: this.phase,
-      sent: this.over.size - this.refused.length,
+      sent: this.queue.sent.size,
       unsafe: this.unsafe.size,
       keeps: this.keeps,
-      refused: this.refused,
-      lacking: this.phase === "lacking" ? this.lacking.map((place) => this.nameOf(place)) : [],
+      refused: this.refused(),
+      missing: this.phase === "missing" ? this.missing.map((place) => this.nameOf(place)) : [],
       problem: this.problem,
     };
   }
 }
 
-/** Whether a file is still what it was when it was chosen; one that is gone looks like an empty one. */
-const readable = (file: File): Promise<boolean> =>
-  (file.size > 0 ? file.slice(0, 1) : file).arrayBuffer().then(
-    () => true,
-    () => false,
-  );
-
-/** S3 does not take this image. */
-class Refusal extends Error {}
-
-const refused = (error: unknown): error is Problem =>
-  error instanceof Problem && !error.passing && error.status >= 400 && error.status < 500;
-
-/** `work` while no other tab of this browser does the same; says so where it has to wait. */
+/** Do `work` while no other tab of this browser does the same; call `wait` before waiting. */
 async function alone(
   batch: string,
   signal: AbortSignal,
@@ -319,7 +241,7 @@ async function alone(
   work: () => Promise<void>,
 ): Promise<void> {
   const { locks } = navigator;
-  if (!locks) return work(); // Where the address is not a safe one there are none.
+  if (!locks) return work(); // Browsers have none on an address without HTTPS.
   const name = `batch ${batch}`;
   const free = await locks.request(name, { ifAvailable: true }, async (lock) => {
     if (lock) await work();
@@ -330,13 +252,13 @@ async function alone(
   await locks.request(name, { signal }, work);
 }
 
-// --- those of this tab -----------------------------------------------------------------------------
+// --- the uploads of this tab -----------------------------------------------------------------------
 
 const running = new Map<string, Uploads>();
 
 const warn = (event: BeforeUnloadEvent) => event.preventDefault();
 
-/** Have the browser ask before it leaves with images that are nowhere else. */
+/** Have the browser ask before it leaves with images that only this tab has. */
 function guard(): void {
   const needed = [...running.values()].some((one) => one.atRisk);
   if (needed) addEventListener("beforeunload", warn);
@@ -346,26 +268,26 @@ function guard(): void {
 /** Begin a batch of `files` and their uploads; returns its id, or throws Problem. */
 export async function begin(files: readonly File[], original: boolean): Promise<string> {
   const names = namesOf(files);
-  const made = await ask(api().POST("/batches", { body: { files: names } }));
-  const batch: keep.Kept = {
-    id: made.id,
+  const created = await ask(api().POST("/batches", { body: { files: names } }));
+  const batch: kept.Kept = {
+    id: created.id,
     at: Date.now(),
     files: files.length,
     state: "uploading",
     original,
-    largest: made.uploads.max_bytes,
+    largest: created.uploads.max_bytes,
     refused: [],
   };
-  const uploads = new Uploads(batch, names, await keep.begun(batch, names));
+  const uploads = new Uploads(batch, names, await kept.begun(batch, names));
   running.set(batch.id, uploads);
   void uploads.go(files.entries());
   return batch.id;
 }
 
-/** The uploads of a batch: those of this tab, or those that an earlier one left, which go on now. */
+/** The uploads of a batch: those of this tab, or those that an earlier one left, which resume. */
 export async function uploadsOf(id: string): Promise<Uploads | undefined> {
-  const batch = running.has(id) ? undefined : await keep.find(id);
-  const names = batch?.state === "uploading" ? await keep.namesIn(id) : undefined;
+  const batch = running.has(id) ? undefined : await kept.find(id);
+  const names = batch?.state === "uploading" ? await kept.namesIn(id) : undefined;
   const here = running.get(id);
   if (here || !batch || !names) return here;
   const uploads = new Uploads(batch, names);

@@ -1,4 +1,4 @@
-/** What of a batch's results is shown, in which order; its words in the address. */
+/** Which results of a batch are shown, and in which order; the address holds both. */
 import { count } from "../../format";
 import { toneOf } from "../../ui/verdict";
 import type { Row } from "./csv";
@@ -20,15 +20,15 @@ export interface View {
   page: number;
 }
 
-/** Rows on one page: so many a person looks through, and a phone lays out at once. */
+/** Rows on one page: as many as a phone lays out without delay. */
 export const PAGE = 100;
 
 export const BINS = 20;
 
-const one = <T extends string>(known: readonly T[], said: string | null | undefined): T | null =>
-  known.find((each) => each === said) ?? null;
+const one = <T extends string>(known: readonly T[], value: string | null | undefined): T | null =>
+  known.find((each) => each === value) ?? null;
 
-/** The view that an address's query describes; what it does not understand is as usual. */
+/** The view that an address's query describes, with defaults for what it does not understand. */
 export function viewOf(search: string): View {
   const query = new URLSearchParams(search);
   const sort = query.get("sort") ?? "";
@@ -42,7 +42,7 @@ export function viewOf(search: string): View {
   };
 }
 
-/** The query that describes `view`, with its question mark; empty for the usual one. */
+/** The query that describes `view`, with its question mark; empty for the default view. */
 export function queryOf({ verdict, name, by, descending, page }: View): string {
   const query = new URLSearchParams();
   if (verdict) query.set("verdict", verdict);
@@ -53,7 +53,7 @@ export function queryOf({ verdict, name, by, descending, page }: View): string {
   return text && `?${text}`;
 }
 
-/** `view` sorted by `by`, the other way round where it is already; what is most telling comes first. */
+/** `view` sorted by `by`, reversed if it already is; probabilities begin with the highest. */
 export function sortedBy(view: View, by: By): View {
   const descending = view.by === by ? !view.descending : by === "probability";
   return { ...view, by, descending, page: 1 };
@@ -87,10 +87,10 @@ export function chosen(rows: readonly Row[], view: View): number[] {
   const compare = ORDER[by];
   return places.sort((x, y) => {
     const [a, b] = [rows[x] as Row, rows[y] as Row];
-    // A file without a probability is behind those that have one, whichever way they are sorted.
-    const lacks =
+    // Files without a probability come last, in either direction.
+    const missing =
       by === "probability" ? Number(a.probability === null) - Number(b.probability === null) : 0;
-    return lacks || (descending ? -1 : 1) * compare(a, b) || x - y;
+    return missing || (descending ? -1 : 1) * compare(a, b) || x - y;
   });
 }
 
@@ -111,8 +111,8 @@ export function histogram(rows: readonly Row[]): number[] {
   return bins;
 }
 
-/** "12 clickbait, 15 legitimate, 2 uncertain, 1 failed"; what there is none of is left out. */
-export const inWords = (counts: Record<Verdict, number>): string =>
+/** "12 clickbait, 15 legitimate, 2 uncertain, 1 failed", without those that are zero. */
+export const countsText = (counts: Record<Verdict, number>): string =>
   VERDICTS.filter((each) => counts[each] > 0)
     .map((each) => `${count(counts[each])} ${each}`)
     .join(", ");

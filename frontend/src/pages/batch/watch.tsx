@@ -1,6 +1,7 @@
-/** One batch: its uploads, how far the service is with it, and its results. */
+/** One batch: its uploads, its progress, and its results. */
 import { useEffect, useState } from "preact/hooks";
 import { api, ask } from "../../api/client";
+import { MAX_ROWS } from "../../api/limits";
 import { token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, duration, plural, time } from "../../format";
@@ -9,29 +10,26 @@ import { announce } from "../../ui/announce";
 import { Figure, Figures } from "../../ui/figure";
 import { Shown, Working } from "../../ui/state";
 import type { Row } from "./csv";
-import * as keep from "./keep";
+import * as kept from "./kept";
+import { type Batch, milestone, progressText, rateText } from "./progress-text";
 import { Results } from "./results";
 import { Open, Uploading } from "./uploading";
-import { type Told, type Uploads, uploadsOf } from "./uploads";
-import { type Batch, milestone, progressInWords, rateInWords } from "./words";
+import { type Progress as Uploaded, type Uploads, uploadsOf } from "./uploads";
 
-/** Milliseconds between two looks; the service counts all rows each time, 10,000 take a second. */
+/** Milliseconds between two polls; the service counts all rows each time: a second for 10,000. */
 const EVERY_MS = 1_500;
 const EVERY_MS_OF_MANY = 5_000;
 const MANY = 2_000;
-/** A folder of the inbox is never closed: whoever looks at it sees what is added. */
+/** A folder of the inbox is never closed: its page shows files that are added later. */
 const EVERY_MS_OF_A_FOLDER = 10_000;
-
-/** Rows of one answer: as many as there can be. */
-const ROWS = 1_000;
 
 function About({ of }: { of: Batch }) {
   return (
     <p class="about hint">
-      {plural(of.expected, "file")}, begun {dateTime(of.created)}
+      {plural(of.expected, "file")}, started {dateTime(of.created)}
       {of.source === "folder" && (
         <>
-          ; what is put into <code>{of.drop_folder}</code> is added
+          . New files in <code>{of.drop_folder}</code> are added
         </>
       )}
       .
@@ -43,30 +41,30 @@ const share = (part: number, of: number) => ({ width: `${(100 * part) / Math.max
 
 function Progress({
   of,
-  told,
+  uploads,
   finished,
 }: {
   of: Batch;
-  told?: Told | undefined;
+  uploads?: Uploaded | undefined;
   finished: boolean;
 }) {
   const { expected, done, failed, rate, seconds_left: left, created, finished: end } = of;
   const over = done + failed;
   const reached = finished ? 100 : milestone(over, expected);
-  const words = progressInWords(of);
+  const text = progressText(of);
   useEffect(() => {
-    if (reached > 0) announce(words);
+    if (reached > 0) announce(text);
   }, [reached]);
-  const took = end && (new Date(end).getTime() - new Date(created).getTime()) / 1000;
+  const seconds = end && (new Date(end).getTime() - new Date(created).getTime()) / 1000;
   return (
     <section aria-labelledby="progress">
       <h2 id="progress">{finished ? "Finished" : "Progress"}</h2>
       <Figures>
-        {!finished && told && told.phase !== "elsewhere" && (
-          <Figure label="Uploaded" value={count(told.sent)} note={`of ${count(expected)}`} />
+        {!finished && uploads && uploads.phase !== "elsewhere" && (
+          <Figure label="Uploaded" value={count(uploads.sent)} note={`of ${count(expected)}`} />
         )}
         <Figure
-          label="Predicted"
+          label="Done"
           value={count(done)}
           note={`of ${count(expected)}`}
           tone={finished ? "good" : undefined}
@@ -75,15 +73,15 @@ function Progress({
           label="Failed"
           value={count(failed)}
           tone={failed > 0 ? "bad" : undefined}
-          note={failed > 0 ? "each says why, below" : finished ? "none" : "none so far"}
+          note={failed > 0 ? "reasons below" : finished ? "none" : "none so far"}
         />
         <Figure
           label="Rate"
-          value={rateInWords(rate)}
+          value={rateText(rate)}
           note={finished ? "images a second, on average" : "images a second"}
         />
         {finished ? (
-          <Figure label="Took" value={duration(took || null)} note="from its beginning" />
+          <Figure label="Duration" value={duration(seconds || null)} note="start to finish" />
         ) : (
           <Figure label="Time left" value={duration(left)} note="at this rate" />
         )}
@@ -93,19 +91,22 @@ function Progress({
           <div
             class="stages"
             role="progressbar"
-            aria-label="Files looked at"
+            aria-label="Files done"
             aria-valuemin={0}
             aria-valuemax={expected}
             aria-valuenow={over}
-            aria-valuetext={words}
+            aria-valuetext={text}
           >
-            <div class="stage uploaded" style={share(Math.max(told?.sent ?? 0, over), expected)} />
+            <div
+              class="stage uploaded"
+              style={share(Math.max(uploads?.sent ?? 0, over), expected)}
+            />
             <div class="stage predicted" style={share(over, expected)} />
             <div class="stage failed" style={share(failed, expected)} />
           </div>
           <ul class="stages-key hint" aria-hidden="true">
-            {told && <li class="uploaded">uploaded</li>}
-            <li class="predicted">predicted</li>
+            {uploads && <li class="uploaded">uploaded</li>}
+            <li class="predicted">done</li>
             <li class="failed">failed</li>
           </ul>
         </>
@@ -114,23 +115,23 @@ function Progress({
   );
 }
 
-/** All rows, as far as there are any; `told` hears how many have come. */
+/** All rows so far; calls `onRows` with how many have been loaded. */
 async function rowsOf(
   batch: string,
-  told: (rows: number) => void,
+  onRows: (rows: number) => void,
   signal: AbortSignal,
 ): Promise<Row[]> {
   const rows: Row[] = [];
   for (let cursor: string | null | undefined; cursor !== null; ) {
     const page = await ask(
       api().GET("/batches/{batch}/results", {
-        params: { path: { batch }, query: { limit: ROWS, ...(cursor ? { cursor } : {}) } },
+        params: { path: { batch }, query: { limit: MAX_ROWS, ...(cursor ? { cursor } : {}) } },
         signal,
       }),
     );
-    if (typeof page === "string" || "url" in page) break; // Neither was asked for.
+    if (typeof page === "string" || "url" in page) break; // The formats CSV and link, which were not requested.
     rows.push(...page.items);
-    told(rows.length);
+    onRows(rows.length);
     cursor = page.next;
   }
   const version = rows.find((row) => row.model_version)?.model_version;
@@ -138,7 +139,7 @@ async function rowsOf(
   return rows;
 }
 
-/** Have the browser save the file with all results, which the service writes. */
+/** Have the browser download the CSV, which the service writes. */
 async function save(batch: string): Promise<void> {
   const link = await ask(
     api().GET("/batches/{batch}/results", {
@@ -153,24 +154,24 @@ function Rows({ batch, of, finished }: { batch: string; of: number; finished: bo
   const rows = useLoad(
     async (signal) => ({
       all: await rowsOf(batch, setFetched, signal),
-      // Of a batch that did not begin in this browser there are no pictures.
-      pictures: (await keep.find(batch)) !== undefined,
+      // Only the browser that began the batch has its pictures.
+      pictures: (await kept.find(batch)) !== undefined,
     }),
     [finished],
   );
-  const picture = ({ file }: Row) => keep.thumbnail(batch, file);
+  const picture = ({ file }: Row) => kept.thumbnail(batch, file);
   if (!rows.value && !rows.problem) {
-    return <Working label="The results come …" done={fetched} total={of} />;
+    return <Working label="Loading results …" done={fetched} total={of} />;
   }
   return (
-    <Shown of={rows} label="The results">
+    <Shown of={rows} label="Loading results">
       {({ all, pictures }) => (
         <>
           {!finished && (
             <p class="hint">
-              As they were at {time(rows.at ?? Date.now())}; at the end all are shown.{" "}
+              As of {time(rows.at ?? Date.now())}. All results appear when the batch ends.{" "}
               <button type="button" class="link" onClick={rows.reload}>
-                Look again
+                Refresh
               </button>
             </p>
           )}
@@ -183,15 +184,15 @@ function Rows({ batch, of, finished }: { batch: string; of: number; finished: bo
   );
 }
 
-/** The results when there are all, or as far as they are known when somebody asks. */
+/** All results once the batch has ended; before, those so far at the press of a button. */
 function Outcome({ of, finished }: { of: Batch; finished: boolean }) {
-  const [asked, setAsked] = useState(false);
+  const [open, setOpen] = useState(false);
   const over = of.done + of.failed;
-  if (finished || asked) return <Rows batch={of.id} of={over} finished={finished} />;
+  if (finished || open) return <Rows batch={of.id} of={over} finished={finished} />;
   if (over === 0) return null;
   return (
-    <button type="button" class="secondary" onClick={() => setAsked(true)}>
-      Show the {plural(over, "result")} so far
+    <button type="button" class="secondary" onClick={() => setOpen(true)}>
+      Show {plural(over, "result")} so far
     </button>
   );
 }
@@ -205,8 +206,8 @@ export function Watch({ id }: { id: string }) {
     every,
   );
   useEffect(() => void uploadsOf(id).then((found) => setUploads(found ?? null)), []);
-  const told = uploads?.told.value;
-  const given = uploads === null || told?.phase === "given";
+  const progress = uploads?.progress.value;
+  const given = uploads === null || progress?.phase === "given";
   const { state, expected = 0, done, failed } = batch.value ?? {};
   const finished = state === "finished" && given;
 
@@ -216,17 +217,17 @@ export function Watch({ id }: { id: string }) {
   }, [finished, expected > MANY]);
   useEffect(() => {
     if (!finished || done === undefined || failed === undefined) return;
-    void keep.update(id, { state: "finished", done, failed });
-    void keep.dropFiles(id);
+    void kept.update(id, { state: "finished", done, failed });
+    void kept.dropFiles(id);
   }, [finished, done, failed]);
 
   return (
-    <Shown of={batch} label="The batch">
+    <Shown of={batch} label="Loading the batch">
       {(value) => (
         <>
           <About of={value} />
-          <Progress of={value} told={told} finished={finished} />
-          {uploads && told && <Uploading uploads={uploads} told={told} of={value} />}
+          <Progress of={value} uploads={progress} finished={finished} />
+          {uploads && progress && <Uploading uploads={uploads} progress={progress} of={value} />}
           {uploads === null && state === "open" && <Open of={value} onClosed={batch.reload} />}
           <Outcome of={value} finished={finished} />
         </>

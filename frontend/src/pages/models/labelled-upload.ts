@@ -1,29 +1,17 @@
-/** Labelled images on their way to the bucket: thousands, several at a time, none lost from sight. */
+/** Labelled images on their way to the bucket: thousands, each accounted for. */
 import { type Signal, signal } from "@preact/signals";
-import pRetry from "p-retry";
 import type { Schemas } from "../../api/client";
-import { asProblem, Problem } from "../../api/problem";
-import { type Uploadable, type UploadForm, uploadable } from "../../api/upload";
+import type { Uploadable } from "../../api/limits";
+import { asProblem, type Problem } from "../../api/problem";
 import { bytes } from "../../format";
+import { type post, uploadable } from "../../upload/bucket";
+import { FormPool } from "../../upload/form-pool";
+import { pathOf } from "../../upload/names";
+import { deliver, UploadQueue } from "../../upload/queue";
 
 export type Label = Schemas["TrainingUpload"]["label"];
 
-/** Forms that one request gives at most. */
-export const CHUNK = 100;
-
-/** Images under way at a time: as many as a browser opens connections to one host. */
-const LANES = 6;
-
-/** Tries of one image after the first: what passes has passed after 1 + 2 + 4 seconds. */
-const RETRIES = 3;
-
-/** Milliseconds between two tellings: thousands of images must not mean thousands of renderings. */
-const TELL_MS = 200;
-
-/** Milliseconds before a form's end from which it is not begun with: the image has to travel. */
-const MARGIN_MS = 60_000;
-
-/** Files that are told by name; of the rest only the count is. */
+/** Files that are listed by name; the others are only counted. */
 export const NAMED = 20;
 
 export interface Named {
@@ -32,9 +20,9 @@ export interface Named {
 }
 
 export interface Progress {
-  /** `ready`: not begun; `paused`: by its user, or by a `problem`; `done`: nothing is left to try. */
+  /** `ready`: not begun. `paused`: by its user, or by a `problem`. `done`: no image is left. */
   phase: "ready" | "running" | "paused" | "done";
-  /** Images to send, and their bytes; what is left out is not among them. */
+  /** Images to send, and their bytes, without those left out. */
   images: number;
   bytes: number;
   sent: number;
@@ -44,311 +32,153 @@ export interface Progress {
   /** The first NAMED of those that failed, and of those left out, with the reasons. */
   failures: readonly Named[];
   outside: readonly Named[];
-  /** Images a second since it was last begun; null where nothing tells it yet. */
+  /** Images a second since the upload last began; null before the first. */
   rate: number | null;
-  /** Why all of it stopped, where it was not its user. */
+  /** Why the upload stopped, unless its user paused it. */
   problem: Problem | null;
 }
 
-export interface Ways {
+export interface Services {
   /** Signed forms for `count` images of a type. */
   forms: (type: Uploadable, count: number) => Promise<Schemas["UploadForms"]>;
-  send: (form: UploadForm, file: File, signal: AbortSignal) => Promise<void>;
-  /** Milliseconds before the first further try. */
-  patience?: number;
-}
-
-const WAITING = 0;
-const TAKEN = 1;
-const SENT = 2;
-const FAILED = 3;
-const LEFT_OUT = 4;
-
-/** There are no forms: not the fault of one image, so that no other one is tried. */
-class NoForms extends Error {
-  constructor(readonly problem: Problem) {
-    super(problem.message);
-  }
+  send: typeof post;
 }
 
 /**
- * One upload of `files`, all of one label, as they are: unlike what is only classified they are not
- * shrunk. The training scales them to 224 pixels by itself, the same way that serving does, and an
- * original is still right when that size or way changes.
+ * One upload of `files`, all of one label, at full size: unlike images that are only classified,
+ * they are not shrunk. Training scales them just as serving does, and originals stay right if the
+ * model's input size changes.
  */
 export class LabelledUpload {
   readonly progress: Signal<Progress>;
-
-  private readonly states: Uint8Array;
-  private readonly reasons = new Map<number, string>();
-  private readonly outside: Named[] = [];
-  private readonly pools = new Map<Uploadable, Pool>();
-  private stop: AbortController | null = null;
-  private telling: ReturnType<typeof setTimeout> | undefined;
+  private readonly queue: UploadQueue;
+  private readonly pools = new Map<Uploadable, FormPool>();
+  private readonly leftOut = new Map<number, string>();
   private phase: Progress["phase"] = "ready";
   private problem: Problem | null = null;
-  private limit: number | null = null;
-  private next = 0;
-  private images = 0;
-  private bytes = 0;
-  private sent = 0;
-  private sentBytes = 0;
-  private leftOut = 0;
+  private controller: AbortController | null = null;
+  private measured = false;
   private began = { at: 0, sent: 0 };
 
   constructor(
     private readonly files: readonly File[],
-    private readonly ways: Ways,
+    private readonly services: Services,
   ) {
-    this.states = new Uint8Array(files.length);
-    for (const [at, file] of files.entries()) {
-      this.images += 1;
-      this.bytes += file.size;
+    for (const [place, file] of files.entries()) {
       if (!uploadable(file.type)) {
-        this.leave(
-          at,
-          `${file.type || "Of no type that this browser knows"}: no JPEG, PNG or WebP`,
-        );
+        this.leftOut.set(place, `${file.type || "Unknown type"}: not a JPEG, PNG or WebP image`);
       } else if (file.size === 0) {
-        this.leave(at, "Empty");
+        this.leftOut.set(place, "Empty");
       }
     }
-    this.progress = signal(this.told());
+    this.queue = new UploadQueue({ send: (place, _, signal) => this.send(place, signal) }, () =>
+      this.publish(),
+    );
+    this.progress = signal(this.view());
   }
 
-  /** Send all that waits; returns when nothing does, or when it is paused. Never throws. */
+  /** Send all that wait; returns when none does, or when the upload is paused. Never throws. */
   async run(): Promise<void> {
-    if (this.stop) return;
-    this.stop = new AbortController();
+    if (this.controller) return;
+    this.controller = new AbortController();
     this.phase = "running";
     this.problem = null;
-    this.next = 0;
-    this.began = { at: performance.now(), sent: this.sent };
-    this.tell(0);
+    this.began = { at: performance.now(), sent: this.queue.sent.size };
+    this.publish();
     try {
-      await this.measure();
-      await Promise.all(Array.from({ length: LANES }, () => this.lane()));
+      await this.measure(this.controller.signal);
+      await this.queue.run(this.waiting(), this.controller);
+      this.problem = this.queue.problem ?? null;
     } catch (error) {
-      this.halt(error);
+      if (!this.controller.signal.aborted) this.problem = asProblem(error, "the service");
     }
-    for (const [at, state] of this.states.entries()) if (state === TAKEN) this.states[at] = WAITING;
-    this.phase = this.states.includes(WAITING) ? "paused" : "done";
-    this.stop = null;
-    this.tell(0);
+    this.controller = null;
+    this.phase = this.waiting().length > 0 ? "paused" : "done";
+    this.queue.reportNow();
   }
 
-  /** Stop; what is under way is given up, and waits. */
+  /** Stop; images under way are given up, and wait. */
   pause(): void {
-    this.stop?.abort();
+    this.controller?.abort();
   }
 
   /** Try once more what failed. */
   retry(): Promise<void> {
-    for (const at of this.reasons.keys()) this.states[at] = WAITING;
-    this.reasons.clear();
+    this.queue.failed.clear();
     return this.run();
   }
 
-  /** Leave out what is too large, before anything is sent: the first forms say what that is. */
-  private async measure(): Promise<void> {
-    if (this.limit !== null) return;
-    const first = this.states.indexOf(WAITING);
-    if (first < 0) return;
-    const most = await this.pool(first).limit();
-    this.limit = most;
-    for (const [at, file] of this.files.entries()) {
-      if (this.states[at] === WAITING && file.size > most) {
-        this.leave(at, `${bytes(file.size)}: the limit is ${bytes(most)}`);
+  /** Leave out what is too large before anything is sent: the first forms carry the limit. */
+  private async measure(signal: AbortSignal): Promise<void> {
+    const [first] = this.waiting();
+    if (this.measured || first === undefined) return;
+    const most = await this.pool(first).limit(signal);
+    this.measured = true;
+    for (const place of this.waiting()) {
+      const { size } = this.file(place);
+      if (size > most) {
+        this.leftOut.set(place, `${bytes(size)}: the limit is ${bytes(most)}`);
       }
     }
-    this.tell(0);
   }
 
-  private async lane(): Promise<void> {
-    for (;;) {
-      const at = this.take();
-      if (at < 0) return;
-      try {
-        await this.one(at);
-        this.states[at] = SENT;
-        this.sent += 1;
-        this.sentBytes += this.files[at]!.size;
-      } catch (error) {
-        if (this.stop?.signal.aborted) return;
-        const reason = await this.whatIsWrongWith(at, error);
-        if (reason === null) {
-          this.halt(error);
-          return;
-        }
-        this.states[at] = FAILED;
-        this.reasons.set(at, reason);
-      }
-      this.tell();
-    }
+  private async send(place: number, signal: AbortSignal): Promise<boolean> {
+    await deliver(this.file(place), place, this.pool(place), signal, this.services.send);
+    return true;
   }
 
-  /** The next that waits; -1 where none does, or all of it was stopped. */
-  private take(): number {
-    if (this.stop?.signal.aborted) return -1;
-    const at = this.states.indexOf(WAITING, this.next);
-    if (at < 0) return -1;
-    this.next = at + 1;
-    this.states[at] = TAKEN;
-    return at;
+  private file(place: number): File {
+    return this.files[place]!;
   }
 
-  private async one(at: number): Promise<void> {
-    const signal = this.stop!.signal;
-    let arrived = false;
-    try {
-      await pRetry(
-        async () => {
-          const form = await this.pool(at).form();
-          await this.ways.send(form, this.files[at]!, signal);
-          arrived = true;
-        },
-        {
-          retries: RETRIES,
-          minTimeout: this.ways.patience ?? 1_000,
-          signal,
-          shouldRetry: ({ error }) => problemIn(error)?.passing ?? false,
-        },
-      );
-    } catch (error) {
-      // What is given up just after it arrived is there: once more would be a second copy.
-      if (!arrived) throw error;
-    }
+  private waiting(): number[] {
+    const { sent, failed } = this.queue;
+    return [...this.files.keys()].filter(
+      (place) => !sent.has(place) && !failed.has(place) && !this.leftOut.has(place),
+    );
   }
 
-  /** The fault of this image; null where it is none of its own, and every other one would fail. */
-  private async whatIsWrongWith(at: number, error: unknown): Promise<string | null> {
-    if (error instanceof NoForms) return null;
-    const problem = asProblem(error, "the bucket");
-    if (!problem.passing) return problem.detail;
-    // A file that was moved or changed since it was chosen fails as the network does.
-    return this.files[at]!.slice(0, 1)
-      .arrayBuffer()
-      .then(
-        () => null,
-        () => "It cannot be read any more: it was moved or changed since it was chosen",
-      );
-  }
-
-  private halt(error: unknown): void {
-    if (this.stop?.signal.aborted) return;
-    this.problem = problemIn(error) ?? asProblem(error, "the bucket");
-    this.pause();
-  }
-
-  private pool(at: number): Pool {
-    const type = this.files[at]!.type as Uploadable;
+  private pool(place: number): FormPool {
+    const type = this.file(place).type as Uploadable;
     let pool = this.pools.get(type);
     if (!pool) {
-      const wanted = () =>
-        this.files.reduce((n, file, i) => n + Number(file.type === type && this.isOpen(i)), 0);
-      pool = new Pool((count) => this.ways.forms(type, count), wanted);
+      pool = new FormPool(
+        (count) => this.services.forms(type, count),
+        () => this.waiting().filter((at) => this.file(at).type === type).length,
+      );
       this.pools.set(type, pool);
     }
     return pool;
   }
 
-  private isOpen(at: number): boolean {
-    return this.states[at] === WAITING || this.states[at] === TAKEN;
+  private publish(): void {
+    this.progress.value = this.view();
   }
 
-  private leave(at: number, why: string): void {
-    const file = this.files[at]!;
-    this.states[at] = LEFT_OUT;
-    this.images -= 1;
-    this.bytes -= file.size;
-    this.leftOut += 1;
-    if (this.outside.length < NAMED) this.outside.push({ name: pathOf(file), why });
-  }
-
-  private tell(after = TELL_MS): void {
-    if (after === 0) {
-      clearTimeout(this.telling);
-      this.telling = undefined;
-      this.progress.value = this.told();
-    } else {
-      this.telling ??= setTimeout(() => this.tell(0), after);
-    }
-  }
-
-  private told(): Progress {
+  private view(): Progress {
+    const { sent, failed } = this.queue;
+    const size = (places: Iterable<number>) =>
+      [...places].reduce((sum, place) => sum + this.file(place).size, 0);
     const seconds = (performance.now() - this.began.at) / 1000;
-    const since = this.sent - this.began.sent;
-    const failures: Named[] = [];
-    for (const [at, why] of this.reasons) {
-      if (failures.length === NAMED) break;
-      failures.push({ name: pathOf(this.files[at]!), why });
-    }
+    const sentNow = sent.size - this.began.sent;
     return {
       phase: this.phase,
-      images: this.images,
-      bytes: this.bytes,
-      sent: this.sent,
-      sentBytes: this.sentBytes,
-      failed: this.reasons.size,
-      leftOut: this.leftOut,
-      failures,
-      outside: this.outside,
-      rate: since > 0 ? since / seconds : null,
+      images: this.files.length - this.leftOut.size,
+      bytes: size(this.files.keys()) - size(this.leftOut.keys()),
+      sent: sent.size,
+      sentBytes: size(sent),
+      failed: failed.size,
+      leftOut: this.leftOut.size,
+      failures: this.named(failed),
+      outside: this.named(this.leftOut),
+      rate: sentNow > 0 ? sentNow / seconds : null,
       problem: this.problem,
     };
   }
-}
 
-/** The forms of one content type: asked for when the last ones are used up, or too old. */
-class Pool {
-  private forms: UploadForm[] = [];
-  private until = 0;
-  private most = 0;
-  private coming: Promise<void> | null = null;
-
-  constructor(
-    private readonly ask: (count: number) => Promise<Schemas["UploadForms"]>,
-    private readonly wanted: () => number,
-  ) {}
-
-  async form(): Promise<UploadForm> {
-    for (;;) {
-      const form = Date.now() < this.until ? this.forms.pop() : undefined;
-      if (form) return form;
-      await this.more();
-    }
-  }
-
-  /** Bytes of an image at most. */
-  async limit(): Promise<number> {
-    await this.more();
-    return this.most;
-  }
-
-  /** Asks once, however many lanes want a form. */
-  private more(): Promise<void> {
-    this.coming ??= this.fetch().finally(() => {
-      this.coming = null;
-    });
-    return this.coming;
-  }
-
-  private async fetch(): Promise<void> {
-    try {
-      const told = await this.ask(Math.min(CHUNK, Math.max(1, this.wanted())));
-      if (told.items.length === 0) throw new Problem("No forms", "The service gave none.", -1);
-      this.forms = [...told.items];
-      this.until = Date.now() + Math.max(1_000 * told.expires_in - MARGIN_MS, 1_000);
-      this.most = told.max_bytes;
-    } catch (error) {
-      throw new NoForms(asProblem(error, "the API"));
-    }
+  private named(reasons: ReadonlyMap<number, string>): Named[] {
+    return [...reasons]
+      .slice(0, NAMED)
+      .map(([place, why]) => ({ name: pathOf(this.file(place)), why }));
   }
 }
-
-function problemIn(error: unknown): Problem | null {
-  if (error instanceof NoForms) return error.problem;
-  return error instanceof Problem ? error : null;
-}
-
-const pathOf = (file: File): string => file.webkitRelativePath || file.name;

@@ -1,6 +1,7 @@
 /** Making a version live: a promotion or a roll-back, with its reason, and past the gate if it must. */
 import { useId, useState } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
+import { REASON } from "../../api/limits";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { announce } from "../../ui/announce";
@@ -9,9 +10,6 @@ import { Failure } from "../../ui/state";
 import { plainly } from "./names";
 
 type Record = Schemas["PromotionRecord"];
-
-/** What the API takes as a reason. */
-const REASON = { least: 3, most: 500 } as const;
 
 /** Whether `version` has been live before, as far as `history` tells: going back needs no gate. */
 export function hasBeenLive(version: string, history: readonly Record[]): boolean {

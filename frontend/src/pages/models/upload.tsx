@@ -1,40 +1,40 @@
-/** Add labelled images: chosen, checked, said what they are, and sent while one goes on working. */
+/** Add labelled images: choose them, label them, and upload them in the background. */
 import { effect, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, ask } from "../../api/client";
-import { upload as send } from "../../api/upload";
 import { bytes, className, count, duration, plural } from "../../format";
 import { announce } from "../../ui/announce";
 import { DropZone } from "../../ui/drop-zone";
 import { Failure } from "../../ui/state";
+import { post } from "../../upload/bucket";
 import { type Label, LabelledUpload, type Named } from "./labelled-upload";
 
-/** They live as long as the tab: an upload goes on while one looks at other pages. */
+/** Both live as long as the tab: an upload goes on while other pages are open. */
 const current = signal<LabelledUpload | null>(null);
 const label = signal<Label | null>(null);
 
 const LABELS: readonly Label[] = ["clickbait_fake", "clickbait_real"];
 
-const stay = (event: BeforeUnloadEvent) => event.preventDefault();
+const warn = (event: BeforeUnloadEvent) => event.preventDefault();
 effect(() => {
   const busy = current.value?.progress.value.phase === "running";
-  if (busy) window.addEventListener("beforeunload", stay);
-  else window.removeEventListener("beforeunload", stay);
+  if (busy) window.addEventListener("beforeunload", warn);
+  else window.removeEventListener("beforeunload", warn);
 });
 
 function choose(files: File[]): void {
-  const made = new LabelledUpload(files, {
+  const upload = new LabelledUpload(files, {
     forms: (content_type, images) =>
       ask(
         api().POST("/uploads", {
           body: { purpose: "training", label: label.value!, content_type, count: images },
         }),
       ),
-    send,
+    send: post,
   });
-  current.value = made;
-  const { images, leftOut } = made.progress.value;
-  announce(`${plural(images, "image")} chosen${leftOut ? `, ${count(leftOut)} left out` : ""}`);
+  current.value = upload;
+  const { images, leftOut } = upload.progress.value;
+  announce(`${plural(images, "image")} chosen${leftOut ? `, ${count(leftOut)} skipped` : ""}`);
 }
 
 function forget(): void {
@@ -47,7 +47,7 @@ const named = (of: Label | null) => className(of).toLowerCase();
 function Which() {
   return (
     <fieldset class="which">
-      <legend>What are they?</legend>
+      <legend>Label</legend>
       {LABELS.map((one) => (
         <label key={one} class="check">
           <input
@@ -84,10 +84,8 @@ function Names({ of, all, title }: { of: readonly Named[]; all: number; title: s
   );
 }
 
-/** How far it is: all of it changes five times a second at most, however many images there are. */
 function Progress({ of }: { of: LabelledUpload }) {
-  const told = of.progress.value;
-  const { phase, images, sent, failed, rate, sentBytes } = told;
+  const { phase, images, sent, failed, rate, sentBytes } = of.progress.value;
   const left = images - sent - failed;
   return (
     <>
@@ -100,7 +98,7 @@ function Progress({ of }: { of: LabelledUpload }) {
         <strong>
           {count(sent)} of {count(images)}
         </strong>{" "}
-        sent as {named(label.value)}, {bytes(sentBytes)}
+        uploaded as {named(label.value)}, {bytes(sentBytes)}
         {phase === "running" && rate !== null && (
           <>
             {" "}
@@ -135,41 +133,40 @@ function Ready({ of }: { of: LabelledUpload }) {
           </button>
         )}
         <button type="button" class="secondary" onClick={forget}>
-          Choose others
+          Choose other files
         </button>
       </div>
     </form>
   );
 }
 
-function Next({ images, failed }: { images: number; failed: number }) {
+function Next({ images }: { images: number }) {
   return (
     <div class="next" role="status">
       <h3>
-        {failed === 0 ? "All are there" : "The others are there"}: {plural(images, "image")} as{" "}
-        {named(label.value)}
+        Uploaded {count(images)} {named(label.value)} {images === 1 ? "image" : "images"}
       </h3>
       <p>
-        What happens next: each is looked at within seconds; what cannot be read is set aside, and{" "}
-        <a href="/data">Data</a> says why. When no image has arrived for a while and enough are new
-        (a minute and 20 images, unless this deployment says otherwise), a training starts by itself
-        and appears among the runs below. Fewer wait for the daily look, or for you to start one.
+        Each image is checked within seconds. Files that cannot be read are listed under{" "}
+        <a href="/data#rejected">Rejected files</a>, with the reason. Training starts by itself once
+        20 new images have arrived and none has followed for a minute (or as this deployment is
+        set). Fewer than 20 wait for the daily training, or press Train a new model.
       </p>
     </div>
   );
 }
 
-/** `onEnd` when images have arrived. */
+/** Calls `onEnd` when images have arrived. */
 export function Upload({ onEnd }: { onEnd: () => void }) {
   const upload = current.value;
-  const told = upload?.progress.value;
-  const phase = told?.phase;
+  const progress = upload?.progress.value;
+  const phase = progress?.phase;
   useEffect(() => {
     if (phase !== "done" && phase !== "paused") return;
-    const { sent, failed } = told!;
+    const { sent, failed } = progress!;
     announce(
-      `${phase === "done" ? "The upload has ended" : "The upload is paused"}: ` +
-        `${plural(sent, "image")} sent${failed ? `, ${count(failed)} failed` : ""}`,
+      `${phase === "done" ? "Upload finished" : "Upload paused"}: ` +
+        `${plural(sent, "image")} uploaded${failed ? `, ${count(failed)} failed` : ""}`,
     );
     if (sent > 0) onEnd();
   }, [phase]);
@@ -177,34 +174,31 @@ export function Upload({ onEnd }: { onEnd: () => void }) {
   return (
     <section class="card upload" aria-labelledby="upload">
       <h2 id="upload">Add labelled images</h2>
-      {!upload || !told ? (
+      {!upload || !progress ? (
         <DropZone
-          label="Drop images or a folder of one class here"
+          label="Drop images or a folder (all of one label)"
           multiple
           folder
           onFiles={choose}
         >
-          <p class="hint">
-            JPEG, PNG or WebP, thousands at once. They are sent as they are, for the training is to
-            learn from what you have.
-          </p>
+          <p class="hint">JPEG, PNG or WebP, thousands at once. Uploaded at full quality.</p>
         </DropZone>
       ) : (
         <>
           {phase === "ready" ? <Ready of={upload} /> : <Progress of={upload} />}
-          {told.problem && !told.problem.unauthorized && (
-            <Failure problem={told.problem} retry={() => void upload.run()} />
+          {progress.problem && !progress.problem.unauthorized && (
+            <Failure problem={progress.problem} retry={() => void upload.run()} />
           )}
-          {phase === "done" && told.sent > 0 && <Next images={told.sent} failed={told.failed} />}
+          {phase === "done" && progress.sent > 0 && <Next images={progress.sent} />}
           <Names
-            of={told.failures}
-            all={told.failed}
-            title={`${plural(told.failed, "image")} failed, and why`}
+            of={progress.failures}
+            all={progress.failed}
+            title={`${plural(progress.failed, "image")} failed`}
           />
           <Names
-            of={told.outside}
-            all={told.leftOut}
-            title={`${plural(told.leftOut, "file")} left out, and why`}
+            of={progress.outside}
+            all={progress.leftOut}
+            title={`${plural(progress.leftOut, "file")} skipped`}
           />
           <div class="row">
             {phase === "running" && (
@@ -212,20 +206,20 @@ export function Upload({ onEnd }: { onEnd: () => void }) {
                 Cancel
               </button>
             )}
-            {/* Whose token was refused has given another one, or would not see this. */}
-            {phase === "paused" && (!told.problem || told.problem.unauthorized) && (
+            {/* After a refused token the page asks for another one before it shows this. */}
+            {phase === "paused" && (!progress.problem || progress.problem.unauthorized) && (
               <button type="button" onClick={() => void upload.run()}>
-                Go on with the {count(told.images - told.sent - told.failed)} left
+                Resume ({count(progress.images - progress.sent - progress.failed)} left)
               </button>
             )}
-            {phase !== "running" && told.failed > 0 && (
+            {phase !== "running" && progress.failed > 0 && (
               <button type="button" onClick={() => void upload.retry()}>
-                Try the {count(told.failed)} again
+                Retry {plural(progress.failed, "image")}
               </button>
             )}
             {(phase === "paused" || phase === "done") && (
               <button type="button" class="secondary" onClick={forget}>
-                {phase === "done" ? "Upload more" : "Leave it at that"}
+                {phase === "done" ? "Upload more" : "Stop here"}
               </button>
             )}
           </div>

@@ -29,7 +29,7 @@ const predicted = (
   error: null,
 });
 
-/** Each with what `clickbait.results.csv_lines` wrote for it. */
+/** Each with the line that `clickbait.store.results.csv_lines` writes for it. */
 const WRITTEN: [Row, string][] = [
   [
     predicted("plain.jpg", "clickbait_fake", 0.912345, 0.912345, false),
@@ -65,11 +65,11 @@ test.each(WRITTEN)("%o is written as the service writes it", (row, line) => {
   expect(csv([row])).toBe(`${HEADER}\r\n${line}\r\n`);
 });
 
-test("rows follow each other, each with its line's end", () => {
+test("each row ends with a line break", () => {
   const lines = WRITTEN.map(([, line]) => line);
   expect(csv(WRITTEN.map(([row]) => row))).toBe([HEADER, ...lines, ""].join("\r\n"));
 });
 
-test("without rows there is the header", () => {
+test("no rows give the header alone", () => {
   expect(csv([])).toBe(`${HEADER}\r\n`);
 });

@@ -3,7 +3,7 @@ import "fake-indexeddb/auto";
 import { beforeEach, expect, test, vi } from "vitest";
 import type { Uploads } from "../../../src/pages/batch/uploads";
 import { eventually } from "../../eventually";
-import { openTab, refusal, Service } from "./service";
+import { openTab, refusal, Service } from "../../upload/service";
 
 vi.mock("../../../src/image/prepare", () => ({
   prepare: async (file: File) => ({ file }),
@@ -31,9 +31,9 @@ const files = (count: number, from = 0) =>
   Array.from({ length: count }, (_, at) => new File([`image ${from + at}`], `${from + at}.jpg`));
 
 const phase = (uploads: Uploads | undefined, wanted: string) =>
-  eventually(() => expect(uploads?.told.value.phase).toBe(wanted));
+  eventually(() => expect(uploads?.progress.value.phase).toBe(wanted));
 
-/** What the bucket has of the batch: each file's bytes, and that each came once. */
+/** The bytes of each file of the batch in the bucket; checks that each came once. */
 function arrived(id = "batch-1"): string[] {
   const all = [...(service.batches.get(id)?.arrived ?? [])].sort(([a], [b]) => a - b);
   expect(all.filter(([, { times }]) => times !== 1)).toEqual([]);
@@ -42,7 +42,7 @@ function arrived(id = "batch-1"): string[] {
 
 const images = (count: number) => files(count).map((_, at) => `image ${at}`);
 
-/** Bucket that takes `some` files and lets the others wait for ever. */
+/** A bucket that takes `some` files and never answers the others. */
 const takes = (some: number) => {
   let taken = 0;
   service.bucket = () => (taken++ < some ? null : new Promise<never>(() => undefined));
@@ -55,8 +55,8 @@ test("every file arrives once, in its own place, and then the batch is started",
   await phase(uploads, "given");
   expect(arrived()).toEqual(images(250));
   expect(service.batches.get(id)?.started).toBe(1);
-  expect(uploads?.told.value).toMatchObject({ sent: 250, unsafe: 0, refused: [] });
-  expect(service.pagesAsked).toEqual(["first", "100", "200"]);
+  expect(uploads?.progress.value).toMatchObject({ sent: 250, unsafe: 0, refused: [] });
+  expect(service.pagesFetched).toEqual(["first", "100", "200"]);
 });
 
 test("after a reload in the middle the rest is uploaded, and nothing twice", async () => {
@@ -64,7 +64,7 @@ test("after a reload in the middle the rest is uploaded, and nothing twice", asy
   takes(120);
   const id = await before.begin(files(250), false);
   const first = await before.uploadsOf(id);
-  await eventually(() => expect(first?.told.value).toMatchObject({ sent: 120, unsafe: 0 }));
+  await eventually(() => expect(first?.progress.value).toMatchObject({ sent: 120, unsafe: 0 }));
 
   service.bucket = () => null;
   const after = await openTab(service);
@@ -74,13 +74,13 @@ test("after a reload in the middle the rest is uploaded, and nothing twice", asy
   expect(service.batches.get(id)?.started).toBe(1);
 });
 
-test("files that were not read before the reload are asked for by name, and only those sent", async () => {
+test("files that were not read before the reload are named, and only those are sent", async () => {
   await openTab(service);
-  const keep = await import("../../../src/pages/batch/keep");
-  // The page is left when three of five files are kept.
+  const kept = await import("../../../src/pages/batch/kept");
+  // The page is closed when three of five files are kept.
   const names = files(5).map((file) => file.name);
   service.batches.set("batch-1", { names, arrived: new Map(), started: 0 });
-  await keep.begun(
+  await kept.begun(
     {
       id: "batch-1",
       at: 0,
@@ -92,12 +92,12 @@ test("files that were not read before the reload are asked for by name, and only
     },
     names,
   );
-  for (const place of [0, 2, 4]) await keep.hold("batch-1", place, new Blob([`image ${place}`]));
+  for (const place of [0, 2, 4]) await kept.hold("batch-1", place, new Blob([`image ${place}`]));
 
   const after = await openTab(service);
   const uploads = await after.uploadsOf("batch-1");
-  await phase(uploads, "lacking");
-  expect(uploads?.told.value.lacking).toEqual(["1.jpg", "3.jpg"]);
+  await phase(uploads, "missing");
+  expect(uploads?.progress.value.missing).toEqual(["1.jpg", "3.jpg"]);
   expect(service.batches.get("batch-1")?.started).toBe(0);
   expect(uploads?.goWith(files(2, 10))).toBe(0);
   expect(uploads?.goWith(files(5))).toBe(2);
@@ -105,21 +105,21 @@ test("files that were not read before the reload are asked for by name, and only
   expect(arrived()).toEqual(images(5));
 });
 
-test("what S3 does not take is told with its reason, and the others go on", async () => {
+test("a file that S3 refuses is listed with its reason, and the others go on", async () => {
   service.bucket = (place) => (place === 3 ? refusal(400, "Your proposed upload is odd") : null);
   const tab = await openTab(service);
   const large = new File(["x".repeat(101)], "large.jpg");
   const id = await tab.begin([...files(11), large, new File([], "empty.jpg")], false);
   const uploads = await tab.uploadsOf(id);
   await phase(uploads, "given");
-  const refused = uploads?.told.value.refused ?? [];
+  const refused = uploads?.progress.value.refused ?? [];
   expect(refused.map(({ name }) => name).sort()).toEqual(["3.jpg", "empty.jpg", "large.jpg"]);
   expect(refused.find(({ name }) => name === "3.jpg")?.why).toBe("Your proposed upload is odd");
   expect(refused.find(({ name }) => name === "large.jpg")?.why).toContain("101 B");
-  expect(uploads?.told.value.sent).toBe(10);
+  expect(uploads?.progress.value.sent).toBe(10);
 });
 
-test("a form that is too old is fetched again", async () => {
+test("an expired form is fetched again", async () => {
   let first = true;
   service.bucket = () => {
     const old = first;
@@ -130,10 +130,10 @@ test("a form that is too old is fetched again", async () => {
   const uploads = await tab.uploadsOf(await tab.begin(files(12), false));
   await phase(uploads, "given");
   expect(arrived()).toEqual(images(12));
-  expect(service.pagesAsked).toEqual(["first", "first"]);
+  expect(service.pagesFetched).toEqual(["first", "first"]);
 });
 
-test("a token that is not known pauses, keeps everything, and goes on", async () => {
+test("an unknown token pauses the uploads, keeps everything, and they resume", async () => {
   service.api = (_, path) =>
     path.endsWith("/uploads")
       ? Response.json(
@@ -144,7 +144,7 @@ test("a token that is not known pauses, keeps everything, and goes on", async ()
   const tab = await openTab(service);
   const uploads = await tab.uploadsOf(await tab.begin(files(20), false));
   await phase(uploads, "paused");
-  expect(uploads?.told.value.problem?.unauthorized).toBe(true);
+  expect(uploads?.progress.value.problem?.unauthorized).toBe(true);
   expect(arrived()).toEqual([]);
   service.api = () => null;
   void uploads?.go();
@@ -152,26 +152,26 @@ test("a token that is not known pauses, keeps everything, and goes on", async ()
   expect(arrived()).toEqual(images(20));
 });
 
-test("uploads that are stopped leave what arrived, and have the service start", async () => {
+test("stopped uploads keep what arrived, and the service starts", async () => {
   takes(5);
   const tab = await openTab(service);
-  const keep = await import("../../../src/pages/batch/keep");
+  const kept = await import("../../../src/pages/batch/kept");
   const id = await tab.begin(files(20), false);
   const uploads = await tab.uploadsOf(id);
-  await eventually(() => expect(uploads?.told.value).toMatchObject({ sent: 5, unsafe: 0 }));
+  await eventually(() => expect(uploads?.progress.value).toMatchObject({ sent: 5, unsafe: 0 }));
   await uploads?.stop();
-  expect(uploads?.told.value).toMatchObject({ phase: "given", sent: 5, refused: [] });
+  expect(uploads?.progress.value).toMatchObject({ phase: "given", sent: 5, refused: [] });
   expect(arrived()).toHaveLength(5);
   expect(service.batches.get(id)?.started).toBe(1);
-  expect(await keep.waitingOf(id)).toEqual([]);
+  expect(await kept.waitingOf(id)).toEqual([]);
 });
 
-test("a browser that keeps nothing uploads all the same, and warns as long as it matters", async () => {
+test("a browser that keeps nothing still uploads, and warns while files would be lost", async () => {
   vi.stubGlobal("indexedDB", undefined);
   takes(3);
   const tab = await openTab(service);
   const uploads = await tab.uploadsOf(await tab.begin(files(30), false));
-  await eventually(() => expect(uploads?.told.value.sent).toBe(3));
-  expect(uploads?.told.value).toMatchObject({ keeps: false, unsafe: 27 });
+  await eventually(() => expect(uploads?.progress.value.sent).toBe(3));
+  expect(uploads?.progress.value).toMatchObject({ keeps: false, unsafe: 27 });
   expect(addEventListener).toHaveBeenLastCalledWith("beforeunload", expect.anything());
 });

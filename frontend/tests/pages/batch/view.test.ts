@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import type { Row } from "../../../src/pages/batch/csv";
 import {
   chosen,
+  countsText,
   histogram,
-  inWords,
   queryOf,
   sortedBy,
   tally,
@@ -35,7 +35,7 @@ const USUAL = viewOf("");
 const files = (change: Partial<typeof USUAL>) =>
   chosen(ROWS, { ...USUAL, ...change }).map((place) => ROWS[place]?.file);
 
-test("a verdict is what the model is sure of", () => {
+test("an uncertain prediction has its own verdict", () => {
   expect(ROWS.map(verdict)).toEqual([
     "clickbait",
     "failed",
@@ -44,11 +44,11 @@ test("a verdict is what the model is sure of", () => {
     "clickbait",
   ]);
   expect(tally(ROWS)).toEqual({ clickbait: 2, legitimate: 1, uncertain: 1, failed: 1 });
-  expect(inWords(tally(ROWS))).toBe("2 clickbait, 1 legitimate, 1 uncertain, 1 failed");
-  expect(inWords(tally([row("a", 0.9)]))).toBe("1 clickbait");
+  expect(countsText(tally(ROWS))).toBe("2 clickbait, 1 legitimate, 1 uncertain, 1 failed");
+  expect(countsText(tally([row("a", 0.9)]))).toBe("1 clickbait");
 });
 
-test("unsorted, rows are in the order of the service", () => {
+test("unsorted rows keep the order of the service", () => {
   expect(files({})).toEqual(ROWS.map((one) => one.file));
 });
 
@@ -59,12 +59,12 @@ test("rows are filtered by verdict and by a part of the name in any case", () =>
   expect(files({ name: "none" })).toEqual([]);
 });
 
-test("files are sorted as people count", () => {
+test("file names sort by the numbers in them", () => {
   expect(files({ by: "file" })).toEqual(["a/1.jpg", "A/2.jpg", "b/9.jpg", "b/10.jpg", "c.jpg"]);
   expect(files({ by: "file", descending: true })[0]).toBe("c.jpg");
 });
 
-test("what failed is behind every probability, both ways", () => {
+test("failed files come after every probability, in both directions", () => {
   expect(files({ by: "probability" })).toEqual([
     "A/2.jpg",
     "a/1.jpg",
@@ -79,14 +79,14 @@ test("rows of one verdict keep their order", () => {
   expect(files({ by: "verdict" })).toEqual(["b/10.jpg", "c.jpg", "A/2.jpg", "a/1.jpg", "b/9.jpg"]);
 });
 
-test("sorting again turns it round; probability begins with the highest", () => {
+test("sorting again reverses the order; probability begins with the highest", () => {
   const once = sortedBy({ ...USUAL, page: 3 }, "probability");
   expect(once).toMatchObject({ by: "probability", descending: true, page: 1 });
   expect(sortedBy(once, "probability").descending).toBe(false);
   expect(sortedBy(once, "file")).toMatchObject({ by: "file", descending: false });
 });
 
-test("an address says the view, and the usual one says nothing", () => {
+test("the address holds the view, and the default view needs none", () => {
   const view = {
     verdict: "failed",
     name: "a & b/ü",
@@ -98,7 +98,7 @@ test("an address says the view, and the usual one says nothing", () => {
   expect(queryOf(USUAL)).toBe("");
 });
 
-test("what an address says wrongly is as usual", () => {
+test("invalid parts of an address mean the default", () => {
   expect(viewOf("?verdict=x&sort=-size&page=-1")).toMatchObject({
     verdict: null,
     by: null,
@@ -106,7 +106,7 @@ test("what an address says wrongly is as usual", () => {
   });
 });
 
-test("every probability is in a bin, 1 in the last one", () => {
+test("every probability has a bin, and 1 is in the last one", () => {
   const bins = histogram([...ROWS, row("d", 0), row("e", 0.05)]);
   expect(bins[0]).toBe(1);
   expect(bins[1]).toBe(1);

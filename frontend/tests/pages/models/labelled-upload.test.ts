@@ -1,24 +1,27 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { MAX_FORMS } from "../../../src/api/limits";
 import { Problem } from "../../../src/api/problem";
-import { CHUNK, LabelledUpload, NAMED, type Ways } from "../../../src/pages/models/labelled-upload";
+import { LabelledUpload, NAMED, type Services } from "../../../src/pages/models/labelled-upload";
 
 const MAX_BYTES = 1_000;
 
 const image = (name: string, size = 10, type = "image/jpeg") =>
   new File([new Uint8Array(size)], name, { type });
 
+const nameOf = (image: Blob) => (image as File).name;
+
 const images = (count: number) => Array.from({ length: count }, (_, n) => image(`${n}.jpg`));
 
-/** A service and a bucket that take everything, and note what they were asked. */
-function service(change: Partial<Ways> = {}) {
-  const asked: number[] = [];
+/** A service and a bucket that take everything, and record it. */
+function service(change: Partial<Services> = {}) {
+  const counts: number[] = [];
   const sent: string[] = [];
-  const ways: Ways = {
+  const services: Services = {
     forms: async (type, count) => {
-      asked.push(count);
+      counts.push(count);
       return {
         items: Array.from({ length: count }, (_, n) => ({
-          key: `train/${type}/${asked.length}-${n}`,
+          key: `train/${type}/${counts.length}-${n}`,
           url: "http://bucket",
           fields: {},
         })),
@@ -28,26 +31,25 @@ function service(change: Partial<Ways> = {}) {
         max_bytes: MAX_BYTES,
       };
     },
-    send: async (_, file) => {
-      sent.push(file.name);
-    },
-    patience: 1,
+    send: async (_, file) => void sent.push(nameOf(file)),
     ...change,
   };
-  return { ways, asked, sent };
+  return { services, counts, sent };
 }
 
-describe("labelled images on their way", () => {
-  it("all arrive once, by forms that are asked for a hundred at a time", async () => {
-    const { ways, asked, sent } = service();
-    const upload = new LabelledUpload(images(250), ways);
+afterEach(() => void vi.useRealTimers());
+
+describe("labelled images", () => {
+  it("all arrive once, by forms that are fetched a hundred at a time", async () => {
+    const { services, counts, sent } = service();
+    const upload = new LabelledUpload(images(250), services);
     await upload.run();
     expect(sent.toSorted()).toEqual(
       images(250)
         .map(({ name }) => name)
         .toSorted(),
     );
-    expect(asked.every((count) => count <= CHUNK)).toBe(true);
+    expect(counts.every((count) => count <= MAX_FORMS)).toBe(true);
     expect(upload.progress.value).toMatchObject({
       phase: "done",
       images: 250,
@@ -56,8 +58,8 @@ describe("labelled images on their way", () => {
     });
   });
 
-  it("leave out what the training cannot read, before anything is sent, and say why", async () => {
-    const { ways, sent } = service();
+  it("leave out files that training cannot read before anything is sent, and say why", async () => {
+    const { services, sent } = service();
     const upload = new LabelledUpload(
       [
         image("a.jpg"),
@@ -66,7 +68,7 @@ describe("labelled images on their way", () => {
         image("large.jpg", MAX_BYTES + 1),
         image("full.jpg", MAX_BYTES),
       ],
-      ways,
+      services,
     );
     expect(upload.progress.value).toMatchObject({ phase: "ready", images: 3, leftOut: 2 });
     await upload.run();
@@ -77,27 +79,30 @@ describe("labelled images on their way", () => {
     expect(outside[2]?.why).toContain("the limit is 1.0 kB");
   });
 
-  it("are tried again where the failure passes", async () => {
+  it("are sent again if the failure passes", async () => {
     let failures = 0;
-    const { ways } = service({
+    const { services } = service({
       send: async () => {
         failures += 1;
         if (failures <= 2) throw new Problem("Busy", "Slow down.", 503);
       },
     });
-    const upload = new LabelledUpload([image("a.jpg")], ways);
-    await upload.run();
+    const upload = new LabelledUpload([image("a.jpg")], services);
+    vi.useFakeTimers();
+    const running = upload.run();
+    await vi.runAllTimersAsync();
+    await running;
     expect(upload.progress.value).toMatchObject({ phase: "done", sent: 1, failed: 0 });
   });
 
-  it("fail one by one where the bucket refuses one, and can be tried again", async () => {
+  it("fail one by one if the bucket refuses one, and can be sent again", async () => {
     let refuses = true;
-    const { ways } = service({
-      send: async (_, { name }) => {
-        if (refuses && name === "1.jpg") throw new Problem("Refused", "Not this one.", 400);
+    const { services } = service({
+      send: async (_, file) => {
+        if (refuses && nameOf(file) === "1.jpg") throw new Problem("Refused", "Not this one.", 400);
       },
     });
-    const upload = new LabelledUpload(images(3), ways);
+    const upload = new LabelledUpload(images(3), services);
     await upload.run();
     expect(upload.progress.value).toMatchObject({ phase: "done", sent: 2, failed: 1 });
     expect(upload.progress.value.failures).toEqual([{ name: "1.jpg", why: "Not this one." }]);
@@ -106,16 +111,16 @@ describe("labelled images on their way", () => {
     expect(upload.progress.value).toMatchObject({ phase: "done", sent: 3, failed: 0 });
   });
 
-  it("pause with the reason where no forms are given, and lose nothing", async () => {
+  it("pause with the reason if the service gives no forms, and lose nothing", async () => {
     let denied = true;
-    const made = service();
-    const { ways, sent } = service({
+    const working = service();
+    const { services, sent } = service({
       forms: (type, count) => {
         if (denied) throw new Problem("Not allowed", "The token is not the admin's.", 403);
-        return made.ways.forms(type, count);
+        return working.services.forms(type, count);
       },
     });
-    const upload = new LabelledUpload(images(4), ways);
+    const upload = new LabelledUpload(images(4), services);
     await upload.run();
     expect(upload.progress.value).toMatchObject({ phase: "paused", sent: 0, failed: 0 });
     expect(upload.progress.value.problem?.status).toBe(403);
@@ -125,35 +130,33 @@ describe("labelled images on their way", () => {
     expect(upload.progress.value).toMatchObject({ phase: "done", sent: 4, problem: null });
   });
 
-  it("stop when they are told to, go on where they were, and none goes twice", async () => {
+  it("pause, resume where they were, and none is sent twice", async () => {
     const sent: string[] = [];
-    const { ways } = service({
-      send: async (_, { name }, signal) => {
+    const { services } = service({
+      send: async (_, file, signal) => {
         if (sent.length === 5) upload.pause();
-        signal.throwIfAborted();
-        sent.push(name);
+        signal?.throwIfAborted();
+        sent.push(nameOf(file));
       },
     });
-    const upload = new LabelledUpload(images(30), ways);
+    const upload = new LabelledUpload(images(30), services);
     await upload.run();
     expect(upload.progress.value.phase).toBe("paused");
     expect(sent.length).toBeLessThan(30);
-    ways.send = async (_, { name }) => {
-      sent.push(name);
-    };
+    services.send = async (_, file) => void sent.push(nameOf(file));
     await upload.run();
     expect(upload.progress.value).toMatchObject({ phase: "done", sent: 30 });
     expect(sent).toHaveLength(30);
     expect(new Set(sent).size).toBe(30);
   });
 
-  it("are not all named where many fail", async () => {
-    const { ways } = service({
+  it("are not all named if many fail", async () => {
+    const { services } = service({
       send: async () => {
         throw new Problem("Refused", "No.", 400);
       },
     });
-    const upload = new LabelledUpload(images(NAMED + 7), ways);
+    const upload = new LabelledUpload(images(NAMED + 7), services);
     await upload.run();
     expect(upload.progress.value.failed).toBe(NAMED + 7);
     expect(upload.progress.value.failures).toHaveLength(NAMED);

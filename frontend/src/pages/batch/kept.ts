@@ -1,6 +1,6 @@
 /**
- * What a reload must not lose: the batches of this browser, and of each the images that are still to
- * be uploaded. Where the browser keeps nothing, every function here says so and none fails.
+ * Kept in IndexedDB, so that a reload loses nothing: the batches of this browser, and their images
+ * until they are uploaded. If the browser keeps nothing, every function returns that; none throws.
  */
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 
@@ -17,9 +17,9 @@ export interface Kept {
   files: number;
   /** `given`: nothing more comes from this browser. */
   state: "uploading" | "given" | "finished";
-  /** Whether images are sent as they are. */
+  /** Whether images are sent at full size. */
   original: boolean;
-  /** Bytes of an image that the service takes. */
+  /** Bytes of an image at most. */
   largest: number;
   /** Files that could not be uploaded; known once the uploads are over. */
   refused: Refused[];
@@ -33,19 +33,19 @@ type Place = [batch: string, place: number];
 interface Shape extends DBSchema {
   batches: { key: string; value: Kept };
   names: { key: string; value: string[] };
-  /** Images as they are to be sent. */
+  /** Images as they will be sent. */
   waiting: { key: Place; value: Blob };
-  /** Files that are dealt with: empty, or why there was no way. */
+  /** Files that are done: empty if uploaded, else why they cannot be. */
   over: { key: Place; value: string };
   thumbnails: { key: [batch: string, name: string]; value: Blob };
 }
 
 const DAY_MS = 86_400_000;
 
-/** Days that images wait for somebody to come back to their batch, and that thumbnails are kept. */
+/** Days that unsent images and thumbnails are kept. */
 const DAYS = 7;
 
-/** Batches that the list goes back to. */
+/** Batches in the list. */
 const LISTED = 50;
 
 let opened: Promise<IDBPDatabase<Shape> | null> | undefined;
@@ -53,10 +53,10 @@ let opened: Promise<IDBPDatabase<Shape> | null> | undefined;
 async function open(): Promise<IDBPDatabase<Shape> | null> {
   try {
     return await openDB<Shape>("batches", 1, {
-      upgrade(made) {
-        made.createObjectStore("batches", { keyPath: "id" });
+      upgrade(db) {
+        db.createObjectStore("batches", { keyPath: "id" });
         for (const store of ["names", "waiting", "over", "thumbnails"] as const) {
-          made.createObjectStore(store);
+          db.createObjectStore(store);
         }
       },
     });
@@ -65,7 +65,7 @@ async function open(): Promise<IDBPDatabase<Shape> | null> {
   }
 }
 
-/** What `use` makes of the database; `otherwise` where there is none, or it is full. */
+/** The result of `use`; `otherwise` if there is no database, or it is full. */
 async function within<T>(otherwise: T, use: (db: IDBPDatabase<Shape>) => Promise<T>): Promise<T> {
   opened ??= open();
   const db = await opened;
@@ -80,7 +80,7 @@ async function within<T>(otherwise: T, use: (db: IDBPDatabase<Shape>) => Promise
 /** Everything of a batch in a store whose keys begin with its id. */
 const allOf = (batch: string) => IDBKeyRange.bound([batch], [batch, []]);
 
-/** Remember a batch and its names; false where it will not be known after a reload. */
+/** Keep a batch and its names; false if a reload will forget them. */
 export const begun = (batch: Kept, names: string[]): Promise<boolean> =>
   within(false, async (db) => {
     const change = db.transaction(["batches", "names"], "readwrite");
@@ -104,7 +104,7 @@ export const all = (): Promise<Kept[]> =>
     (await db.getAll("batches")).sort((a, b) => b.at - a.at).slice(0, LISTED),
   );
 
-/** Take in what is new of a batch; of one that did not begin here nothing is kept. */
+/** Change a batch; does nothing for one that did not begin in this browser. */
 export const update = (batch: string, change: Partial<Kept>): Promise<void> =>
   within(undefined, async (db) => {
     const { store, done } = db.transaction("batches", "readwrite");
@@ -115,7 +115,7 @@ export const update = (batch: string, change: Partial<Kept>): Promise<void> =>
 
 // --- files ---------------------------------------------------------------------------------------
 
-/** Have an image wait here for its upload; false where there is no room. */
+/** Keep an image until it is uploaded; false if there is no room. */
 export const hold = (batch: string, place: number, image: Blob): Promise<boolean> =>
   within(false, async (db) => {
     await db.put("waiting", image, [batch, place]);
@@ -125,7 +125,7 @@ export const hold = (batch: string, place: number, image: Blob): Promise<boolean
 export const held = (batch: string, place: number): Promise<Blob | undefined> =>
   within<Blob | undefined>(undefined, (db) => db.get("waiting", [batch, place]));
 
-/** A file is dealt with: uploaded, or `why` not. Its bytes go. */
+/** Mark a file as done: uploaded, or `why` not. Its bytes are deleted. */
 export const settle = (batch: string, place: number, why = ""): Promise<void> =>
   within(undefined, async (db) => {
     const change = db.transaction(["waiting", "over"], "readwrite");
@@ -136,23 +136,23 @@ export const settle = (batch: string, place: number, why = ""): Promise<void> =>
     ]);
   });
 
-/** The places of the files that wait here. */
+/** The places of the files that are kept and not sent. */
 export const waitingOf = (batch: string): Promise<number[]> =>
   within<number[]>([], async (db) =>
     (await db.getAllKeys("waiting", allOf(batch))).map(([, place]) => place),
   );
 
-/** The files that are dealt with, by place: empty, or why there was no way. */
+/** The files that are done, by place: empty if uploaded, else why they cannot be. */
 export const overOf = (batch: string): Promise<Map<number, string>> =>
   within(new Map<number, string>(), async (db) => {
-    const [places, words] = await Promise.all([
+    const [places, reasons] = await Promise.all([
       db.getAllKeys("over", allOf(batch)),
       db.getAll("over", allOf(batch)),
     ]);
-    return new Map(places.map(([, place], at) => [place, words[at] ?? ""]));
+    return new Map(places.map(([, place], at) => [place, reasons[at] ?? ""]));
   });
 
-/** The uploads of a batch are over: its images and names are of no more use. */
+/** Delete the images and names of a batch whose uploads are over. */
 export const dropFiles = (batch: string): Promise<void> =>
   within(undefined, async (db) => {
     const change = db.transaction(["waiting", "over", "names"], "readwrite");
@@ -176,7 +176,7 @@ export const thumbnail = (batch: string, name: string): Promise<Blob | undefined
 
 // --- forgetting ----------------------------------------------------------------------------------
 
-/** Know nothing of a batch any more; the service goes on with it. */
+/** Delete all that this browser keeps of a batch; the service keeps it. */
 export const forget = (batch: string): Promise<void> =>
   within(undefined, async (db) => {
     await dropFiles(batch);
@@ -184,7 +184,7 @@ export const forget = (batch: string): Promise<void> =>
     await db.delete("batches", batch);
   });
 
-/** Free what old batches take: of those the list still has, all but their line in it. */
+/** Free the room of old batches: those in the list keep their line only. */
 export const sweep = (now = Date.now()): Promise<void> =>
   within(undefined, async (db) => {
     const batches = (await db.getAll("batches")).sort((a, b) => b.at - a.at);

@@ -1,18 +1,19 @@
 import { expect, test } from "vitest";
-import { MAX_NAME, namesOf, sorted } from "../../../src/pages/batch/names";
+import { MAX_NAME } from "../../src/api/limits";
+import { namesOf, split } from "../../src/upload/names";
 
 function file(path: string, type = "image/jpeg"): File {
-  const made = new File([], path.split("/").at(-1) ?? "", { type });
+  const file = new File([], path.split("/").at(-1) ?? "", { type });
   const folder = path.includes("/") ? path : "";
-  Object.defineProperty(made, "webkitRelativePath", { value: folder });
-  return made;
+  Object.defineProperty(file, "webkitRelativePath", { value: folder });
+  return file;
 }
 
-test("a file of a folder is called by its path", () => {
+test("a file in a folder is named by its path", () => {
   expect(namesOf([file("trip/day 1/a.jpg"), file("b.jpg")])).toEqual(["trip/day 1/a.jpg", "b.jpg"]);
 });
 
-test("no two files have one name", () => {
+test("no two files have the same name", () => {
   const chosen = [
     "a.jpg",
     "a.jpg",
@@ -36,17 +37,17 @@ test("no two files have one name", () => {
   ]);
 });
 
-test("the same files have the same names when they are chosen again", () => {
+test("files keep their names when they are chosen again", () => {
   const chosen = ["a.jpg", "a.jpg", "b/a.jpg"].map((path) => file(path));
   expect(namesOf(chosen)).toEqual(namesOf([...chosen]));
 });
 
-test("ten thousand files of one name are named in no time", () => {
+test("ten thousand files of one name get different names", () => {
   const names = namesOf(Array.from({ length: 10_000 }, () => file("a.jpg")));
   expect(new Set(names).size).toBe(10_000);
 });
 
-test("a name is never longer than the service takes, and keeps its end", () => {
+test("a name is never longer than the limit, and keeps its end", () => {
   const long = `folder/${"x".repeat(2_000)}.jpg`;
   for (const name of namesOf([file(long), file(long)])) {
     expect(name.length).toBeLessThanOrEqual(MAX_NAME);
@@ -54,8 +55,8 @@ test("a name is never longer than the service takes, and keeps its end", () => {
   }
 });
 
-test("of a folder only the images are taken; a file that was chosen by itself is meant", () => {
-  const { images, others } = sorted([
+test("only the images of a folder are taken, but any file that was chosen by itself", () => {
+  const { images, others } = split([
     file("trip/a.jpg"),
     file("trip/notes.txt", "text/plain"),
     file("trip/Thumbs.db", ""),

@@ -1,18 +1,18 @@
-/** Small pictures of a batch's files, for its table: few bytes each, so that thousands are cheap. */
+/** Small pictures of a batch's files for its table: a few kB each, so that thousands are cheap. */
 
-/** Pixels of a thumbnail's width, twice as many as it is shown with. */
+/** Pixels of a thumbnail, for twice the density of the screen. */
 export const WIDTH = 96;
 export const HEIGHT = 54;
 
-/** Files of a batch that get one: 3 kB each, and nobody looks at more. */
-export const MOST = 2_000;
+/** Files of a batch that get one: 3 kB each, and few people page further. */
+export const MAX_THUMBNAILS = 2_000;
 
 const QUALITY = 0.7;
 
-/** A thumbnail of `image`, filled as a cover; null where this browser cannot read it. */
+/** A thumbnail of `image`, cropped to fill; null if this browser cannot read it. */
 export async function thumbnailOf(image: Blob): Promise<Blob | null> {
   try {
-    // Decoding to this size takes place beside the page, and never holds the whole image here.
+    // Decoding to this size runs off the main thread, and never holds the whole image here.
     const bitmap = await createImageBitmap(image, { resizeWidth: WIDTH, resizeQuality: "medium" });
     const canvas = new OffscreenCanvas(WIDTH, HEIGHT);
     const context = canvas.getContext("2d");

@@ -1,22 +1,22 @@
-/** A service and a bucket that tests of batches talk to, by way of `fetch`. */
+/** A service and a bucket that tests of batches reach through `fetch`. */
 import { vi } from "vitest";
 
 export const API = "http://api.test";
 
 interface Begun {
   names: string[];
-  /** What arrived, by place, and how often. */
+  /** The files that arrived, by place, and how often each did. */
   arrived: Map<number, { bytes: string; times: number }>;
   started: number;
 }
 
 export class Service {
   readonly batches = new Map<string, Begun>();
-  /** What the bucket answers to an upload; null takes it. */
+  /** The bucket's response to an upload; null accepts it. */
   bucket: (place: number) => Response | null | Promise<never> = () => null;
-  /** What the API answers before it does anything. */
+  /** The API's response; null lets it do its work. */
   api: (method: string, path: string) => Response | null = () => null;
-  pagesAsked: string[] = [];
+  pagesFetched: string[] = [];
   expiresIn = 300;
 
   async fetch(input: Request | string, init?: RequestInit): Promise<Response> {
@@ -53,7 +53,7 @@ export class Service {
       batch.started += 1;
       return Response.json({ id });
     }
-    this.pagesAsked.push(query.get("cursor") ?? "first");
+    this.pagesFetched.push(query.get("cursor") ?? "first");
     return Response.json(this.forms(id, Number(query.get("cursor") ?? 0)));
   }
 
@@ -75,16 +75,16 @@ const aborted = (signal: AbortSignal | null | undefined) =>
     signal?.addEventListener("abort", () => reject(signal.reason));
   });
 
-/** A new tab of the same browser: modules anew, what the browser keeps as it was. */
+/** A new tab of the same browser: fresh modules, and the same IndexedDB. */
 export async function openTab(service: Service) {
   vi.stubGlobal("fetch", service.fetch.bind(service));
   vi.stubGlobal("navigator", {});
   vi.resetModules();
-  const { config } = await import("../../../src/api/session");
-  config.value = { api: API, access: "public" };
-  return import("../../../src/pages/batch/uploads");
+  const { config } = await import("../../src/api/session");
+  config.value = { api: API, access: "public", stack: "test" };
+  return import("../../src/pages/batch/uploads");
 }
 
-/** S3's way to say no. */
+/** A refusal by S3. */
 export const refusal = (status: number, message: string) =>
   new Response(`<Error><Message>${message}</Message></Error>`, { status });

@@ -6,9 +6,9 @@ vi.mock("../../../src/image/prepare", () => ({
 
 const MIB = 1024 * 1024;
 
-let atOnce: typeof import("../../../src/pages/batch/at-once");
+let quick: typeof import("../../../src/pages/batch/quick-batch");
 let sent: string[][];
-/** Answers a form with these files. */
+/** The response to a form with these files. */
 let answer: (names: string[]) => Response;
 
 const predictions = (names: string[]) =>
@@ -32,8 +32,8 @@ const predictions = (names: string[]) =>
 async function open(access: "public" | "private") {
   vi.resetModules();
   const { config } = await import("../../../src/api/session");
-  config.value = { api: "http://api.test", access };
-  atOnce = await import("../../../src/pages/batch/at-once");
+  config.value = { api: "http://api.test", access, stack: "test" };
+  quick = await import("../../../src/pages/batch/quick-batch");
 }
 
 beforeEach(async () => {
@@ -50,11 +50,11 @@ beforeEach(async () => {
 
 const file = (name: string, size = 10) => new File([new Uint8Array(size)], name);
 
-test("ten files are one request, and each has the row that a batch would have", async () => {
+test("ten files are one request, and each has the same row as in a batch", async () => {
   const files = [file("broken.jpg"), ...Array.from({ length: 9 }, (_, at) => file(`${at}.jpg`))];
-  expect(await atOnce.askAbout(files, false)).toBe(true);
+  expect(await quick.predictNow(files, false)).toBe(true);
   expect(sent).toHaveLength(1);
-  const { rows, busy } = atOnce.asked.value ?? {};
+  const { rows, busy } = quick.quickBatch.value ?? {};
   expect(busy).toBe(false);
   expect(rows?.[0]).toMatchObject({
     file: "broken.jpg",
@@ -73,39 +73,42 @@ test("ten files are one request, and each has the row that a batch would have", 
   });
 });
 
-test("files that are too large together go in several requests, in their order", () => {
-  expect(atOnce.requests([0, 1, 2, 3], [3 * MIB, MIB, 1, 5 * MIB])).toEqual([[0, 1], [2], [3]]);
-  expect(atOnce.requests([], [])).toEqual([]);
+test("files that are too large together go in several requests, in order", () => {
+  expect(quick.requests([0, 1, 2, 3], [3 * MIB, MIB, 1, 5 * MIB])).toEqual([[0, 1], [2], [3]]);
+  expect(quick.requests([], [])).toEqual([]);
 });
 
-test("a file that is too large by itself goes by way of the bucket, for those who may", async () => {
+test("a file that is too large for the API goes to the bucket if that is allowed", async () => {
   const files = [file("small.jpg"), file("large.jpg", 5 * MIB)];
   await open("public");
-  expect(await atOnce.askAbout(files, true)).toBe(false);
-  expect(atOnce.asked.value).toBeNull();
+  expect(await quick.predictNow(files, true)).toBe(false);
+  expect(quick.quickBatch.value).toBeNull();
   expect(sent).toEqual([]);
 });
 
-test("for others the service says of that file that it is too large", async () => {
+test("otherwise the service reports that the file is too large", async () => {
   answer = (names) =>
     names.includes("large.jpg")
       ? Response.json({ title: "Too large", detail: "The limit is 4 MiB." }, { status: 413 })
       : predictions(names);
   const files = [file("small.jpg"), file("large.jpg", 5 * MIB)];
-  expect(await atOnce.askAbout(files, true)).toBe(true);
-  expect(atOnce.asked.value?.rows.map((row) => row?.error)).toEqual([null, "The limit is 4 MiB."]);
+  expect(await quick.predictNow(files, true)).toBe(true);
+  expect(quick.quickBatch.value?.rows.map((row) => row?.error)).toEqual([
+    null,
+    "The limit is 4 MiB.",
+  ]);
 });
 
-test("what failed is asked again without what was answered", async () => {
+test("a retry sends only the files without a result", async () => {
   answer = (names) =>
     names.includes("b.jpg")
       ? Response.json({ title: "Broken", detail: "A fault." }, { status: 500 })
       : predictions(names);
-  await atOnce.askAbout([file("a.jpg", 4 * MIB), file("b.jpg"), file("c.jpg")], true);
-  const failed = atOnce.asked.value;
+  await quick.predictNow([file("a.jpg", 4 * MIB), file("b.jpg"), file("c.jpg")], true);
+  const failed = quick.quickBatch.value;
   expect(failed?.problem?.detail).toBe("A fault.");
   answer = predictions;
-  if (failed) await atOnce.goOn(failed);
-  expect(atOnce.asked.value?.rows.every((row) => row?.prediction)).toBe(true);
+  if (failed) await quick.resume(failed);
+  expect(quick.quickBatch.value?.rows.every((row) => row?.prediction)).toBe(true);
   expect(sent.at(-1)).toEqual(["b.jpg", "c.jpg"]);
 });
