@@ -3,8 +3,10 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,6 +21,22 @@ os.environ.update(
 # then, and set for each test.
 _LOOP = asyncio.new_event_loop()
 asyncio.set_event_loop(_LOOP)
+
+
+# Each `mock_aws` begins with a new session, which would parse the same service models again: 0.1 s
+# in each test.
+_SERVICE_MODELS: dict[Any, Any] = {}
+
+
+def _share_service_models(
+    loader: Loader, *args: Any, init: Any = Loader.__init__, **more: Any
+) -> None:
+    init(loader, *args, **more)
+    if type(loader) is Loader:  # moto's own loader reads other files under the same names.
+        loader._cache = _SERVICE_MODELS
+
+
+Loader.__init__ = _share_service_models
 
 
 def pytest_unconfigure() -> None:

@@ -20,6 +20,7 @@ from clickbait.settings import settings
 from clickbait.store.drop_folder import rejected_key
 from clickbait.store.triggers import list_images
 from functions.retrain import app
+from tests.cloud import create_buckets, create_table
 from tests.samples import hostile
 from tests.samples.drawn import encoded, picture
 
@@ -37,16 +38,8 @@ class Drop:
 
     def __init__(self) -> None:
         self.s3, self.db, self.sqs = (aws.client(name) for name in ("s3", "dynamodb", "sqs"))
-        self.s3.create_bucket(Bucket=BUCKET)
-        self.db.create_table(
-            TableName=TABLE,
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_buckets(BUCKET)
+        create_table(TABLE)
         self.queue = self.sqs.create_queue(QueueName="uploads")["QueueUrl"]
         self.told: list[str] = []
 

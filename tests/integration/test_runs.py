@@ -15,6 +15,7 @@ from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
 from clickbait.store import runs, triggers
 from clickbait.store.runs import Parameters, Runs
 from clickbait.store.triggers import Triggers
+from tests.cloud import create_table
 
 TABLE, DATA, MODELS = "table", "data", "models"
 
@@ -59,18 +60,7 @@ def batch() -> Batch:
 @pytest.fixture
 def table(batch: Batch, monkeypatch) -> Iterator[Runs]:
     with mock_aws():
-        boto3.client("dynamodb").create_table(
-            TableName=TABLE,
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(TABLE)
         original = aws.client
         monkeypatch.setattr(aws, "client", lambda s: batch if s == "batch" else original(s))
         yield Runs(TABLE, "queue", "definition")

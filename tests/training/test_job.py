@@ -23,6 +23,7 @@ from clickbait.inference.classifier import Classifier
 from clickbait.settings import settings
 from clickbait.store.registry import Registry
 from clickbait.store.runs import Parameters, Runs
+from tests.cloud import create_buckets, create_table
 from tests.samples.drawn import encoded
 from training import bucket, export, golden, job, network, recipe, run, sides, weights
 
@@ -132,22 +133,9 @@ def cloud(good, tmp_path, monkeypatch) -> Iterator[Any]:
     original = aws.client
     monkeypatch.setattr(aws, "client", lambda s: Batch() if s == "batch" else original(s))
     with mock_aws():
-        s3 = boto3.client("s3")
-        for name in (DATA, MODELS):
-            s3.create_bucket(Bucket=name)
-        boto3.client("dynamodb").create_table(
-            TableName=TABLE,
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        yield s3
+        create_buckets(DATA, MODELS)
+        create_table(TABLE)
+        yield boto3.client("s3")
     settings.cache_clear()
     bucket.s3.cache_clear()
 

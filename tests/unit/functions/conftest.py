@@ -13,6 +13,7 @@ from clickbait.settings import CHECKOUT_BASELINE, settings
 from clickbait.store import presigned
 from clickbait.store.runs import Runs
 from clickbait.web import access
+from tests.cloud import create_buckets, create_table
 
 TOKEN = "the-admins-token"
 METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
@@ -39,17 +40,8 @@ class Cloud:
         self.baseline = BASELINE
         self.s3, self.db = aws.client("s3"), aws.client("dynamodb")
         self.runs = Runs("table", "queue", "definition")
-        for bucket in ("data", "models"):
-            self.s3.create_bucket(Bucket=bucket)
-        self.db.create_table(
-            TableName="table",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_buckets("data", "models")
+        create_table("table")
         secret = {"Name": "stack-admin", "SecretString": TOKEN}
         aws.client("secretsmanager").create_secret(**secret)
 

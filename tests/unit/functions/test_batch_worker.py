@@ -22,6 +22,7 @@ from clickbait.store.batches import Batches
 from clickbait.store.live import LiveModel
 from clickbait.store.rows import Row, Rows
 from functions.batch import worker
+from tests.cloud import create_buckets, create_table
 from tests.samples.drawn import encoded, picture
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,16 +58,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setattr(history, "_rests_until", 0.0)
     with mock_aws():
         aws.forget_clients()
-        aws.client("s3").create_bucket(Bucket=BUCKET)
-        aws.client("dynamodb").create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_buckets(BUCKET)
+        create_table(TABLE)
         yield Cloud()
     aws.forget_clients()
     monkeypatch.undo()

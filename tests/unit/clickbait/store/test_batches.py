@@ -18,6 +18,7 @@ from clickbait.settings import settings
 from clickbait.store import batches, presigned, results
 from clickbait.store.batches import NEVER_ARRIVED, Batches
 from clickbait.store.rows import Row, Rows, now
+from tests.cloud import create_buckets, create_table
 
 BUCKET, TABLE = "data", "table"
 
@@ -77,16 +78,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     batches._names.cache_clear()
     with mock_aws():
         aws.forget_clients()
-        aws.client("s3").create_bucket(Bucket=BUCKET)
-        aws.client("dynamodb").create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_buckets(BUCKET)
+        create_table(TABLE)
         yield Cloud()
     aws.forget_clients()
     monkeypatch.undo()

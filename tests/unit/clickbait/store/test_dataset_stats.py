@@ -11,6 +11,7 @@ from moto import mock_aws
 from clickbait import aws
 from clickbait.store import dataset_stats
 from clickbait.store.dataset_stats import waiting
+from tests.cloud import create_table
 
 
 def image(key: str, **changes: Any) -> dict[str, Any]:
@@ -167,15 +168,7 @@ def table() -> Iterator[Any]:
     """A table named `t`."""
     with mock_aws():
         db = aws.client("dynamodb")
-        db.create_table(
-            TableName="t",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table("t")
         yield db
 
 

@@ -22,6 +22,7 @@ from clickbait.inference.images import perceptual_hash
 from clickbait.keys import LABEL_OF_FOLDER
 from clickbait.store import drop_folder
 from clickbait.store.drop_folder import DropFolder, rejected_key
+from tests.cloud import create_buckets, create_table
 from tests.samples import hostile
 from tests.samples.drawn import encoded, picture
 
@@ -88,17 +89,8 @@ def cloud(clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setattr(aws, "client", clients.__getitem__)
     with mock_aws():  # empty each time
         made = Cloud()
-        made.s3.create_bucket(Bucket=BUCKET)
-        names = ("pk", "sk")
-        made.table.create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in names],
-            KeySchema=[
-                {"AttributeName": n, "KeyType": kind}
-                for n, kind in zip(names, ("HASH", "RANGE"), strict=True)
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_buckets(BUCKET)
+        create_table(TABLE)
         moto_lacks_the_condition_of_a_copy(made)
         yield made
         for events, name, act in made.hooks:

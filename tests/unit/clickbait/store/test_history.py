@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
 from moto import mock_aws
@@ -15,6 +14,7 @@ from clickbait.errors import BadRequest
 from clickbait.inference.appearance import appearance
 from clickbait.settings import Settings
 from clickbait.store import history
+from tests.cloud import create_table
 
 TABLE = "table"
 
@@ -24,18 +24,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     clear = history.writer.cache_clear
     with mock_aws():
         clear()
-        boto3.client("dynamodb").create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-        )
+        create_table(TABLE)
         monkeypatch.setattr(history, "settings", lambda: Settings(table=TABLE))
         monkeypatch.setattr(history, "_rests_until", 0.0)
         yield TABLE

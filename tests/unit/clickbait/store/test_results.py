@@ -17,6 +17,7 @@ from clickbait.store import results
 from clickbait.store import rows as rows_module
 from clickbait.store.results import csv_lines, safe
 from clickbait.store.rows import COLUMNS, Row, Rows
+from tests.cloud import create_buckets, create_table
 
 BUCKET, TABLE, BATCH = "data", "table", "b"
 AT = "2026-11-22T20:00:00.000+00:00"
@@ -43,16 +44,8 @@ def failed(name: str, error: str = "The JPEG does not decode.", **changes: Any) 
 def rows() -> Iterator[Rows]:
     with mock_aws():
         aws.forget_clients()
-        aws.client("s3").create_bucket(Bucket=BUCKET)
-        aws.client("dynamodb").create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_buckets(BUCKET)
+        create_table(TABLE)
         yield Rows(TABLE, BATCH)
     aws.forget_clients()
 

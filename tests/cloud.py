@@ -1,0 +1,27 @@
+"""The cloud in memory that tests run against: buckets and the table as `template.yaml` has them.
+
+Call these within moto's `mock_aws`.
+"""
+
+from clickbait import aws
+
+TABLE = "table"
+
+
+def create_buckets(*names: str) -> None:
+    """Create empty buckets."""
+    for name in names:
+        aws.client("s3").create_bucket(Bucket=name)
+
+
+def create_table(name: str = TABLE) -> None:
+    """Create the empty table."""
+    aws.client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+    )
