@@ -2,19 +2,18 @@
 data."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
 
 from clickbait import LABELS, errors
-from clickbait.errors import BadRequest
 from clickbait.inference import images
 from clickbait.keys import LABEL_OF_FOLDER
 from clickbait.settings import settings
 from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_response
-from clickbait.web.bodies import Form, image_form
+from clickbait.web.bodies import Form, image_form, wrong_fields
 from functions.admin import stores
 from functions.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page
 
@@ -68,16 +67,17 @@ def give(_: Member, form: Annotated[Form, Depends(image_form)]) -> Response:
     """The image is checked as /predict checks it, and waits for an admin's decision."""
     label = _label(form.fields)
     told = {name: form.fields[name] for name in FIELDS - {"label"} if form.fields.get(name)}
-    image = images.read(form.file, settings().max_upload_size)
-    kept = stores.feedback().put(form.file, image.format, label, told | {"file_name": form.name})
+    image = images.read(form.file.data, settings().max_upload_size)
+    told["file_name"] = form.file.name
+    kept = stores.feedback().put(form.file.data, image.format, label, told)
     facts = {
         "width": image.width,
         "height": image.height,
         "format": image.format,
-        "bytes": len(form.file),
-        "sha256": images.sha256(form.file),
+        "bytes": len(form.file.data),
+        "sha256": images.sha256(form.file.data),
     }
-    return json_response(kept | {"file_name": form.name, "image": facts}, status=201)
+    return json_response(kept | {"file_name": form.file.name, "image": facts}, status=201)
 
 
 def _label(fields: dict[str, str]) -> str:
@@ -91,11 +91,7 @@ def _label(fields: dict[str, str]) -> str:
     if fields.get("model_version") and not VERSION.fullmatch(fields["model_version"]):
         wrong["model_version"] = "it is letters, digits and hyphens, 64 at most"
     if label is None or wrong:
-        said = "; ".join(f"{name}: {message}" for name, message in sorted(wrong.items()))
-        listed: list[dict[str, Any]] = [
-            {"field": name, "message": message} for name, message in sorted(wrong.items())
-        ]
-        raise BadRequest(f"{said}. /docs says what this route takes.", errors=listed)
+        raise wrong_fields(sorted(wrong.items()))
     return label
 
 

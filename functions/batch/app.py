@@ -25,8 +25,8 @@ from clickbait.web.app import (
     problem_document,
     request_id_of,
 )
+from clickbait.web.bodies import MAX_IMAGES, File, images_form
 from functions.batch import bulk
-from functions.batch.forms import MAX_IMAGES, File, files_of
 
 app = create_app(
     "Clickbait Classifier: many images",
@@ -71,7 +71,7 @@ IMAGES_BODY = {
     openapi_extra={"requestBody": IMAGES_BODY},
 )
 async def predict_batch(
-    request: Request, files: Annotated[list[File], Depends(files_of)]
+    request: Request, files: Annotated[list[File], Depends(images_form)]
 ) -> Response:
     """Send a form with the images as `files`. Each has its own result, in their order; one that
     cannot be read has its problem there, and the others have their answers."""

@@ -17,8 +17,7 @@ from clickbait.store.rows import Rows
 from clickbait.web import access
 from clickbait.web.access import PROTECTED, Given, Member
 from clickbait.web.app import documented, json_response
-from clickbait.web.bodies import json_body
-from functions.batch.forms import MAX_NAMES, long_json_body
+from clickbait.web.bodies import MAX_NAMES, json_body
 from functions.paging import Cursor, decode_cursor, encode_cursor, page
 
 router = APIRouter()
@@ -83,6 +82,9 @@ class NewBatch(BaseModel):
     ] = Field(description="names of the files, as the results are to say them; any text will do")
 
 
+read_names = json_body(NewBatch, MAX_NAMES, "Begin several batches.")
+
+
 def _body(shape: str) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{shape}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
@@ -128,9 +130,7 @@ def uploads(
     ),
     openapi_extra=_body("NewBatch"),
 )
-def begin(
-    _: Member, asked: Annotated[NewBatch, Depends(long_json_body(NewBatch, MAX_NAMES))]
-) -> Response:
+def begin(_: Member, asked: Annotated[NewBatch, Depends(read_names)]) -> Response:
     """Name the files; upload each with its form, or put them into the batch's folder of the bucket
     under these names; then start it. Files are predicted as they arrive."""
     batches = Batches.from_settings()

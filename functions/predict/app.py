@@ -30,7 +30,7 @@ from clickbait.web.app import (
     lambda_handler,
     request_id_of,
 )
-from clickbait.web.bodies import image_body, json_body
+from clickbait.web.bodies import content_type, image_body, json_body
 from functions.predict import documentation
 
 NAME = "Clickbait Classifier"
@@ -126,7 +126,7 @@ async def predict(
 ) -> Response:
     """Send a form with the image as `file`, the image itself with its content type, or the `key` of
     an upload. JPEG, PNG or WebP."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON:
+    if content_type(request) == JSON:
         uploaded = await read_uploaded(request)
         limit = settings().max_upload_size
         data = await run_in_threadpool(presigned.fetch_upload, uploaded.key, limit)

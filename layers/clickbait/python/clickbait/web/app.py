@@ -211,7 +211,9 @@ def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
         )
     app.add_middleware(RequestMiddleware)
     app.add_exception_handler(Problem, _answer(lambda error: error))
-    app.add_exception_handler(RequestValidationError, _answer(invalid_fields))
+    app.add_exception_handler(
+        RequestValidationError, _answer(lambda error: invalid_fields(error.errors()))
+    )
     app.add_exception_handler(HTTPException, _answer(_from_http))
     return app
 

@@ -1,127 +1,245 @@
-"""Reading request bodies within their limits: one image, a form with an image, or JSON."""
+"""Reading request bodies within their limits: one image, a form of several, or JSON."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from clickbait.errors import BadRequest, EmptyImage, PayloadTooLarge, Problem, UnsupportedFormat
+from clickbait.errors import BadRequest, EmptyImage, PayloadTooLarge, UnsupportedFormat
 from clickbait.inference.images import MEDIA_TYPES
 from clickbait.settings import settings
 
-MAX_REQUEST_IMAGE = 4 * 1024 * 1024
-"""Bytes of an image through the API: Lambda takes 6,291,556 bytes a request, of which base64 takes
-a third."""
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+"""Bytes of all images in one request. Lambda takes 6,291,556 bytes a request, and base64 makes a
+body a third longer."""
 
 MAX_FORM_OVERHEAD = 64 * 1024
-"""Room for what a form puts around its file: boundaries, part headers, a long file name."""
+"""Bytes that a form may have beside its images: boundaries, part headers, long file names."""
+
+MAX_IMAGES = 10
+"""Images in one request. Ten take some 0.3 s; a batch is the better way for more."""
+
+MAX_PARTS = 1_000
+"""Parts of a form that are read, so that the answer can say how many there are. One takes some
+KB."""
+
+MAX_FIELDS = 8
+"""Text fields beside an image: a correction has three."""
 
 MAX_JSON = 64 * 1024
-"""Bytes of a JSON body: the largest that a route takes is a handful of short fields."""
+"""Bytes of a JSON body. Most routes take a few short fields."""
+
+MAX_NAMES = 4 * 1024 * 1024
+"""Bytes of a JSON list of file names: 10,000 names of 400 bytes. Lambda takes 6 MB."""
+
+MAX_ERRORS = 10
+"""Wrong fields that one answer names. A list of 10,000 names may have as many."""
 
 MAX_DRAINED = 32 * 1024 * 1024
-"""A body over the limit is read to its end up to here before the answer: a client that is cut off
-while sending shows its user a broken connection, not our sentence. Past it the connection is
-closed."""
+"""Bytes up to which a body over its limit is still read to its end: a client that is cut off while
+it sends reports a broken connection, not our answer. A longer body closes the connection."""
 
 FORM = "multipart/form-data"
+ONE_IMAGE = "Send one image: curl -F file=@image.jpg"
+SEVERAL_IMAGES = f"Send 1 to {MAX_IMAGES} images: curl -F files=@one.jpg -F files=@two.jpg"
 
 Shape = TypeVar("Shape", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a form. The client chose `name`: never use it in a path or key."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form with one image, and the text fields beside it."""
+
+    file: File
+    fields: dict[str, str]
+
+
+def content_type(request: Request) -> str:
+    """The media type of the body, without parameters; empty if the request names none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def image_limit() -> int:
+    """Bytes that one image may have in a request."""
+    return min(MAX_REQUEST_BYTES, settings().max_upload_size)
+
+
+# --- images --------------------------------------------------------------------------------------
 
 
 async def image_body(request: Request) -> bytes:
     """The one image of a request: a form's `file`, or the whole body as `image/*`.
 
-    Raises PayloadTooLarge, UnsupportedFormat (of the request), BadRequest or EmptyImage, each
-    before any decoding.
+    Raises PayloadTooLarge, UnsupportedFormat (of the request), BadRequest or EmptyImage, all before
+    any decoding.
     """
-    kind = _content_type(request)
+    kind = content_type(request)
     if kind == FORM:
-        return (await image_form(request)).file
+        return (await image_form(request)).file.data
     if kind and not kind.startswith("image/") and kind != "application/octet-stream":
         raise UnsupportedFormat(
-            f"The body is {kind}. Send a form (curl -F file=@image.jpg) or the image itself "
-            f"with its type: {', '.join(MEDIA_TYPES)}.",
+            f"The body is {kind}. {ONE_IMAGE}, or send the image itself "
+            f"with its type ({', '.join(MEDIA_TYPES)}).",
             supported=[FORM, *MEDIA_TYPES],
         )
-    limit = _image_limit()
-    return await read_body(request, limit, limit)
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A form with one image: its bytes, the name that the client gave it (never to be used in a
-    path or key), and the text fields beside it."""
-
-    file: bytes
-    name: str
-    fields: dict[str, str]
+    return await _body(request, image_limit(), _image_too_large)
 
 
 async def image_form(request: Request) -> Form:
-    """A form with an image as `file`, and text fields; raises as `image_body` does."""
-    kind = _content_type(request)
+    """A form with an image as `file`, and text fields. Of a repeated field the last one counts.
+
+    Raises as `image_body` does.
+    """
+    _require_form(request, ONE_IMAGE)
+    body = await _body(request, image_limit() + MAX_FORM_OVERHEAD, _image_too_large)
+    parts = await _parts(request, body, ONE_IMAGE, max_files=1, max_fields=MAX_FIELDS)
+    fields = dict(parts)
+    file = fields.pop("file", None)
+    if isinstance(file, str):
+        raise BadRequest(f"The part `file` has no file name, so it is not a file. {ONE_IMAGE}")
+    if file is None:
+        names = ", ".join(fields)[:200] or "none"
+        raise BadRequest(f"The form has no field `file`; its fields: {names}. {ONE_IMAGE}")
+    if not file.data:
+        raise EmptyImage("The file in the form has zero bytes. Send the file's content.", value=0)
+    if len(file.data) > image_limit():
+        raise _image_too_large(len(file.data))
+    return Form(file, {name: text for name, text in fields.items() if isinstance(text, str)})
+
+
+async def images_form(request: Request) -> list[File]:
+    """The files in a form's field `files`, in order.
+
+    Raises UnsupportedFormat if the body is no form, BadRequest if it cannot be read or has no files
+    or more than MAX_IMAGES, PayloadTooLarge if they have more than MAX_REQUEST_BYTES together.
+    """
+    _require_form(request, SEVERAL_IMAGES)
+    body = await _body(request, MAX_REQUEST_BYTES + MAX_FORM_OVERHEAD, _images_too_large)
+    parts = await _parts(request, body, SEVERAL_IMAGES, MAX_PARTS, MAX_PARTS)
+    files = [part for name, part in parts if name == "files" and isinstance(part, File)]
+    if len(files) < len(parts):
+        others = ", ".join(sorted({name for name, _ in parts if name != "files"}))[:200]
+        raise BadRequest(
+            f"The form has other parts than files in the field `files`: "
+            f"{others or '`files` without a file name'}. "
+            "Send each image as a file in the field `files`, and nothing else."
+        )
+    if not 1 <= len(files) <= MAX_IMAGES:
+        instead = "POST /batches takes 10,000" if files else "Send each in the field `files`"
+        raise BadRequest(
+            f"The form has {len(files)} files; 1 to {MAX_IMAGES} are accepted. {instead}.",
+            limit=MAX_IMAGES,
+            value=len(files),
+        )
+    total = sum(len(file.data) for file in files)
+    if total > MAX_REQUEST_BYTES:
+        raise _images_too_large(total)
+    return files
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser without temporary files: the body is in memory already."""
+
+    spool_max_size = MAX_REQUEST_BYTES + MAX_FORM_OVERHEAD
+
+
+def _require_form(request: Request, example: str) -> None:
+    kind = content_type(request)
     if kind != FORM:
         raise UnsupportedFormat(
-            f"The body is {kind or 'of no type'}. Send a form: curl -F file=@image.jpg",
-            supported=[FORM],
+            f"The body is {kind or 'of no type'}, not a form. {example}", supported=[FORM]
         )
-    limit = _image_limit()
-    form = await _form(request, await read_body(request, limit + MAX_FORM_OVERHEAD, limit))
-    _within(limit, form.file)
-    return form
 
 
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+async def _parts(
+    request: Request, body: bytes, example: str, max_files: int, max_fields: int
+) -> list[tuple[str, File | str]]:
+    """The parts of a form in order: files, and text fields."""
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = _InMemoryParser(request.headers, stream(), max_files=max_files, max_fields=max_fields)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        reason = f"it is not valid {FORM}"
+        if isinstance(error, MultiPartException):
+            reason = error.message.rstrip(".")
+        raise BadRequest(f"The form cannot be read: {reason}. {example}") from error
+    try:
+        return [
+            (name, File(part.filename or "", part.file.read()))
+            if isinstance(part, UploadFile)
+            else (name, part)
+            for name, part in form.multi_items()
+        ]
+    finally:
+        await form.close()
 
 
-def _image_limit() -> int:
-    return min(MAX_REQUEST_IMAGE, settings().max_upload_size)
+# --- JSON ----------------------------------------------------------------------------------------
 
 
-def json_body(shape: type[Shape]) -> Callable[[Request], Awaitable[Shape]]:
-    """A dependency that reads the body as `shape`; no body at all is `{}`.
+def json_body(
+    shape: type[Shape], limit: int = MAX_JSON, instead: str = "Send only the fields it needs."
+) -> Callable[[Request], Awaitable[Shape]]:
+    """A dependency that reads a body of at most `limit` bytes as `shape`; no body at all is `{}`.
 
-    It raises BadRequest that names each field which is wrong, missing or unknown. Not a body of
-    FastAPI's: that one is read and judged before the dependencies say who may call at all.
+    It raises PayloadTooLarge, which says what to do `instead`, or BadRequest, which names the
+    wrong, missing or unknown fields. A body that FastAPI reads itself would be checked before the
+    dependencies say who may call.
     """
 
+    def too_large(size: int) -> PayloadTooLarge:
+        return _too_large(f"The body has {size:,} bytes", size, limit, instead)
+
     async def read(request: Request) -> Shape:
-        data, size = await _drained(request, MAX_JSON)
-        if size > MAX_JSON:
-            raise PayloadTooLarge(
-                f"The body has {size:,} bytes; the limit for JSON is {MAX_JSON:,}.",
-                limit=MAX_JSON,
-                value=size,
-            )
+        data = await _body(request, limit, too_large)
         try:
             return shape.model_validate_json(data.strip() or b"{}", strict=True)
         except ValidationError as error:
-            raise invalid_fields(error) from error
+            errors = error.errors(include_url=False, include_input=False, include_context=False)
+            raise invalid_fields(errors) from error
 
     return read
 
 
-async def read_body(request: Request, most: int, limit: int) -> bytes:
-    """The whole body of at most `most` bytes; raises PayloadTooLarge, naming `limit`, the image's
-    own."""
-    data, size = await _drained(request, most)
-    if size > most:
-        raise _too_large(limit, size)
-    return data
+def invalid_fields(errors: Iterable[Any]) -> BadRequest:
+    """The problem of a request whose fields are wrong; `errors` are Pydantic's or FastAPI's."""
+    return wrong_fields((".".join(map(str, e["loc"])) or "body", e["msg"]) for e in errors)
 
 
-async def _drained(request: Request, most: int) -> tuple[bytes, int]:
-    """The body, cut where it has more than `most` bytes, and how many it has or announces."""
+def wrong_fields(wrong: Iterable[tuple[str, str]]) -> BadRequest:
+    """The problem of a request, from the names of its wrong fields and what is wrong with each."""
+    named = list(wrong)[:MAX_ERRORS]
+    detail = "; ".join(f"{field}: {message}" for field, message in named)
+    return BadRequest(
+        f"{detail}. /docs says what this route takes.",
+        errors=[{"field": field, "message": message} for field, message in named],
+    )
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+async def _body(request: Request, most: int, too_large: Callable[[int], PayloadTooLarge]) -> bytes:
+    """The whole body; raises `too_large` of its size if it has more than `most` bytes."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > MAX_DRAINED:
-        return b"", int(announced)
+        raise too_large(int(announced))
     size, parts = 0, []
     async for part in request.stream():
         size += len(part)
@@ -129,61 +247,22 @@ async def _drained(request: Request, most: int) -> tuple[bytes, int]:
             parts.append(part)
         elif size > MAX_DRAINED:
             break
-    return b"".join(parts), size
+    if size > most:
+        raise too_large(size)
+    return b"".join(parts)
 
 
-def _within(limit: int, data: bytes) -> None:
-    if len(data) > limit:
-        raise _too_large(limit, len(data))
+def _image_too_large(size: int) -> PayloadTooLarge:
+    instead = "Shrink it, or upload it with POST /uploads."
+    return _too_large(f"The image has {size:,} bytes", size, image_limit(), instead)
 
 
-def _too_large(limit: int, value: int) -> PayloadTooLarge:
+def _images_too_large(size: int) -> PayloadTooLarge:
+    instead = "Shrink them, send fewer, or send them in a batch (POST /batches)."
+    return _too_large(f"The images have {size:,} bytes together", size, MAX_REQUEST_BYTES, instead)
+
+
+def _too_large(finding: str, size: int, limit: int, instead: str) -> PayloadTooLarge:
     return PayloadTooLarge(
-        f"The image has {value:,} bytes; through the API the limit is {limit:,}. "
-        "Shrink it, or send it by way of /uploads.",
-        limit=limit,
-        value=value,
+        f"{finding}; the limit of a request is {limit:,}. {instead}", limit=limit, value=size
     )
-
-
-class _InMemoryParser(MultiPartParser):
-    """Starlette's parser, without its temporary files: the body is in memory and within its limit
-    already."""
-
-    spool_max_size = MAX_REQUEST_IMAGE + MAX_FORM_OVERHEAD
-
-
-async def _form(request: Request, body: bytes) -> Form:
-    """The form's `file` field, and its text fields; of a field given twice, the last."""
-
-    async def stream() -> Any:
-        yield body
-
-    try:
-        form = await _InMemoryParser(request.headers, stream(), max_files=1, max_fields=8).parse()
-    except (MultiPartException, KeyError, ValueError, UnicodeError) as error:
-        reason = str(getattr(error, "message", error)).rstrip(".")
-        raise BadRequest(
-            f"The form cannot be read ({reason}). Send one image: curl -F file=@image.jpg"
-        ) from error
-    try:
-        upload = form.get("file")
-        if not isinstance(upload, UploadFile):
-            names = ", ".join(form) or "none"
-            raise BadRequest(f"The form has no file in a field named `file`; its fields: {names}.")
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        data, name = upload.file.read(), upload.filename or ""
-    finally:
-        await form.close()
-    if not data:
-        raise EmptyImage("The file in the form has zero bytes. Send the file's content.", value=0)
-    return Form(data, name, fields)
-
-
-def invalid_fields(error: RequestValidationError | ValidationError) -> Problem:
-    wrong = [
-        {"field": ".".join(map(str, e["loc"])) or "body", "message": e["msg"]}
-        for e in error.errors()
-    ]
-    detail = "; ".join(f"{w['field']}: {w['message']}" for w in wrong)
-    return BadRequest(f"{detail}. /docs says what this route takes.", errors=wrong)
