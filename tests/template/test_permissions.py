@@ -1,4 +1,4 @@
-"""Who may do what: all that the template allows is in one table here, and nothing else."""
+"""Who may do what: one table lists everything that the template allows, and nothing else."""
 
 import json
 import re
@@ -50,12 +50,12 @@ BATCHES = {
     "dynamodb:Query": {"Table"},
     "dynamodb:UpdateItem": {"Table"},
 }
-ROWS = {
+PARTITIONS = {
     "PredictRole": ["prediction#*"],
     "BatchRole": ["batch#*", "prediction#*"],
     "WorkerRole": ["batch#*", "prediction#*"],
 }
-"""The partitions of the table that a role may touch, where it is not every one."""
+"""The partitions of the table that a role may use, if not all of them."""
 
 
 def log(group: str) -> dict[str, set[str]]:
@@ -152,7 +152,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         **log("BuildLogs"),
     },
 }
-"""Role -> action -> the resources it may be done to, buckets, tables and queues by logical id."""
+"""Role -> action -> resources, each bucket, table and queue by its logical id."""
 
 ASSUMED_BY = {
     "PredictRole": "lambda",
@@ -167,11 +167,11 @@ ASSUMED_BY = {
 
 WITHOUT_FINER_RESOURCE = {
     "WriteTraces": set(TRACES),
-    "AskForTrainings": {"batch:DescribeJobs", "batch:ListJobs"},
+    "DescribeTrainings": {"batch:DescribeJobs", "batch:ListJobs"},
     "ReadMetrics": {"cloudwatch:GetMetricData"},
     "LogInToRepositories": {"ecr:GetAuthorizationToken"},
 }
-"""Statements that may say Resource '*': IAM has no resource type for these actions."""
+"""The statements with Resource '*': IAM has no resource type for their actions."""
 
 
 def name(resource: Any) -> str:
@@ -188,9 +188,17 @@ def name(resource: Any) -> str:
     raise AssertionError(f"no resource that this test can read: {resource}")
 
 
-def allowed(role: dict[str, Any]) -> dict[str, set[str]]:
+def granted(resources: dict[str, Any], role: str) -> list[dict[str, Any]]:
+    """The statements of a role's own policies and of the template's managed ones that it has."""
+    properties = resources[role]["Properties"]
+    managed = [resources[policy["Ref"]] for policy in properties.get("ManagedPolicyArns", [])]
+    assert all(policy["Type"] == "AWS::IAM::ManagedPolicy" for policy in managed)
+    return statements([properties["Policies"], managed])
+
+
+def allowed(resources: dict[str, Any], role: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for statement in statements(role["Properties"]["Policies"]):
+    for statement in granted(resources, role):
         assert statement["Effect"] == "Allow" and "NotAction" not in statement
         for action in listed(statement["Action"]):
             found.setdefault(action, set()).update(map(name, listed(statement["Resource"])))
@@ -199,12 +207,12 @@ def allowed(role: dict[str, Any]) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("role", ALLOWED)
 def test_a_role_may_do_what_the_table_says_and_nothing_else(resources, role):
-    assert allowed(resources[role]) == ALLOWED[role]
+    assert allowed(resources, role) == ALLOWED[role]
 
 
 def test_the_table_has_every_role_of_the_template(resources, plain):
     assert set(of_type(resources, "AWS::IAM::Role")) == set(ALLOWED) == set(ASSUMED_BY)
-    # SAM makes the one that shifts traffic.
+    # SAM adds the role that shifts traffic.
     assert set(of_type(plain["Resources"], "AWS::IAM::Role")) == {*ALLOWED, "CodeDeployServiceRole"}
 
 
@@ -212,7 +220,7 @@ def test_the_table_has_every_role_of_the_template(resources, plain):
 def test_a_role_is_for_one_service(resources, role):
     (trust,) = statements(resources[role]["Properties"]["AssumeRolePolicyDocument"])
     assert trust["Principal"] == {"Service": f"{ASSUMED_BY[role]}.amazonaws.com"}
-    # Those that run a user's containers do so for other accounts too: only for this one.
+    # Services that run containers do so for every account: only this one may use the role.
     condition = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
     assert trust.get("Condition") == (None if ASSUMED_BY[role] == "lambda" else condition)
 
@@ -237,31 +245,32 @@ def test_predict_writes_nothing_but_a_line_of_the_history():
 
 
 @pytest.mark.parametrize("role", ALLOWED)
-def test_who_is_not_to_touch_runs_is_kept_to_its_own_rows_of_the_table(resources, role):
+def test_a_role_that_may_not_use_runs_is_limited_to_its_partitions_of_the_table(resources, role):
     found = [
         statement
-        for statement in statements(resources[role]["Properties"]["Policies"])
+        for statement in granted(resources, role)
         if any(action.startswith("dynamodb:") for action in listed(statement["Action"]))
     ]
     for statement in found:
-        wanted = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ROWS.get(role)}}
-        assert statement.get("Condition") == (wanted if role in ROWS else None)
-    assert found or role not in ROWS
+        wanted = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": PARTITIONS.get(role)}}
+        assert statement.get("Condition") == (wanted if role in PARTITIONS else None)
+    assert found or role not in PARTITIONS
 
 
 def test_no_other_statement_has_a_condition(resources):
     for role in ALLOWED:
-        for statement in statements(resources[role]["Properties"]["Policies"]):
-            assert "Condition" not in statement or set(ROWS) >= {role}
+        for statement in granted(resources, role):
+            assert "Condition" not in statement or set(PARTITIONS) >= {role}
             if "Condition" in statement:
                 assert set(map(name, listed(statement["Resource"]))) == {"Table"}
 
 
-def test_the_rows_that_a_role_may_touch_are_those_that_the_library_writes():
-    """A pattern that fits none of them would refuse everything."""
-    assert keys.predictions_partition("2026-11-22", 3).startswith(ROWS["PredictRole"][0][:-1])
+def test_the_partitions_of_a_role_are_those_that_the_library_writes():
+    """A pattern that matches none of them would refuse everything."""
+    predictions = keys.predictions_partition("2026-11-22", 3)
+    assert predictions.startswith(PARTITIONS["PredictRole"][0][:-1])
     for key in (keys.BATCH_PARTITION, keys.rows_partition("a")):
-        assert key.startswith(ROWS["WorkerRole"][0][:-1])
+        assert key.startswith(PARTITIONS["WorkerRole"][0][:-1])
 
 
 def test_nobody_but_the_worker_reads_the_inbox_and_only_the_service_writes_results():
@@ -282,7 +291,7 @@ def test_nobody_deletes_a_version_a_promotion_or_the_champion():
     assert not {"s3:DeleteObjectVersion", "dynamodb:DeleteTable"} & every
 
 
-def test_only_who_asks_for_the_token_reads_the_secret_and_no_other():
+def test_only_functions_that_check_the_token_read_the_secret_and_no_other():
     readers = {
         role: found
         for role, actions in ALLOWED.items()
@@ -302,7 +311,7 @@ def test_an_exam_is_only_ever_measured_on():
 
 def test_only_admin_and_retrain_start_trainings_and_keep_runs():
     starting = may("batch:SubmitJob", "JobQueue")
-    keeping = may("dynamodb:PutItem", "Table") - set(ROWS)
+    keeping = may("dynamodb:PutItem", "Table") - set(PARTITIONS)
     assert starting == keeping == {"AdminRole", "RetrainRole"}
 
 
@@ -310,9 +319,9 @@ def test_a_training_is_submitted_by_the_name_that_the_roles_may_submit(functions
     definition = resources["JobDefinition"]["Properties"]["JobDefinitionName"]["Fn::Sub"]
     assert DEFINITION.endswith(f"/{definition}")
     for function in ("AdminFunction", "RetrainFunction"):
-        told = functions[function]["Properties"]["Environment"]["Variables"]
-        assert told["JOB_DEFINITION"] == {"Fn::Sub": definition}
-        assert told["JOB_QUEUE"] == {"Ref": "JobQueue"}
+        variables = functions[function]["Properties"]["Environment"]["Variables"]
+        assert variables["JOB_DEFINITION"] == {"Fn::Sub": definition}
+        assert variables["JOB_QUEUE"] == {"Ref": "JobQueue"}
 
 
 def test_no_statement_allows_every_action_of_anything(plain):
@@ -336,15 +345,25 @@ def test_each_such_resource_has_its_reason_beside_it(sid):
     assert all(lines[number - 1].strip().startswith("# ") for number in at)
 
 
-def test_no_role_but_codedeploys_has_a_managed_policy(plain):
-    with_managed = [
+def test_only_codedeploys_role_has_a_policy_from_elsewhere(resources, plain):
+    own = [{"Ref": name} for name in of_type(resources, "AWS::IAM::ManagedPolicy")]
+    with_others = [
         name
         for name, role in of_type(plain["Resources"], "AWS::IAM::Role").items()
-        if role["Properties"].get("ManagedPolicyArns")
+        if any(arn not in own for arn in role["Properties"].get("ManagedPolicyArns", []))
     ]
-    assert with_managed == ["CodeDeployServiceRole"]
+    assert with_others == ["CodeDeployServiceRole"]
 
 
-def test_nobody_gets_a_policy_from_elsewhere(plain):
+def test_a_managed_policy_is_shared_and_attached_by_roles_alone(resources, plain):
+    """ALLOWED is the whole of it only if a policy does not choose its own roles."""
+    attached = [
+        arn["Ref"]
+        for role in of_type(resources, "AWS::IAM::Role").values()
+        for arn in role["Properties"].get("ManagedPolicyArns", [])
+    ]
+    for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy").items():
+        assert attached.count(name) > 1, name
+        assert not {"Roles", "Users", "Groups"} & set(policy["Properties"])
     kinds = {resource["Type"] for resource in plain["Resources"].values()}
-    assert not kinds & {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}
+    assert not kinds & {"AWS::IAM::Policy", "AWS::IAM::RolePolicy"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ops.deploy import SOURCE_KEY
 from tests.template.conftest import of_type, one
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,8 +215,6 @@ def test_the_tag_of_the_sources_is_pushed_last(resources):
 
 
 def test_the_build_takes_what_deploy_uploads_and_one_at_a_time(resources):
-    from deploy import SOURCE_KEY
-
     build = one(resources, "AWS::CodeBuild::Project")
     assert build["Source"]["Type"] == "S3"
     assert build["Source"]["Location"] == {"Fn::Sub": f"${{ModelsBucket}}/{SOURCE_KEY}"}
