@@ -22,7 +22,7 @@ from clickbait.store.live import LiveModel
 from clickbait.store.rows import Row, Rows, now
 from clickbait.web import bodies
 from functions.batch import app as batch_app
-from functions.batch import bulk, forms, schemas
+from functions.batch import bulk, schemas
 from functions.predict import app as predict
 from tests.samples.drawn import encoded, picture
 
@@ -136,7 +136,7 @@ def test_eleven_images_are_422_naming_the_limit(client: TestClient) -> None:
         {"content": b"--x", "headers": {"content-type": "multipart/form-data"}},
         {"content": b"", "headers": {"content-type": "multipart/form-data; boundary=x"}},
         {"content": b"--x--\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}},
-        {"files": [("files", (f"{i}", b"x")) for i in range(forms.MAX_PARTS + 1)]},
+        {"files": [("files", (f"{i}", b"x")) for i in range(bodies.MAX_PARTS + 1)]},
     ],
 )
 def test_a_form_without_images_or_with_more_than_them_is_422(
@@ -163,7 +163,7 @@ def test_what_is_no_form_is_415(client: TestClient, request_parts: dict[str, Any
 def test_images_of_4_mib_together_pass_and_one_byte_more_is_413_naming_batches(
     client: TestClient,
 ) -> None:
-    half = JPEG + bytes(forms.MAX_PAYLOAD // 2 - len(JPEG))
+    half = JPEG + bytes(bodies.MAX_REQUEST_BYTES // 2 - len(JPEG))
     answer = post_images(client, ("a", half), ("b", half))
     assert answer.status_code == 200
     assert answer.json()["totals"]["failed"] == 0
@@ -601,7 +601,3 @@ def test_every_route_s_answer_has_a_shape() -> None:
         "/predict-batch", "/uploads", "/batches", "/batches/{batch}", "/batches/{batch}/start",
         "/batches/{batch}/uploads", "/batches/{batch}/results",
     }  # fmt: skip
-
-
-def test_the_limits_of_one_request_are_those_of_the_others() -> None:
-    assert forms.MAX_PAYLOAD == bodies.MAX_REQUEST_IMAGE

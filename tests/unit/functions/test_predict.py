@@ -145,7 +145,7 @@ def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> No
             {"data": {"file": "text"}, "files": {"x": b"1"}},
             422,
             "bad-request",
-            "no file in a field",
+            "`file` has no file name",
         ),
         ({"files": [("file", JPEG), ("file", JPEG)]}, 422, "bad-request", "Too many files"),
         ({"data": {"file": "text"}}, 415, "unsupported-format", "form-urlencoded"),

@@ -1,5 +1,5 @@
-"""`make deploy` builds, deploys, uploads the page, leaves champions alone, prunes old versions, has
-the image of the training built and prints the URLs."""
+"""`make deploy` builds and deploys, uploads the page, deletes old versions, has the training image
+built, prints the addresses, and never touches a champion."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def package(content: str) -> bytes:
 
 
 class CloudFormation:
-    """One stack; the real client's answers, in two pages."""
+    """A stand-in for the client: one stack, its resources in two pages."""
 
     def get_paginator(self, name: str) -> "CloudFormation":
         assert name == "list_stack_resources"
@@ -62,7 +62,7 @@ class CloudFormation:
 
 
 class CodeBuild:
-    """Notes what was started."""
+    """Records the builds that were started."""
 
     def __init__(self) -> None:
         self.started: list[dict[str, str]] = []
@@ -130,7 +130,7 @@ PAGE = {
 
 
 class Tools:
-    """Stands in for the tools: notes what is called, in which folder and environment."""
+    """A stand-in for the tools: records each call with its folder and environment."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, node: str = "v22.12.0\n") -> None:
         self.node = node
@@ -183,7 +183,7 @@ def test_a_version_that_an_alias_points_to_stays(stack):
 
 
 class MidDeployment:
-    """Lambda's client as it answers while traffic moves from version 1 to 9."""
+    """A stand-in for Lambda's client while traffic moves from version 1 to 2."""
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
@@ -206,7 +206,7 @@ class MidDeployment:
         self.deleted.append(Qualifier)
 
 
-def test_a_version_that_gets_but_a_part_of_the_traffic_stays():
+def test_a_version_that_gets_only_a_part_of_the_traffic_stays():
     functions = MidDeployment()
     deploy.prune(functions, "predict")
     assert functions.deleted == ["4"]
@@ -224,13 +224,10 @@ def test_a_deployment_builds_deploys_prunes_and_prints_the_urls(stack, tools, ca
     frontend = deploy.ROOT / "frontend"
     assert tools.folders == [frontend, frontend, deploy.ROOT, deploy.ROOT]
     assert len(versions(stack)) == 4
-    assert capsys.readouterr().out.splitlines()[-2:] == [
-        f"the API is on {API}",
-        f"the page is on {SITE}",
-    ]
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"API:   {API}", f"Page:  {SITE}"]
 
 
-def test_what_a_make_around_it_was_told_is_not_for_the_makes_below(stack, tools, monkeypatch):
+def test_the_options_of_the_outer_make_do_not_reach_the_inner_ones(stack, tools, monkeypatch):
     monkeypatch.setenv("MAKEFLAGS", "-j8")
     monkeypatch.setenv("KEPT", "yes")
     assert deploy.main([]) == 0
@@ -238,10 +235,10 @@ def test_what_a_make_around_it_was_told_is_not_for_the_makes_below(stack, tools,
         assert "MAKEFLAGS" not in environment and environment["KEPT"] == "yes"
 
 
-def test_who_deployed_reads_how_to_get_the_admins_token(stack, tools, capsys):
+def test_a_deployment_prints_how_to_get_the_admin_token(stack, tools, capsys):
     assert deploy.main(["--region", "us-east-1"]) == 0
-    *_, token, _, _ = capsys.readouterr().out.splitlines()
-    assert f"{SITE}/#token=" in token
+    *_, address, token, _, _ = capsys.readouterr().out.splitlines()
+    assert f"{SITE}/#token=TOKEN" in address
     assert token.endswith(
         "aws secretsmanager get-secret-value --secret-id arn:secret --query SecretString "
         "--output text --region us-east-1"
@@ -271,7 +268,7 @@ def test_the_page_lies_in_its_bucket_each_file_with_its_type_and_its_time_to_liv
         assert (found["ContentType"], found["CacheControl"]) == (file.type, file.cache), name
 
 
-def test_the_page_is_told_of_its_stack_and_not_of_the_last_one(stack, tools):
+def test_the_page_gets_the_address_and_the_access_of_its_own_stack(stack, tools):
     assert deploy.main([]) == 0
     found = boto3.client("s3").get_object(Bucket="site", Key="config.json")
     assert json.load(found["Body"]) == {"api": API, "access": "public", "stack": "clickbait"}
@@ -279,7 +276,7 @@ def test_the_page_is_told_of_its_stack_and_not_of_the_last_one(stack, tools):
 
 
 class Uploads:
-    """Notes the order in which objects are put."""
+    """Records the order of the uploads."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -288,8 +285,8 @@ class Uploads:
         self.keys.append(Key)
 
 
-def test_no_file_is_there_before_what_it_names():
-    """Or who loads the page at that moment gets half of each."""
+def test_a_file_is_uploaded_after_the_files_that_it_refers_to():
+    """Otherwise a browser that loads the page at that moment gets parts of both."""
     uploads = Uploads()
     page = PAGE | {"config.json": PageFile(b"{}", "application/json", ASK_FIRST)}
     deploy.upload_page(uploads, "site", page)
@@ -311,7 +308,7 @@ def test_a_page_that_is_open_still_finds_its_own_assets(stack, tools):
 
 
 def pushed(digest: str) -> None:
-    """As the template's build leaves the repository."""
+    """Push an image as the template's build does."""
     ecr = boto3.client("ecr")
     kind = "application/vnd.docker.distribution.manifest.v2+json"
     image = {"schemaVersion": 2, "mediaType": kind, "config": {"digest": digest}, "layers": []}
@@ -321,18 +318,18 @@ def pushed(digest: str) -> None:
         )
 
 
-def test_the_first_deployment_has_the_image_built_and_says_how_to_see_it(
+def test_the_first_deployment_has_the_image_built_and_prints_how_to_follow_it(
     stack, tools, codebuild, capsys
 ):
     assert deploy.main(["--region", "us-east-1", "--parameter-overrides", "Access=public"]) == 0
     newest = boto3.client("s3").head_object(Bucket="models", Key=deploy.SOURCE_KEY)["VersionId"]
     assert codebuild.started == [{"projectName": "clickbait-build", "sourceVersion": newest}]
-    *_, building, see, _, _, _ = capsys.readouterr().out.splitlines()
+    *_, building, follow, _, _, _, _ = capsys.readouterr().out.splitlines()
     assert "clickbait-build:1" in building
-    assert see.endswith("aws logs tail /aws/codebuild/clickbait --follow --region us-east-1")
+    assert follow.endswith("aws logs tail /aws/codebuild/clickbait --follow --region us-east-1")
 
 
-def test_what_is_built_is_the_files_and_says_which(stack, tools):
+def test_the_build_gets_the_files_and_their_digest(stack, tools):
     assert deploy.main([]) == 0
     body = boto3.client("s3").get_object(Bucket="models", Key=deploy.SOURCE_KEY)["Body"].read()
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
@@ -340,7 +337,7 @@ def test_what_is_built_is_the_files_and_says_which(stack, tools):
     assert found == {**FILES, "digest": deploy.digest_of(FILES).encode()}
 
 
-def test_the_image_is_made_of_training_the_library_and_the_baseline():
+def test_the_image_contains_training_the_library_and_the_baseline():
     files = deploy.image_files(deploy.ROOT)
     assert {
         "training/Dockerfile",
@@ -367,17 +364,17 @@ def test_everything_that_the_dockerfile_copies_is_there():
         assert any(file == name or file.startswith(f"{name}/") for file in files), name
 
 
-def test_an_image_of_these_very_files_is_not_built_again(stack, tools, codebuild, capsys):
+def test_an_image_of_the_same_files_is_not_built_again(stack, tools, codebuild, capsys):
     pushed(deploy.digest_of(FILES))
     assert deploy.main([]) == 0
     assert codebuild.started == []
     listed = boto3.client("s3").list_objects_v2(Bucket="models")["Contents"]
     assert [found["Key"] for found in listed] == ["champion.json"]
-    assert "the training's image is that of this checkout" in capsys.readouterr().out.splitlines()
+    assert "The training image is up to date." in capsys.readouterr().out.splitlines()
 
 
-def test_an_image_that_is_not_the_latest_any_more_is_built_again(stack, tools, codebuild):
-    """Or a deployment of yesterday's checkout would leave trainings with today's image."""
+def test_an_image_that_is_no_longer_the_latest_is_built_again(stack, tools, codebuild):
+    """Otherwise trainings keep today's image after a deployment of yesterday's checkout."""
     pushed(deploy.digest_of(FILES))
     pushed("0" * 64)
     assert deploy.main([]) == 0
@@ -426,7 +423,7 @@ def test_any_change_of_a_file_is_another_image(sources, change):
 
 
 @pytest.mark.parametrize(
-    ("failing", "said"),
+    ("failing", "command"),
     [
         (["ci"], "npm ci"),
         (["run", "build"], "npm run build"),
@@ -435,12 +432,12 @@ def test_any_change_of_a_file_is_another_image(sources, change):
     ],
 )
 def test_a_failed_step_is_one_line_and_nothing_after_it_is_done(
-    stack, tools, codebuild, capsys, failing, said
+    stack, tools, codebuild, capsys, failing, command
 ):
     tools.failing = failing
     before = versions(stack)
     assert deploy.main([]) == 1
-    assert capsys.readouterr().err == f"deploy: `{said}` ended with status 2\n"
+    assert capsys.readouterr().err == f"deploy: `{command}` failed with status 2\n"
     assert tools.called[-1][1 : 1 + len(failing)] == failing
     assert versions(stack) == before
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="site")
@@ -450,26 +447,31 @@ def test_a_failed_step_is_one_line_and_nothing_after_it_is_done(
 def test_a_missing_sam_is_one_line(tools, capsys):
     tools.missing = {"sam"}
     assert deploy.main([]) == 1
-    assert capsys.readouterr().err == "deploy: there is no `sam` here: `make deploy` installs it\n"
+    assert capsys.readouterr().err == "deploy: `sam` is not installed: `make deploy` installs it\n"
+
+
+OLDEST = json.loads((deploy.ROOT / "frontend" / "package.json").read_text("utf-8"))["engines"][
+    "node"
+].removeprefix(">=")
 
 
 @pytest.mark.parametrize(
-    ("missing", "node"), [("node", ""), ("npm", "v22.12.0"), ("", "v18.19.0"), ("", "v20.9.0")]
+    ("missing", "node"), [("node", ""), ("npm", "v100.0.0"), ("", "v9.99.0"), ("", "v18.19.0")]
 )
-def test_without_a_new_enough_node_nothing_is_begun_and_one_line_says_why(
+def test_without_a_new_enough_node_nothing_starts_and_one_line_says_why(
     tools, capsys, missing, node
 ):
     tools.missing, tools.node = {missing}, node
     assert deploy.main([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "deploy: Node 20.19 or newer with npm builds the page; "
+        f"deploy: the page needs Node {OLDEST} or newer with npm; "
         "on Debian 13 or newer: apt-get install nodejs npm"
     )
     assert tools.called == []
 
 
-@pytest.mark.parametrize("node", ["v20.19.0", "v22.12.0", "v100.0.0"])
+@pytest.mark.parametrize("node", [f"v{OLDEST}", f"v{OLDEST}.1", "v100.0.0"])
 def test_a_new_enough_node_builds_the_page(tools, node):
     tools.node = node
     assert deploy.build_page() == PAGE
@@ -483,11 +485,11 @@ def test_a_stack_that_is_not_there_is_one_line(stack, tools, capsys):
 
 def test_a_build_that_cannot_start_is_one_line(stack, tools, codebuild, monkeypatch, capsys):
     def refused(**_: str) -> None:
-        said = {
+        reason = {
             "Code": "AccountLimitExceededException",
             "Message": "Cannot have more than 1 builds",
         }
-        raise ClientError({"Error": said}, "StartBuild")
+        raise ClientError({"Error": reason}, "StartBuild")
 
     monkeypatch.setattr(codebuild, "start_build", refused)
     assert deploy.main([]) == 1
