@@ -37,9 +37,13 @@ def decode_cursor(of: str, cursor: str | None) -> str | None:
         text = ""
     list_name, _, place = text.partition(":")
     if list_name != of or not place or encode_cursor(of, place) != cursor:
-        raise BadRequest(
-            "query.cursor: it is not one that this list gave. Send `next` of the answer before, "
-            "or no cursor for the first page.",
-            errors=[{"field": "query.cursor", "message": "not a cursor of this list"}],
-        )
+        raise invalid_cursor()
     return place
+
+
+def invalid_cursor() -> BadRequest:
+    """The problem of a cursor that the list did not give."""
+    return BadRequest(
+        "Invalid cursor. Use `next` from the previous page.",
+        errors=[{"field": "query.cursor", "message": "not a cursor of this list"}],
+    )

@@ -17,7 +17,7 @@ from clickbait.errors import BadRequest, Conflict, NotFound, Problem
 from clickbait.settings import settings
 from clickbait.store.registry import Pointer, baseline_version
 from clickbait.web.access import PROTECTED, Admin, Member
-from clickbait.web.app import documented, json_response
+from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import json_body
 from functions.admin import stores
 from functions.paging import (
@@ -127,12 +127,7 @@ def model(_: Member, version: Version) -> Response:
     responses=documented(
         "PromotionAnswer", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
     ),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Promotion"}}},
-        }
-    },
+    openapi_extra=json_request("Promotion"),
 )
 def promote(
     by: Admin, version: Version, asked: Annotated[Promotion, Depends(json_body(Promotion))]

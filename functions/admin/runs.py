@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from clickbait import errors
 from clickbait.store.runs import Parameters
 from clickbait.web.access import PROTECTED, Admin, Member
-from clickbait.web.app import documented, json_response
+from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import json_body
 from functions.admin import stores
 from functions.admin.stores import ViewUrl
@@ -24,11 +24,7 @@ RunId = Annotated[str, Path(max_length=64, description="a run's id")]
     summary="Start a training",
     status_code=202,
     responses=documented("Run", errors.Conflict, errors.BadRequest, *PROTECTED, status=202),
-    openapi_extra={
-        "requestBody": {
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Parameters"}}}
-        }
-    },
+    openapi_extra=json_request("Parameters", required=False),
 )
 def retrain(
     by: Admin, parameters: Annotated[Parameters, Depends(json_body(Parameters))]

@@ -26,13 +26,14 @@ from clickbait.web.app import (
     request_id_of,
 )
 from clickbait.web.bodies import MAX_IMAGES, File, images_form
-from functions.batch import bulk
+from functions.batch import batches, uploads
 
 app = create_app(
     "Clickbait Classifier: many images",
     "Ten images in one request, or ten thousand by way of the bucket.",
 )
-app.include_router(bulk.router)
+app.include_router(uploads.router)
+app.include_router(batches.router)
 
 live = serving()
 

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import LABELS
 from clickbait.inference.images import FormatName
-from functions.batch.bulk import NewBatch, Upload
+from functions.batch.batches import NewBatch
+from functions.batch.uploads import Upload
 
 __all__ = ["NewBatch", "Upload"]
 

@@ -22,7 +22,8 @@ from clickbait.store.live import LiveModel
 from clickbait.store.rows import Row, Rows, now
 from clickbait.web import bodies
 from functions.batch import app as batch_app
-from functions.batch import bulk, schemas
+from functions.batch import batches as routes
+from functions.batch import schemas
 from functions.predict import app as predict
 from tests.samples.drawn import encoded, picture
 
@@ -480,8 +481,8 @@ def test_a_page_may_have_1_to_1000_rows(admin: TestClient, limit: int) -> None:
     "query",
     [
         "limit=0", "limit=1001", "limit=x", "format=xml", "cursor=", "cursor=x",
-        f"cursor={bulk.encode_cursor('results other', 'x')}",
-        f"cursor={bulk.encode_cursor('results b', 'x' * 1_025)}",
+        f"cursor={routes.encode_cursor('results other', 'x')}",
+        f"cursor={routes.encode_cursor('results b', 'x' * 1_025)}",
     ],
 )  # fmt: skip
 def test_a_wrong_page_is_422(admin: TestClient, query: str) -> None:
@@ -490,12 +491,12 @@ def test_a_wrong_page_is_422(admin: TestClient, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", [bulk.encode_cursor("uploads x", "0"), "x", None, "-1", "1", "99999", "1e3", "²"]
+    "cursor", [routes.encode_cursor("uploads x", "0"), "x", None, "-1", "1", "99999", "1e3", "²"]
 )
 def test_a_wrong_page_of_forms_is_422(admin: TestClient, cursor: str | None) -> None:
     begun = begin(admin, "a.jpg")
     if cursor is not None and len(cursor) < 6 and cursor != "x":
-        cursor = bulk.encode_cursor(f"uploads {begun['id']}", cursor)
+        cursor = routes.encode_cursor(f"uploads {begun['id']}", cursor)
     answer = admin.get(begun["more_uploads"], params={"cursor": cursor or "?"})
     problem_of(answer, 422, "bad-request")
 
@@ -516,7 +517,7 @@ def test_more_csv_than_an_answer_holds_is_fetched_from_the_bucket(
 ) -> None:
     fill("b", "a.jpg", "c.jpg")
     text = admin.get("/batches/b/results?format=csv").content
-    monkeypatch.setattr(bulk, "MAX_CSV", len(text) - 1)
+    monkeypatch.setattr(routes, "MAX_CSV", len(text) - 1)
     answer = admin.get("/batches/b/results?format=csv")
     assert answer.status_code == 303
     assert "/results/b/results.csv?" in answer.headers["location"]

@@ -135,7 +135,7 @@ def test_names_are_kept_whatever_they_are_and_never_become_keys(cloud: Cloud) ->
 def test_ten_thousand_files_are_one_batch_with_forms_in_pages(cloud: Cloud) -> None:
     batch = cloud.batches.create([f"{i}.jpg" for i in range(10_000)])
     forms, following = cloud.batches.forms(batch, 9_850)
-    assert len(forms) == batches.PAGE
+    assert len(forms) == presigned.MAX_FORMS
     assert following == 9_950
     forms, following = cloud.batches.forms(batch, following)
     assert (len(forms), forms[-1]["file"], following) == (50, "9999.jpg", None)

@@ -43,9 +43,6 @@ MAX_FILES = 10_000
 MAX_NAME = 1_024
 """Characters of a file's name, folders included: S3 takes as many bytes in a key."""
 
-PAGE = 100
-"""Forms in one page: each has 1 KB, and a browser uploads so many well within five minutes."""
-
 GENERATED = re.compile(r"\d{5}\.[0-9a-f]{8}")
 """A key's name for the file with that place in the list; behind the point the end of the batch's
 id, so that no file that somebody drops is taken for one."""
@@ -242,8 +239,8 @@ class Batches:
         return batch
 
     def forms(self, batch: str, start: int = 0) -> tuple[list[dict[str, Any]], int | None]:
-        """The forms of PAGE files from place `start` on, each with its `file`, and where the next
-        page begins.
+        """The forms of MAX_FORMS files from place `start` on, each with its `file`, and where the
+        next page begins.
 
         Raises NotFound, Conflict where the batch is started or was not begun by naming its files,
         BadRequest where there is no such place.
@@ -257,7 +254,7 @@ class Batches:
         names = self._names(batch)
         if not 0 <= start < len(names.files):
             raise BadRequest(f"The batch {batch} has {len(names.files):,} files, and no {start}.")
-        end = min(start + PAGE, len(names.files))
+        end = min(start + presigned.MAX_FORMS, len(names.files))
         forms = [
             {"file": names.files[place]}
             | presigned.post(

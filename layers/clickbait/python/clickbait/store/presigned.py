@@ -18,6 +18,9 @@ from clickbait.inference.images import MEDIA_TYPES, check_bytes
 from clickbait.keys import TRAIN, UPLOADS
 from clickbait.settings import settings
 
+MAX_FORMS = 100
+"""Forms in one answer: each has 1 KB, and a browser uploads 100 images well within POST_SECONDS."""
+
 UPLOAD_KEY = re.compile(rf"{UPLOADS}[0-9a-f]{{32}}")
 """The only keys that /predict reads: chance that nobody guesses, and nothing of another folder."""
 

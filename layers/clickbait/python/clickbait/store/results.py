@@ -17,6 +17,8 @@ from clickbait.store.rows import COLUMNS, Row
 if TYPE_CHECKING:
     pass
 
+CSV_TYPE = "text/csv; charset=utf-8"
+
 PART_ROWS = 1_000
 """Rows of one part of the JSON lines: about 250 KB, which one request takes."""
 
@@ -105,7 +107,7 @@ def write(bucket: str, batch: str, rows: Iterable[Row]) -> None:
         io.BufferedReader(_Readable(lines), buffer_size=io.DEFAULT_BUFFER_SIZE),
         bucket,
         csv_key(batch),
-        ExtraArgs={"ContentType": "text/csv; charset=utf-8"},
+        ExtraArgs={"ContentType": CSV_TYPE},
         Config=TransferConfig(CSV_PART, multipart_chunksize=CSV_PART, use_threads=False),
     )
 

@@ -77,6 +77,13 @@ def documented(
     return responses
 
 
+def json_request(model: str, required: bool = True) -> dict[str, Any]:
+    """A route's `openapi_extra` for a JSON body with the schema named `model`."""
+    schema = {"$ref": f"#/components/schemas/{model}"}
+    body: dict[str, Any] = {"content": {"application/json": {"schema": schema}}}
+    return {"requestBody": {"required": True} | body if required else body}
+
+
 def _response(description: str, kind: str, model: str) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{model}"}
     return {"description": description, "content": {kind: {"schema": schema}}}

@@ -1,0 +1,204 @@
+"""Batches over HTTP: create one, get its upload forms, start it, follow it, read its results."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from clickbait import errors
+from clickbait.keys import INBOX
+from clickbait.store import presigned, results
+from clickbait.store.batches import MAX_FILES, MAX_NAME, Batches, Progress
+from clickbait.store.rows import Rows
+from clickbait.web.access import PROTECTED, Member
+from clickbait.web.app import documented, json_request, json_response
+from clickbait.web.bodies import MAX_NAMES, json_body
+from functions.batch.uploads import form_limits
+from functions.paging import Cursor, decode_cursor, encode_cursor, invalid_cursor, page
+
+router = APIRouter()
+
+MAX_ROWS = 1_000
+"""Rows of results in one answer: 250 KB, about as much as DynamoDB reads at a time."""
+DEFAULT_ROWS = 100
+
+MAX_CSV = 4 * 1024 * 1024
+"""Bytes of CSV in one answer, as a JSON string. Lambda takes 6 MB; S3 serves a larger file."""
+
+MAX_KEY_BYTES = 1_024
+"""Bytes of a sort key in DynamoDB."""
+
+BatchId = Annotated[
+    str, Path(max_length=64, description="a batch's id, or the name of its folder in inbox/")
+]
+RowLimit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="most rows in this answer")]
+
+
+class NewBatch(BaseModel):
+    """A new batch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]],
+        Field(min_length=1, max_length=MAX_FILES),
+    ] = Field(description="names of the files, as the results will show them; any text")
+
+
+# --- before it starts ----------------------------------------------------------------------------
+
+
+@router.post(
+    "/batches",
+    summary="Create a batch of up to 10,000 images",
+    status_code=201,
+    responses=documented(
+        "BatchBegun", errors.BadRequest, errors.PayloadTooLarge, *PROTECTED, status=201
+    ),
+    openapi_extra=json_request("NewBatch"),
+)
+def begin(
+    _: Member,
+    body: Annotated[NewBatch, Depends(json_body(NewBatch, MAX_NAMES, "Create several batches."))],
+) -> Response:
+    """Name the files. Upload each with its form, or put them under these names into the batch's
+    folder of the bucket. Then start the batch. Files are classified as they arrive."""
+    batches = Batches.from_settings()
+    batch = batches.create(body.files)
+    place = f"/batches/{batch}"
+    answer = {
+        "id": batch,
+        "expected": len(body.files),
+        "uploads": _forms(batches, batch, 0),
+        "more_uploads": f"{place}/uploads",
+        "drop_folder": _drop_folder(batches, batch),
+        "start": f"{place}/start",
+        "status": place,
+    }
+    return json_response(answer, {"location": place}, 201)
+
+
+@router.get(
+    "/batches/{batch}/uploads",
+    summary="Get a batch's upload forms",
+    responses=documented(
+        "BatchForms", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
+    ),
+)
+def forms(_: Member, batch: BatchId, cursor: Cursor = None) -> Response:
+    """A page of forms, in the order of the file names. A page that is requested again has new
+    forms."""
+    place = decode_cursor(f"uploads {batch}", cursor)
+    if place is not None and not (place.isascii() and place.isdigit() and len(place) <= 5):
+        raise invalid_cursor()
+    return json_response(_forms(Batches.from_settings(), batch, int(place or 0)))
+
+
+def _forms(batches: Batches, batch: str, start: int) -> dict[str, Any]:
+    items, following = batches.forms(batch, start)
+    cursor = None if following is None else encode_cursor(f"uploads {batch}", str(following))
+    return page(items, cursor) | form_limits()
+
+
+@router.post(
+    "/batches/{batch}/start",
+    summary="Start a batch: no more files will come",
+    responses=documented("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
+)
+def start(_: Member, batch: BatchId) -> Response:
+    """A named file that has not arrived fails. If it arrives later, its result replaces the
+    failure."""
+    batches = Batches.from_settings()
+    return json_response(_status(batches, batches.start(batch)))
+
+
+# --- while it runs -------------------------------------------------------------------------------
+
+
+@router.get(
+    "/batches/{batch}",
+    summary="Follow a batch",
+    responses=documented("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
+)
+def status(_: Member, batch: BatchId) -> Response:
+    """Counts, rate and time left. A folder that somebody drops into `inbox/` is a batch too."""
+    batches = Batches.from_settings()
+    return json_response(_status(batches, batches.refresh(batch)))
+
+
+def _status(batches: Batches, progress: Progress) -> dict[str, Any]:
+    place = f"/batches/{progress.batch}/results?format="
+    return progress.as_dict() | {
+        "drop_folder": _drop_folder(batches, progress.batch),
+        "results": {"json": f"{place}json", "csv": f"{place}csv"},
+    }
+
+
+def _drop_folder(batches: Batches, batch: str) -> str:
+    return f"s3://{batches.bucket}/{INBOX}{batch}/"
+
+
+# --- results -------------------------------------------------------------------------------------
+
+RESULTS: dict[int | str, dict[str, Any]] = documented(
+    "BatchResults", errors.NotFound, errors.BadRequest, *PROTECTED
+)
+RESULTS[200]["content"]["application/json"]["schema"] = {
+    "anyOf": [
+        {"$ref": f"#/components/schemas/{shape}"} for shape in ("BatchResults", "ResultsLink")
+    ]
+}
+RESULTS[200]["content"]["text/csv"] = {"schema": {"type": "string"}}
+RESULTS[303] = {
+    "description": f"The CSV has more than {MAX_CSV:,} bytes. It is at `location` for 5 minutes."
+}
+
+
+@router.get("/batches/{batch}/results", summary="Get a batch's results", responses=RESULTS)
+def results_of(
+    _: Member,
+    batch: BatchId,
+    format: Annotated[
+        Literal["json", "csv", "link"],
+        Query(description="csv: all rows in one file; link: the URL of that file"),
+    ] = "json",
+    limit: RowLimit = DEFAULT_ROWS,
+    cursor: Cursor = None,
+) -> Response:
+    """One row for each processed file, failed ones too, in the order of the names. While the batch
+    runs, these are the rows so far. JSON comes in pages.
+
+    A web page asks for `link` and opens the `url`. With `csv`, a large file is a redirect to
+    another host, which a script in a browser may not follow.
+
+    CSV: RFC 4180, UTF-8 without a byte order mark. A text that a spreadsheet would run as a formula
+    has an apostrophe before it.
+    """
+    batches = Batches.from_settings()
+    if format == "csv":
+        return _csv(batches, batch)
+    if format == "link":
+        return json_response({"url": _link(batches, batch), "expires_in": presigned.VIEW_SECONDS})
+    after = decode_cursor(f"results {batch}", cursor)
+    if after is not None and len(after.encode()) > MAX_KEY_BYTES:
+        raise invalid_cursor()
+    rows = batches.rows(batch, after, limit)
+    more = len(rows) > limit
+    following = encode_cursor(f"results {batch}", rows[limit - 1].name) if more else None
+    return json_response(page([row.as_dict() for row in rows[:limit]], following))
+
+
+def _csv(batches: Batches, batch: str) -> Response:
+    batches.require(batch)
+    text = results.csv_within(Rows(batches.table, batch).read(), MAX_CSV)
+    if text is not None:
+        name = {"content-disposition": f'attachment; filename="{batch}.csv"'}
+        return Response(text, headers=name, media_type=results.CSV_TYPE)
+    return RedirectResponse(_link(batches, batch), status_code=303)
+
+
+def _link(batches: Batches, batch: str) -> str:
+    """The URL of a batch's CSV, brought up to date; raises NotFound."""
+    batches.results_written(batch)
+    return presigned.download_url(results.csv_key(batch), f"{batch}.csv", results.CSV_TYPE)
