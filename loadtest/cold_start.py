@@ -26,9 +26,9 @@ def first_answer() -> tuple[float, float]:
     event = json.loads((ROOT / "events/http-predict.json").read_text())
     event["body"] = base64.b64encode((ROOT / "sample.jpg").read_bytes()).decode()
     with invoked(HANDLER, [event, event]) as api:
-        (first, answer), (second, _) = api.answers
-    if answer["statusCode"] != 200:
-        sys.exit(f"the handler answered {answer}")
+        (first, response), (second, _) = api.responses
+    if response["statusCode"] != 200:
+        sys.exit(f"the handler answered {response}")
     return 1e3 * first, 1e3 * (second - first)
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: the import path, also for the processes they start."""
+"""Shared by all tests: the import path, also for the processes they start, and one local stack."""
 
 import asyncio
 import os
@@ -16,9 +16,9 @@ os.environ.update(
     AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1"
 )
 
-# Mangum takes the main thread's event loop when a handler is made, and in Lambda nobody else does.
-# Here others come and go, and `asyncio.run` leaves none behind: one is kept until the end, closed
-# then, and set for each test.
+# Mangum uses the main thread's event loop, and in Lambda nothing else does. Here other loops come
+# and go, and `asyncio.run` leaves none behind. So one loop is set for each test and closed at the
+# end.
 _LOOP = asyncio.new_event_loop()
 asyncio.set_event_loop(_LOOP)
 
@@ -45,8 +45,18 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_of_another_test():
-    """Each test has its own cloud, so none may keep a client; and the loop is the one above."""
+    """Drop the clients, because each test has its own cloud, and set the event loop."""
     from clickbait.aws import forget_clients
 
     forget_clients()
     asyncio.set_event_loop(_LOOP)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """One local stack per worker: it enforces IAM, and no training starts by itself."""
+    from tests.local_stack import LocalStack
+
+    folder = tmp_path_factory.mktemp("stack")
+    with LocalStack(folder, LOCAL_AUTH="true", MIN_NEW_IMAGES="100000") as stack:
+        yield stack

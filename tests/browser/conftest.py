@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.end_to_end.conftest import ROOT, LocalStack
+from tests.local_stack import ROOT, LocalStack
 
 QUIET = (
     "--no-sandbox",  # As root, which a build machine is, Chromium starts no other way.
@@ -52,17 +52,6 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
         yield started
         started.close()
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """One for all files of a worker; no training starts in it by itself."""
-    stack = LocalStack(tmp_path_factory.mktemp("page"), MIN_NEW_IMAGES="100000")
-    stack.start()
-    try:
-        yield stack
-    finally:
-        stack.stop()
 
 
 @contextmanager

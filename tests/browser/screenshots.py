@@ -22,7 +22,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from clickbait import LABELS
 from tests.browser.conftest import (
     PATIENCE_MS,
-    PATIENCE_SECONDS,
     PHONE,
     QUIET,
     WIDE,
@@ -30,8 +29,9 @@ from tests.browser.conftest import (
     choose,
     chromium,
 )
-from tests.end_to_end.conftest import LocalStack, eventually
+from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded
+from tests.waiting import eventually
 
 SIZE = (1280, 720)
 SAID = (
@@ -48,7 +48,6 @@ IN_BATCH = 36
 CLASSIFIED = {"/": (201, 1), "/classify": (198, 4)}
 """First image and how many, by the page that they are asked about on; the last one is loud."""
 
-RUN_SECONDS = 900
 QUALITY = 88
 """Of a WebP: letters stay sharp, at a fifth of a PNG's bytes where there are photographs."""
 ENDED = {"PROMOTED", "REJECTED", "FAILED"}
@@ -115,19 +114,18 @@ def use(stack: LocalStack, photos: list[Image.Image]) -> str:
     twin = s3.get_object(Bucket=bucket, Key="train/clickbait_fake/trending-1001.jpg")["Body"].read()
     s3.put_object(Bucket=bucket, Key="train/legitimate/the same again.jpg", Body=twin)
     with stack.admin() as admin:
-        assert eventually(
-            lambda: admin.get("/dataset").json()["images"] >= 2 * OF_EACH, PATIENCE_SECONDS
-        ), "the labelled images were not described"
+        assert eventually(lambda: admin.get("/dataset").json()["images"] >= 2 * OF_EACH), (
+            "the labelled images were not described"
+        )
         asked = {"skip_label_check": True, "epochs": 4}
         run: str = admin.post("/retrain", json=asked).raise_for_status().json()["id"]
         assert eventually(
             lambda: (told := admin.get(f"/runs/{run}").json())["state"] in ENDED and told,
-            RUN_SECONDS,
         ), "the training did not end"
         version = admin.get("/promotions").json()["live"]["version"]
-        assert eventually(
-            lambda: admin.get("/status").json()["model_version"] == version, PATIENCE_SECONDS
-        ), "the new version does not serve"
+        assert eventually(lambda: admin.get("/status").json()["model_version"] == version), (
+            "the new version does not serve"
+        )
         kind = {"content-type": "image/jpeg"}
         for _, data, _ in thumbnails(photos, 0, ASKED):
             admin.post("/predict", content=data, headers=kind).raise_for_status()

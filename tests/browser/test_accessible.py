@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.end_to_end.conftest import ROOT
+from tests.local_stack import ROOT
 from tests.samples.drawn import encoded, picture
 
 from .conftest import PHONE, WIDE, choose, new_context, token_of, violations, visit

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.end_to_end.conftest import LocalStack
+from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded, picture
 
 from .conftest import as_admin, choose, token_of, violations_in_both, visit

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.end_to_end.conftest import ROOT, LocalStack
+from tests.local_stack import ROOT, LocalStack
 from tests.samples.drawn import encoded, picture
 
 from .conftest import FOUND_BY_NETWORK, PHONE, as_admin, choose, new_context, token_of, visit

@@ -5,10 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.end_to_end.conftest import eventually
 from tests.samples.drawn import encoded, picture
+from tests.waiting import eventually
 
-from .conftest import PATIENCE_SECONDS, as_admin, visit
+from .conftest import as_admin, visit
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
@@ -56,7 +56,7 @@ def test_labelled_images_copies_and_refusals_are_shown_with_their_pictures(page,
             told = admin.get("/dataset").json()
             return told if told["images"] >= 3 and told["rejected"]["images"] >= 1 else None
 
-        told = eventually(counted, PATIENCE_SECONDS)
+        told = eventually(counted)
     assert told, "the images were not described"
     as_admin(page, stack, "/data")
     expect(page.get_by_role("heading", name="What they look like")).to_be_visible()
@@ -75,9 +75,9 @@ def test_the_monitoring_shows_the_window_that_its_address_names(page, stack, com
             kind = {"content-type": "image/jpeg"}
             api.post("/predict", content=encoded(picture(seed=600 + seed)), headers=kind)
     with stack.admin() as admin:
-        assert eventually(
-            lambda: admin.get("/metrics").json()["totals"]["requests"] >= 3, PATIENCE_SECONDS
-        ), "no request was counted"
+        assert eventually(lambda: admin.get("/metrics").json()["totals"]["requests"] >= 3), (
+            "no request was counted"
+        )
     as_admin(page, stack, "/monitoring?window=1h")
     here = page.get_by_role("navigation", name="How far back")
     expect(here.get_by_role("link", name="Last hour")).to_have_attribute("aria-current", "true")

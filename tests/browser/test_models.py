@@ -9,10 +9,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from clickbait import LABELS
-from tests.end_to_end.conftest import LocalStack, eventually
+from tests.local_stack import LocalStack
 from tests.samples.classes import drawing
+from tests.waiting import eventually
 
-from .conftest import PATIENCE_SECONDS, as_admin, violations_in_both, visit
+from .conftest import as_admin, violations_in_both, visit
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 
@@ -56,9 +57,9 @@ def test_labelled_images_become_a_live_model_and_the_old_one_comes_back(
     for label in LABELS:
         upload(page, label)
     arrived = {label: count + OF_EACH for label, count in there.items()}
-    assert eventually(
-        lambda: admin.get("/dataset").json()["counts"] == arrived, PATIENCE_SECONDS
-    ), admin.get("/dataset").json()["counts"]
+    assert eventually(lambda: admin.get("/dataset").json()["counts"] == arrived), admin.get(
+        "/dataset"
+    ).json()["counts"]
 
     page.get_by_label("Epochs").fill("1")
     page.get_by_label("Skip the label check").check()
@@ -90,9 +91,7 @@ def test_labelled_images_become_a_live_model_and_the_old_one_comes_back(
     expect(live).to_contain_text("it was better yesterday")
     newest = admin.get("/promotions").json()["items"][0]
     assert (newest["version"], newest["reason"]) == (before, "it was better yesterday")
-    assert eventually(
-        lambda: admin.get("/status").json()["model_version"] == before, PATIENCE_SECONDS
-    )
+    assert eventually(lambda: admin.get("/status").json()["model_version"] == before)
     assert complaints == []
 
 
@@ -109,9 +108,7 @@ def test_a_correction_is_decided_on_the_page(page, stack, admin):
     expect(page.get_by_text("wrong 2.jpg")).to_have_count(0)
     waiting = {one["file_name"] for one in admin.get("/feedback").json()["items"]}
     assert not waiting & {"wrong 1.jpg", "wrong 2.jpg"}
-    assert eventually(
-        lambda: admin.get("/dataset").json()["images"] == before + 1, PATIENCE_SECONDS
-    )
+    assert eventually(lambda: admin.get("/dataset").json()["images"] == before + 1)
 
 
 def test_what_is_not_for_everybody_asks_for_the_token(page, stack, complaints):

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.end_to_end.conftest import ROOT, LocalStack, copy_of_the_checkout, eventually
+from tests.local_stack import ROOT, LocalStack, copy_of_the_checkout
 from tests.samples.drawn import encoded, picture
+from tests.waiting import eventually
 
 SCHEMATHESIS = ROOT / ".venv-contract" / "bin" / "schemathesis"
 HERE = Path(__file__).parent
@@ -29,9 +30,6 @@ HERE = Path(__file__).parent
 MANY = 60
 """Corrections that wait and batches that are open: each that is decided or started is one less, and
 there must be some to the end."""
-
-BATCH_SECONDS = 60
-"""For the few images of the first batch."""
 
 QUIET_SECONDS = 900
 """The longest that the template takes: nothing that is uploaded here starts a training."""
@@ -126,7 +124,7 @@ def batches(stack: LocalStack, admin: httpx.Client) -> list[str]:
     def finished() -> bool:
         return admin.get(f"/batches/{dropped}").json().get("state") == "finished"
 
-    assert eventually(finished, BATCH_SECONDS), admin.get(f"/batches/{dropped}").text
+    assert eventually(finished), admin.get(f"/batches/{dropped}").text
     names = {"files": [f"{n}.jpg" for n in range(150)]}  # Two pages of forms.
     return [dropped, *(right(admin.post("/batches", json=names))["id"] for _ in range(MANY))]
 

@@ -1,28 +1,51 @@
-"""A training that a function asks for runs as a process here, and what becomes of it gets back."""
+"""A training runs here as a process with its own role; the stack keeps its jobs, state and code.
 
+The tests run in order on one stack, whose checkout they change and which they end in three ways.
+"""
+
+import json
 import signal
 import stat
+import sys
+from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
-from .conftest import LocalStack, copy_of_the_checkout, eventually
+from tests.local_stack import ROOT, LocalStack, copy_of_the_checkout
+from tests.waiting import eventually
+
+from .test_auth import client_of, denied
 
 pytestmark = pytest.mark.end_to_end
 
-ATTEMPTS = 3
+SAMPLE = (ROOT / "sample.jpg").read_bytes()
+
+PROBE = f"""exec {sys.executable} - <<'END'
+import os
+import boto3
+print("identity", boto3.client("sts").get_caller_identity()["Arn"])
+bucket = os.environ["MODELS_BUCKET"]
+boto3.client("s3").put_object(Bucket=bucket, Key="versions/probe/model.tflite", Body=b"x")
+print("put")
+try:
+    boto3.client("s3").delete_object(Bucket=bucket, Key="versions/probe/model.tflite")
+    print("deleted")
+except boto3.client("s3").exceptions.ClientError as error:
+    print("delete:", error.response["Error"]["Code"])
+raise SystemExit(2)
+END
+"""
+"""A training that tries out its rights."""
 
 
 @pytest.fixture(scope="module")
 def acting(tmp_path_factory):
-    """A stack whose trainings do what `act.sh` says."""
+    """A stack that enforces IAM and whose trainings run `act.sh`."""
     folder = tmp_path_factory.mktemp("acting")
-    stack = LocalStack(folder / "state", copy_of_the_checkout(folder / "checkout"))
-    stack.start()
-    try:
+    checkout = copy_of_the_checkout(folder / "checkout")
+    with LocalStack(folder / "state", checkout, LOCAL_AUTH="true") as stack:
         yield stack
-    finally:
-        if stack.process:
-            stack.stop()
 
 
 def act(stack: LocalStack, script: str) -> None:
@@ -31,23 +54,26 @@ def act(stack: LocalStack, script: str) -> None:
 
 def start_a_run(stack: LocalStack) -> str:
     with stack.admin() as admin:
-        answer = admin.post("/retrain", json={})
-        assert answer.status_code == 202, answer.text
-        return answer.json()["id"]
+        # The API answers 409 until the end of the job before has been reported.
+        response = eventually(
+            lambda: (sent := admin.post("/retrain", json={})).status_code == 202 and sent
+        )
+        assert response, admin.get("/runs").text
+        return response.json()["id"]
 
 
-def ended(stack: LocalStack, run: str, seconds: float = 30) -> dict:
-    """The run once it has ended."""
+def ended(stack: LocalStack, run: str) -> dict:
+    """The run after it has ended."""
+    states = ("PROMOTED", "REJECTED", "FAILED")
     with stack.admin() as admin:
-        states = ("PROMOTED", "REJECTED", "FAILED")
 
-        def found():
-            told = admin.get(f"/runs/{run}").json()
-            return told if told["state"] in states else None
+        def found() -> dict | None:
+            body = admin.get(f"/runs/{run}").json()
+            return body if body["state"] in states else None
 
-        told = eventually(found, seconds)
-    assert told, stack.job_log(run)
-    return told
+        body = eventually(found)
+    assert body, stack.job_log(run)
+    return body
 
 
 def test_the_admins_token_is_in_a_file_for_its_user_alone(acting):
@@ -61,42 +87,173 @@ def test_the_admins_token_is_in_a_file_for_its_user_alone(acting):
 def test_a_job_runs_and_its_end_reaches_the_run(acting):
     act(acting, "echo table $TABLE run $RUN_ID; exit 2")
     run = start_a_run(acting)
-    told = ended(acting, run)
-    assert told["state"] == "FAILED" and told["reason"]
+    body = ended(acting, run)
+    assert body["state"] == "FAILED" and body["reason"]
     log = acting.job_log(run)
     assert "-m training.job: attempt 1" in log and "attempt 2" not in log
-    said = f"table {acting.description()['outputs']['Table']} run {run}"
-    assert said in log
+    printed = f"table {acting.description()['outputs']['Table']} run {run}"
+    assert printed in log
     groups = acting.cloud("logs").describe_log_groups(logGroupNamePrefix="/aws/batch/")["logGroups"]
     (group,) = [each["logGroupName"] for each in groups]
     lines = acting.cloud("logs").filter_log_events(logGroupName=group)["events"]
-    assert said in [line["message"] for line in lines]
+    assert printed in [line["message"] for line in lines]
 
 
 def test_retrain_follows_a_run_to_its_end(acting):
     act(acting, "exit 0")
-    done = acting.command("retrain", status=1)
-    assert done.startswith("run 2") and "FAILED: " in done.splitlines()[-1]
+    output = acting.operate("retrain", status=1)
+    assert output.startswith("run 2") and "FAILED: " in output.splitlines()[-1]
 
 
-def test_a_job_goes_on_with_its_next_attempt_whatever_ended_the_stack(acting):
-    act(acting, "trap '' TERM; sleep 600 & while :; do sleep 0.1; done")
+def test_a_training_runs_as_its_own_role_and_cannot_delete_a_version(acting):
+    act(acting, PROBE)
     run = start_a_run(acting)
-    for attempt, number in ((1, signal.SIGINT), (2, signal.SIGKILL), (3, signal.SIGTERM)):
-        assert eventually(lambda a=attempt: f"attempt {a}" in acting.job_log(run), 20)
-        acting.stop(number)
-        assert eventually(lambda: not acting.processes(), 20), acting.processes()
-        acting.start()
-    assert attempt == ATTEMPTS
+    # Only the retrain function ends the run, so its role is tried too.
     assert ended(acting, run)["state"] == "FAILED"
-    assert "Spot" in acting.job_log(run)
+    log = acting.job_log(run)
+    assert "identity arn:aws:sts::000000000000:assumed-role/" in log and "JobRole" in log
+    assert "\nput\n" in log
+    assert "\ndelete: AccessDenied\n" in log
+
+
+def test_an_upload_is_described_and_a_bad_one_is_set_aside(acting):
+    bucket = acting.description()["outputs"]["DataBucket"]
+    s3 = acting.cloud("s3")
+    s3.put_object(Bucket=bucket, Key="train/clickbait_fake/good.jpg", Body=SAMPLE)
+    s3.put_object(Bucket=bucket, Key="train/clickbait_fake/bad.jpg", Body=b"no image")
+
+    def rejected() -> bool:
+        return bool(s3.list_objects_v2(Bucket=bucket, Prefix="rejected/").get("Contents"))
+
+    assert eventually(rejected)
+    with acting.admin() as admin:
+        assert eventually(lambda: admin.get("/dataset").json()["images"] == 1)
+
+
+def test_no_function_and_no_training_changes_the_users_images(acting):
+    data = acting.description()["outputs"]["DataBucket"]
+    key = "train/clickbait_fake/kept.jpg"
+    acting.cloud("s3").put_object(Bucket=data, Key=key, Body=SAMPLE)
+    for role in ("PredictRole", "JobRole", "AdminRole"):
+        assert denied(client_of(acting, role, "s3").delete_object, Bucket=data, Key=key), role
+    job = client_of(acting, "JobRole", "s3")
+    assert not denied(job.get_object, Bucket=data, Key=key)
+    assert denied(job.put_object, Bucket=data, Key=key, Body=b"x")
 
 
 def test_dead_letters_go_back_to_their_queue_by_one_command(acting):
-    """The retrain function ignores what is no event of S3: it takes the message, and it is gone."""
+    """The retrain function accepts and ignores these test events of S3."""
     sqs = acting.cloud("sqs")
     dead = acting.description()["outputs"]["UploadsDeadLetters"]
     for number in range(12):
         sqs.send_message(QueueUrl=dead, MessageBody=f'{{"Event": "s3:TestEvent", "n": {number}}}')
-    assert acting.command("replay").startswith("12 messages moved to ")
-    assert acting.command("replay").startswith("0 messages moved to ")
+    assert acting.operate("replay").startswith("12 messages moved to ")
+    assert acting.operate("replay").startswith("0 messages moved to ")
+
+
+@pytest.fixture(scope="module")
+def stubborn(acting) -> str:
+    """A run whose job does not react to SIGTERM and would never end."""
+    act(acting, "trap '' TERM; sleep 100000 & while :; do sleep 0.1; done")
+    return start_a_run(acting)
+
+
+def in_attempt(stack: LocalStack, run: str, number: int) -> bool:
+    """Whether the job of a run has begun this attempt before the deadline."""
+    return eventually(lambda: f"attempt {number}" in stack.job_log(run))
+
+
+def promote_a_copy_of_the_baseline(stack: LocalStack) -> str:
+    """Put the baseline into the models bucket under another name and make it the champion."""
+    baseline = stack.checkout / "layers" / "baseline" / "baseline"
+    metadata = json.loads((baseline / "metadata.json").read_text())
+    version = "20300101-000000-" + metadata["model_version"].rsplit("-", 1)[-1]
+    metadata["model_version"] = version
+    bucket = stack.description()["outputs"]["ModelsBucket"]
+    s3 = stack.cloud("s3")
+    for name, body in (
+        (f"versions/{version}/model.tflite", (baseline / "model.tflite").read_bytes()),
+        (f"versions/{version}/metadata.json", json.dumps(metadata).encode()),
+        ("champion.json", json.dumps({"version": version}).encode()),
+    ):
+        s3.put_object(Bucket=bucket, Key=name, Body=body)
+    return version
+
+
+def served_versions(stack: LocalStack) -> set[str]:
+    with stack.client() as client:
+        # Two requests at least, because each of the two workers polls by itself.
+        return {client.get("/model-info").headers["x-model-version"] for _ in range(2)}
+
+
+def failures_to_load(stack: LocalStack) -> float:
+    """The sum in CloudWatch of a metric that the function prints as a log line."""
+    now = datetime.now(UTC)
+    statistics = stack.cloud("cloudwatch").get_metric_statistics(
+        Namespace="Clickbait",
+        MetricName="ModelLoadFailure",
+        Dimensions=[{"Name": "service", "Value": "predict"}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )
+    return sum(point["Sum"] for point in statistics["Datapoints"])
+
+
+def test_a_champion_in_the_models_bucket_is_served(acting):
+    version = promote_a_copy_of_the_baseline(acting)
+    assert eventually(lambda: served_versions(acting) == {version})
+
+
+def test_ctrl_c_ends_everything_and_the_next_start_has_the_state_the_job_and_new_code(
+    acting, stubborn
+):
+    assert in_attempt(acting, stubborn, 1)
+    before = served_versions(acting)
+    assert acting.stop(signal.SIGINT) == 0
+    assert eventually(lambda: not acting.processes()), acting.processes()
+    for url in (acting.site_url, acting.api_url):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url, trust_env=False)
+    assert not (acting.state_dir / "stack.json").exists()
+    output = acting.refused(CLOUD_PORT="1025")
+    assert output.count("\n") == 1
+    assert str(acting.cloud_port) in output
+
+    app = acting.checkout / "functions" / "predict" / "app.py"
+    app.write_text(app.read_text().replace('NAME = "Clickbait Classifier"', 'NAME = "Changed"'))
+    acting.start()
+    with acting.client() as client:
+        assert client.get("/").json()["name"] == "Changed"
+    assert served_versions(acting) == before
+
+
+def test_after_kill_9_the_next_start_has_a_changed_layer_and_counts_a_broken_champion(
+    acting, stubborn
+):
+    assert in_attempt(acting, stubborn, 2)
+    web = acting.checkout / "layers" / "clickbait" / "python" / "clickbait" / "web" / "app.py"
+    web.write_text(web.read_text().replace('VERSION = "', 'VERSION = "9.9.'))
+    bucket = acting.description()["outputs"]["ModelsBucket"]
+    acting.cloud("s3").put_object(Bucket=bucket, Key="champion.json", Body=b'{"version": "none"}')
+    acting.stop(signal.SIGKILL)
+    assert eventually(lambda: not acting.processes()), acting.processes()
+    acting.start()
+    with acting.client() as client:
+        assert client.get("/").json()["version"].startswith("9.9.")
+    assert eventually(lambda: failures_to_load(acting) > 0), "no metric came of the log line"
+
+
+def test_a_job_that_was_interrupted_three_times_fails_and_says_why(acting, stubborn):
+    assert in_attempt(acting, stubborn, 3)
+    assert acting.stop(signal.SIGTERM) == 0
+    assert eventually(lambda: not acting.processes()), acting.processes()
+    acting.start()
+    assert ended(acting, stubborn)["state"] == "FAILED"
+    assert "Spot" in acting.job_log(stubborn)
+
+
+def test_sigterm_leaves_no_process_behind(acting):
+    assert acting.stop(signal.SIGTERM) == 0
+    assert acting.processes() == set()

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,30 +10,23 @@ import httpx
 import pytest
 
 from clickbait import LABELS
+from tests.local_stack import LocalStack
 from tests.samples.classes import drawing
+from tests.waiting import eventually
 
-from .conftest import LocalStack, eventually
-
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.end_to_end
 
 OF_EACH = 120
 """A test side of about 36 images: the gate wants 30."""
 
-EFFECTIVE_SECONDS = 60
-RUN_SECONDS = 600
-"""One epoch on drawings takes about 60 s on two idle cores."""
 ENDED = {"PROMOTED", "REJECTED", "FAILED"}
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory) -> Iterator[LocalStack]:
-    """A stack of its own, in which nobody waits a minute for quiet."""
-    stack = LocalStack(tmp_path_factory.mktemp("retraining"), QUIET_PERIOD="2")
-    stack.start()
-    try:
+    """A stack of its own, with a quiet period of 2 s instead of a minute."""
+    with LocalStack(tmp_path_factory.mktemp("retraining"), QUIET_PERIOD="2") as stack:
         yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +49,9 @@ def runs(admin: httpx.Client) -> list[dict]:
 
 
 def ended(admin: httpx.Client, run: str) -> dict:
-    """The run once it has ended."""
+    """The run after it has ended."""
     return eventually(
-        lambda: (told := admin.get(f"/runs/{run}").json())["state"] in ENDED and told,
-        RUN_SECONDS,
+        lambda: (body := admin.get(f"/runs/{run}").json())["state"] in ENDED and body
     ) or pytest.fail(f"not ended: {admin.get(f'/runs/{run}').text}")
 
 
@@ -108,14 +99,14 @@ def test_uploads_that_the_live_model_contradicts_are_rejected_before_training(st
     """The model knows photographs: it calls next to all drawings legitimate."""
     before = version_that_answers(admin)
     upload(stack, 0, OF_EACH)
-    assert eventually(lambda: runs(admin), 120), "no run started"
+    assert eventually(lambda: runs(admin)), "no run started"
     (run,) = runs(admin)
-    told = ended(admin, run["id"])
-    assert told["state"] == "REJECTED", told["reason"]
-    assert "disagrees with" in told["reason"] and "new labels" in told["reason"]
-    assert len(told["label_check"]["worst"]) == 10 and "version" not in told
-    assert told["images"]["new"] == 2 * OF_EACH
-    assert "RUNNING" in told["times"] and told["log"]
+    body = ended(admin, run["id"])
+    assert body["state"] == "REJECTED", body["reason"]
+    assert "disagrees with" in body["reason"] and "new labels" in body["reason"]
+    assert len(body["label_check"]["worst"]) == 10 and "version" not in body
+    assert body["images"]["new"] == 2 * OF_EACH
+    assert "RUNNING" in body["times"] and body["log"]
     assert version_that_answers(admin) == before
     dataset = admin.get("/dataset").raise_for_status().json()
     assert dataset["counts"] == dict.fromkeys(LABELS, OF_EACH)
@@ -125,17 +116,17 @@ def test_a_better_model_goes_live_by_itself_and_no_answer_fails(stack, admin):
     before = version_that_answers(admin)
     with Caller(stack) as caller:
         asked = {"skip_label_check": True, "epochs": 1}
-        # The end of a job is told a moment after that of its run: until then the answer is 409.
+        # The end of a job is body a moment after that of its run: until then the answer is 409.
         answer = eventually(
-            lambda: (got := admin.post("/retrain", json=asked)).status_code == 202 and got, 30
+            lambda: (got := admin.post("/retrain", json=asked)).status_code == 202 and got
         )
-        told = ended(admin, answer.json()["id"])
-        assert told["state"] == "PROMOTED", told
-        assert list(told["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
-        assert told["epoch"] == told["epochs"] == 1 and told["metrics"]["val_auc"] is not None
-        assert told["gate"]["passed"] and told["reason"].startswith("No worse")
-        version = told["version"]
-        assert eventually(lambda: version_that_answers(admin) == version, EFFECTIVE_SECONDS)
+        body = ended(admin, answer.json()["id"])
+        assert body["state"] == "PROMOTED", body
+        assert list(body["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
+        assert body["epoch"] == body["epochs"] == 1 and body["metrics"]["val_auc"] is not None
+        assert body["gate"]["passed"] and body["reason"].startswith("No worse")
+        version = body["version"]
+        assert eventually(lambda: version_that_answers(admin) == version)
     assert version != before
     assert set(caller.statuses) == {200} and not caller.mixed
     listed = admin.get("/models").json()["items"]
@@ -152,8 +143,8 @@ def test_of_two_promotions_at_one_moment_one_wins(stack, admin):
 
         def promote(reason: str, target: str = target) -> int:
             with stack.admin() as client:
-                told = {"reason": reason}
-                return client.post(f"/models/{target}/promote", json=told).status_code
+                body = {"reason": reason}
+                return client.post(f"/models/{target}/promote", json=body).status_code
 
         with ThreadPoolExecutor(2) as pool:
             statuses = sorted(pool.map(promote, ("one of two", "two of two")))
@@ -170,11 +161,9 @@ def test_one_call_brings_yesterdays_model_back(stack, admin):
     live = admin.get("/promotions").json()["live"]["version"]
     listed = [m["version"] for m in admin.get("/models").json()["items"]]
     target = next(version for version in listed if version != live)
-    began = time.monotonic()
     answer = admin.post(f"/models/{target}/promote", json={"reason": "it was better yesterday"})
     assert answer.status_code == 200, answer.text
-    assert eventually(lambda: version_that_answers(admin) == target, EFFECTIVE_SECONDS)
-    assert time.monotonic() - began < EFFECTIVE_SECONDS
+    assert eventually(lambda: version_that_answers(admin) == target)
     newest = admin.get("/promotions").json()["items"][0]
     assert newest["version"] == target and newest["reason"] == "it was better yesterday"
 
@@ -195,8 +184,8 @@ def test_three_poisoned_messages_of_ten_end_as_dead_letters_and_can_be_replayed(
 
     def letters() -> int:
         names = ["ApproximateNumberOfMessages"]
-        told = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=names)["Attributes"]
-        return int(told[names[0]])
+        body = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=names)["Attributes"]
+        return int(body[names[0]])
 
     def described() -> int:
         table = stack.cloud("dynamodb")
@@ -208,6 +197,6 @@ def test_three_poisoned_messages_of_ten_end_as_dead_letters_and_can_be_replayed(
         ]
         return sum("Item" in one for one in found)
 
-    assert eventually(lambda: letters() == 3 and described() == 7, 90), (letters(), described())
-    assert "3 messages" in stack.command("replay")
-    assert eventually(lambda: letters() == 3, 90), "they are as broken as they were"
+    assert eventually(lambda: letters() == 3 and described() == 7), (letters(), described())
+    assert "3 messages" in stack.operate("replay")
+    assert eventually(lambda: letters() == 3), "they are as broken as they were"

@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.waiting import DEADLINE
+
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60
 
 
 def free_port() -> int:
@@ -55,7 +56,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         )
         server = Server(process, f"http://127.0.0.1:{port}", temporary)
         started.append(server)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
@@ -70,4 +71,4 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     yield start
     for server in started:
         server.process.terminate()
-        server.process.communicate(timeout=20)
+        server.process.communicate(timeout=DEADLINE)

@@ -15,20 +15,22 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from tests.waiting import eventually
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class RuntimeApi(HTTPServer):
-    """Hands out `events` in order and keeps (seconds since `started`, answer) of each."""
+    """Hands out `events` in order; keeps (seconds since `started`, response) of each."""
 
     def __init__(self, events: Sequence[dict[str, Any]]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.events = list(events)
-        self.answers: list[tuple[float, dict[str, Any]]] = []
+        self.responses: list[tuple[float, dict[str, Any]]] = []
         self.started = time.perf_counter()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """The client is ended while it waits for more; that is no error worth a traceback."""
+        """Ignore that the client is killed while it waits for more events."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -38,7 +40,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        if not self.server.events:  # nothing more to do: the client waits here until it is ended
+        if not self.server.events:  # The client waits here until it is killed.
             self.close_connection = True
             return
         body = json.dumps(self.server.events.pop(0)).encode()
@@ -52,21 +54,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self) -> None:
-        answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.answers.append((time.perf_counter() - self.server.started, answer))
+        response = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.responses.append((time.perf_counter() - self.server.started, response))
         self.send_response(202)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Quiet: the answers are kept, and that is enough."""
+        """Log nothing: the responses are kept."""
 
 
 @contextmanager
 def invoked(handler: str, events: Sequence[dict[str, Any]]) -> Iterator[RuntimeApi]:
     """Run `handler` under the real runtime client, in a new process, for all `events`."""
     api = RuntimeApi(events)
-    wanted = len(events)
     Thread(target=api.serve_forever, daemon=True).start()
     environment = {
         "PATH": os.environ["PATH"],
@@ -86,9 +87,7 @@ def invoked(handler: str, events: Sequence[dict[str, Any]]) -> Iterator[RuntimeA
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 60
-        while len(api.answers) < wanted and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.002)
+        eventually(lambda: len(api.responses) == len(events) or process.poll() is not None)
         yield api
     finally:
         process.kill()

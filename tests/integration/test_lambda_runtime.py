@@ -10,7 +10,7 @@ def test_the_real_runtime_client_gets_a_prediction_and_a_cold_start_once() -> No
     event = json.loads((ROOT / "events/http-predict.json").read_text())
     event["body"] = base64.b64encode((ROOT / "sample.jpg").read_bytes()).decode()
     with invoked("functions.predict.app.handler", [event, event]) as api:
-        (_, first), (_, second) = api.answers
+        (_, first), (_, second) = api.responses
     assert first["statusCode"] == second["statusCode"] == 200
     assert json.loads(first["body"])["image"]["width"] == 1280
     assert (first["headers"]["x-cold-start"], second["headers"]["x-cold-start"]) == (

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from clickbait import LABELS
-from tests.end_to_end.conftest import LocalStack, eventually
 from tests.end_to_end.test_retraining import ended, upload, version_that_answers
+from tests.local_stack import LocalStack
+from tests.waiting import DEADLINE, eventually
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(3600)]
 
@@ -31,14 +32,10 @@ model is asked by the first run alone, for which all images are new."""
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory) -> Iterator[LocalStack]:
     """A stack with drawings in it, in which nothing but this test starts a run."""
-    state = tmp_path_factory.mktemp("soak")
-    stack = LocalStack(state, MIN_NEW_IMAGES="100000", LOCAL_WORKERS="1")
-    stack.start()
-    upload(stack, 0, 120)
-    try:
+    folder = tmp_path_factory.mktemp("soak")
+    with LocalStack(folder, MIN_NEW_IMAGES="100000", LOCAL_WORKERS="1") as stack:
+        upload(stack, 0, 120)
         yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +58,7 @@ def training(stack: LocalStack) -> int | None:
 
 def kill_at(stack: LocalStack, run: str, moment: str, after: int) -> int:
     """Kill the training when its log says `moment` behind place `after`; the log's length then."""
-    until = time.monotonic() + 300
+    until = time.monotonic() + DEADLINE
     while not re.search(re.escape(moment), stack.job_log(run)[after:]):
         assert time.monotonic() < until, stack.job_log(run)[-2000:]
         time.sleep(0.005)
@@ -84,7 +81,7 @@ def everything_serves(admin: httpx.Client) -> None:
 def test_a_run_that_is_killed_twice_ends_well(stack, admin, first, second):
     asked = {"skip_label_check": True, "epochs": 2}
     answer = eventually(
-        lambda: (got := admin.post("/retrain", json=asked)).status_code == 202 and got, 60
+        lambda: (got := admin.post("/retrain", json=asked)).status_code == 202 and got
     )
     run = answer.json()["id"]
     place = kill_at(stack, run, first, 0)

@@ -11,6 +11,7 @@ from local.batch.definitions import definitions
 from local.batch.jobs import Jobs
 from local.batch.reports import Reports
 from local.batch.service import Batch
+from tests.waiting import DEADLINE
 
 ROLE = "arn:aws:iam::000000000000:role/job"
 
@@ -132,14 +133,14 @@ class StandIn:
     async def job(self, job_id: str) -> dict:
         return (await self.call("DescribeJobs", jobs=[job_id]))["jobs"][0]
 
-    async def until(self, job_id: str, *states: str, seconds: float = 20) -> dict:
-        async with asyncio.timeout(seconds):
+    async def until(self, job_id: str, *states: str) -> dict:
+        async with asyncio.timeout(DEADLINE):
             while (job := await self.job(job_id))["status"] not in states:
                 await asyncio.sleep(0.02)
         return job
 
-    async def log_has(self, text: str, name: str = "run-1", seconds: float = 20) -> None:
-        async with asyncio.timeout(seconds):
+    async def log_has(self, text: str, name: str = "run-1") -> None:
+        async with asyncio.timeout(DEADLINE):
             while text not in self.log(name):
                 await asyncio.sleep(0.02)
 
@@ -158,7 +159,7 @@ async def running(root, cloud=None, credentials=None):
         yield stand_in
     finally:
         stand_in.jobs.stop()
-        await asyncio.wait_for(work, 20)
+        await asyncio.wait_for(work, DEADLINE)
         stand_in.reports.close()
-        await asyncio.wait_for(sending, 20)
+        await asyncio.wait_for(sending, DEADLINE)
         await stand_in.http.aclose()

@@ -76,7 +76,7 @@ def test_jobs_are_listed_by_state_or_by_name_in_any_state(tmp_path):
         async with running(tmp_path) as batch:
             done = await batch.submit("exit 0", "run-1")
             await batch.until(done, "SUCCEEDED")
-            now = await batch.submit("sleep 99", "run-2")
+            now = await batch.submit("sleep 9999", "run-2")
             await batch.until(now, "RUNNING")
 
             async def listed(**asked):

@@ -8,6 +8,7 @@ import pytest
 
 from local import gateway as gateway_module
 from local.gateway import Gateway
+from tests.waiting import DEADLINE
 
 
 class Upstream(httpx.AsyncBaseTransport):
@@ -144,18 +145,18 @@ def test_a_body_too_long_to_read_to_its_end_is_refused_at_once():
 
 
 def test_a_cloud_that_takes_too_long_gets_503_in_the_gateways_words():
-    gateway = build(Upstream(seconds=5), answer_seconds=0.01)
+    gateway = build(Upstream(seconds=10 * DEADLINE), answer_seconds=0.01)
     status, _, body = asyncio.run(send(gateway))
     assert (status, json.loads(body)) == (503, {"message": "Service Unavailable"})
 
 
 def test_a_gateway_that_stops_keeps_nobody_waiting():
     async def stop():
-        gateway = build(Upstream(seconds=60), workers=1)
+        gateway = build(Upstream(seconds=10 * DEADLINE), workers=1)
         asked = [asyncio.create_task(send(gateway)) for _ in range(3)]
         await asyncio.sleep(0.01)
         gateway.give_up()
-        return await asyncio.wait_for(asyncio.gather(*asked), 5)
+        return await asyncio.wait_for(asyncio.gather(*asked), DEADLINE)
 
     assert [status for status, _, _ in asyncio.run(stop())] == [503, 503, 503]
 

@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import DEADLINE, eventually
+
 ROOT = Path(__file__).resolve().parents[3]
 
-STUBBORN = "trap '' TERM; sleep 98.6 & echo started; while :; do sleep 0.1; done"
+STUBBORN = "trap '' TERM; sleep 9999.6 & echo started; while :; do sleep 0.1; done"
 """Hears no request to stop, and has a child that hears none either."""
 
 
@@ -32,11 +33,8 @@ def in_folder(folder: Path) -> set[str]:
     return found
 
 
-def gone(folder: Path, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while in_folder(folder) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not in_folder(folder)
+def gone(folder: Path) -> bool:
+    return eventually(lambda: not in_folder(folder))
 
 
 @pytest.mark.parametrize(
@@ -57,22 +55,22 @@ def test_a_command_that_is_not_there_is_told(tmp_path):
 
 
 def test_what_a_command_leaves_behind_ends_with_it(tmp_path):
-    subprocess.run(guarded(tmp_path, "sh", "-c", "sleep 98.7 & exit 0"), cwd=ROOT, check=True)
-    assert gone(tmp_path, 5)
+    subprocess.run(guarded(tmp_path, "sh", "-c", "sleep 9999.7 & exit 0"), cwd=ROOT, check=True)
+    assert gone(tmp_path)
 
 
 def test_a_request_to_stop_reaches_the_command(tmp_path):
     with subprocess.Popen(
-        guarded(tmp_path, "sh", "-c", "trap 'echo bye; exit 7' TERM; echo on; sleep 98.8 & wait"),
+        guarded(tmp_path, "sh", "-c", "trap 'echo bye; exit 7' TERM; echo on; sleep 9999.8 & wait"),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     ) as guard:
         assert guard.stdout.readline() == "on\n"
         guard.send_signal(signal.SIGTERM)
-        assert guard.wait(4) == 7
+        assert guard.wait(DEADLINE) == 7
         assert guard.stdout.read() == "bye\n"
-    assert gone(tmp_path, 1)
+    assert gone(tmp_path)
 
 
 def test_a_command_that_does_not_stop_is_killed_with_its_children(tmp_path):
@@ -81,8 +79,8 @@ def test_a_command_that_does_not_stop_is_killed_with_its_children(tmp_path):
     ) as guard:
         guard.stdout.readline()
         guard.send_signal(signal.SIGTERM)
-        assert guard.wait(15) == 137
-    assert gone(tmp_path, 1)
+        assert guard.wait(DEADLINE) == 137
+    assert gone(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's")
@@ -101,7 +99,7 @@ def test_kill_9_of_who_started_it_leaves_nothing_behind(tmp_path):
         assert in_folder(tmp_path)
         parent.kill()
         parent.wait()
-        assert gone(tmp_path, 15)
+        assert gone(tmp_path)
 
 
 def test_nothing_is_started_for_somebody_who_is_gone(tmp_path):

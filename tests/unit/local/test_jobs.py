@@ -111,7 +111,7 @@ def test_a_job_fails_where_its_strategy_ends(tmp_path, status, attempts):
 def test_an_attempt_that_takes_too_long_ends_the_job(tmp_path):
     async def scenario():
         async with running(tmp_path) as batch:
-            job_id = await batch.submit("sleep 99", timeout={"attemptDurationSeconds": 0.3})
+            job_id = await batch.submit("sleep 9999", timeout={"attemptDurationSeconds": 0.3})
             return await batch.until(job_id, "FAILED")
 
     job = asyncio.run(scenario())
@@ -122,7 +122,7 @@ def test_an_attempt_that_takes_too_long_ends_the_job(tmp_path):
 def test_an_interrupted_job_goes_on_with_the_next_start(tmp_path):
     async def scenario():
         async with running(tmp_path) as batch:
-            job_id = await batch.submit("echo attempt $AWS_BATCH_JOB_ATTEMPT; sleep 99")
+            job_id = await batch.submit("echo attempt $AWS_BATCH_JOB_ATTEMPT; sleep 9999")
             waiting = await batch.submit("exit 0", "run-2")
             await batch.log_has("attempt 1")
         kept = json.loads((tmp_path / "state" / "jobs.json").read_text())
@@ -140,7 +140,7 @@ def test_an_interrupted_job_goes_on_with_the_next_start(tmp_path):
 def test_a_job_that_ends_while_the_stack_stops_has_ended(tmp_path):
     async def scenario():
         async with running(tmp_path) as batch:
-            job_id = await batch.submit("trap 'exit 0' TERM; echo on; sleep 99 & wait")
+            job_id = await batch.submit("trap 'exit 0' TERM; echo on; sleep 9999 & wait")
             await batch.log_has("on")
         return await StandIn(tmp_path, FakeCloud()).job(job_id)
 
@@ -224,7 +224,7 @@ def test_a_training_without_an_environment_fails_and_says_where_to_look(checkout
 def test_a_job_that_is_terminated_is_not_made_again(tmp_path):
     async def scenario():
         async with running(tmp_path) as batch:
-            job_id = await batch.submit("echo on; sleep 99")
+            job_id = await batch.submit("echo on; sleep 9999")
             await batch.log_has("on")
             await batch.call("TerminateJob", jobId=job_id, reason="not needed any more")
             return await batch.until(job_id, "FAILED")
@@ -237,7 +237,7 @@ def test_a_job_that_is_terminated_is_not_made_again(tmp_path):
 def test_only_what_has_not_begun_is_cancelled(tmp_path):
     async def scenario():
         async with running(tmp_path) as batch:
-            runs = await batch.submit("echo on; sleep 99")
+            runs = await batch.submit("echo on; sleep 9999")
             waits = await batch.submit("exit 0", "run-2")
             await batch.log_has("on")
             for job in (runs, waits):

@@ -6,6 +6,8 @@ import logging
 
 from botocore.exceptions import EndpointConnectionError
 
+from tests.waiting import DEADLINE
+
 from .fake_batch import FakeCloud, running
 
 
@@ -33,8 +35,8 @@ def test_lines_reach_cloudwatch_while_the_job_runs(tmp_path):
 
     async def scenario():
         async with running(tmp_path, cloud) as batch:
-            job_id = await batch.submit("echo one; sleep 99")
-            async with asyncio.timeout(20):
+            job_id = await batch.submit("echo one; sleep 9999")
+            async with asyncio.timeout(DEADLINE):
                 while ["one"] not in [lines[-1:] for lines in cloud.streams.values()]:
                     await asyncio.sleep(0.02)
             assert (await batch.job(job_id))["status"] == "RUNNING"
