@@ -1,8 +1,9 @@
-"""`make bench`: this service, the bare loop, the seed's design and peers, in turn in one run.
+"""`make bench`: compare this service with the bare loop, the seed's design and its peers.
 
-All serve the same image to the same number of clients on the same cores, in rounds, so that a slow
-minute of a shared machine hits all of them; ratios are taken within a round, and medians printed.
-The seed and the peers are read from --yardstick; rows of what is not there are left out.
+All classify the same image for the same number of clients on the same cores. They take turns in
+rounds, so that a slow minute of a shared machine affects all of them. Ratios are computed within a
+round; the table shows medians. The seed and the peers are read from --yardstick, and rows without
+their files are left out.
 """
 
 import argparse
@@ -39,20 +40,24 @@ GRAIN = 7.0
 
 @dataclass
 class Contender:
-    """A server to measure: how to start it on a port, and its number of workers."""
+    """A server to measure: its command, its number of workers, and the images of a request."""
 
     name: str
     command: list[str]
     workers: int
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = ROOT
+    images: int = 1
 
 
 def contenders(yardstick: Path, port: int, workers: int, scratch: Path) -> Iterator[Contender]:
-    """Whatever of the list is installed here; `{port}` is already filled in."""
+    """The contenders that are installed here, each with a command for `port`."""
     us = [sys.executable, "-m", "local.serve"]
     ours = {"PORT": str(port), "WORKERS": str(workers)}
     yield Contender("this service", us, workers, ours | {"CACHE_SIZE": "0"})
+    yield Contender(
+        "this service, ten a request", us, workers, ours | {"CACHE_SIZE": "0"}, images=10
+    )
     yield Contender("this service, cached", us, workers, ours)
     if not (yardstick / "peers").is_dir() or not (PEERS / "python").exists():
         return
@@ -82,7 +87,7 @@ def contenders(yardstick: Path, port: int, workers: int, scratch: Path) -> Itera
 
 @contextmanager
 def running(contender: Contender, port: int) -> Iterator[psutil.Process]:
-    """The contender's process, once it listens; ended with all its children."""
+    """The contender's process after it has begun to listen; ends it with all its children."""
     path = {"PATH": f"{PEERS}{os.pathsep}{os.environ['PATH']}"}
     process = subprocess.Popen(
         contender.command,
@@ -125,21 +130,22 @@ def megabytes(tree: psutil.Process) -> float:
     return total / 1e6
 
 
-def load(port: int, image: Path, clients: int, seconds: int) -> dict[str, float]:
-    """wrk's figures; the server is warmed for two seconds first."""
+def load(port: int, image: Path, images: int, clients: int, seconds: int) -> dict[str, float]:
+    """wrk's figures, with `rps` in images per second; the server warms up for two seconds first."""
+    path, field_name = ("predict", "file") if images == 1 else ("predict-batch", "files")
     for duration in (2, seconds):
         done = subprocess.run(
             [
                 *("wrk", "-t1", f"-c{clients}", f"-d{duration}s", "--timeout", "60s", "--latency"),
-                *("-s", str(ROOT / "loadtest/multipart.lua"), f"http://127.0.0.1:{port}/predict"),
+                *("-s", str(ROOT / "loadtest/multipart.lua"), f"http://127.0.0.1:{port}/{path}"),
             ],
-            env=os.environ | {"IMAGE": str(image)},
+            env=os.environ | {"IMAGE": str(image), "FIELD": field_name, "COUNT": str(images)},
             capture_output=True,
             text=True,
             check=True,
         )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    return figures | {"rps": images * figures["rps"]}
 
 
 def bare_loop(image: Path, seconds: int, workers: int) -> float:
@@ -150,7 +156,7 @@ def bare_loop(image: Path, seconds: int, workers: int) -> float:
 
 
 def grainy(image: Image.Image) -> Image.Image:
-    """`image` with the grain of a photograph, so that its file is as large as one: about 210 KB."""
+    """`image` with the grain of a photograph, so that its file is as large: about 210 KB."""
     noise = np.random.default_rng(0).normal(0, GRAIN, (image.height, image.width, 1))
     return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
 
@@ -162,7 +168,7 @@ def free_port() -> int:
 
 
 def table(rows: Mapping[str, Sequence[Mapping[str, float]]], rounds: int) -> Iterator[str]:
-    """A markdown table: medians over the rounds; ratios within each round first."""
+    """A markdown table of medians over the rounds; ratios are computed within each round."""
 
     def median(name: str, key: str) -> float:
         return statistics.median(row[key] for row in rows[name])
@@ -171,7 +177,7 @@ def table(rows: Mapping[str, Sequence[Mapping[str, float]]], rounds: int) -> Ite
         ours, theirs = rows["this service"], rows[name]
         return statistics.median(ours[i]["rps"] / theirs[i]["rps"] for i in range(rounds))
 
-    yield "| | requests/s | p50 ms | p95 ms | failed | MB a worker | this service is |"
+    yield "| | images/s | p50 ms | p95 ms | failed | MB a worker | this service is |"
     yield "|---|---|---|---|---|---|---|"
     for name, measured in rows.items():
         if "p95" not in measured[0]:
@@ -186,12 +192,14 @@ def table(rows: Mapping[str, Sequence[Mapping[str, float]]], rounds: int) -> Ite
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image", type=Path, help="default: a drawn 1280 x 720 JPEG")
-    parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seconds", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--yardstick", type=Path, default=ROOT.parent / "shared/bench")
+    parser.add_argument("--image", type=Path, help="[a drawn 1280 x 720 JPEG]")
+    parser.add_argument("--clients", type=int, default=8, help="concurrent clients [8]")
+    parser.add_argument("--workers", type=int, default=2, help="workers of each server [2]")
+    parser.add_argument("--seconds", type=int, default=8, help="duration of a measurement [8]")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each server [3]")
+    parser.add_argument(
+        "--yardstick", type=Path, default=ROOT.parent / "shared/bench", help="folder of the peers"
+    )
     given = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is missing; on Debian: apt-get install wrk")
@@ -209,7 +217,7 @@ def main() -> None:
         rows["bare loop"].append({"rps": bare_loop(image, given.seconds, given.workers)})
         for contender in everybody:
             with running(contender, port) as tree:
-                figures = load(port, image, given.clients, given.seconds)
+                figures = load(port, image, contender.images, given.clients, given.seconds)
                 rows[contender.name].append(figures | {"mb": megabytes(tree) / contender.workers})
             print(
                 f"round {turn + 1}: {contender.name}: {rows[contender.name][-1]}", file=sys.stderr
