@@ -6,9 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from clickbait import VERSION
 from clickbait.settings import settings
 from clickbait.web.access import PROTECTED, Admin
-from clickbait.web.app import VERSION, RequestMiddleware, documented, json_response
+from clickbait.web.app import RequestMiddleware, documented, json_response
 
 router = APIRouter()
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from functions.admin.schemas import Label
+from clickbait import Label
 
 
 class Band(BaseModel):

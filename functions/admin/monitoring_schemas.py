@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from functions.admin.schemas import Label, Page
+from clickbait import Label
+from functions.admin.schemas import Page
 
 Level = Literal["none", "moderate", "large"]
 

@@ -4,15 +4,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from clickbait import LABELS
+from clickbait import Label
 from clickbait.inference.images import FormatName
 from clickbait.store.runs import STATES, Parameters
 from functions.admin.models import Promotion
 
 __all__ = ["Parameters", "Promotion"]
-
-Label = Literal["clickbait_real", "clickbait_fake"]
-assert Label.__args__ == LABELS  # type: ignore[attr-defined]
 
 State = Literal["QUEUED", "RUNNING", "EVALUATING", "PROMOTED", "REJECTED", "FAILED"]
 assert State.__args__ == STATES  # type: ignore[attr-defined]

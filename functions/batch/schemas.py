@@ -4,15 +4,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from clickbait import LABELS
+from clickbait import Label
 from clickbait.inference.images import FormatName
 from functions.batch.batches import NewBatch
 from functions.batch.uploads import Upload
 
 __all__ = ["NewBatch", "Upload"]
-
-Label = Literal["clickbait_real", "clickbait_fake"]
-assert Label.__args__ == LABELS  # type: ignore[attr-defined]
 
 
 class BatchImage(BaseModel):

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from clickbait import errors, observability
+from clickbait import VERSION, errors, observability
 from clickbait.errors import InvalidModel, Unavailable
 from clickbait.inference import images
 from clickbait.inference.classifier import Classifier
@@ -22,7 +22,6 @@ from clickbait.store import history, presigned
 from clickbait.store.live import serving
 from clickbait.store.registry import Registry
 from clickbait.web.app import (
-    VERSION,
     after_restore,
     create_app,
     documented,

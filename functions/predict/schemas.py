@@ -4,11 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from clickbait import LABELS
+from clickbait import Label
 from clickbait.inference.images import FormatName
-
-Label = Literal["clickbait_real", "clickbait_fake"]
-assert Label.__args__ == LABELS  # type: ignore[attr-defined]
 
 Share = Field(ge=0, le=1)
 

@@ -233,8 +233,8 @@ def test_after_kill_9_the_next_start_has_a_changed_layer_and_counts_a_broken_cha
     acting, stubborn
 ):
     assert in_attempt(acting, stubborn, 2)
-    web = acting.checkout / "layers" / "clickbait" / "python" / "clickbait" / "web" / "app.py"
-    web.write_text(web.read_text().replace('VERSION = "', 'VERSION = "9.9.'))
+    library = acting.checkout / "layers/clickbait/python/clickbait/__init__.py"
+    library.write_text(library.read_text().replace('VERSION = "', 'VERSION = "9.9.'))
     bucket = acting.description()["outputs"]["ModelsBucket"]
     acting.cloud("s3").put_object(Bucket=bucket, Key="champion.json", Body=b'{"version": "none"}')
     acting.stop(signal.SIGKILL)

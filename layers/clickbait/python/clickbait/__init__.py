@@ -1,4 +1,11 @@
-"""How likely is a thumbnail clickbait: the library that functions, training and tests share."""
+"""How likely is a thumbnail to be clickbait? The library that every part of the project shares."""
 
-LABELS = ("clickbait_real", "clickbait_fake")
+from typing import Literal, get_args
+
+VERSION = "0.1.0"
+"""The version of the whole project; pyproject.toml and the API read it."""
+
+Label = Literal["clickbait_real", "clickbait_fake"]
+
+LABELS: tuple[str, ...] = get_args(Label)
 """Label order of every model: index 0 is legitimate, index 1 is clickbait, the positive class."""

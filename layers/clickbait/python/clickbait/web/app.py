@@ -19,7 +19,7 @@ from mangum import Mangum
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clickbait import observability
+from clickbait import VERSION, observability
 from clickbait.errors import (
     BadRequest,
     InternalError,
@@ -30,8 +30,6 @@ from clickbait.errors import (
 from clickbait.observability import count, logger
 from clickbait.settings import settings
 from clickbait.web.bodies import invalid_fields
-
-VERSION = "0.1.0"
 
 RECENT_REQUESTS = 50
 """Requests that a process remembers for /debug: a screenful or two."""
