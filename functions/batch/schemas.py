@@ -1,11 +1,12 @@
 """The shapes of this function's bodies and answers, as the OpenAPI document shows them."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from clickbait import Label
 from clickbait.inference.images import FormatName
+from clickbait.store.rows import COLUMNS
 from functions.batch.batches import NewBatch
 from functions.batch.uploads import Upload
 
@@ -157,19 +158,14 @@ class Batch(BaseModel):
     results: ResultLinks
 
 
-class BatchRow(BaseModel):
-    """What became of one file: a prediction, or an error."""
+ROW: dict[str, Any] = {name: (kind, ...) for name, kind in COLUMNS.items()}
 
-    model_config = ConfigDict(protected_namespaces=())
-
-    file: str
-    prediction: Label | None
-    is_clickbait: bool | None
-    probability: float | None
-    confidence: float | None
-    uncertain: bool | None
-    model_version: str | None
-    error: str | None
+BatchRow = create_model(
+    "BatchRow",
+    __doc__="The result of one file: a prediction, or an error.",
+    __config__=ConfigDict(protected_namespaces=()),
+    **ROW,
+)
 
 
 class BatchResults(BaseModel):

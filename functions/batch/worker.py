@@ -1,8 +1,8 @@
-"""What landed in the inbox: each image predicted once, each failure a row of its own.
+"""Classifies the images that land in the inbox: one row for each, failures included.
 
-SQS delivers a message at least once, and S3 tells of an object at least once. So a row is written
-only where there is none of the same object, and a message fails alone: where AWS failed, or this
-function. An image that cannot be read is no failure but a result.
+SQS may deliver a message twice, and S3 may announce an object twice. A row is therefore written
+only if the same object has none yet. A message fails alone, and only if AWS or this function fails:
+an image that cannot be read is a result.
 """
 
 import gc
@@ -25,59 +25,58 @@ from clickbait.store import history
 from clickbait.store.batches import Batches, Names
 from clickbait.store.live import serving
 from clickbait.store.presigned import read_within
-from clickbait.store.rows import Outcome, Row, Rows, now
+from clickbait.store.rows import Outcome, Row, Rows, now, stored_fields
 
 READERS = 4
-"""Objects read at a time: reading is waiting. Decoding and predicting take turns, for there is one
-core, and an image can take 100 MB while it is decoded."""
+"""Objects read at a time: reading is waiting. Images are classified one at a time, because there is
+one core, and decoding an image can take 100 MB."""
 
 LAST_TRY = 5
-"""The queue's maxReceiveCount: what fails then goes to the dead letters."""
-
-PREDICTED = ("prediction", "probability", "confidence", "uncertain", "model_version")
-"""Fields of a prediction that its row keeps."""
+"""The queue's maxReceiveCount. A message that fails then goes to the dead-letter queue."""
 
 live = serving()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Deal with each message for itself; returns SQS's partial batch response, for the rest to be
-    delivered again and in the end to the dead-letter queue."""
+    """Process each message on its own; returns SQS's partial batch response.
+
+    SQS delivers the failed messages again, and in the end to the dead-letter queue.
+    """
     started = time.perf_counter()
     logger.append_keys(request_id=getattr(context, "aws_request_id", None))
     try:
         return messages(event["Records"])
     finally:
-        # One line at least: the local cloud waits for one.
+        # Writes at least one line: the local cloud waits for one.
         observability.count_invocation(time.perf_counter() - started)
         flush()
 
 
 @dataclass(slots=True)
 class Sent:
-    """Which messages told of a key, and whether it is the last time that one of them does."""
+    """The messages that name one key, and whether one of them is on its last try."""
 
     by: set[str] = field(default_factory=set)
     last_try: bool = False
 
 
 def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Predict what the messages tell of, an image once however often it is told."""
+    """Classify the images that the messages name, each once, however often it is named."""
     keys: defaultdict[str, Sent] = defaultdict(Sent)
     failed: set[str] = set()
     order = [record["messageId"] for record in records]
     for record in records:
-        sender = record["messageId"]
+        message = record["messageId"]
         try:
             for key in keys_in_event(json.loads(record["body"]), settings().data_bucket):
-                keys[key].by.add(sender)
+                keys[key].by.add(message)
                 keys[key].last_try |= _receives(record) >= LAST_TRY
         except (ValueError, RecursionError) as error:
-            logger.error("message not understood", message_id=sender, reason=str(error)[:500])
-            failed.add(sender)
+            logger.error("invalid message", message_id=message, reason=str(error)[:500])
+            failed.add(message)
 
-    became = Inbox().look(keys)
-    failed |= {sender for key in keys.keys() - became.keys() for sender in keys[key].by}
+    outcomes = Inbox().process(keys)
+    failed |= {message for key in keys.keys() - outcomes.keys() for message in keys[key].by}
     count("MessagesFailed", len(failed))
     return {"batchItemFailures": [{"itemIdentifier": one} for one in order if one in failed]}
 
@@ -93,51 +92,51 @@ class Inbox:
         self.batches = Batches.from_settings()
         self._classifying = Lock()
 
-    def look(self, keys: dict[str, Sent]) -> dict[str, str]:
-        """Look at each key; returns what became of those that are dealt with: "new", "replaced" or
-        "again" as a row, "gone", or "ignored"."""
+    def process(self, keys: dict[str, Sent]) -> dict[str, str]:
+        """Process each key; returns the outcome of those that did not fail.
+
+        An outcome is that of the row ("new", "replaced" or "again"), "gone" or "ignored".
+        """
         folders: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        became: dict[str, str] = {}
+        outcomes: dict[str, str] = {}
         for key in keys:
             place = batch_and_name(key)
             if place:
                 folders[place[0]][key] = place[1]
             else:
-                became[key] = "ignored"
+                outcomes[key] = "ignored"
                 _log_ignored(key)
         for service in ("s3", "dynamodb"):
-            aws.client(service)  # Threads may share a client, but not make one at the same time.
+            aws.client(service)  # Threads may share a client, but not create one at the same time.
         history.writer()
         for batch, names in folders.items():
             try:
-                became |= self._folder(batch, names, keys)
+                outcomes |= self._folder(batch, names, keys)
             except Exception:  # Its messages come again; those of other batches are done.
                 logger.exception("batch failed", batch=batch)
-        return became
+        return outcomes
 
     def _folder(self, batch: str, names: dict[str, str], keys: dict[str, Sent]) -> dict[str, str]:
-        """Look at the keys of one batch and take in what became of them."""
+        """Process the keys of one batch, and record the outcomes in the batch."""
         known = self.batches.names_of(batch)
 
-        def one(key: str) -> tuple[str, str]:
+        def process(key: str) -> tuple[str, str]:
             try:
                 return key, self._file(known, key, names[key], keys[key].last_try)
-            except Exception:  # Whatever it is: it is this message's, and the others are to go on.
+            except Exception:  # Only the messages of this key come again.
                 logger.exception("image failed", key=key)
                 return key, ""
 
         with ThreadPoolExecutor(READERS) as pool:
-            became = {key: what for key, what in pool.map(one, names) if what}
-        outcomes = list(became.values())
+            outcomes = {key: outcome for key, outcome in pool.map(process, names) if outcome}
         if outcomes:
-            new = outcomes.count("new")
-            # Whatever is no new row was there or is gone: whoever dealt with it may have ended
-            # before the results were written.
+            new = list(outcomes.values()).count("new")
+            # If a row was there already, its writer may have died before it wrote the results.
             self.batches.record_rows(batch, new, again=new < len(outcomes))
-        return became
+        return outcomes
 
     def _file(self, known: Names, key: str, name: str, last_try: bool) -> str:
-        """Predict one object and write its row, or the row of its failure."""
+        """Classify one object and write its row: the prediction, or the error."""
         s3 = self.batches.s3
         try:
             found: Any = s3.get_object(Bucket=self.batches.bucket, Key=key)
@@ -145,14 +144,14 @@ class Inbox:
             logger.info("image gone", key=key)
             return "gone"
         row, file = known.row_of(name)
-        predicted: Answer | None = None
+        limit = settings().max_upload_size
+        result: Answer | None = None
         try:
-            with found["Body"] as body:  # What is not read is not fetched.
-                data = read_within(found["ContentLength"], body, settings().max_upload_size)
+            with found["Body"] as body:
+                data = read_within(found["ContentLength"], body, limit)
             with self._classifying:
-                limit = settings().max_upload_size
-                predicted = answer(live.current(), data, max_bytes=limit, with_appearance=True)
-            fields = {name: predicted.prediction[name] for name in PREDICTED}
+                result = answer(live.current(), data, max_bytes=limit, with_appearance=True)
+            fields = stored_fields(result.prediction)
         except Unavailable:
             raise
         except Problem as problem:
@@ -167,9 +166,8 @@ class Inbox:
             )
             fields = {"error": given_up.detail}
         outcome = self._write(known.batch, row, file, found, fields)
-        if predicted and outcome != "again":
-            prediction, appearance = predicted
-            history.log(prediction, "worker", known.batch, appearance=appearance)
+        if result and outcome != "again":
+            history.log(result.prediction, "worker", known.batch, appearance=result.appearance)
         return outcome
 
     def _write(
@@ -190,15 +188,13 @@ class Inbox:
 
 
 def _log_ignored(key: str) -> None:
-    """Folders and dot files are nobody's mistake; anything else is told."""
+    """Log an object that belongs to no batch, unless it is a folder or a hidden file."""
     if not key.endswith("/") and not is_hidden(key):
-        logger.warning(
-            "object ignored", key=key, reason=f"it is in no folder {INBOX}NAME/ that can be a batch"
-        )
+        logger.warning("object ignored", key=key, reason=f"not in a batch's folder {INBOX}NAME/")
 
 
 if observability.IN_LAMBDA:
     live.warm()
-# Importing made no garbage, and `functions` kept collection off for it: it begins now.
+# `functions` turned garbage collection off for the imports; it starts here.
 gc.freeze()
 gc.enable()

@@ -209,7 +209,7 @@ def test_results_are_written_in_parts_and_as_one_csv(
     lines = [json.loads(line) for part in parts for line in part.splitlines()]
     assert [len(part.splitlines()) for part in parts] == [3, 2]
     assert lines == [row.as_dict() for row in told]
-    assert tuple(lines[0]) == COLUMNS
+    assert list(lines[0]) == list(COLUMNS)
     assert body("results/b/results.csv") == b"".join(csv_lines(told))
 
 

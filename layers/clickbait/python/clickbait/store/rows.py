@@ -1,22 +1,31 @@
 """The rows of a batch: one for each file, written once for each object, and read in order."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from clickbait import LABELS, aws
+from clickbait import LABELS, Label, aws
 from clickbait.errors import Unavailable
 from clickbait.keys import rows_partition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-COLUMNS = (
-    "file", "prediction", "is_clickbait", "probability", "confidence", "uncertain",
-    "model_version", "error",
-)  # fmt: skip
+COLUMNS: dict[str, Any] = {
+    "file": str,
+    "prediction": Label | None,
+    "is_clickbait": bool | None,
+    "probability": float | None,
+    "confidence": float | None,
+    "uncertain": bool | None,
+    "model_version": str | None,
+    "error": str | None,
+}
+"""The columns of a batch's results, as CSV and as JSON, and their types. Each names an attribute of
+Row: to add a column, add it here and to Row. If a prediction has such a field, the worker fills it.
+"""
 
 TRANSACTION = 100
 """Rows that DynamoDB writes in one transaction at most."""
@@ -52,11 +61,18 @@ class Row:
     def failed(self) -> bool:
         return self.error is not None
 
+    @property
+    def is_clickbait(self) -> bool | None:
+        return None if self.failed else self.prediction == LABELS[1]
+
     def as_dict(self) -> dict[str, Any]:
-        """The row by COLUMNS; what does not apply is None."""
-        told: dict[str, Any] = {name: getattr(self, name, None) for name in COLUMNS}
-        told["is_clickbait"] = None if self.failed else self.prediction == LABELS[1]
-        return told
+        """The row by COLUMNS; None in a column that does not apply."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+def stored_fields(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a prediction that its row has."""
+    return {name: prediction[name] for name in prediction if name in Row.__dataclass_fields__}
 
 
 class Rows:
