@@ -19,23 +19,25 @@ from functions.predict.app import app as predict
 
 APPS: tuple[FastAPI, ...] = (predict, batch, admin)
 SCHEMAS = (predict_schemas, batch_schemas, admin_schemas, evaluation_schemas, monitoring_schemas)
-"""The modules with the shapes that the routes of APPS name."""
+"""The modules with the schemas that the routes of APPS name."""
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457 problem details; further members say which limit and which value."""
+    """Problem details (RFC 9457). Further members name the limit and the value."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="a page about it", examples=["/docs/problems/bad-request"])
+    type: str = Field(
+        description="a page about this kind of problem", examples=["/docs/problems/bad-request"]
+    )
     title: str
     status: int
-    detail: str = Field(description="what is wrong with this request, and what to do instead")
+    detail: str = Field(description="what is wrong, and what to do instead")
     request_id: str
 
 
 def document() -> dict[str, Any]:
-    """The functions' documents merged: the first one's title, everybody's routes and schemas."""
+    """The merged documents of all functions, with the title of the first."""
     documents = [app.openapi() for app in APPS]
     paths: dict[str, Any] = {}
     schemes: dict[str, Any] = {}
@@ -43,17 +45,17 @@ def document() -> dict[str, Any]:
         for path, operations in one["paths"].items():
             paths.setdefault(path, {}).update(operations)
         schemes |= one.get("components", {}).get("securitySchemes", {})
-    shapes: list[Any] = [
-        shape
+    models: list[Any] = [
+        model
         for module in SCHEMAS
-        for shape in vars(module).values()
-        if isinstance(shape, type) and issubclass(shape, BaseModel) and shape is not BaseModel
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
     ]
     _, definitions = models_json_schema(
-        [(shape, "serialization") for shape in (ProblemDocument, *shapes)],
+        [(model, "serialization") for model in (ProblemDocument, *models)],
         ref_template="#/components/schemas/{model}",
     )
-    # Not FastAPI's own shapes of a 422: every 422 here is a problem document.
+    # FastAPI's own schemas of a 422 are left out: every 422 here is a problem document.
     components = {
         "schemas": dict(sorted(definitions["$defs"].items())),
         "securitySchemes": schemes,
@@ -62,7 +64,7 @@ def document() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The document as it is committed."""
+    """The document as a file."""
     return json.dumps(document(), indent=2) + "\n"
 
 

@@ -1,1 +1,1 @@
-"""Many images: a few in one request, thousands by way of the bucket."""
+"""The function for many images: a few in one request, or thousands in a batch."""

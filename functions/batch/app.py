@@ -1,4 +1,4 @@
-"""Up to ten images in one request, each with its own answer; and the routes for many more."""
+"""POST /predict-batch for up to ten images, and the app with the routes of uploads and batches."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ from functions.batch import batches, uploads
 
 app = create_app(
     "Clickbait Classifier: many images",
-    "Ten images in one request, or ten thousand by way of the bucket.",
+    "Ten images in one request, or ten thousand in a batch.",
 )
 app.include_router(uploads.router)
 app.include_router(batches.router)
@@ -74,8 +74,8 @@ IMAGES_BODY = {
 async def predict_batch(
     request: Request, files: Annotated[list[File], Depends(images_form)]
 ) -> Response:
-    """Send a form with the images as `files`. Each has its own result, in their order; one that
-    cannot be read has its problem there, and the others have their answers."""
+    """Send a form with the images as `files`. Each gets its own result, in the same order. An image
+    that cannot be read gets a problem document, and does not affect the others."""
     started = time.perf_counter()
     model = live.current()
     config, request_id = settings(), request_id_of(request)
@@ -117,8 +117,7 @@ async def predict_batch(
 
 
 def wake() -> None:
-    """After a SnapStart restore: the clients, the token and the pointer of the snapshot are
-    stale."""
+    """Renew what a SnapStart snapshot made stale: the champion, the token, the clients."""
     live.after_restore()
     access.token.forget()
     presigned.forget_signer()

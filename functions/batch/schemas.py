@@ -1,4 +1,4 @@
-"""The shapes of this function's bodies and answers, as the OpenAPI document shows them."""
+"""The schemas of this function's bodies and answers, for the OpenAPI document."""
 
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ __all__ = ["NewBatch", "Upload"]
 
 
 class BatchImage(BaseModel):
-    """What was sent, upright."""
+    """The image that was sent; width and height are those of the upright image."""
 
     width: int
     height: int
@@ -24,7 +24,7 @@ class BatchImage(BaseModel):
 
 
 class BatchTiming(BaseModel):
-    """Milliseconds, measured in the function."""
+    """Milliseconds in the function."""
 
     decode: float
     inference: float
@@ -36,12 +36,16 @@ class FilePrediction(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    file: str = Field(description="the name that came with it")
+    file: str = Field(description="the file's name in the form")
     prediction: Label
     is_clickbait: bool
-    probability: float = Field(ge=0, le=1, description="calibrated, of clickbait")
-    confidence: float = Field(ge=0, le=1, description="probability of the class that is named")
-    uncertain: bool = Field(description="the model is right less often here than it promises")
+    probability: float = Field(
+        ge=0, le=1, description="calibrated probability that the image is clickbait"
+    )
+    confidence: float = Field(ge=0, le=1, description="probability of the predicted class")
+    uncertain: bool = Field(
+        description="at this probability the model is less accurate than it promises"
+    )
     model_version: str
     image: BatchImage
     timing_ms: BatchTiming
@@ -49,11 +53,11 @@ class FilePrediction(BaseModel):
 
 
 class FileProblem(BaseModel):
-    """Why one image of several has no verdict (RFC 9457), as /predict would say it."""
+    """Why one image of several failed: the problem document (RFC 9457) of POST /predict."""
 
     model_config = ConfigDict(extra="allow")
 
-    file: str = Field(description="the name that came with it")
+    file: str = Field(description="the file's name in the form")
     type: str
     title: str
     status: int
@@ -62,16 +66,16 @@ class FileProblem(BaseModel):
 
 
 class PredictBatchTotals(BaseModel):
-    """What became of all images."""
+    """Totals over all images of the request."""
 
     images: int = Field(ge=1)
     counts: dict[Label, int]
     failed: int = Field(ge=0)
-    milliseconds: float = Field(description="for all of them, in the function")
+    milliseconds: float = Field(description="for all images, in the function")
 
 
 class PredictBatchAnswer(BaseModel):
-    """A result for each image, in their order."""
+    """A result for each image, in the order of the form."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -82,7 +86,7 @@ class PredictBatchAnswer(BaseModel):
 
 
 class UploadForm(BaseModel):
-    """A form that S3 takes: `fields` first, then the image as `file`, all to `url`."""
+    """A form for S3: POST `fields` first, then the image as `file`, to `url`."""
 
     key: str
     url: str
@@ -90,12 +94,12 @@ class UploadForm(BaseModel):
 
 
 class Forms(BaseModel):
-    """Forms, and what they are limited to."""
+    """Forms and their limits."""
 
     count: int = Field(ge=0, description="forms in this answer")
-    next: str | None = Field(description="`cursor` of the following page, null at the end")
-    expires_in: int = Field(description="seconds that the forms work")
-    max_bytes: int = Field(description="bytes of an image at most")
+    next: str | None = Field(description="`cursor` of the next page; null at the end")
+    expires_in: int = Field(description="seconds until the forms expire")
+    max_bytes: int = Field(description="most bytes of an image")
 
 
 class UploadForms(Forms):
@@ -107,7 +111,7 @@ class UploadForms(Forms):
 class BatchForm(UploadForm):
     """The form of one file of a batch."""
 
-    file: str = Field(description="its name, as it was given")
+    file: str = Field(description="the file's name")
 
 
 class BatchForms(Forms):
@@ -117,39 +121,41 @@ class BatchForms(Forms):
 
 
 class BatchBegun(BaseModel):
-    """A new batch, and how to fill it."""
+    """A new batch, and the ways to add its files."""
 
     id: str
     expected: int
     uploads: BatchForms = Field(description="the first page")
-    more_uploads: str = Field(description="where the other pages are, and this one anew")
-    drop_folder: str = Field(description="or put the files here, under their names")
-    start: str = Field(description="POST here when all files are there")
-    status: str = Field(description="GET here how far it is")
+    more_uploads: str = Field(description="the route for all pages of forms")
+    drop_folder: str = Field(description="where the files may be put instead, under their names")
+    start: str = Field(description="POST here when all files have arrived")
+    status: str = Field(description="GET the progress here")
 
 
 class ResultLinks(BaseModel):
-    """Where the results are."""
+    """Routes to the results."""
 
     json_: str = Field(alias="json")
     csv: str
 
 
 class Batch(BaseModel):
-    """How far a batch is."""
+    """The progress of a batch."""
 
     id: str
     state: Literal["open", "running", "finished"] = Field(
-        description="open: files are awaited until it is started"
+        description="open: files may still come, until the batch is started"
     )
     source: Literal["files", "folder"] = Field(
-        description="files: they were named first; folder: they were dropped"
+        description="files: named by POST /batches; folder: dropped into inbox/"
     )
     expected: int = Field(description="files that were named, or that are in the folder now")
     done: int = Field(description="files with a prediction")
-    failed: int = Field(description="files with an error; they are not among `done`")
+    failed: int = Field(description="files with an error; not included in `done`")
     counts: dict[Label, int]
-    rate: float | None = Field(description="images a second in the last minute, or on average")
+    rate: float | None = Field(
+        description="images per second in the last minute, or on average once finished"
+    )
     seconds_left: int | None = Field(description="at this rate")
     created: str
     started: str | None
@@ -173,11 +179,11 @@ class BatchResults(BaseModel):
 
     items: list[BatchRow]
     count: int = Field(ge=0, description="rows in this answer")
-    next: str | None = Field(description="`cursor` of the following page, null at the end")
+    next: str | None = Field(description="`cursor` of the next page; null at the end")
 
 
 class ResultsLink(BaseModel):
-    """Where all rows lie in one file."""
+    """A link to all rows in one file."""
 
-    url: str = Field(description="of the CSV, which a browser saves")
-    expires_in: int = Field(description="seconds that the address works")
+    url: str = Field(description="of the CSV; a browser saves it")
+    expires_in: int = Field(description="seconds until the URL expires")

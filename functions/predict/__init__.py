@@ -1,1 +1,1 @@
-"""The function that answers for one image, and for the service as a whole."""
+"""The function for one image, and for the routes about the service."""

@@ -1,7 +1,7 @@
-"""One image in, a calibrated verdict out; and the routes that speak for the whole service."""
+"""POST /predict for one image, and the routes about the service: status, model, documentation."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -34,12 +34,13 @@ from functions.predict import documentation
 
 NAME = "Clickbait Classifier"
 SUMMARY = (
-    "How likely is a thumbnail clickbait? A calibrated answer, and where it lies in the image."
+    "How likely is a thumbnail to be clickbait? A calibrated probability, and where in the image "
+    "the evidence lies."
 )
 
 
 class Service:
-    """What one process keeps between requests."""
+    """The state that one process keeps between requests."""
 
     def __init__(self) -> None:
         self.live = serving()
@@ -49,8 +50,7 @@ class Service:
         self.started = time.monotonic()
 
     def wake(self) -> None:
-        """After a SnapStart restore: the clock, the pointer and the clients of the snapshot are
-        stale."""
+        """Renew what a SnapStart snapshot made stale: the clock, the champion, the clients."""
         self.started = time.monotonic()
         self.live.after_restore()
         history.writer.cache_clear()
@@ -86,7 +86,7 @@ IMAGE_BODY = {
                     "key": {
                         "type": "string",
                         "pattern": f"^{presigned.UPLOAD_KEY.pattern}$",
-                        "description": "of an upload that POST /uploads gave the form for",
+                        "description": "the key of a form from POST /uploads",
                     }
                 },
             }
@@ -96,7 +96,7 @@ IMAGE_BODY = {
 
 
 class Uploaded(BaseModel):
-    """An image that was uploaded past the API."""
+    """An uploaded image."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -124,7 +124,7 @@ async def predict(
     explain: Annotated[bool, Query(description="add the 7 x 7 heat map")] = False,
 ) -> Response:
     """Send a form with the image as `file`, the image itself with its content type, or the `key` of
-    an upload. JPEG, PNG or WebP."""
+    an uploaded image."""
     if content_type(request) == JSON:
         uploaded = await read_uploaded(request)
         limit = settings().max_upload_size
@@ -165,7 +165,7 @@ def classify(model: Classifier, data: bytes, explain: bool) -> Answer:
 
 @app.get("/", summary="Name, version and links", responses=documented("ServiceAnswer"))
 async def root() -> Response:
-    """What this is, and where to go on."""
+    """The name of the service, and links to the other routes."""
     links = {"docs": "/docs", "status": "/status", "model": "/model-info", "predict": "/predict"}
     return json_response({"name": NAME, "version": VERSION, "description": SUMMARY, "links": links})
 
@@ -176,7 +176,7 @@ async def root() -> Response:
     responses=documented("StatusAnswer", errors.Unavailable),
 )
 async def status(request: Request) -> Response:
-    """200 with the model that would answer now, or 503 with Retry-After."""
+    """200 with the live model, or 503 with Retry-After."""
     model = service.live.current()
     return json_response(
         {
@@ -194,12 +194,11 @@ async def status(request: Request) -> Response:
 
 @app.get(
     "/system-check",
-    summary="Each dependency, tried now",
+    summary="Check each dependency",
     responses=documented("SystemCheckAnswer"),
 )
 async def system_check() -> Response:
-    """The model answers its golden images, and the models bucket, where there is one, can be
-    read."""
+    """Classifies the model's golden images, and reads the models bucket if there is one."""
     checks = [_check("model", lambda: service.live.current().check_golden())]
     if service.live.registry:
         checks.append(_check("models bucket", Registry(service.live.registry.bucket).poll_champion))
@@ -207,10 +206,10 @@ async def system_check() -> Response:
     return json_response({"status": "ok" if healthy else "degraded", "checks": checks})
 
 
-def _check(name: str, tried: Any) -> dict[str, Any]:
+def _check(name: str, check: Callable[[], Any]) -> dict[str, Any]:
     started = time.perf_counter()
     try:
-        tried()
+        check()
         ok, detail = True, "ok"
     except (InvalidModel, Unavailable) as problem:
         ok, detail = False, problem.detail
@@ -228,7 +227,7 @@ def _check(name: str, tried: Any) -> dict[str, Any]:
     responses=documented("ModelInfoAnswer", errors.Unavailable),
 )
 async def model_info() -> Response:
-    """How the live model was made and what it was measured at; all but its golden images."""
+    """How the live model was trained and evaluated: all of its metadata but the golden images."""
     model = service.live.current()
     metadata = {name: value for name, value in model.metadata.items() if name != "golden"}
     return json_response(metadata, {"x-model-version": model.version})
@@ -236,11 +235,11 @@ async def model_info() -> Response:
 
 @app.get(
     "/docs-info",
-    summary="Where the documentation is, and what it covers",
+    summary="List the documentation and all routes",
     responses=documented("DocsInfoAnswer"),
 )
 async def docs_info() -> Response:
-    """Every route with its summary, for programs that look around."""
+    """Every route with its summary, for programs."""
     return json_response(documentation.info())
 
 

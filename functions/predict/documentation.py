@@ -16,16 +16,14 @@ from starlette.staticfiles import StaticFiles
 from clickbait.errors import NotFound, Problem
 
 OPENAPI_FILE = Path(__file__).resolve().parents[2] / "openapi.json"
-"""One document for all functions, merged at build and committed; the artefact has it at the same
-place."""
+"""One document for all functions: generated, committed, and at the same place in the artefact."""
 
 ASSETS = "/docs/assets"
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add the documentation's routes to `app`; they are not in the OpenAPI document that they
-    show."""
-    # The package carries Swagger UI and ReDoc; only its files are wanted, so it is found, not
+    """Add the documentation's routes to `app`. The OpenAPI document itself does not list them."""
+    # The package has the files of Swagger UI and ReDoc. Nothing else of it is needed, so it is not
     # imported.
     package = find_spec("fastapi_offline")
     static = Path(str(package and package.origin)).parent / "static"
@@ -36,8 +34,8 @@ def add_routes(app: FastAPI) -> None:
         "/openapi.json": openapi,
         "/docs/problems/{slug}": problem_page,
     }
-    for path, answer in routes.items():
-        app.add_api_route(path, answer, methods=["GET"], include_in_schema=False)
+    for path, route in routes.items():
+        app.add_api_route(path, route, methods=["GET"], include_in_schema=False)
 
 
 async def swagger() -> HTMLResponse:
@@ -63,23 +61,22 @@ async def redoc() -> HTMLResponse:
 
 
 async def openapi() -> Response:
-    """The committed OpenAPI document, as it is."""
+    """The committed OpenAPI document."""
     return Response(OPENAPI_FILE.read_bytes(), media_type="application/json")
 
 
 async def problem_page(slug: str) -> HTMLResponse:
-    """What a problem's `type` resolves to."""
+    """The page that a problem's `type` resolves to."""
     kind = _problem_kinds().get(slug)
     if kind is None:
         raise NotFound(
             f"There is no problem named {slug!r}; /docs lists what each route can answer."
         )
-    says = (kind.__doc__ or "").removeprefix("Raise ")
+    when = (kind.__doc__ or "").removeprefix("Raise ").partition("\n\n")[0]
     return HTMLResponse(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(kind.title)}</title>"
-        f"<h1>{escape(kind.title)}</h1><p>Status {kind.status}: {escape(says)}</p>"
-        "<p>The document's <code>detail</code> says which limit, which value "
-        "and what to do instead. "
+        f"<h1>{escape(kind.title)}</h1><p>The service answers {kind.status} {escape(when)}</p>"
+        "<p>The <code>detail</code> of the answer says what is wrong and what to do instead. "
         '<a href="/docs">All routes</a></p></html>'
     )
 

@@ -1,4 +1,4 @@
-"""The shapes of this function's answers, as the OpenAPI document shows them."""
+"""The schemas of this function's answers, for the OpenAPI document."""
 
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ Share = Field(ge=0, le=1)
 
 
 class ImageFacts(BaseModel):
-    """What was sent, upright."""
+    """The image that was sent; width and height are those of the upright image."""
 
     width: int
     height: int
@@ -21,7 +21,7 @@ class ImageFacts(BaseModel):
 
 
 class Timing(BaseModel):
-    """Milliseconds, measured in the function."""
+    """Milliseconds in the function."""
 
     decode: float
     inference: float
@@ -33,13 +33,15 @@ class PredictionAnswer(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    prediction: Label = Field(description="the class, in the words of the training folders")
+    prediction: Label = Field(description="the class, named as its training folder")
     is_clickbait: bool
     probability: float = Field(
         ge=0, le=1, description="calibrated probability that the image is clickbait"
     )
-    confidence: float = Field(ge=0, le=1, description="probability of the class that is named")
-    uncertain: bool = Field(description="the model is right less often here than it promises")
+    confidence: float = Field(ge=0, le=1, description="probability of the predicted class")
+    uncertain: bool = Field(
+        description="at this probability the model is less accurate than it promises"
+    )
     model_version: str
     image: ImageFacts
     timing_ms: Timing
@@ -47,7 +49,7 @@ class PredictionAnswer(BaseModel):
     request_id: str
     heatmap: list[list[float]] | None = Field(
         None,
-        description="with `explain`: 7 x 7 cells, 0 to 1: where the evidence for the verdict lies",
+        description="with `explain`: 7 x 7 cells from 0 to 1, the evidence for the predicted class",
     )
 
 
@@ -61,7 +63,7 @@ class ServiceAnswer(BaseModel):
 
 
 class StatusAnswer(BaseModel):
-    """Whether this process can answer, and with what."""
+    """The state of the process that answers."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -82,7 +84,7 @@ class CheckResult(BaseModel):
 
 
 class SystemCheckAnswer(BaseModel):
-    """Every dependency, tried now."""
+    """The result of checking every dependency."""
 
     status: Literal["ok", "degraded"]
     checks: list[CheckResult]
@@ -97,7 +99,7 @@ class Endpoint(BaseModel):
 
 
 class DocsInfoAnswer(BaseModel):
-    """Where the documentation is and what it covers."""
+    """The addresses of the documentation, and all routes."""
 
     title: str
     version: str
@@ -106,8 +108,7 @@ class DocsInfoAnswer(BaseModel):
 
 
 class ModelInfoAnswer(BaseModel):
-    """The live model's metadata, as its training wrote it; further members are described in
-    training/README.md."""
+    """The live model's metadata. training/README.md describes the further members."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 

@@ -1,1 +1,1 @@
-"""The retrain function: what lands in the drop folder, trainings that end, and the clock."""
+"""The function for events of training: new images, ended jobs, schedules."""

@@ -1,4 +1,4 @@
-"""Events in: what landed in the drop folder, a training that ended, the clock. Runs out."""
+"""Turns events into training runs: new images, ended jobs of AWS Batch, and schedules."""
 
 import gc
 import json
@@ -19,18 +19,20 @@ from clickbait.store.triggers import TIMER_MESSAGE, Triggers
 READERS = 4
 """Objects read at a time. Reading is waiting; `DropFolder` decodes one at a time."""
 
-OF_THE_CLOCK = frozenset({"reconcile", "daily"})
-"""Events that come whether or not there is something to do: an invocation for them is counted by no
-metric, for one that never rests costs $0.30 a month."""
+SCHEDULED = frozenset({"reconcile", "daily"})
+"""Events of schedules. Their invocations write no metrics, because a metric that is written all the
+time costs $0.30 a month."""
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
-"""States of a Batch job that no other follows; of the others the training itself tells the run."""
+"""Final states of a Batch job. The training itself reports the others to the run."""
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
-    """Deal with one event. Of a batch of messages those that failed are returned, for SQS to
-    deliver again and in the end to the dead-letter queue; any other failure is raised, and Lambda
-    tries again."""
+    """Process one event.
+
+    Returns the failed messages of a batch: SQS delivers them again, and in the end to the
+    dead-letter queue. Raises any other failure: Lambda tries again.
+    """
     started = time.perf_counter()
     logger.append_keys(request_id=getattr(context, "aws_request_id", None))
     kind = kind_of(event)
@@ -46,20 +48,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
                 Triggers.from_settings().on_schedule()
                 monitoring.emit_drift()
             case _:
-                raise ValueError(f"no event that this function knows: {json.dumps(event)[:500]}")
+                raise ValueError(f"unknown event: {json.dumps(event)[:500]}")
     except Exception:
         logger.exception("event failed", kind=kind)
         raise
     finally:
         logger.info("event", kind=kind)
-        if kind not in OF_THE_CLOCK:
+        if kind not in SCHEDULED:
             count_invocation(time.perf_counter() - started)
         flush()
     return None
 
 
 def kind_of(event: Any) -> str:
-    """What an event is: "messages", "job", "reconcile" or "daily"; "unknown" is anything else."""
+    """The kind of an event: "messages", "job", "reconcile", "daily" or "unknown"."""
     match event:
         case {"Records": [_, *_] as records} if all(_is_message(record) for record in records):
             return "messages"
@@ -81,62 +83,60 @@ def _is_message(record: Any) -> bool:
 
 
 def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Deal with each message for itself; returns SQS's partial batch response."""
+    """Process each message on its own; returns SQS's partial batch response."""
     senders: dict[str, set[str]] = {}
-    quiet: set[str] = set()
+    timers: set[str] = set()
     failed: set[str] = set()
     order = [record["messageId"] for record in records]
     for record in records:
-        sender = record["messageId"]
+        message = record["messageId"]
         try:
-            told = json.loads(record["body"])
-            if told == TIMER_MESSAGE:
-                quiet.add(sender)
+            body = json.loads(record["body"])
+            if body == TIMER_MESSAGE:
+                timers.add(message)
                 continue
-            for key in keys_in_event(told, settings().data_bucket):
-                senders.setdefault(key, set()).add(sender)
+            for key in keys_in_event(body, settings().data_bucket):
+                senders.setdefault(key, set()).add(message)
         except (ValueError, RecursionError) as error:
-            logger.error("message not understood", message_id=sender, reason=str(error)[:500])
-            failed.add(sender)
+            logger.error("invalid message", message_id=message, reason=str(error)[:500])
+            failed.add(message)
 
-    became = look(senders)
-    failed |= {sender for key in senders.keys() - became.keys() for sender in senders[key]}
-    kept = [key for key, what in became.items() if what == "kept"]
-    rejected = [key for key, what in became.items() if what == "rejected"]
+    outcomes = process(senders)
+    failed |= {message for key in senders.keys() - outcomes.keys() for message in senders[key]}
+    kept = [key for key, outcome in outcomes.items() if outcome == "kept"]
+    rejected = [key for key, outcome in outcomes.items() if outcome == "rejected"]
     count("ImagesKept", len(kept))
     count("ImagesRejected", len(rejected))
-    if kept and not _done("on_upload"):
-        failed |= {sender for key in kept for sender in senders[key]}
-    if quiet and not _done("on_timer"):
-        failed |= quiet
+    if kept and not _succeeds("on_upload"):
+        failed |= {message for key in kept for message in senders[key]}
+    if timers and not _succeeds("on_timer"):
+        failed |= timers
     count("MessagesFailed", len(failed))
     return {"batchItemFailures": [{"itemIdentifier": one} for one in order if one in failed]}
 
 
-def look(keys: Iterable[str]) -> dict[str, str]:
-    """Have `DropFolder` look at each key, once however often it was told; returns what became of
-    those that did not fail."""
+def process(keys: Iterable[str]) -> dict[str, str]:
+    """Process each key in the drop folder; returns the outcome of those that did not fail."""
     folder = DropFolder(settings().data_bucket, settings().table)
     for service in ("s3", "dynamodb"):
-        aws.client(service)  # Threads may share a client, but not make one at the same time.
+        aws.client(service)  # Threads may share a client, but not create one at the same time.
 
-    def arrived(key: str) -> tuple[str, str]:
+    def one(key: str) -> tuple[str, str]:
         try:
             return key, folder.process(key)
-        except Exception:  # Whatever it is: it is this message's, and the others are to go on.
+        except Exception:  # Only the messages of this key come again.
             logger.exception("upload failed", key=key)
             return key, ""
 
     with ThreadPoolExecutor(READERS) as pool:
-        return {key: what for key, what in pool.map(arrived, keys) if what}
+        return {key: outcome for key, outcome in pool.map(one, keys) if outcome}
 
 
-def _done(step: str) -> bool:
-    """Call a step of `Triggers`; False where it failed, so that the messages that asked for it
-    come again."""
+def _succeeds(step: str) -> bool:
+    """Call a step of `Triggers`. False if it fails: the messages that need it then come again."""
     try:
         getattr(Triggers.from_settings(), step)()
-    except Exception:  # As for an upload: the messages that did not ask for it are done.
+    except Exception:  # The other messages are done.
         logger.exception("step failed", step=step)
         return False
     return True
@@ -146,12 +146,12 @@ def _done(step: str) -> bool:
 
 
 def job_changed(detail: dict[str, Any]) -> None:
-    """Tell the run of a job that ended, and start the one that waited for it."""
+    """Report the end of a job to its run, and start the run that waited for it."""
     if detail.get("status") in ENDED:
         Runs.from_settings().on_job_ended(detail)
         Triggers.from_settings().reconcile()
 
 
-# Importing made no garbage, and `functions` kept collection off for it: it begins now.
+# `functions` turned garbage collection off for the imports; it starts here.
 gc.freeze()
 gc.enable()

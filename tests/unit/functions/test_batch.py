@@ -105,7 +105,7 @@ def test_one_bad_image_does_not_fail_the_others(client: TestClient) -> None:
     assert "prediction" in good
     assert (broken["file"], broken["status"]) == ("b.jpg", 422)
     assert broken["type"] == "/docs/problems/broken-image"
-    assert (gif["status"], gif["title"]) == (415, "The image format is not supported")
+    assert (gif["status"], gif["title"]) == (415, "Unsupported format")
     assert gif["supported"]
     assert answer["totals"]["failed"] == 2
     assert sum(answer["totals"]["counts"].values()) == 1

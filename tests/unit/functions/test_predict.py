@@ -211,6 +211,7 @@ def test_every_problem_s_type_is_a_page(client: TestClient) -> None:
         page = client.get(f"/docs/problems/{kind.slug()}")
         assert page.status_code == 200
         assert kind.title in page.text
+        assert f"The service answers {kind.status} when " in page.text
     assert len(seen) > 10
 
 

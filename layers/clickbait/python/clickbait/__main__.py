@@ -1,5 +1,4 @@
-"""python -m clickbait predict FILE...: one JSON line an image; a bad file gives its error and the
-rest go on."""
+"""python -m clickbait predict FILE...: one JSON line for each image, or an error for a bad file."""
 
 import argparse
 import json
@@ -14,27 +13,30 @@ from clickbait.settings import MAX_IMAGE_BYTES, SettingsError, settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 where a file could not be answered, or 2 where nothing could."""
+    """Returns the exit status: 0, or 1 if a file failed, or 2 if there is no model."""
     parser = argparse.ArgumentParser(prog="python -m clickbait", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    predict = commands.add_parser("predict", help="classify images, one JSON line each")
+    predict = commands.add_parser("predict", help="classify images: one JSON line for each")
     predict.add_argument("files", nargs="+", metavar="FILE", type=Path)
     predict.add_argument(
-        "--model", metavar="PATH", type=Path, help="a version's folder or its model.tflite"
+        "--model",
+        metavar="PATH",
+        type=Path,
+        help="folder or model.tflite of a version; default: MODEL_PATH",
     )
     predict.add_argument("--explain", action="store_true", help="add the 7 x 7 heat map")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
         config = settings()
-        if given.model:
-            config = config.model_copy(update={"model_path": given.model})
+        if options.model:
+            config = config.model_copy(update={"model_path": options.model})
         model = Classifier.load(config.model_folder)
     except (InvalidModel, SettingsError) as error:
         print(f"clickbait: {error}", file=sys.stderr)
         return 2
     failed = 0
-    for file in given.files:
-        line = _line(model, file, given.explain)
+    for file in options.files:
+        line = _line(model, file, options.explain)
         failed += "error" in line
         print(json.dumps({"file": str(file)} | line), flush=True)
     return 1 if failed else 0
@@ -42,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _line(model: Classifier, file: Path, explain: bool) -> dict[str, Any]:
     try:
-        with file.open("rb") as opened:  # one byte past the limit is enough to know
+        with file.open("rb") as opened:  # One byte past the limit shows that it is too large.
             return answer(model, opened.read(MAX_IMAGE_BYTES + 1), explain).prediction
     except Problem as problem:
         return {"error": problem.detail}
@@ -53,6 +55,6 @@ def _line(model: Classifier, file: Path, explain: bool) -> dict[str, Any]:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except BrokenPipeError:  # the reader has seen enough: `| head`
+    except BrokenPipeError:  # The reader stopped early, as `| head` does.
         sys.stderr.close()
         sys.exit(1)

@@ -1,38 +1,38 @@
-"""Every problem the service can answer with, as one tree; the HTTP status is an attribute, not a
-framework.
+"""Every problem that the service can answer with, as one tree. A problem has its HTTP status as an
+attribute, and knows no HTTP framework.
 
 Problem
 ├── BadRequest                 422  a field is missing, malformed or out of range
 │   ├── EmptyImage             422  zero bytes
-│   ├── BrokenImage            422  the bytes end early or do not decode
+│   ├── BrokenImage            422  the bytes end early or cannot be decoded
 │   ├── AnimatedImage          422  more than one frame
-│   ├── TooManyPixels          422  the header names more pixels than the limit
-│   └── UnknownLabel           422  a folder that names none of the two classes
+│   ├── TooManyPixels          422  the header announces more pixels than the limit
+│   └── UnknownLabel           422  a folder that names neither of the two classes
 ├── PayloadTooLarge            413  more bytes than the limit
-├── UnsupportedFormat          415  neither JPEG, PNG nor WebP
-├── Unauthorized               401  no token where one is needed
-├── Forbidden                  403  a token, and not the right one
+├── UnsupportedFormat          415  not in an accepted format
+├── Unauthorized               401  no token, and the route needs one
+├── Forbidden                  403  a wrong token
 ├── NotFound                   404  no such route or thing
 ├── MethodNotAllowed           405
 ├── Conflict                   409  somebody else was first, or the gate says no
 ├── InternalError              500  a fault of the service, never of the caller
-└── Unavailable                503  nothing to answer with now; comes with Retry-After
-    └── InvalidModel           503  a model file that does not keep its metadata's promises
+└── Unavailable                503  the service cannot answer now; comes with Retry-After
+    └── InvalidModel           503  a model file that breaks its metadata's promises
 """
 
 from typing import Any, ClassVar
 
 
 class Problem(Exception):
-    """One way to fail, told so that the caller can act: what is wrong, which limit, what to do
-    instead.
+    """Raise when no narrower problem fits.
 
-    `detail` is a whole sentence. Keyword arguments become extra members of the problem document
-    (RFC 9457, section 3.2), such as `limit=` and `value=`.
+    `detail` is a whole sentence for the caller: what is wrong, which limit it breaks, what to do
+    instead. Keyword arguments become extra members of the problem document (RFC 9457, section 3.2),
+    such as `limit=` and `value=`.
     """
 
     status: ClassVar[int] = 500
-    title: ClassVar[str] = "Problem"
+    title: ClassVar[str] = "Request failed"
     headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, detail: str, **members: Any) -> None:
@@ -47,65 +47,65 @@ class Problem(Exception):
 
 
 class BadRequest(Problem):
-    """Raise when a request does not have the parts it needs, or one of them is out of range."""
+    """Raise when a request lacks a part that it needs, or a part is malformed or out of range."""
 
-    status, title = 422, "The request cannot be processed as it is"
+    status, title = 422, "Invalid request"
 
 
 class EmptyImage(BadRequest):
-    """Raise when an image has no bytes: often a form field without its file."""
+    """Raise when an image has no bytes. Often a form has the field but not the file."""
 
-    title = "The image is empty"
+    title = "Empty image"
 
 
 class BrokenImage(BadRequest):
-    """Raise when the bytes begin like an image and then end early or do not decode."""
+    """Raise when the bytes begin like an image, but end early or cannot be decoded."""
 
-    title = "The image is damaged"
+    title = "Damaged image"
 
 
 class AnimatedImage(BadRequest):
-    """Raise when a file has more than one frame: which of them is the thumbnail is not ours to
-    guess."""
+    """Raise when an image has more than one frame: the service would have to guess which of them is
+    the thumbnail."""
 
-    title = "The image is animated"
+    title = "Animated image"
 
 
 class TooManyPixels(BadRequest):
-    """Raise when a header announces more pixels than the limit, before any of them is decoded."""
+    """Raise when an image's header announces more pixels than the limit. None is decoded."""
 
-    title = "The image has too many pixels"
+    title = "Too many pixels"
 
 
 class UnknownLabel(BadRequest):
-    """Raise when the folder that an image lies in says none of the two labels."""
+    """Raise when an image is in a folder that names neither of the two labels."""
 
-    title = "The folder is no label"
+    title = "Unknown label"
 
 
 class PayloadTooLarge(Problem):
     """Raise when a body or a file has more bytes than its limit."""
 
-    status, title = 413, "The payload is too large"
+    status, title = 413, "Payload too large"
 
 
 class UnsupportedFormat(Problem):
-    """Raise when the content is neither JPEG, PNG nor WebP, whatever its name says."""
+    """Raise when the content is not in an accepted format, whatever its name says."""
 
-    status, title = 415, "The image format is not supported"
+    status, title = 415, "Unsupported format"
 
 
 class Unauthorized(Problem):
-    """Raise when a route needs the admin's token and the request has none."""
+    """Raise when a route needs the admin token and the request has no token."""
 
-    status, title = 401, "A token is needed"
+    status, title = 401, "Token required"
     headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
 class Forbidden(Problem):
-    """Raise when a request has a token, and it is not the admin's."""
+    """Raise when a request has a token that is not the admin token."""
 
-    status, title = 403, "The token is not the right one"
+    status, title = 403, "Wrong token"
 
 
 class NotFound(Problem):
@@ -115,31 +115,31 @@ class NotFound(Problem):
 
 
 class MethodNotAllowed(Problem):
-    """Raise when the route exists, but not for this method."""
+    """Raise when the route exists, but does not accept this method."""
 
     status, title = 405, "Method not allowed"
 
 
 class Conflict(Problem):
-    """Raise when a request is right by itself and what is there already does not allow it."""
+    """Raise when a request is valid but the present state does not allow it."""
 
-    status, title = 409, "It conflicts with what is there"
+    status, title = 409, "Conflict"
 
 
 class InternalError(Problem):
-    """Raise for an unhandled exception; its cause is in the log under the request id."""
+    """Raise when the service has a fault of its own. The log has the cause under the request id."""
 
-    status, title = 500, "The service failed"
+    status, title = 500, "Internal error"
 
 
 class Unavailable(Problem):
-    """Raise when the service has nothing to answer with for now."""
+    """Raise when the service cannot answer for now, for example because it has no model."""
 
-    status, title = 503, "The service is not available"
+    status, title = 503, "Service unavailable"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "30"}
 
 
 class InvalidModel(Unavailable):
-    """Raise when a model does not keep what its metadata promises: it must not answer anybody."""
+    """Raise when a model does not keep what its metadata promises, and so must not be used."""
 
-    title = "The model cannot be used"
+    title = "Invalid model"

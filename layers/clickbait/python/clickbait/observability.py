@@ -1,5 +1,4 @@
-"""The one logger and the one metrics object; in Lambda both write JSON lines that CloudWatch
-understands."""
+"""The one logger and the one metrics object. In Lambda both write JSON lines for CloudWatch."""
 
 import os
 import re
@@ -11,41 +10,40 @@ SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "clickbait")
 NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "Clickbait")
 
 IN_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
-"""Metrics are log lines there, which CloudWatch reads for nothing; elsewhere nobody would read
-them."""
+"""Metrics are written only there, as log lines that CloudWatch reads at no cost."""
 
 MEMORY_LIMIT_MB = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")) or None
-"""What Lambda gives this process; None elsewhere."""
+"""The memory that Lambda gives this process, in MB; None elsewhere."""
 
 PROCESS = Path("/proc/self/status")
-"""What the kernel tells of this process. Not getrusage: its peak begins with that of the process
-which started this one, and the local stack's emulator is four times as large as what it starts."""
+"""The kernel's figures of this process. The peak that getrusage reports starts with that of the
+parent process, and the local stack's emulator is four times as large as the functions."""
 
 logger = Logger(service=SERVICE)
 metrics = Metrics(service=SERVICE, namespace=NAMESPACE)
 
 
 def count(name: str, value: float = 1, unit: str = "Count") -> None:
-    """Add `value` to a metric of the request at hand; nothing outside Lambda."""
+    """Add `value` to a metric of the current request; does nothing outside Lambda."""
     if IN_LAMBDA:
         metrics.add_metric(name, unit, value)
 
 
 def count_invocation(seconds: float) -> None:
-    """Count what an invocation took: its time as Latency, and as Memory the most that this process
-    has ever held, in MB as Lambda counts them (MiB)."""
+    """Count the time of an invocation (Latency) and the peak memory of this process (Memory, in
+    MiB, which Lambda calls MB)."""
     if IN_LAMBDA:
         count("Latency", 1e3 * seconds, "Milliseconds")
         count("Memory", peak_memory_mb(), "Megabytes")
 
 
 def peak_memory_mb() -> float:
-    """The most resident memory that this process has ever held, in MiB; 25 us. On Linux only."""
+    """Peak resident memory of this process, in MiB. Takes 25 us. Linux only."""
     (kib,) = re.findall(rb"(?m)^VmHWM:\s+(\d+) kB$", PROCESS.read_bytes())
     return round(int(kib) / 1024, 1)
 
 
 def flush() -> None:
-    """Write the metrics gathered since the last call, if any, as one EMF line."""
+    """Write the metrics since the last call, if there are any, as one EMF line."""
     if IN_LAMBDA and metrics.metric_set:
         metrics.flush_metrics()

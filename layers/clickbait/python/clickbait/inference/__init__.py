@@ -1,1 +1,1 @@
-"""An image's bytes to a verdict: pure, with no AWS, no HTTP and nothing stored."""
+"""From an image's bytes to a prediction. No AWS, no HTTP, nothing stored."""

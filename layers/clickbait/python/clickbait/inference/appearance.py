@@ -1,13 +1,13 @@
-"""How an image looks, in four numbers: brightness, contrast, saturation and colourfulness."""
+"""The appearance of an image in four numbers: brightness, contrast, saturation, colourfulness."""
 
 import numpy as np
 import numpy.typing as npt
 
 APPEARANCE = ("brightness", "contrast", "saturation", "colourfulness")
-"""The numbers of `appearance`, as the table and the API name them."""
+"""The names of the numbers, in the table and in the API."""
 
 DIGITS = 4
-"""Decimals kept: fewer than two JPEG saves of one image differ in, and short to store."""
+"""Decimals that are kept. Saving an image twice as JPEG changes more than this."""
 
 
 def appearance(pixels: npt.NDArray[np.uint8]) -> dict[str, float]:
@@ -16,7 +16,7 @@ def appearance(pixels: npt.NDArray[np.uint8]) -> dict[str, float]:
     brightness: mean luma (ITU-R BT.601), 0 to 255. contrast: its standard deviation, 0 to 127.5.
     saturation: mean S of HSV, 0 to 1; black counts 0. colourfulness: Hasler and Suesstrunk,
     "Measuring colourfulness in natural images", 2003, equation 6 (M3). All within 0.01 of exact
-    arithmetic: float32 takes a tenth of its time, and this is part of every prediction.
+    arithmetic. float32 takes a tenth of its time, and this is part of every prediction.
     """
     red, green, blue = (
         np.ascontiguousarray(pixels[..., channel]).astype(np.float32) for channel in range(3)

@@ -1,5 +1,4 @@
-"""Logit to a probability that means what it says, and the band in which the model admits that it
-does not know."""
+"""Logits to calibrated probabilities, and the band in which the model is uncertain."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -21,8 +20,10 @@ def sigmoid(logits: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """probability = sigmoid(logit / temperature + bias) (Platt 1999; with bias 0, Guo et al.
-    2017)."""
+    """probability = sigmoid(logit / temperature + bias).
+
+    Source: Platt 1999; with bias 0, Guo et al. 2017.
+    """
 
     temperature: float = 1.0
     bias: float = 0.0
@@ -42,21 +43,21 @@ class Calibration:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Raises ValueError unless the temperature is a positive number and the bias finite."""
-        made = cls(
-            float(fields["temperature"]), float(fields["bias"]), str(fields.get("method", "none"))
-        )
-        if not (0 < made.temperature < np.inf and np.isfinite(made.bias)):
+        temperature, bias = float(fields["temperature"]), float(fields["bias"])
+        if not (0 < temperature < np.inf and np.isfinite(bias)):
             raise ValueError(
                 f"calibration needs a positive temperature and a finite bias, not {fields}"
             )
-        return made
+        return cls(temperature, bias, str(fields.get("method", "none")))
 
 
 def expected_calibration_error(
     probabilities: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 10
 ) -> float:
-    """Mean gap between probability of clickbait and share of clickbait over equal-width bins
-    (Naeini et al. 2015)."""
+    """Mean gap between the probability and the share of clickbait, over bins of equal width.
+
+    Source: Naeini et al. 2015.
+    """
     p = np.asarray(probabilities, np.float64)
     y = np.asarray(labels, np.float64)
     place = np.minimum((p * bins).astype(int), bins - 1)
@@ -65,8 +66,8 @@ def expected_calibration_error(
 
 
 def uncertain_band(promise: float) -> tuple[float, float]:
-    """(low, high): between them a calibrated model is right less often than `promise`, so it says
-    `uncertain`."""
+    """(low, high): between these probabilities a calibrated model is less accurate than `promise`,
+    so the prediction is `uncertain`."""
     if not 0.5 <= promise < 1:
-        raise ValueError(f"a promise lies between 0.5 and 1, not at {promise}")
+        raise ValueError(f"a promise is from 0.5 to below 1, not {promise}")
     return 1 - promise, promise

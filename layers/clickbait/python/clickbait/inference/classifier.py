@@ -1,5 +1,4 @@
-"""Pixels to a calibrated verdict with a heat map; a model that breaks its metadata's promises never
-answers."""
+"""Pixels to a calibrated prediction and a heat map. A model must keep its metadata's promises."""
 
 import base64
 import hashlib
@@ -21,8 +20,8 @@ from clickbait.inference.calibration import Calibration
 from clickbait.inference.images import INPUT_SIZE
 
 GOLDEN_TOLERANCE = 0.02
-"""Training runs on x86 and Lambda on arm64: fp16 weights moved probabilities by at most 0.016
-between machines."""
+"""Largest difference from a stored probability. Between x86 and arm64, fp16 weights changed
+probabilities by at most 0.016."""
 
 CAM_SIDE = 7
 SIGNATURE = "serving_default"
@@ -30,8 +29,10 @@ SIGNATURE = "serving_default"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says of one image; `probability` is of clickbait, `confidence` of the class
-    that is named."""
+    """The model's prediction for one image.
+
+    `probability` is that of clickbait, `confidence` that of the predicted class.
+    """
 
     prediction: str
     is_clickbait: bool
@@ -42,13 +43,13 @@ class Prediction:
 
 
 class Classifier:
-    """One loaded model version. Threads may share it: the interpreter is used by one at a time."""
+    """One loaded model version. Threads may share it; they take turns at the interpreter."""
 
     def __init__(self, model: bytes, metadata: dict[str, Any]) -> None:
-        """Load `model` (a TFLite file) and hold it to `metadata`.
+        """Load `model` (a TFLite file) and check it against `metadata`.
 
-        Raises InvalidModel where the sha256, the label order, a shape or a golden prediction does
-        not match.
+        Raises InvalidModel if the sha256, the label order, a shape or a golden prediction does not
+        match.
         """
         try:
             self._check_promises(model, metadata)
@@ -63,7 +64,7 @@ class Classifier:
             self._interpreter.allocate_tensors()
             self._input, self._logit, self._cam = self._tensors()
         except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-            # LiteRT says ValueError for a broken file and RuntimeError for an unknown operation.
+            # LiteRT raises ValueError for a broken file and RuntimeError for an unknown operation.
             raise InvalidModel(
                 f"The model does not load: {type(error).__name__}: {error}"
             ) from error
@@ -72,8 +73,10 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The version in `folder` (`model.tflite`, `metadata.json`); raises InvalidModel, naming
-        what is missing."""
+        """The version in `folder`, which has `model.tflite` and `metadata.json`.
+
+        Raises InvalidModel, which names a missing file.
+        """
         try:
             model = (folder / "model.tflite").read_bytes()
             metadata = json.loads((folder / "metadata.json").read_bytes())
@@ -117,16 +120,19 @@ class Classifier:
         return logits, cams
 
     def check_golden(self) -> None:
-        """Predict the images stored with the model; raises InvalidModel where an answer is not the
-        stored one."""
+        """Classify the images stored with the model.
+
+        Raises InvalidModel if a probability differs from the stored one by more than
+        GOLDEN_TOLERANCE.
+        """
         if not self._golden:
             raise InvalidModel(f"Model {self.version} has no golden predictions to check it by.")
         for i, (pixels, stored) in enumerate(self._golden):
             probability = self.predict(pixels).probability
             if not abs(probability - stored) <= GOLDEN_TOLERANCE:
                 raise InvalidModel(
-                    f"Model {self.version} answers {probability:.4f} for golden image {i}, "
-                    f"not {stored:.4f} within {GOLDEN_TOLERANCE}."
+                    f"Model {self.version} gives {probability:.4f} for golden image {i}; "
+                    f"its metadata has {stored:.4f} (tolerance {GOLDEN_TOLERANCE})."
                 )
 
     def _invoke(self, pixels: npt.NDArray[np.uint8]) -> None:
@@ -134,8 +140,8 @@ class Classifier:
         self._interpreter.invoke()
 
     def _tensors(self) -> tuple[int, int, int]:
-        """Tensor indices of input, logit and class-activation map; outputs by name, for their order
-        changes."""
+        """Tensor indices of input, logit and class-activation map. Outputs are found by name,
+        because their order changes."""
         runner = self._interpreter.get_signature_runner(SIGNATURE)
         (image,) = runner.get_input_details().values()
         outputs = runner.get_output_details()
@@ -145,14 +151,11 @@ class Classifier:
             "cam": (outputs["cam"], None, CAM_SIDE * CAM_SIDE),
         }
         for name, (tensor, shape, size) in expected.items():
-            have = [int(n) for n in tensor["shape"]]
-            if (
-                tensor["dtype"] != np.float32
-                or int(np.prod(have)) != size
-                or (shape and have != shape)
-            ):
+            found = [int(n) for n in tensor["shape"]]
+            right = int(np.prod(found)) == size and (shape is None or found == shape)
+            if tensor["dtype"] != np.float32 or not right:
                 raise ValueError(
-                    f"{name} is {tensor['dtype'].__name__}{have}, not float32 of {shape or size}"
+                    f"{name} is {tensor['dtype'].__name__}{found}, not float32 of {shape or size}"
                 )
         return int(image["index"]), int(outputs["logit"]["index"]), int(outputs["cam"]["index"])
 
@@ -160,15 +163,13 @@ class Classifier:
     def _check_promises(model: bytes, metadata: dict[str, Any]) -> None:
         digest = hashlib.sha256(model).hexdigest()
         if digest != metadata["sha256"]:
-            raise ValueError(
-                f"its sha256 is {digest}, not {metadata['sha256']} as its metadata says"
-            )
+            raise ValueError(f"its sha256 is {digest}, but its metadata has {metadata['sha256']}")
         if list(metadata["labels"]) != list(LABELS):
             raise ValueError(f"its labels are {metadata['labels']}, not {list(LABELS)}")
 
 
 def _golden(stored: dict[str, Any]) -> tuple[npt.NDArray[np.uint8], float]:
-    """A stored input, (224, 224, 3) uint8, and the probability that belongs to it."""
+    """A stored input, (224, 224, 3) uint8, and its probability."""
     with Image.open(io.BytesIO(base64.b64decode(stored["png"])), formats=("PNG",)) as image:
         pixels = np.asarray(image.convert("RGB"))
     if pixels.shape != (INPUT_SIZE, INPUT_SIZE, 3):
@@ -177,10 +178,10 @@ def _golden(stored: dict[str, Any]) -> tuple[npt.NDArray[np.uint8], float]:
 
 
 def heatmap(cam: npt.NDArray[np.float32], clickbait: bool) -> list[list[float]]:
-    """Where the evidence for the named class lies: 7 x 7, from 0 (none) to 1 (the strongest cell).
+    """The evidence for the predicted class: 7 x 7 cells, from 0 (none) to 1 (the strongest cell).
 
-    The class-activation map's evidence against the verdict is cut off (Zhou et al. 2016, arXiv
-    1512.04150).
+    Evidence against that class in the class-activation map is left out. Source: Zhou et al. 2016,
+    arXiv 1512.04150.
     """
     evidence = np.maximum(cam if clickbait else -cam, 0)
     strongest = float(evidence.max())

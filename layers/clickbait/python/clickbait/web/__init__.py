@@ -1,1 +1,1 @@
-"""What every HTTP function shares: the app, reading requests, and who may call what."""
+"""Shared by all HTTP functions: the app, reading request bodies, and access."""

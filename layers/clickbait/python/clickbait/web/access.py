@@ -1,8 +1,8 @@
 """Who may call what: `Admin` and `Member`, for the signatures of routes.
 
-An admin sends `Authorization: Bearer <token>`; the token is a secret in Secrets Manager. A member
-is anybody where ACCESS is public, and an admin where it is private. Whoever sends no token or a
-wrong one is answered after the same work.
+An admin sends `Authorization: Bearer <token>`; the token is a secret in Secrets Manager. If ACCESS
+is public, everybody is a member. If it is private, only an admin is. Refusing a missing token takes
+as long as refusing a wrong one.
 """
 
 import hmac
@@ -21,11 +21,11 @@ from clickbait.settings import settings
 from clickbait.web.app import request_id_of
 
 TOKEN_SECONDS = 300.0
-"""How long a token is believed without asking again: a withdrawn one opens nothing after this."""
+"""How long a token is cached. A replaced token stops working after this at the latest."""
 
 REFETCH_SECONDS = 10.0
-"""Least time between two readings of the secret: a new token works at once, and whoever guesses
-tokens cannot make us pay for a call to Secrets Manager each."""
+"""Least time between two reads of the secret. A new token works almost at once, and guessing
+tokens does not cost a call to Secrets Manager for each guess."""
 
 PROTECTED: tuple[type[Problem], ...] = (Unauthorized, Forbidden, Unavailable)
 """The problems that `Admin` and `Member` raise, for a route's `documented(...)`."""
@@ -33,17 +33,17 @@ PROTECTED: tuple[type[Problem], ...] = (Unauthorized, Forbidden, Unavailable)
 ADMIN_BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="AdminToken",
-    description="The admin's token.",
+    description="The admin token.",
 )
 MEMBER_BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="MemberToken",
-    description="The admin's token where ACCESS is private, the default; none where it is public.",
+    description="The admin token if ACCESS is private (the default); none if it is public.",
 )
 
 
 class Token:
-    """The admin's token as Secrets Manager has it; only its digest is kept."""
+    """The admin token in Secrets Manager. Only its digest stays in memory."""
 
     def __init__(self) -> None:
         self._digest = b""
@@ -52,10 +52,10 @@ class Token:
         self._lock = Lock()
 
     def matches(self, given: str) -> bool:
-        """Whether `given` is the token; never for an empty one.
+        """Whether `given` is the token. An empty one never is.
 
-        Reads the secret where TOKEN_SECONDS have passed, and once more where `given` is not what
-        was read before, at most every REFETCH_SECONDS. Raises Unavailable where it cannot be read.
+        Reads the secret if TOKEN_SECONDS have passed, and again if `given` does not match, at most
+        every REFETCH_SECONDS. Raises Unavailable if the secret cannot be read.
         """
         offered = sha256(given.encode()).digest()
         with self._lock:
@@ -69,15 +69,15 @@ class Token:
         return same and given != ""
 
     def forget(self) -> None:
-        """Read the secret at the next request: after a SnapStart restore, hours may have passed."""
+        """Read the secret at the next request. After a SnapStart restore, hours may have passed."""
         self._read = self._tried = float("-inf")
 
     def _fetch(self, now: float) -> None:
         secret = settings().admin_secret
         if not secret:
             raise Unavailable(
-                "This service has no admin: ADMIN_SECRET is not set. It names the secret in "
-                "Secrets Manager that holds the token."
+                "This service has no admin, because ADMIN_SECRET is not set. It names the secret "
+                "in Secrets Manager that holds the admin token."
             )
         if now - self._tried < REFETCH_SECONDS:
             raise self._unreadable()
@@ -85,18 +85,18 @@ class Token:
         try:
             secret_value = aws.client("secretsmanager").get_secret_value(SecretId=secret)
         except aws.faults() as error:
-            logger.error("the admin token cannot be read", reason=str(error))
+            logger.error("admin token not readable", reason=str(error))
             raise self._unreadable() from error
         value = secret_value.get("SecretString", "")
         if not value:
-            logger.error("the admin token cannot be read", reason="the secret holds no text")
+            logger.error("admin token not readable", reason="the secret holds no text")
             raise self._unreadable()
         self._digest = sha256(value.strip().encode()).digest()
         self._read = now
 
     @staticmethod
     def _unreadable() -> Unavailable:
-        return Unavailable("The admin's token cannot be read now; the log says why. Try again.")
+        return Unavailable("The admin token cannot be read now. The log has the cause. Try again.")
 
 
 token = Token()
@@ -106,14 +106,13 @@ def admin(
     request: Request,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(ADMIN_BEARER)] = None,
 ) -> str:
-    """Who calls, for records: an admin, and by which request.
+    """The caller's name for records: an admin, and the request.
 
-    Raises Unauthorized without a token, Forbidden with a wrong one, Unavailable where there is no
-    token to compare with.
+    Raises Unauthorized without a token, Forbidden with a wrong one, and Unavailable if the secret
+    cannot be read.
     """
     offered = given.credentials if given else ""
-    right = token.matches(offered)
-    if not right:
+    if not token.matches(offered):
         raise _refusal(offered)
     return f"admin, request {request_id_of(request)}"
 
@@ -122,12 +121,12 @@ def member(
     request: Request,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(MEMBER_BEARER)] = None,
 ) -> str:
-    """Who calls: anybody where ACCESS is public, else as `admin`."""
+    """The caller's name: anybody if ACCESS is public, otherwise as `admin`."""
     return "anybody" if settings().access == "public" else admin(request, given)
 
 
 def is_admin(given: HTTPAuthorizationCredentials | None) -> bool:
-    """Whether a request that needs no token came with the admin's; where none can be read, no."""
+    """Whether a request that needs no token has the admin token. False if it cannot be read."""
     try:
         return given is not None and token.matches(given.credentials)
     except Unavailable:
@@ -138,11 +137,11 @@ def _refusal(offered: str) -> Problem:
     secret = settings().admin_secret
     where = (
         f"It is the value of the secret {secret} (aws secretsmanager get-secret-value "
-        f"--secret-id {secret}); of `make up` it is in STATE_DIR/admin-token, by default "
+        f"--secret-id {secret}). With `make up` it is in STATE_DIR/admin-token, by default "
         ".local/admin-token."
     )
     kind: type[Problem] = Forbidden if offered else Unauthorized
-    what = "The token is not the admin's." if offered else "This needs the admin's token."
+    what = "This is not the admin token." if offered else "This needs the admin token."
     return kind(f"{what} Send the header `Authorization: Bearer TOKEN`. {where}")
 
 

@@ -1,5 +1,5 @@
-"""The app that every HTTP function shares: problem documents, request ids, timing headers, and the
-Lambda adapter."""
+"""The app of every HTTP function: problem documents, request ids, headers, log lines, metrics and
+the Lambda adapter."""
 
 import gc
 import json
@@ -32,10 +32,10 @@ from clickbait.settings import settings
 from clickbait.web.bodies import invalid_fields
 
 RECENT_REQUESTS = 50
-"""Requests that a process remembers for /debug: a screenful or two."""
+"""Requests that a process remembers for GET /debug: a screenful or two."""
 
 MAX_REMEMBERED_PATH = 200
-"""Characters of a path that are remembered: callers choose how long it is."""
+"""Characters of a path that are remembered. Callers choose its length."""
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -88,7 +88,7 @@ def _response(description: str, kind: str, model: str) -> dict[str, Any]:
 
 
 def request_id_of(request: Request) -> str:
-    """The id under which the log knows this request."""
+    """The id of this request in the log and in its answer."""
     return str(request.state.request_id)
 
 
@@ -100,7 +100,7 @@ class RequestMiddleware:
     """Whether this process has yet to answer its first request."""
 
     recent: ClassVar[deque[dict[str, Any]]] = deque(maxlen=RECENT_REQUESTS)
-    """The last requests of this process, oldest first; neither bodies, queries nor headers."""
+    """The last requests of this process, oldest first, without bodies, queries and headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -115,7 +115,7 @@ class RequestMiddleware:
         scope.setdefault("state", {}).update(request_id=request_id, cold_start=cold)
         status = 0
 
-        async def framed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -130,14 +130,14 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, receive, framed)
+            await self.app(scope, receive, send_with_headers)
         except Exception:  # The last layer before the server: nothing may pass it.
             logger.exception("unhandled exception", request_id=request_id, path=scope["path"])
             if not status:
                 fault = InternalError(
-                    "The service failed; the fault is logged under this request id. Try again."
+                    "The service failed. The log has the cause under this request id. Try again."
                 )
-                await problem_response(fault, request_id)(scope, receive, framed)
+                await problem_response(fault, request_id)(scope, receive, send_with_headers)
         finally:
             self._report(scope, request_id, status, time.perf_counter() - started, cold)
 
@@ -173,7 +173,7 @@ class RequestMiddleware:
 
 
 def _request_id(scope: Scope) -> str:
-    """API Gateway's id, or the caller's where it is a plain token, or a new one."""
+    """API Gateway's id, or the caller's if it is a plain token, or a new one."""
     context = scope.get("aws.event", {}).get("requestContext", {})
     given = context.get("requestId") or next(
         (v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), ""
@@ -182,7 +182,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
-    """An app whose every answer, good or bad, is framed as the API promises."""
+    """An app with the middleware, and with a problem document as the answer to every error."""
     app = FastAPI(
         title=title,
         summary=summary,
@@ -215,39 +215,39 @@ def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
             max_age=600,
         )
     app.add_middleware(RequestMiddleware)
-    app.add_exception_handler(Problem, _answer(lambda error: error))
+    app.add_exception_handler(Problem, _handler(lambda error: error))
     app.add_exception_handler(
-        RequestValidationError, _answer(lambda error: invalid_fields(error.errors()))
+        RequestValidationError, _handler(lambda error: invalid_fields(error.errors()))
     )
-    app.add_exception_handler(HTTPException, _answer(_from_http))
+    app.add_exception_handler(HTTPException, _handler(_from_http))
     return app
 
 
-def _answer(
+def _handler(
     to_problem: Callable[[Any], Problem],
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(request: Request, error: Exception) -> Response:
+    async def handle(request: Request, error: Exception) -> Response:
         response = problem_response(to_problem(error), request_id_of(request))
         if isinstance(error, HTTPException) and error.headers:
             response.headers.update(error.headers)
         return response
 
-    return answer
+    return handle
 
 
 def _from_http(error: HTTPException) -> Problem:
     if error.status_code == 404:
-        return NotFound("There is no such route; /docs lists them.")
+        return NotFound("There is no such route. /docs lists all routes.")
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
-        return MethodNotAllowed(f"This route takes {allowed}; /docs lists them.")
+        return MethodNotAllowed(f"This route accepts {allowed}. /docs lists all routes.")
     return BadRequest(str(error.detail))
 
 
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """`app` as a Lambda handler for API Gateway's payload 2.0; the last step of starting.
+    """`app` as a Lambda handler for API Gateway's payload 2.0. Call it when all is imported.
 
-    What was imported up to here is set apart from garbage collection, which begins now.
+    It starts garbage collection, which `functions` turned off, and exempts the imported modules.
     """
     gc.freeze()
     gc.enable()
@@ -262,8 +262,7 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
 
 
 def after_restore(reset: Callable[[], None]) -> None:
-    """Have `reset` called when a SnapStart snapshot wakes up, and count its first request as a cold
-    start."""
+    """Call `reset` after a SnapStart restore, whose first request then counts as a cold start."""
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
         return
     from snapshot_restore_py import register_after_restore
@@ -278,6 +277,5 @@ def after_restore(reset: Callable[[], None]) -> None:
 def json_response(
     content: Any, headers: dict[str, str] | None = None, status: int = 200
 ) -> Response:
-    """`content` as JSON, without the validation that a declared response model would cost on every
-    request."""
+    """`content` as JSON. A declared response model would validate it again on every request."""
     return JSONResponse(content, status, headers)
