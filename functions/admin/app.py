@@ -1,7 +1,6 @@
 """Models, trainings, labelled images and corrections: what is there, and what an admin decides."""
 
 from clickbait import aws
-from clickbait.store import presigned
 from clickbait.web import access
 from clickbait.web.app import after_restore, create_app, lambda_handler
 from functions.admin import dataset, debug, evaluation, feedback, models, monitoring, runs
@@ -15,9 +14,8 @@ for subject in (models, evaluation, runs, dataset, feedback, monitoring, debug):
 
 
 def wake() -> None:
-    """After a SnapStart restore: the clients and the token of the snapshot are stale."""
+    """After a SnapStart restore: drop the clients and the token of the snapshot."""
     aws.forget_clients()
-    presigned.forget_signer()
     access.token.forget()
 
 

@@ -13,7 +13,7 @@ from clickbait import LABELS, errors, observability
 from clickbait.errors import Problem
 from clickbait.inference.prediction import answer, milliseconds
 from clickbait.settings import settings
-from clickbait.store import history, presigned
+from clickbait.store import history
 from clickbait.store.live import serving
 from clickbait.web import access
 from clickbait.web.app import (
@@ -120,8 +120,6 @@ def wake() -> None:
     """Renew what a SnapStart snapshot made stale: the champion, the token, the clients."""
     live.after_restore()
     access.token.forget()
-    presigned.forget_signer()
-    history.writer.cache_clear()
 
 
 handler = lambda_handler(app)

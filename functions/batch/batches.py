@@ -200,5 +200,5 @@ def _csv(batches: Batches, batch: str) -> Response:
 
 def _link(batches: Batches, batch: str) -> str:
     """The URL of a batch's CSV, brought up to date; raises NotFound."""
-    batches.results_written(batch)
+    batches.write_results(batch)
     return presigned.download_url(results.csv_key(batch), f"{batch}.csv", results.CSV_TYPE)

@@ -137,10 +137,8 @@ class Inbox:
 
     def _file(self, known: Names, key: str, name: str, last_try: bool) -> str:
         """Classify one object and write its row: the prediction, or the error."""
-        s3 = self.batches.s3
-        try:
-            found: Any = s3.get_object(Bucket=self.batches.bucket, Key=key)
-        except s3.exceptions.NoSuchKey:
+        found = aws.get_object(self.batches.bucket, key)
+        if found is None:
             logger.info("image gone", key=key)
             return "gone"
         row, file = known.row_of(name)

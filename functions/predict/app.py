@@ -53,7 +53,6 @@ class Service:
         """Renew what a SnapStart snapshot made stale: the clock, the champion, the clients."""
         self.started = time.monotonic()
         self.live.after_restore()
-        history.writer.cache_clear()
 
 
 service = Service()

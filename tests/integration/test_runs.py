@@ -151,7 +151,7 @@ def test_a_late_event_of_an_older_run_frees_nothing(table, batch):
         ({"container": {"exitCode": 2}, "statusReason": "Essential container exited"}, "status 2"),
         ({"statusReason": "Job attempt duration exceeded timeout"}, "exceeded timeout"),
         ({}, "no reason"),
-        ({"status": "SUCCEEDED"}, "without saying"),
+        ({"status": "SUCCEEDED"}, "without reporting a result"),
     ],
 )
 def test_a_job_that_dies_leaves_a_failed_run_with_a_sentence(table, batch, detail, says):

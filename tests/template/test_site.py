@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clickbait import aws
 from clickbait.settings import settings
 from clickbait.store import presigned
 from local import template as local_template
@@ -165,7 +166,7 @@ def signing(monkeypatch):
 
     def forget() -> None:
         settings.cache_clear()
-        presigned.forget_signer()
+        aws.forget_clients()
 
     monkeypatch.setenv("DATA_BUCKET", "clickbait-data-123456789012-us-east-1")
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
@@ -179,7 +180,7 @@ def signing(monkeypatch):
 def test_the_page_may_use_what_the_functions_sign(policy, signing):
     form = signing.image_upload("image/jpeg")
     assert lets(policy, "connect-src", form["url"])
-    seen = signing.look("feedback/0a1b2c")
+    seen = signing.view_url("feedback/0a1b2c")
     assert lets(policy, "img-src", seen)
     saved = signing.download_url("results/monday/results.csv", "monday.csv", "text/csv")
     assert lets(policy, "connect-src", saved)

@@ -10,7 +10,6 @@ from moto import mock_aws
 
 from clickbait import aws
 from clickbait.settings import CHECKOUT_BASELINE, settings
-from clickbait.store import presigned
 from clickbait.store.runs import Runs
 from clickbait.web import access
 from tests.cloud import create_buckets, create_table
@@ -75,7 +74,6 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         made = Cloud(monkeypatch)
         made.set(**ENVIRONMENT)
         yield made
-    presigned.forget_signer()
     models._stored_metadata.cache_clear()
     models._made_by.clear()
     monkeypatch.undo()

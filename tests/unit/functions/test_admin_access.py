@@ -11,7 +11,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from clickbait import aws
-from clickbait.store import presigned
 from functions import openapi
 from tests.unit.functions.conftest import TOKEN
 
@@ -174,8 +173,8 @@ def test_after_a_restore_nothing_of_the_snapshot_is_believed(
     assert client.get("/debug", headers=cloud.admin).status_code == 200
     secrets = aws.client("secretsmanager")
     secrets.put_secret_value(SecretId="stack-admin", SecretString="new")
-    signer = presigned._signer()
+    signer = aws.signing_client()
     wake()
-    assert presigned._signer() is not signer
+    assert aws.signing_client() is not signer
     assert aws.client("secretsmanager") is not secrets
     assert client.get("/debug", headers=cloud.admin).status_code == 403

@@ -16,7 +16,7 @@ import requests
 from fastapi.testclient import TestClient
 
 from clickbait import LABELS
-from clickbait.store import batches, history, presigned, results
+from clickbait.store import batches, history, results
 from clickbait.store.batches import NEVER_ARRIVED
 from clickbait.store.live import LiveModel
 from clickbait.store.rows import Row, Rows, now
@@ -35,11 +35,8 @@ JPEG, PNG = encoded(picture()), encoded(picture(seed=3), "PNG")
 def here(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The cloud of these tests, and nothing kept from another one's."""
     batches._names.cache_clear()
-    presigned.forget_signer()
-    history.writer.cache_clear()
-    monkeypatch.setattr(history, "_rests_until", 0.0)
+    monkeypatch.setattr(history, "_paused_until", 0.0)
     yield cloud
-    presigned.forget_signer()
 
 
 @pytest.fixture

@@ -54,8 +54,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("TABLE", TABLE)
     settings.cache_clear()
     batches._names.cache_clear()
-    history.writer.cache_clear()
-    monkeypatch.setattr(history, "_rests_until", 0.0)
+    monkeypatch.setattr(history, "_paused_until", 0.0)
     with mock_aws():
         aws.forget_clients()
         create_buckets(BUCKET)

@@ -1,32 +1,73 @@
-"""The clients of AWS's services: boto3 is imported for the first of them, each is made once, and a
-snapshot's are dropped."""
+"""Calls to AWS that several modules share: clients, table items, S3 objects, kinds of errors.
 
+boto3 is imported when the first client is created, so importing this module is cheap.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
+
+# --- clients -------------------------------------------------------------------------------------
 
 
 @cache
 def client(service: str) -> Any:
     """The one client of `service` in this process.
 
-    Few and short tries: whoever waits behind it gave up after 30 s, and SQS, schedules and the next
-    request try again by themselves.
+    It gives up early and tries twice: callers wait 30 s at most, and SQS, schedules and the next
+    request try again by themselves. Threads may share a client, but only one may create it.
     """
-    import boto3
-    from botocore.config import Config
-
-    quick = Config(
+    return _new_client(
+        service,
         connect_timeout=2,
         read_timeout=5,
         retries={"total_max_attempts": 2, "mode": "standard"},
         max_pool_connections=32,
     )
-    return boto3.client(service, config=quick)  # type: ignore[call-overload]
+
+
+@cache
+def quick_client(service: str, connect_seconds: float, read_seconds: float) -> Any:
+    """A client of `service` that tries once and waits no longer than this."""
+    return _new_client(
+        service,
+        connect_timeout=connect_seconds,
+        read_timeout=read_seconds,
+        retries={"total_max_attempts": 1},
+    )
+
+
+@cache
+def signing_client() -> Any:
+    """An S3 client whose signed URLs work as they are: signature version 4, and the bucket's own
+    host in its own region. A redirect from the global host would break a browser's upload.
+
+    An emulator (AWS_ENDPOINT_URL) has one host for all buckets, so the bucket is in the path.
+    """
+    emulated = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    style = "path" if emulated else "virtual"
+    return _new_client(
+        "s3",
+        signature_version="s3v4",
+        s3={"addressing_style": style, "us_east_1_regional_endpoint": "regional"},
+    )
+
+
+def _new_client(service: str, **options: Any) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(service, config=Config(**options))  # type: ignore[call-overload]
 
 
 def forget_clients() -> None:
-    """Have every client made anew: after a SnapStart restore their connections are dead."""
-    client.cache_clear()
+    """Create every client anew. After a SnapStart restore, connections and credentials are old."""
+    for clients in (client, quick_client, signing_client):
+        clients.cache_clear()
+
+
+# --- errors --------------------------------------------------------------------------------------
 
 
 def faults() -> tuple[type[Exception], ...]:
@@ -37,7 +78,7 @@ def faults() -> tuple[type[Exception], ...]:
 
 
 def is_transport_fault(error: Exception) -> bool:
-    """Whether a call broke before AWS answered it."""
+    """Whether a call failed before AWS answered it."""
     from botocore.exceptions import BotoCoreError
 
     return isinstance(error, BotoCoreError)
@@ -47,3 +88,227 @@ def status_of(error: Exception) -> int | None:
     """The HTTP status of a botocore ClientError; None for anything else."""
     response = getattr(error, "response", {})
     return response.get("ResponseMetadata", {}).get("HTTPStatusCode") if response else None
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether S3 has no such object. A missing bucket is another error, except for HEAD."""
+    response = getattr(error, "response", {})
+    return response.get("Error", {}).get("Code") in ("NoSuchKey", "404")
+
+
+# --- objects in S3 -------------------------------------------------------------------------------
+
+
+def list_objects(bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """Every object below `prefix`, in the order of the keys: Key, ETag, Size, LastModified."""
+    pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for page in pages:
+        yield from page.get("Contents", [])
+
+
+def get_object(bucket: str, key: str) -> dict[str, Any] | None:
+    """The response to GetObject, its Body not yet read; None if there is no such object."""
+    return _found("get_object", bucket, key)
+
+
+def head_object(bucket: str, key: str) -> dict[str, Any] | None:
+    """The response to HeadObject; None if there is no such object."""
+    return _found("head_object", bucket, key)
+
+
+def _found(operation: str, bucket: str, key: str) -> dict[str, Any] | None:
+    s3 = client("s3")
+    try:
+        response: dict[str, Any] = getattr(s3, operation)(Bucket=bucket, Key=key)
+    except s3.exceptions.ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    return response
+
+
+# --- items of the table --------------------------------------------------------------------------
+
+
+def to_item(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain fields in DynamoDB's form: text as S, numbers as N, booleans as BOOL, None left out."""
+    return {name: _to_value(value) for name, value in fields.items() if value is not None}
+
+
+def _to_value(value: str | float | bool) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    return {"S": value} if isinstance(value, str) else {"N": repr(value)}
+
+
+def from_item(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The plain fields of an item.
+
+    Each number is a float, because DynamoDB stores 2.0 as 2. boto3's own deserializer makes
+    Decimals, which takes most of the time of 10,000 items.
+    """
+    return {
+        name: float(content) if kind == "N" else content
+        for name, value in item.items()
+        for kind, content in value.items()
+    }
+
+
+def key_of(partition: str, sort: str) -> dict[str, Any]:
+    """The key of an item, in DynamoDB's form."""
+    return {"pk": {"S": partition}, "sk": {"S": sort}}
+
+
+def get_item(table: str, partition: str, sort: str) -> dict[str, Any] | None:
+    """The plain fields of an item, by a consistent read; None if there is none."""
+    found = client("dynamodb").get_item(
+        TableName=table, Key=key_of(partition, sort), ConsistentRead=True
+    )
+    return from_item(found["Item"]) if "Item" in found else None
+
+
+def put_item(
+    table: str,
+    fields: Mapping[str, Any],
+    condition: str = "",
+    values: Mapping[str, Any] | None = None,
+) -> dict[str, Any] | None:
+    """Write an item and return the fields of the one that it replaced, {} if there was none.
+
+    None if `condition` does not hold: nothing is written.
+    """
+    return _write(
+        "put_item", table, condition, values, ReturnValues="ALL_OLD", Item=to_item(fields)
+    )
+
+
+def update_item(
+    table: str,
+    partition: str,
+    sort: str,
+    expression: str,
+    values: Mapping[str, Any],
+    *,
+    condition: str = "",
+    names: Mapping[str, str] | None = None,
+) -> dict[str, Any] | None:
+    """Change an item, which is created if there is none, and return its new fields.
+
+    None if `condition` does not hold: nothing is written.
+    """
+    return _write(
+        "update_item",
+        table,
+        condition,
+        values,
+        names,
+        Key=key_of(partition, sort),
+        UpdateExpression=expression,
+        ReturnValues="ALL_NEW",
+    )
+
+
+def delete_item(
+    table: str,
+    partition: str,
+    sort: str,
+    *,
+    condition: str = "",
+    values: Mapping[str, Any] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> bool:
+    """Delete an item if there is one; False if `condition` does not hold."""
+    key = key_of(partition, sort)
+    return _write("delete_item", table, condition, values, names, Key=key) is not None
+
+
+def _write(
+    operation: str,
+    table: str,
+    condition: str,
+    values: Mapping[str, Any] | None = None,
+    names: Mapping[str, str] | None = None,
+    **request: Any,
+) -> dict[str, Any] | None:
+    if condition:
+        request["ConditionExpression"] = condition
+    if values:
+        request["ExpressionAttributeValues"] = to_item(values)
+    if names:
+        request["ExpressionAttributeNames"] = dict(names)
+    db = client("dynamodb")
+    try:
+        response = getattr(db, operation)(TableName=table, **request)
+    except db.exceptions.ConditionalCheckFailedException:
+        return None
+    return from_item(response.get("Attributes", {}))
+
+
+def put_new_items(table: str, items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write up to 100 items in one transaction: all of them, or none if one exists already.
+
+    Returns [] if they are written, else a code for each item: "ConditionalCheckFailed" if it
+    exists, "None" if it is not the cause, or what kept the table from writing it.
+    """
+    puts = [
+        {
+            "Put": {
+                "TableName": table,
+                "Item": to_item(item),
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        }
+        for item in items
+    ]
+    db = client("dynamodb")
+    try:
+        db.transact_write_items(TransactItems=puts)
+    except db.exceptions.TransactionCanceledException as error:
+        return [str(reason.get("Code")) for reason in error.response["CancellationReasons"]]
+    return []
+
+
+def query_page(
+    table: str,
+    partition: str,
+    *,
+    after: str | None = None,
+    limit: int | None = None,
+    newest_first: bool = False,
+    consistent: bool = False,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """One page of a partition in the order of the sort keys, or backwards if `newest_first`.
+
+    It begins behind the sort key `after`. Returns the items as plain fields, and the `after` of
+    the next page, None at the end.
+    """
+    condition, values = "pk = :pk", {":pk": partition}
+    if after is not None:
+        condition += " AND sk < :after" if newest_first else " AND sk > :after"
+        values[":after"] = after
+    found = client("dynamodb").query(
+        TableName=table,
+        KeyConditionExpression=condition,
+        ExpressionAttributeValues=to_item(values),
+        ScanIndexForward=not newest_first,
+        ConsistentRead=consistent,
+        **({"Limit": limit} if limit else {}),
+    )
+    last = found.get("LastEvaluatedKey")
+    return [from_item(item) for item in found["Items"]], last["sk"]["S"] if last else None
+
+
+def query(
+    table: str,
+    partition: str,
+    *,
+    after: str | None = None,
+    limit: int | None = None,
+    consistent: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """Every item of a partition behind `after` as plain fields, read in pages of `limit`."""
+    while True:
+        items, after = query_page(table, partition, after=after, limit=limit, consistent=consistent)
+        yield from items
+        if after is None:
+            return

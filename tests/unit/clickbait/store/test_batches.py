@@ -74,7 +74,6 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("DATA_BUCKET", BUCKET)
     monkeypatch.setenv("TABLE", TABLE)
     settings.cache_clear()
-    presigned.forget_signer()
     batches._names.cache_clear()
     with mock_aws():
         aws.forget_clients()

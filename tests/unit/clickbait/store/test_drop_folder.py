@@ -194,9 +194,9 @@ def test_nothing_outside_the_drop_folder_is_touched(cloud: Cloud, key: str) -> N
         ("train/Clickbait/a.jpg", "'Clickbait'"),
         ("train/ clickbait/a.jpg", "' clickbait'"),
         ("train//a.jpg", "''"),
-        ("train/a.jpg", "names no file in a folder"),
-        ("train/clickbait", "names no file in a folder"),
-        ("train/clickbait/a.jpg/", "names no file in a folder"),
+        ("train/a.jpg", "not a file in a folder"),
+        ("train/clickbait", "not a file in a folder"),
+        ("train/clickbait/a.jpg/", "not a file in a folder"),
     ],
 )
 def test_an_unknown_label_is_set_aside_with_the_labels_that_there_are(

@@ -21,14 +21,11 @@ TABLE = "table"
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    clear = history.writer.cache_clear
     with mock_aws():
-        clear()
         create_table(TABLE)
         monkeypatch.setattr(history, "settings", lambda: Settings(table=TABLE))
-        monkeypatch.setattr(history, "_rests_until", 0.0)
+        monkeypatch.setattr(history, "_paused_until", 0.0)
         yield TABLE
-    clear()
 
 
 def made(prediction: str = "clickbait_fake", version: str = "v1") -> dict[str, Any]:
@@ -168,7 +165,6 @@ def test_a_failed_write_costs_no_answer_and_raises_a_metric(
 
 
 def test_an_answer_waits_a_second_for_its_row_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    history.writer.cache_clear()
     # An address that takes no connection and refuses none (TEST-NET-1, RFC 5737).
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://192.0.2.1:9")
     with pytest.MonkeyPatch.context() as patch:

@@ -28,7 +28,6 @@ def within(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
     def forget() -> None:
         settings.cache_clear()
-        presigned.forget_signer()
         aws.forget_clients()
 
     def change(**variables: str) -> None:

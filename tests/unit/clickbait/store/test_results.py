@@ -99,14 +99,14 @@ def test_a_busy_table_is_told_and_what_is_done_stays_done(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows_module, "PAUSE_SECONDS", 0)
-    error = rows.db.exceptions.TransactionCanceledException(
+    error = aws.client("dynamodb").exceptions.TransactionCanceledException(
         {"Error": {"Code": "T"}, "CancellationReasons": [{"Code": "TransactionConflict"}]}, "x"
     )
 
     def busy(**_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(rows.db, "transact_write_items", busy)
+    monkeypatch.setattr(aws.client("dynamodb"), "transact_write_items", busy)
     with pytest.raises(Unavailable, match="Try again"):
         rows.put_missing([failed("a")])
 

@@ -1,11 +1,12 @@
-"""Bulk jobs: what was to come, what came, what became of it; and the files with the results.
+"""Bulk jobs: which files they have, how far they are, and the files with their results.
 
 A batch is a folder, `inbox/<batch>/`, and its rows in the table. It begins with the names of its
-files (`create`), or with the first object that somebody drops there. Its counts are those of its
-rows and never a counter's, so whatever is delivered twice or killed half way counts once.
+files (`create`), or with the first object that somebody drops into a folder. Its counts are those
+of its rows, never those of a counter, so an image that is delivered twice or whose worker is killed
+counts once.
 
-The head of a batch in the table only saves work: `seen` counts rows as they are written, and `due`
-is what it has to reach before it is worth counting the rows. Where a worker was killed in between,
+The head of a batch in the table only saves work. `seen` counts rows as they are written, and `due`
+is the value of `seen` from which it is worth counting the rows. If a worker is killed in between,
 its message comes again, finds its rows written, and counts them then.
 """
 
@@ -19,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from clickbait import LABELS, aws
 from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
@@ -30,61 +31,57 @@ from clickbait.settings import settings
 from clickbait.store import presigned, results
 from clickbait.store.rows import TRANSACTION, Row, Rows, now
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_s3 import S3Client
-
 FILES = "files.json"
-"""The names of a batch's files, below its results: the table takes 400 KB an item."""
+"""The names of a batch's files, stored beside its results: an item of the table has 400 KB."""
 
 MAX_FILES = 10_000
-"""Files of one batch: their rows are 3 MB, which a request counts in a second."""
+"""Most files of one batch: their rows are 3 MB, which a request counts in a second."""
 
 MAX_NAME = 1_024
-"""Characters of a file's name, folders included: S3 takes as many bytes in a key."""
+"""Most characters of a file's name, with its folders: S3's limit of a key, in bytes."""
 
 GENERATED = re.compile(r"\d{5}\.[0-9a-f]{8}")
-"""A key's name for the file with that place in the list; behind the point the end of the batch's
-id, so that no file that somebody drops is taken for one."""
+"""The name of an object that came by a form: the file's place in the list, and the end of the
+batch's id, so that it differs from any file that somebody drops."""
 
 RATE_SECONDS = 60.0
-"""The rate is that of the last minute: it follows workers that come and go, and no single one."""
+"""The rate is that of the last minute: it follows the number of workers, not a single one."""
 
 MAX_ATTEMPTS = 5
-"""Times that one call writes results which grow while it writes; the next call goes on."""
+"""How often one call writes results that change while it writes. The next call writes again."""
 
 NEVER_ARRIVED = "The file had not arrived when the batch was started."
 
 TYPES = {end: each.media_type for each in FORMATS.values() for end in each.extensions}
 OTHER_TYPE = "application/octet-stream"
-"""By the name's ending, for the form alone: the worker goes by the content."""
+"""Media types by the ending of a name, for the form only: the worker reads the content."""
 
 
 def is_generated(batch: str, name: str) -> bool:
-    """Whether an object of the batch came by one of its forms."""
+    """Whether the object `name` of a batch came by one of its forms."""
     return GENERATED.fullmatch(name) is not None and name.endswith(batch[-8:])
 
 
 @dataclass(slots=True)
 class Tally:
-    """What the rows say, counted as they pass."""
+    """Figures about rows, computed in one pass."""
 
     since: str = ""
-    """Rows from this time on count as recent."""
+    """Rows from this time on are recent."""
     names: set[str] = field(default_factory=set)
     done: int = 0
     failed: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LABELS, 0))
-    looked_at: int = 0
-    """Rows of files that arrived: only these took time, from `first` to `last`."""
+    arrived: int = 0
+    """Rows of files that arrived. Only these took time, from `first` to `last`."""
     recent: int = 0
     first: str = ""
     last: str = ""
     ended: str = ""
     _digest: Any = field(default_factory=sha256)
 
-    def over(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """`rows` as they are, counted."""
+    def counting(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """`rows` unchanged, each counted when it is taken."""
         for row in rows:
             self.names.add(row.name)
             if row.failed:
@@ -96,7 +93,7 @@ class Tally:
             if row.etag:
                 self.first = min(self.first or row.at, row.at)
                 self.last = max(self.last, row.at)
-                self.looked_at += 1
+                self.arrived += 1
                 self.recent += row.at >= self.since
             self._digest.update(f"{row.name}\0{row.etag}\0{row.at}\n".encode())
             yield row
@@ -107,13 +104,13 @@ class Tally:
 
     @property
     def digest(self) -> str:
-        """Which rows these are: the same rows, the same results."""
+        """Identifies the rows: equal digests, equal results."""
         return str(self._digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a batch is; `as_dict` is what its route answers."""
+    """How far a batch is."""
 
     batch: str
     head: dict[str, Any]
@@ -123,29 +120,32 @@ class Progress:
 
     @property
     def complete(self) -> bool:
-        """Every file has its row."""
+        """Whether every file has its row."""
         return self.tally.rows >= self.expected
 
     @property
     def state(self) -> str:
-        """open: files are awaited until it is started; running; finished."""
+        """ "open": it waits for files or its start. "running" or "finished"."""
         if self.complete:
             return "finished"
         return "open" if "files" in self.head and "started" not in self.head else "running"
 
     def rate(self, moment: datetime) -> float | None:
-        """Images a second: in the last minute, or on average where it is finished; None before the
-        first."""
-        if not self.tally.looked_at:
+        """Images in a second: of the last minute, or on average if it is finished.
+
+        None before the first image.
+        """
+        if not self.tally.arrived:
             return None
         end = datetime.fromisoformat(self.tally.last) if self.complete else moment
         seconds = (end - datetime.fromisoformat(self.tally.first)).total_seconds()
-        images = self.tally.looked_at
+        images = self.tally.arrived
         if not self.complete and seconds > RATE_SECONDS:
             images, seconds = self.tally.recent, RATE_SECONDS
         return round(images / max(seconds, 1.0), 2)
 
     def as_dict(self) -> dict[str, Any]:
+        """The progress as the API returns it."""
         rate = self.rate(datetime.now(UTC))
         left = self.expected - self.tally.rows
         seconds = 0 if self.complete else round(left / rate) if rate else None
@@ -167,19 +167,21 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The files of a batch that were named before they came."""
+    """The files of a batch that were named when it was created."""
 
     batch: str
     files: tuple[str, ...]
     places: dict[str, int]
 
     def key_name(self, place: int) -> str:
-        """What the file with this place in the list is called in the bucket."""
+        """The name in the bucket of the file with this place in the list."""
         return f"{place:05d}.{self.batch[-8:]}"
 
     def row_of(self, name: str) -> tuple[str, str]:
-        """The row's name and the file's for the object `name`: it came by a form, or somebody
-        dropped it under a name of the list, or under another one."""
+        """The names of the row and of the file for the object `name`.
+
+        The object came by a form, or was dropped under a name of the list, or under another name.
+        """
         if is_generated(self.batch, name) and int(name[:5]) < len(self.files):
             return name, self.files[int(name[:5])]
         if name in self.places:
@@ -196,58 +198,42 @@ class Batches:
 
     @classmethod
     def from_settings(cls) -> Self:
-        """Raises Unavailable where the process has no bucket or no table."""
+        """Raises Unavailable if the process has no bucket or no table."""
         if not settings().table:
             raise Unavailable(
-                "This service runs without TABLE: it answers predictions, and stores nothing. "
+                "This service runs without TABLE: it only predicts, and stores nothing. "
                 "Send at most 10 images to /predict-batch; `make up` and a deployment take more."
             )
         return cls(presigned.bucket(), settings().table)
 
-    @property
-    def s3(self) -> "S3Client":
-        client: S3Client = aws.client("s3")
-        return client
-
-    @property
-    def db(self) -> "DynamoDBClient":
-        client: DynamoDBClient = aws.client("dynamodb")
-        return client
-
     # --- before it starts ------------------------------------------------------------------------
 
     def create(self, files: list[str]) -> str:
-        """A new batch of the files with these names, which are yet to come; returns its id."""
+        """Create a batch of files with these names, which come later; returns its id."""
         moment = datetime.now(UTC)
         batch = f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-        # The names first: a head without them would be a batch that nobody can fill.
-        self.s3.put_object(
+        # The names first: a head without names would be a batch that cannot be filled.
+        aws.client("s3").put_object(
             Bucket=self.bucket,
             Key=results.folder(batch) + FILES,
             Body=json.dumps(files).encode(),
             ContentType="application/json",
         )
-        self.db.put_item(
-            TableName=self.table,
-            Item=_key(batch)
-            | {
-                "created": {"S": moment.isoformat(timespec="milliseconds")},
-                "files": {"N": str(len(files))},
-                "due": {"N": str(len(files))},
-            },
-        )
+        created = moment.isoformat(timespec="milliseconds")
+        head = {"created": created, "files": len(files), "due": len(files)}
+        aws.put_item(self.table, {"pk": BATCH_PARTITION, "sk": batch, **head})
         return batch
 
     def forms(self, batch: str, start: int = 0) -> tuple[list[dict[str, Any]], int | None]:
-        """The forms of MAX_FORMS files from place `start` on, each with its `file`, and where the
-        next page begins.
+        """Forms for up to MAX_FORMS files from place `start` on, each with its `file`, and the
+        place where the next page begins.
 
-        Raises NotFound, Conflict where the batch is started or was not begun by naming its files,
-        BadRequest where there is no such place.
+        Raises NotFound, Conflict if the batch is started or is a dropped folder, BadRequest if
+        there is no such place.
         """
         head = self._head(batch)
         if "files" not in head:
-            self.progress(batch)  # Raises NotFound where there is nothing at all.
+            self.progress(batch)  # Raises NotFound if there is nothing at all.
             raise Conflict(f"The batch {batch} is a folder: put its files into {INBOX}{batch}/.")
         if "started" in head:
             raise Conflict(f"The batch {batch} is started. POST /batches begins another one.")
@@ -265,32 +251,34 @@ class Batches:
         return forms, end if end < len(names.files) else None
 
     def start(self, batch: str) -> Progress:
-        """Close a batch: what has not arrived is a row that says so. Started again it stays as it
-        is; raises NotFound, or Unavailable where the table is too busy for the rows of very many
-        files that are missing: the next call goes on where this one ended."""
+        """Close a batch: each file that has not arrived fails. Repeating it changes nothing.
+
+        Raises NotFound, or Unavailable if the table is too busy for the rows of very many missing
+        files: the next call continues where this one ended.
+        """
         head = self._head(batch)
         moment = now()
         if "files" in head and "started" not in head:
             self._close(batch, moment)
         elif "files" not in head:
             self.progress(batch)
-        head = self._update(
+        head = self._update_head(
             batch,
             "SET started = if_not_exists(started, :now), created = if_not_exists(created, :now)",
-            {":now": {"S": moment}},
+            {":now": moment},
         )
         return self.refresh(batch, head.get("seen", 0))
 
     def _close(self, batch: str, moment: str) -> None:
-        """Write a row for each file that was named and is neither there nor has its row."""
+        """Write a row for each named file that has neither an object nor a row."""
         names = self._names(batch)
         rows = Rows(self.table, batch)
-        there = {names.row_of(name)[0] for name, _ in self._arrived(batch)}
-        there |= {row.name for row in rows.read()}
+        present = {names.row_of(name)[0] for name, _ in self._objects(batch)}
+        present |= {row.name for row in rows.read()}
         missing = [
             Row(names.key_name(place), file, moment, error=NEVER_ARRIVED)
             for place, file in enumerate(names.files)
-            if names.key_name(place) not in there
+            if names.key_name(place) not in present
         ]
         for begin in range(0, len(missing), TRANSACTION):
             rows.put_missing(missing[begin : begin + TRANSACTION])
@@ -298,21 +286,20 @@ class Batches:
     # --- while it runs ---------------------------------------------------------------------------
 
     def names_of(self, batch: str) -> Names:
-        """The names that were given for the batch's files; none for a folder that was dropped."""
+        """The names of the batch's files; none for a dropped folder."""
         if "files" in self._head(batch):
             return self._names(batch)
         return Names(batch, (), {})
 
     def record_rows(self, batch: str, new: int, again: bool) -> None:
-        """Take in that `new` rows were written; `again`: and something was found that had been
-        dealt with before, or is gone.
+        """Record that `new` rows were written, and write the results if every file has its row.
 
-        Writes the results where every file has its row now.
+        `again` says that a message was about a file that had its row already, or is gone.
         """
-        head = self._update(
+        head = self._update_head(
             batch,
             "SET created = if_not_exists(created, :now) ADD seen :new",
-            {":now": {"S": now()}, ":new": {"N": str(new)}},
+            {":now": now(), ":new": new},
         )
         seen = head["seen"]
         if again or seen >= head.get("due", 0):
@@ -322,22 +309,22 @@ class Batches:
                 logger.info("batch without files", batch=batch)
 
     def refresh(self, batch: str, seen: int | None = None) -> Progress:
-        """How far the batch is, and where it is finished its results written; raises NotFound.
+        """How far the batch is. Writes its results if it is finished; raises NotFound.
 
-        `seen` is how many rows had been written when its caller last asked.
+        `seen` is how many rows were written when the caller last read the head.
         """
         progress = self.progress(batch)
         if progress.complete:
-            self._finish(progress)
+            self._write_results(progress)
         elif seen is not None:
-            # Each row that is lacking now adds to `seen` when it comes: it is not worth looking
-            # before. Rows that were counted and not yet added make this too early, never too late.
+            # Each missing row adds to `seen` when it comes, so counting is not worth it before.
+            # Rows that are counted but not yet added make `due` too early, never too late.
             due = seen + progress.expected - progress.tally.rows
-            self._update(batch, "SET due = :due", {":due": {"N": str(due)}})
+            self._update_head(batch, "SET due = :due", {":due": due})
         return progress
 
     def progress(self, batch: str) -> Progress:
-        """How far the batch is; raises NotFound where nothing of it is there."""
+        """How far the batch is; raises NotFound if nothing of it exists."""
         if not BATCH_ID.fullmatch(batch):
             raise _unknown(batch)
         head = self._head(batch)
@@ -346,9 +333,9 @@ class Batches:
         if "files" in head:
             more = sum(not is_generated(batch, name) for name in tally.names)
             return Progress(batch, head, tally, head["files"] + more, created)
-        # What was dropped: files may be deleted once they have a row, and still count.
+        # A dropped folder: files that were deleted after they got a row still count.
         expected, oldest = tally.rows, ""
-        for name, modified in self._arrived(batch):
+        for name, modified in self._objects(batch):
             expected += name not in tally.names
             oldest = min(oldest or modified, modified)
         if not expected:
@@ -358,34 +345,35 @@ class Batches:
     def _tally(self, batch: str) -> Tally:
         since = datetime.now(UTC) - timedelta(seconds=RATE_SECONDS)
         tally = Tally(since.isoformat(timespec="milliseconds"))
-        for _ in tally.over(Rows(self.table, batch).read()):
+        for _ in tally.counting(Rows(self.table, batch).read()):
             pass
         return tally
 
     # --- results ---------------------------------------------------------------------------------
 
     def require(self, batch: str) -> None:
-        """Raises NotFound where there is nothing of this batch."""
+        """Raises NotFound if nothing of this batch exists."""
         if not self._head(batch):
             self.progress(batch)
 
     def rows(self, batch: str, after: str | None, limit: int) -> list[Row]:
-        """`limit` rows from behind the one named `after`, and one more where there is one; raises
-        NotFound."""
+        """`limit` rows from behind the one named `after`, and one more if there is one.
+
+        Raises NotFound.
+        """
         if after is None:
             self.require(batch)
         return list(islice(Rows(self.table, batch).read(after, limit + 1), limit + 1))
 
-    def results_written(self, batch: str) -> None:
-        """See that the files with the results say what the rows say now, finished or not; raises
-        NotFound."""
-        self._finish(self.progress(batch))
+    def write_results(self, batch: str) -> None:
+        """Write the results as the rows are now, finished or not; raises NotFound."""
+        self._write_results(self.progress(batch))
 
-    def _finish(self, progress: Progress) -> None:
+    def _write_results(self, progress: Progress) -> None:
         """Write the results, unless those of the same rows are written.
 
-        Whoever writes looks at the rows again afterwards, and writes again where they changed: so
-        of many that write at a time the last one has seen the last row.
+        Every writer reads the rows again afterwards, and writes again if they changed. So of many
+        concurrent writers, the last one has read the last row.
         """
         if progress.head.get("results") == progress.tally.digest:
             return
@@ -393,9 +381,9 @@ class Batches:
         batch = progress.batch
         for _ in range(MAX_ATTEMPTS):
             written = Tally()
-            results.write(self.bucket, batch, written.over(Rows(self.table, batch).read()))
+            results.write(self.bucket, batch, written.counting(Rows(self.table, batch).read()))
             if self._tally(batch).digest == written.digest:
-                self._update(batch, "SET results = :rows", {":rows": {"S": written.digest}})
+                self._update_head(batch, "SET results = :rows", {":rows": written.digest})
                 logger.info(
                     "results written",
                     batch=batch,
@@ -408,31 +396,21 @@ class Batches:
 
     def _head(self, batch: str) -> dict[str, Any]:
         """The head of a batch: `created`, `files` (how many were named), `started`, `seen`, `due`,
-        `results`; what is not known is left out, and all of it before the first row."""
+        `results`. What is not known is left out; {} before the first row."""
         if not BATCH_ID.fullmatch(batch):
             raise _unknown(batch)
-        found = self.db.get_item(TableName=self.table, Key=_key(batch), ConsistentRead=True)
-        return _head(found.get("Item", {}))
+        return _head(aws.get_item(self.table, BATCH_PARTITION, batch) or {})
 
-    def _update(self, batch: str, change: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Change the head of a batch, which is made where there is none, and return it."""
-        changed = self.db.update_item(
-            TableName=self.table,
-            Key=_key(batch),
-            UpdateExpression=change,
-            ExpressionAttributeValues=values,
-            ReturnValues="ALL_NEW",
-        )
-        return _head(changed["Attributes"])
+    def _update_head(self, batch: str, expression: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Change the head of a batch, which is created if there is none, and return it."""
+        return _head(aws.update_item(self.table, BATCH_PARTITION, batch, expression, values) or {})
 
-    def _arrived(self, batch: str) -> Iterator[tuple[str, str]]:
+    def _objects(self, batch: str) -> Iterator[tuple[str, str]]:
         """The name of each file that is in the batch's folder now, and when it came."""
         prefix = f"{INBOX}{batch}/"
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        for page in pages:
-            for found in page.get("Contents", []):
-                if batch_and_name(found["Key"]):
-                    yield found["Key"].removeprefix(prefix), found["LastModified"].isoformat()
+        for found in aws.list_objects(self.bucket, prefix):
+            if batch_and_name(found["Key"]):
+                yield found["Key"].removeprefix(prefix), found["LastModified"].isoformat()
 
     def _names(self, batch: str) -> Names:
         return _names(self.bucket, batch)
@@ -440,7 +418,7 @@ class Batches:
 
 @lru_cache(maxsize=4)
 def _names(bucket: str, batch: str) -> Names:
-    """The list that was given for a batch; it never changes. A few are kept: 1 MB each or so."""
+    """The names of a batch's files, which never change. A few are kept, of about 1 MB each."""
     body = aws.client("s3").get_object(Bucket=bucket, Key=results.folder(batch) + FILES)["Body"]
     files = tuple(json.loads(body.read()))
     places: dict[str, int] = {}
@@ -449,13 +427,10 @@ def _names(bucket: str, batch: str) -> Names:
     return Names(batch, files, places)
 
 
-def _key(batch: str) -> dict[str, Any]:
-    return {"pk": {"S": BATCH_PARTITION}, "sk": {"S": batch}}
-
-
 def _head(item: dict[str, Any]) -> dict[str, Any]:
+    counts = ("files", "seen", "due")
     return {
-        name: int(value["N"]) if "N" in value else value["S"]
+        name: int(value) if name in counts else value
         for name, value in item.items()
         if name not in ("pk", "sk")
     }

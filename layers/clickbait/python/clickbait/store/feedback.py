@@ -1,7 +1,7 @@
-"""Corrections: images that somebody says were labelled wrongly, waiting for an admin's decision.
+"""Corrections: images whose predictions somebody calls wrong, waiting for an admin's decision.
 
-Each is one object, `feedback/<id>`, with what was said about it in its metadata. Only an accepted
-one becomes training data.
+Each is one object, `feedback/<id>`, with its label and more in its metadata. Only an accepted one
+is copied to the training images.
 """
 
 import re
@@ -19,13 +19,14 @@ from clickbait.keys import FEEDBACK, TRAIN
 from clickbait.store import presigned
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}")
-"""When it came, so that S3 lists the oldest first, and chance."""
+"""The time, so that S3 lists the oldest first, and a random part."""
 
 MAX_NAME = 100
-"""Characters of a client's file name that are kept: S3 takes 2 KB of metadata, and a character may
-take 12 bytes of them."""
+"""Characters that are kept of a client's file name. S3 accepts 2 KB of metadata, and one character
+may take 12 bytes."""
 
 READERS = 16
+"""Corrections read at a time."""
 
 
 class Feedback:
@@ -34,39 +35,46 @@ class Feedback:
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
 
-    def put(self, data: bytes, kind: str, label: str, told: Mapping[str, str]) -> dict[str, Any]:
-        """Keep a checked image of `kind` (JPEG, PNG, WEBP) with its label, and what else was told
-        of it; returns its id and time."""
+    def put(self, data: bytes, kind: str, label: str, facts: Mapping[str, str]) -> dict[str, Any]:
+        """Store a checked image of the format `kind` with its label; returns its id and time.
+
+        `facts` has other things to keep: file_name, prediction, model_version.
+        """
         now = datetime.now(UTC)
-        made = f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:12]}"
-        said = {"label": label, "at": now.isoformat(timespec="seconds"), **told}
+        feedback = f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:12]}"
+        facts = {"label": label, "at": now.isoformat(timespec="seconds"), **facts}
         aws.client("s3").put_object(
             Bucket=self.bucket,
-            Key=FEEDBACK + made,
+            Key=FEEDBACK + feedback,
             Body=data,
             ContentType=FORMATS[kind].media_type,
-            # Metadata travels as headers, which are ASCII.
-            Metadata={name: quote(value[:MAX_NAME], safe="/:+") for name, value in said.items()},
+            # Metadata is sent as headers, which are ASCII.
+            Metadata={name: quote(text[:MAX_NAME], safe="/:+") for name, text in facts.items()},
         )
-        return {"id": made, "label": label, "at": said["at"]}
+        return {"id": feedback, "label": label, "at": facts["at"]}
 
     def page(self, limit: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
-        """At most `limit` corrections that wait, the oldest first, from behind the id `after` on,
-        each with an address to look at it; and the last one's id where more follow."""
+        """Up to `limit` waiting corrections, the oldest first, from behind the id `after`.
+
+        Each has a link to view it. Also returns the last id if more follow.
+        """
         start = {"StartAfter": FEEDBACK + after} if after else {}
         listed = aws.client("s3").list_objects_v2(
             Bucket=self.bucket, Prefix=FEEDBACK, MaxKeys=limit, **start
         )
-        keys = [found["Key"] for found in listed.get("Contents", [])]
-        ids = [key.removeprefix(FEEDBACK) for key in keys]
+        ids = [found["Key"].removeprefix(FEEDBACK) for found in listed.get("Contents", [])]
         with ThreadPoolExecutor(READERS) as pool:
             found = list(pool.map(self._waiting, filter(ID.fullmatch, ids)))
-        items = [i | {"url": presigned.view_url(FEEDBACK + i["id"])} for i in found if i]
+        items = [
+            item | {"url": presigned.view_url(FEEDBACK + item["id"])} for item in found if item
+        ]
         return items, ids[-1] if listed.get("IsTruncated") else None
 
     def accept(self, feedback: str) -> dict[str, Any]:
-        """Make it training data, under the label that came with it; raises NotFound, or Conflict
-        where it has none."""
+        """Move a correction to the training images of its label.
+
+        Raises NotFound, or Conflict if it has no label.
+        """
         from botocore.exceptions import ClientError
 
         head = self._head(feedback)
@@ -80,56 +88,50 @@ class Feedback:
                 Bucket=self.bucket,
                 Key=key,
                 CopySource={"Bucket": self.bucket, "Key": FEEDBACK + feedback},
-                TaggingDirective="REPLACE",  # It has none, and copying them takes two permissions.
+                TaggingDirective="REPLACE",  # It has no tags; copying them takes two permissions.
             )
         except ClientError as error:
-            if aws.status_of(error) == 404:  # Decided by somebody else since it was looked at.
+            if aws.is_missing(error):  # Another admin decided in the meantime.
                 raise _unknown(feedback) from error
             raise
         aws.client("s3").delete_object(Bucket=self.bucket, Key=FEEDBACK + feedback)
         return {"id": feedback, "label": label, "key": key}
 
     def reject(self, feedback: str) -> dict[str, Any]:
-        """Delete it; raises NotFound."""
+        """Delete a correction; raises NotFound."""
         self._head(feedback)
         aws.client("s3").delete_object(Bucket=self.bucket, Key=FEEDBACK + feedback)
         return {"id": feedback}
 
     def _head(self, feedback: str) -> dict[str, Any]:
-        from botocore.exceptions import ClientError
-
-        if not ID.fullmatch(feedback):
+        """S3's headers of a correction, with readable metadata; raises NotFound."""
+        valid = ID.fullmatch(feedback)
+        head = aws.head_object(self.bucket, FEEDBACK + feedback) if valid else None
+        if head is None:
             raise _unknown(feedback)
-        try:
-            head: dict[str, Any] = aws.client("s3").head_object(
-                Bucket=self.bucket, Key=FEEDBACK + feedback
-            )
-        except ClientError as error:
-            if aws.status_of(error) == 404:
-                raise _unknown(feedback) from error
-            raise
-        head["Metadata"] = {name: unquote(value) for name, value in head["Metadata"].items()}
-        return head
+        facts = {name: unquote(text) for name, text in head["Metadata"].items()}
+        return head | {"Metadata": facts}
 
     def _waiting(self, feedback: str) -> dict[str, Any] | None:
         try:
             head = self._head(feedback)
         except NotFound:  # Decided since it was listed.
             return None
-        said = head["Metadata"]
+        facts = head["Metadata"]
         return {
             "id": feedback,
-            "label": said.get("label"),
-            "at": said.get("at") or head["LastModified"].isoformat(),
+            "label": facts.get("label"),
+            "at": facts.get("at") or head["LastModified"].isoformat(),
             "bytes": head["ContentLength"],
             "content_type": head["ContentType"],
-            "file_name": said.get("file_name"),
-            "prediction": said.get("prediction"),
-            "model_version": said.get("model_version"),
+            "file_name": facts.get("file_name"),
+            "prediction": facts.get("prediction"),
+            "model_version": facts.get("model_version"),
         }
 
 
 def _unknown(feedback: str) -> NotFound:
     return NotFound(
-        f"There is no correction {feedback!r} waiting, or it is decided; GET /feedback lists them."
+        f"No correction {feedback!r} is waiting: there is none, or it was decided. "
+        "GET /feedback lists them."
     )

@@ -1,8 +1,8 @@
-"""The model that answers now, in a process that serves: refreshed between requests, never mixed.
+"""The live model of a serving process: refreshed between requests, never mixed.
 
-A process looks at the pointer at most every REFRESH_SECONDS, loads and checks a new version beside
-the old one, and swaps in one assignment: a request sees either model, never both. What fails to
-load leaves the old one serving and raises a metric.
+A process reads the pointer at most every REFRESH_SECONDS, loads and checks a new version beside the
+old one, and swaps them in one assignment, so a request sees either model, never both. If the new
+one does not load, the old one keeps serving and a metric counts the failure.
 """
 
 import time
@@ -19,30 +19,30 @@ from clickbait.settings import settings
 from clickbait.store.registry import Registry
 
 REFRESH_SECONDS = 30.0
-"""A new champion is live everywhere within this; one conditional GET in 30 s costs nothing that
-matters."""
+"""A new champion is live everywhere within this time. One conditional GET in 30 s costs next to
+nothing."""
 
 
 class LiveModel:
-    """The model that answers now: the champion of a bucket, or the folder's where there is none."""
+    """The live model: the champion of a bucket, or the model in a folder if there is none."""
 
     def __init__(self, folder: Path, registry: Registry | None = None) -> None:
         self.folder = folder
         self.registry = registry
         self.since = 0.0
         self._classifier: Classifier | None = None
-        self._looked = float("-inf")
+        self._refreshed = float("-inf")
         self._failed = ""
         self._lock = Lock()
 
     def current(self) -> Classifier:
-        """The model to answer this request with, refreshed first if it is time.
+        """The model for this request, refreshed first if that is due.
 
-        Raises Unavailable (503) only where no model at all could be loaded.
+        Raises Unavailable (503) only if no model at all could be loaded.
         """
         now = time.monotonic()
-        due = self.registry is not None and now - self._looked >= REFRESH_SECONDS
-        # One thread refreshes; the others go on with what there is, unless there is nothing yet.
+        due = self.registry is not None and now - self._refreshed >= REFRESH_SECONDS
+        # One thread refreshes. The others use the old model; without one they wait.
         if (due or self._classifier is None) and self._lock.acquire(self._classifier is None):
             try:
                 self._refresh(now)
@@ -60,14 +60,14 @@ class LiveModel:
             self.current()
 
     def after_restore(self) -> None:
-        """Forget what a snapshot froze: the next request reads the pointer with a fresh client."""
-        self._looked = float("-inf")
+        """After a SnapStart restore: the next request reads the pointer with a new client."""
+        self._refreshed = float("-inf")
         forget_clients()
         if self.registry:
             self.registry = Registry(self.registry.bucket)
 
     def _refresh(self, now: float) -> None:
-        self._looked = now
+        self._refreshed = now
         if self.registry:
             try:
                 version = self.registry.poll_champion()

@@ -1,9 +1,8 @@
-"""Model versions in the models bucket: listed, published once, made live, and every change told.
+"""Model versions in the models bucket: which there are, which is live, and every promotion.
 
-`versions/<version>/` holds a version, whole once its `metadata.json` is there, and is never
-rewritten. `champion.json` names the live one; it changes only for whoever saw what it was
-(If-Match), so that of two promotions at one moment one wins. Each change is also a file in
-`promotions/`: which model was live at a time, who decided, and why.
+`versions/<version>/` holds a version. It is complete once it has a `metadata.json`, and is never
+rewritten. `champion.json` names the live version. It is written with If-Match, so of two promotions
+at the same moment one wins. `promotions/` has a file for each: which model, who decided, and why.
 """
 
 import json
@@ -25,22 +24,24 @@ if TYPE_CHECKING:
     from clickbait.inference.classifier import Classifier
 
 METADATA = "metadata.json"
-"""Written last: a version without it does not exist, whatever else a killed training left there."""
+"""Written last. Without it a version does not exist: a killed training left the other files."""
 
 EVALUATION = "evaluation.json"
-"""What a version did on its test side; versions of older trainings have none."""
+"""How a version did on its test images. Versions of older trainings have none."""
 
 TRANSFERS = 8
-"""Files of a version that travel at a time."""
+"""Files of a version that are copied at a time."""
 
 PRECONDITION_FAILED, CONFLICTING_WRITE = 412, 409
-"""What S3 answers to a write whose condition no longer holds, or that met another one."""
+"""S3's statuses for a write whose condition no longer holds, or that met another write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """`champion.json` as it was read: the version that it names (empty where it cannot be read),
-    its ETag, all of it."""
+    """`champion.json` as it was read: the version, its ETag, and the whole document.
+
+    The version is empty if the file is damaged.
+    """
 
     version: str
     etag: str
@@ -48,7 +49,7 @@ class Pointer:
 
 
 READ_NOW: Final = Pointer("", "read now")
-"""For `promote`: whatever the pointer says when the promotion begins."""
+"""For `promote`: expect the pointer as it is when the promotion begins."""
 
 
 class Registry:
@@ -60,18 +61,17 @@ class Registry:
 
     @property
     def s3(self) -> "S3Client":
-        """The client, which a process that serves the baseline never needs."""
+        """The client. A process that serves the baseline never creates it."""
         client: S3Client = aws.client("s3")
         return client
 
     # --- which is live ---------------------------------------------------------------------------
 
     def poll_champion(self) -> str | None:
-        """The live version where the pointer changed since the last call, else None (also before
-        the first promotion).
+        """The live version if the pointer changed since the last call, else None.
 
-        Raises InvalidModel where the pointer cannot be read, is no pointer, or was there and is
-        gone.
+        None also before the first promotion. Raises InvalidModel if the pointer cannot be read, is
+        damaged, or has been deleted since the last call.
         """
         found = self._get(CHAMPION, self._etag)
         if found is None:
@@ -83,7 +83,7 @@ class Registry:
         return pointer.version
 
     def forget(self) -> None:
-        """Make the next `champion` answer whatever the pointer says, changed or not."""
+        """Make the next `poll_champion` return the version even if the pointer did not change."""
         self._etag = ""
 
     def pointer(self) -> Pointer | None:
@@ -94,11 +94,12 @@ class Registry:
     # --- versions --------------------------------------------------------------------------------
 
     def load(self, version: str) -> "Classifier":
-        """Fetch and check one version; raises InvalidModel where it is missing or breaks its
-        metadata's promises."""
-        from clickbait.inference.classifier import (
-            Classifier,  # Not everybody who lists models runs them.
-        )
+        """Fetch and check one version.
+
+        Raises InvalidModel if it is missing or does not do what its metadata says.
+        """
+        # Imported here because listing versions needs no classifier.
+        from clickbait.inference.classifier import Classifier
 
         files = {}
         for name in (METADATA, "model.tflite"):
@@ -117,33 +118,31 @@ class Registry:
         return Classifier(files["model.tflite"], metadata)
 
     def versions(self) -> list[str]:
-        """Every whole version, newest first."""
-        found = [
-            key.split("/")[1] for key in self._keys(VERSIONS) if _is_file_of_version(key, METADATA)
-        ]
-        return sorted(found, reverse=True)
+        """Every complete version, newest first."""
+        parts = [key.removeprefix(VERSIONS).split("/") for key in self._keys(VERSIONS)]
+        return sorted((each[0] for each in parts if each[1:] == [METADATA]), reverse=True)
 
     def file(self, version: str, name: str) -> bytes:
-        """One file of a version; raises NotFound where there is no such version or file."""
+        """One file of a version; raises NotFound if there is no such version or file."""
         found = self._get(f"{VERSIONS}{version}/{name}")
         if found is None:
             raise NotFound(f"There is no {name} of a version {version}; GET /models lists them.")
         return found[0]
 
     def metadata(self, version: str) -> dict[str, Any]:
-        """What a version says of itself; raises NotFound, or InvalidModel where it is not JSON."""
+        """The metadata of a version; raises NotFound, or InvalidModel if it is not JSON."""
         return self._document(version, METADATA)
 
     def evaluation(self, version: str) -> dict[str, Any]:
-        """What a version did on its test side; raises as `metadata`."""
+        """How a version did on its test images; raises as `metadata` does."""
         return self._document(version, EVALUATION)
 
     def _document(self, version: str, name: str) -> dict[str, Any]:
         try:
-            told: dict[str, Any] = json.loads(self.file(version, name))
+            document: dict[str, Any] = json.loads(self.file(version, name))
         except ValueError as error:
             raise InvalidModel(f"The {name} of version {version} is not JSON: {error}") from error
-        return told
+        return document
 
     def fetch(self, version: str, folder: Path) -> Path:
         """Copy all files of a version into `folder`; raises NotFound."""
@@ -163,14 +162,14 @@ class Registry:
     def publish(self, folder: Path) -> str:
         """Upload the version in `folder`, `metadata.json` last, and return its name.
 
-        The same version again is no change; raises Conflict where another one has its name.
+        Does nothing if the same version exists; raises Conflict if a different one has its name.
         """
         metadata = (folder / METADATA).read_bytes()
         version = str(json.loads(metadata)["model_version"])
         prefix = f"{VERSIONS}{version}/"
-        there = self._get(prefix + METADATA)
-        if there is not None:
-            if there[0] != metadata:
+        existing = self._get(prefix + METADATA)
+        if existing is not None:
+            if existing[0] != metadata:
                 raise Conflict(f"There is another version {version}, and versions never change.")
             return version
         files = [p for p in folder.rglob("*") if p.is_file() and p.name != METADATA]
@@ -182,7 +181,7 @@ class Registry:
         with ThreadPoolExecutor(TRANSFERS) as pool:
             list(pool.map(put, files))
         if not self._put(prefix + METADATA, metadata, only_new=True):
-            raise Conflict(f"Version {version} was published by another at the same moment.")
+            raise Conflict(f"Another process published version {version} at the same moment.")
         return version
 
     # --- promotion -------------------------------------------------------------------------------
@@ -201,10 +200,10 @@ class Registry:
         """Make `version` live and return the promotion: version, previous, at, by, reason, forced,
         gate.
 
-        The target is loaded and answers its golden images first. `baseline` is the folder of the
-        model that ships: it becomes a version like any other when it is first promoted. `expected`
-        is the pointer that the decision was made upon (None: there was none); raises Conflict where
-        it has changed since, NotFound, or InvalidModel.
+        First the version is loaded and checked on its golden images. `baseline` is the folder of
+        the model that ships: its first promotion publishes it as a version. `expected` is the
+        pointer that the decision is based on, None if there was none. Raises Conflict if the
+        pointer has changed since, NotFound, or InvalidModel.
         """
         before = self.pointer() if expected is READ_NOW else expected
         shipped = baseline_version(baseline) if baseline else None
@@ -223,7 +222,7 @@ class Registry:
             "gate": gate,
         }
         if before and before.document:
-            self._record(before.document)  # Whoever wrote it may have ended before this.
+            self._record(before.document)  # The process that wrote it may have ended before this.
         body = json.dumps(promotion, indent=2).encode()
         if not self._put(CHAMPION, body, etag=before.etag if before else "", only_new=True):
             raise Conflict(
@@ -234,16 +233,15 @@ class Registry:
         return promotion
 
     def promotions(self, at: datetime | None = None) -> list[dict[str, Any]]:
-        """Every change of the live model, newest first; with `at`, those up to then: the first one
-        was live."""
+        """Every promotion, newest first. With `at`, those up to then: the first was live."""
         keys = sorted(self._keys(PROMOTIONS), reverse=True)
         with ThreadPoolExecutor(TRANSFERS) as pool:
             bodies = list(pool.map(self._get, keys))
-        told = [json.loads(body[0]) for body in bodies if body]
+        promotions = [json.loads(body[0]) for body in bodies if body]
         pointer = self.pointer()
-        if pointer and pointer.document and pointer.document not in told:
-            told.insert(0, pointer.document)  # Its writer ended before it could tell.
-        return [p for p in told if at is None or datetime.fromisoformat(p["at"]) <= at]
+        if pointer and pointer.document and pointer.document not in promotions:
+            promotions.insert(0, pointer.document)  # Its writer ended before it recorded it.
+        return [p for p in promotions if at is None or datetime.fromisoformat(p["at"]) <= at]
 
     def _record(self, promotion: dict[str, Any]) -> None:
         moment = f"{datetime.fromisoformat(promotion['at']):%Y%m%dT%H%M%S.%fZ}"
@@ -253,13 +251,10 @@ class Registry:
     # --- objects ---------------------------------------------------------------------------------
 
     def _keys(self, prefix: str) -> Iterator[str]:
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        for page in pages:
-            yield from (found["Key"] for found in page.get("Contents", []))
+        return (found["Key"] for found in aws.list_objects(self.bucket, prefix))
 
     def _put(self, key: str, body: bytes, *, etag: str = "", only_new: bool = False) -> bool:
-        """Write where the object still has `etag`, or, without one, where `only_new` finds none;
-        False where not."""
+        """Write an object. False if it no longer has `etag`, or, with `only_new`, if it exists."""
         from botocore.exceptions import ClientError
 
         condition: Any = {"IfNoneMatch": "*"} if only_new else {}
@@ -280,14 +275,16 @@ class Registry:
         return True
 
     def _get(self, key: str, etag: str = "") -> tuple[bytes, str] | None:
-        """Body and ETag of an object; None where it still has `etag`, or is missing and none was
-        expected."""
+        """Body and ETag of an object.
+
+        None if it still has `etag`, or if no `etag` is given and there is no object.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
         condition: Any = {"IfNoneMatch": etag} if etag else {}
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=key, **condition)
-            return answer["Body"].read(), answer["ETag"]
+            found = self.s3.get_object(Bucket=self.bucket, Key=key, **condition)
+            return found["Body"].read(), found["ETag"]
         except ClientError as error:
             status = aws.status_of(error)
             if status == 304 or (status == 404 and not etag):
@@ -303,11 +300,6 @@ def _pointer(body: bytes, etag: str) -> Pointer:
         return Pointer(str(document["version"]), etag, document)
     except (ValueError, KeyError, TypeError):
         return Pointer("", etag)
-
-
-def _is_file_of_version(key: str, name: str) -> bool:
-    parts = key.split("/")
-    return len(parts) == 3 and parts[2] == name
 
 
 @cache

@@ -1,55 +1,50 @@
 """The results of a batch as JSON lines, and as CSV that a spreadsheet can open.
 
-However many rows there are, a few pages of them are in memory: both kinds of files are written
-while the table is being read.
+Both are written while the table is read, so only a few pages of rows are in memory.
 """
 
 import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clickbait import aws
 from clickbait.keys import RESULTS
 from clickbait.store.rows import COLUMNS, Row
 
-if TYPE_CHECKING:
-    pass
-
 CSV_TYPE = "text/csv; charset=utf-8"
 
 PART_ROWS = 1_000
-"""Rows of one part of the JSON lines: about 250 KB, which one request takes."""
+"""Rows in one part of the JSON lines: about 250 KB, written in one request."""
 
 CSV_PART = 8 * 1024 * 1024
-"""Bytes of CSV that are held: up to here one request writes all of it, above it goes in parts of
-this size (S3 wants 5 MiB at least)."""
+"""Bytes of CSV in memory. A shorter file is written in one request, a longer one in parts of this
+size. S3 demands at least 5 MiB."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection)."""
+"""Characters with which a formula begins in a spreadsheet (OWASP, CSV Injection)."""
 
 OTHER_SEPARATORS = (";", "\t")
-"""What separates cells where a comma is the decimal point: such a name is quoted too, or its second
-half would be a cell of its own there, and perhaps a formula."""
+"""Cell separators in countries that use a decimal comma. A row whose file name has one is quoted:
+otherwise the second half of the name would be a cell of its own there, perhaps with a formula."""
 
 # --- CSV -----------------------------------------------------------------------------------------
 
 
 def safe(cell: str) -> str:
-    """`cell` with an apostrophe before it where a spreadsheet would take it for a formula.
+    """`cell` with an apostrophe before it if a spreadsheet would run it as a formula.
 
-    One that has apostrophes there already gets one more, so that whoever takes one away has the
-    text again, of any cell.
+    A cell that begins with apostrophes gets one more, so that removing one restores any cell.
     """
     return f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def csv_lines(rows: Iterable[Row]) -> Iterator[bytes]:
-    """The header and the rows as CSV (RFC 4180: commas, CRLF, quotes where they are needed), UTF-8.
+    """The header and the rows as CSV: RFC 4180 (commas, CRLF, quotes if needed), in UTF-8.
 
-    There is no byte order mark: RFC 4180 knows none, and most readers take it for a part of the
-    first column's name. Excel asks for the encoding, which is 65001, under Data, From Text/CSV.
+    There is no byte order mark: RFC 4180 has none, and most readers make it part of the first
+    column's name. Excel asks for the encoding under Data, From Text/CSV: it is 65001.
     """
     text = io.StringIO(newline="")
     plain = csv.writer(text, lineterminator="\r\n")
@@ -57,8 +52,8 @@ def csv_lines(rows: Iterable[Row]) -> Iterator[bytes]:
     plain.writerow(COLUMNS)
     for row in rows:
         cells = [_cell(value) for value in row.as_dict().values()]
-        foreign = any(mark in row.file for mark in OTHER_SEPARATORS)
-        (quoted if foreign else plain).writerow(cells)
+        separated = any(separator in row.file for separator in OTHER_SEPARATORS)
+        (quoted if separated else plain).writerow(cells)
         yield text.getvalue().encode()
         text.seek(0)
         text.truncate()
@@ -74,8 +69,10 @@ def _cell(value: str | float | bool | None) -> str:
 
 
 def csv_within(rows: Iterable[Row], most: int) -> bytes | None:
-    """All of `rows` as CSV; None as soon as it has more than `most` bytes in a JSON string, which
-    is how Lambda carries it."""
+    """All of `rows` as CSV; None if it has more than `most` bytes as a JSON string.
+
+    Lambda returns its responses in JSON.
+    """
     size, parts = 0, []
     for part in csv_lines(rows):
         size += len(json.dumps(part.decode(), ensure_ascii=False).encode())
@@ -89,7 +86,7 @@ def csv_within(rows: Iterable[Row], most: int) -> bytes | None:
 
 
 def folder(batch: str) -> str:
-    """Where the files of a batch are."""
+    """The prefix of the files with a batch's results."""
     return f"{RESULTS}{batch}/"
 
 
@@ -113,7 +110,7 @@ def write(bucket: str, batch: str, rows: Iterable[Row]) -> None:
 
 
 def _in_parts(bucket: str, batch: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """`rows` as they are, each part written when its last row has passed."""
+    """`rows` unchanged. Each part is written when its last row has passed."""
     part: list[str] = []
     number = 0
 
@@ -137,7 +134,7 @@ def _in_parts(bucket: str, batch: str, rows: Iterable[Row]) -> Iterator[Row]:
 
 
 class _Readable(io.RawIOBase):
-    """What an iterator yields, as a file to read from."""
+    """The chunks of an iterator, as a file to read from."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self.chunks = chunks

@@ -1,17 +1,14 @@
-"""The rows of a batch: one for each file, written once for each object, and read in order."""
+"""The rows of a batch: one for each file, written once for each object, read in order."""
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from clickbait import LABELS, Label, aws
 from clickbait.errors import Unavailable
 from clickbait.keys import rows_partition
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 COLUMNS: dict[str, Any] = {
     "file": str,
@@ -28,21 +25,21 @@ Row: to add a column, add it here and to Row. If a prediction has such a field, 
 """
 
 TRANSACTION = 100
-"""Rows that DynamoDB writes in one transaction at most."""
+"""DynamoDB writes no more rows in one transaction."""
 TRIES = 5
-"""Of a transaction that meets other writers of its rows, or a table that has enough to do."""
+"""Tries of a transaction that meets other writers of its rows, or a busy table."""
 PAUSE_SECONDS = 0.2
-"""Before the second try, and so much more before each one after it."""
+"""Pause before the second try. Each pause after it is longer by this much."""
 
 Outcome = Literal["new", "replaced", "again"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one file: a prediction or an error.
+    """The result of one file: a prediction or an error.
 
-    `name` is its key below the batch's folder, and sorts the rows; `file` is what its owner calls
-    it. `etag` and `modified` say which object was looked at; both are empty where none arrived.
+    `name` is its key below the batch's folder, and sorts the rows. `file` is its owner's name for
+    it. `etag` and `modified` identify the object; both are empty if none arrived.
     """
 
     name: str
@@ -80,119 +77,59 @@ class Rows:
 
     def __init__(self, table: str, batch: str) -> None:
         self.table = table
-        self.batch = batch
-
-    @property
-    def db(self) -> "DynamoDBClient":
-        client: DynamoDBClient = aws.client("dynamodb")
-        return client
-
-    @property
-    def partition(self) -> str:
-        """The partition of the table in which the rows are."""
-        return rows_partition(self.batch)
+        self.partition = rows_partition(batch)
 
     def put(self, row: Row) -> Outcome:
-        """Write a row where there is none, or only one of an older object of this name; says which.
+        """Write a row if its file has none, or has one of an older object.
 
-        "again": the same object has its row, whichever model made it, and that one stays.
+        Returns "again" if there is a row of the same object: that one stays, whichever model made
+        it. "replaced" if there was a row of an older object.
         """
-        try:
-            before = self.db.put_item(
-                TableName=self.table,
-                Item=self.item(row),
-                ConditionExpression="attribute_not_exists(pk) "
-                "OR (etag <> :etag AND modified <= :modified)",
-                ExpressionAttributeValues={
-                    ":etag": {"S": row.etag},
-                    ":modified": {"S": row.modified},
-                },
-                ReturnValues="ALL_OLD",
-            )
-        except self.db.exceptions.ConditionalCheckFailedException:
+        before = aws.put_item(
+            self.table,
+            self.fields(row),
+            "attribute_not_exists(pk) OR (etag <> :etag AND modified <= :modified)",
+            {":etag": row.etag, ":modified": row.modified},
+        )
+        if before is None:
             return "again"
-        return "replaced" if before.get("Attributes") else "new"
+        return "replaced" if before else "new"
 
     def put_missing(self, rows: list[Row]) -> int:
-        """Write those of at most TRANSACTION `rows` of which there is none yet; returns how many.
+        """Write those of at most TRANSACTION `rows` that do not exist; returns how many.
 
-        Raises Unavailable where the table is too busy; what was written by then stays.
+        Raises Unavailable if the table is too busy; rows that are written by then stay.
         """
         for tries in range(TRIES):
             time.sleep(tries * PAUSE_SECONDS)
             if not rows:
-                break
-            puts: Any = [
-                {
-                    "Put": {
-                        "TableName": self.table,
-                        "Item": self.item(row),
-                        "ConditionExpression": "attribute_not_exists(pk)",
-                    }
-                }
-                for row in rows
-            ]
-            try:
-                self.db.transact_write_items(TransactItems=puts)
-            except self.db.exceptions.TransactionCanceledException as error:
-                reasons = [why.get("Code") for why in error.response["CancellationReasons"]]
-                rows = [
-                    row
-                    for row, why in zip(rows, reasons, strict=True)
-                    if why != "ConditionalCheckFailed"
-                ]
-            else:
+                return 0
+            codes = aws.put_new_items(self.table, [self.fields(row) for row in rows])
+            if not codes:
                 return len(rows)
+            rows = [
+                row
+                for row, code in zip(rows, codes, strict=True)
+                if code != "ConditionalCheckFailed"
+            ]
         if rows:
-            raise Unavailable("The table is busy. Try again: what is done stays done.")
+            raise Unavailable("The table is busy. Try again: finished rows stay.")
         return 0
 
-    def item(self, row: Row) -> dict[str, Any]:
-        """`row` as an item of the table."""
-        item: dict[str, Any] = {"pk": {"S": self.partition}, "sk": {"S": row.name}}
-        for name in Row.__dataclass_fields__:
-            value = getattr(row, name)
-            if name == "name" or value is None:
-                continue
-            if isinstance(value, bool):
-                item[name] = {"BOOL": value}
-            elif isinstance(value, float):
-                item[name] = {"N": repr(value)}
-            else:
-                item[name] = {"S": value}
-        return item
+    def fields(self, row: Row) -> dict[str, Any]:
+        """`row` as the fields of its item."""
+        fields = asdict(row)
+        return {"pk": self.partition, "sk": fields.pop("name"), **fields}
 
     def read(self, after: str | None = None, limit: int | None = None) -> Iterator[Row]:
-        """Rows in the order of their names, from behind `after` on, a page of the table at a time;
-        `limit` is how many the caller means to take."""
-        start: Any = {}
-        if after is not None:
-            start = {"ExclusiveStartKey": {"pk": {"S": self.partition}, "sk": {"S": after}}}
-        page: Any = {"Limit": limit} if limit else {}
-        while True:
-            found = self.db.query(
-                TableName=self.table,
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": self.partition}},
-                ConsistentRead=True,
-                **page,
-                **start,
-            )
-            yield from map(_row, found["Items"])
-            if "LastEvaluatedKey" not in found:
-                return
-            start = {"ExclusiveStartKey": found["LastEvaluatedKey"]}
-
-
-def _row(item: dict[str, Any]) -> Row:
-    fields: dict[str, Any] = {"name": item["sk"]["S"]}
-    for name in Row.__dataclass_fields__:
-        if name in item:
-            ((kind, value),) = item[name].items()
-            fields[name] = float(value) if kind == "N" else value
-    return Row(**fields)
+        """Rows in the order of their names, from behind `after`, in pages of `limit`."""
+        for item in aws.query(
+            self.table, self.partition, after=after, limit=limit, consistent=True
+        ):
+            fields = {name: item[name] for name in Row.__dataclass_fields__ if name in item}
+            yield Row(name=item["sk"], **fields)
 
 
 def now() -> str:
-    """The time of a row: UTC, to the millisecond, in an order that text has too."""
+    """The current time as rows have it: UTC, to the millisecond, in an order that text has too."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,16 +1,17 @@
-"""When a training starts by itself: enough new images, and nobody is uploading any more.
+"""When a training starts by itself: enough images are new, and nobody is uploading any more.
 
-New is an image whose content no run has trained on. Uploads only start a clock (one delayed message
-at a time); when it rings and nothing has arrived for the quiet period, the images are counted. The
-same count is made when a run ends, every 15 minutes (a message may be lost), and once a day, when
-one new image is enough.
+An image is new if no run has trained on its content. An upload only starts the debounce timer, one
+delayed message at a time. When the timer fires and nothing has arrived for the quiet period, the
+new images are counted. They are also counted when a run ends and every 15 minutes, because a
+message may be lost, and once a day, when one new image is enough.
 """
 
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from clickbait import aws
 from clickbait.errors import Conflict, Unavailable
@@ -19,52 +20,46 @@ from clickbait.observability import logger
 from clickbait.settings import settings
 from clickbait.store.runs import FAILED, Parameters, Runs
 
-TIMER = {"pk": {"S": LOCK_PARTITION}, "sk": {"S": "quiet"}}
+TIMER = "quiet"
+"""Sort key of the debounce timer: `last_upload`, and `due`, when its message comes."""
 TIMER_MESSAGE = {"action": "quiet"}
+MOST_DELAY_SECONDS = 900
+"""SQS delays a message no longer."""
 
 Listing = dict[str, str]
-"""Key -> ETag."""
+"""Images by key, each with its ETag."""
 
 
 def list_images(bucket: str, prefix: str = TRAIN) -> Listing:
     """Every labelled image below `prefix` of the data bucket."""
-    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return {
         found["Key"]: found["ETag"].strip('"')
-        for page in pages
-        for found in page.get("Contents", [])
+        for found in aws.list_objects(bucket, prefix)
         if label_of(found["Key"], prefix)
     }
 
 
 def digest(images: Listing) -> str:
-    """SHA-256 of a listing: the same images under the same names."""
+    """SHA-256 of a listing. It is equal for the same images under the same names."""
     lines = sorted(f"{etag} {key}" for key, etag in images.items())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def trained_etags(models_bucket: str) -> set[str]:
-    """ETags of all images that a run has trained on, or looked at and left out."""
-    from botocore.exceptions import ClientError
-
-    try:
-        body = aws.client("s3").get_object(Bucket=models_bucket, Key=TRAINED)["Body"].read()
-    except ClientError as error:
-        if aws.status_of(error) == 404:
-            return set()
-        raise
-    return set(json.loads(body))
+    """ETags of all images that a run has trained on, or has examined and left out."""
+    found = aws.get_object(models_bucket, TRAINED)
+    return set(json.loads(found["Body"].read())) if found else set()
 
 
 def mark_trained(models_bucket: str, images: Listing) -> None:
-    """Add `images` to what runs have trained on. One run at a time does this."""
-    known = sorted(trained_etags(models_bucket) | set(images.values()))
-    aws.client("s3").put_object(Bucket=models_bucket, Key=TRAINED, Body=json.dumps(known).encode())
+    """Add `images` to those that runs have trained on. Only the run with the lease may do this."""
+    etags = sorted(trained_etags(models_bucket) | set(images.values()))
+    aws.client("s3").put_object(Bucket=models_bucket, Key=TRAINED, Body=json.dumps(etags).encode())
 
 
 @dataclass(frozen=True)
 class Triggers:
-    """The decision, with what it looks at."""
+    """Starts trainings on uploads and schedules."""
 
     runs: Runs
     data_bucket: str
@@ -75,58 +70,58 @@ class Triggers:
 
     @classmethod
     def from_settings(cls) -> Self:
-        """Raises Unavailable where the process has no table."""
-        c = settings()
+        """Raises Unavailable if the process has no table."""
+        config = settings()
         return cls(
             Runs.from_settings(),
-            c.data_bucket,
-            c.models_bucket,
-            c.uploads_queue,
-            c.min_new_images,
-            c.quiet_period,
+            config.data_bucket,
+            config.models_bucket,
+            config.uploads_queue,
+            config.min_new_images,
+            config.quiet_period,
         )
 
     def on_upload(self) -> None:
-        """Images arrived: start the clock, unless it runs already."""
+        """Record that images arrived, and start the debounce timer if it does not run."""
         now = time.time()
-        if not self._write(
+        started = self._update_timer(
             "SET last_upload = :now, due = :due",
             {":now": now, ":due": now + self.quiet_period},
             "attribute_not_exists(due) OR due <= :now",
-        ):
-            self._write("SET last_upload = :now", {":now": now})
-            return
-        self._schedule_check(self.quiet_period)
+        )
+        if started:
+            self._schedule_check(self.quiet_period)
+        else:
+            self._update_timer("SET last_upload = :now", {":now": now})
 
     def on_timer(self) -> str | None:
-        """The clock rang: start it again for what is left of the quiet period, or count."""
-        left = self._seconds_until_quiet()
-        if left > 0:
-            self._write("SET due = :due", {":due": time.time() + left})
-            self._schedule_check(left)
+        """The debounce timer fired: restart it for the rest of the quiet period, or start a run if
+        enough images are new. Returns the run's id."""
+        seconds = self._seconds_until_quiet()
+        if seconds > 0:
+            self._update_timer("SET due = :due", {":due": time.time() + seconds})
+            self._schedule_check(seconds)
             return None
         return self.start_if_enough(self.min_new_images, "uploads")
 
     def reconcile(self) -> str | None:
-        """Finish what was left half done, and count, unless images are arriving."""
+        """Settle an interrupted run, then start one if enough images are new and none arrive."""
         self.runs.settle()
-        return (
-            None
-            if self._seconds_until_quiet() > 0
-            else self.start_if_enough(self.min_new_images, "uploads")
-        )
+        if self._seconds_until_quiet() > 0:
+            return None
+        return self.start_if_enough(self.min_new_images, "uploads")
 
     def on_schedule(self) -> str | None:
-        """As `reconcile`, and one new image is enough."""
+        """The daily check: settle an interrupted run, then start one if any image is new."""
         self.runs.settle()
         return self.start_if_enough(1, "schedule")
 
     def start_if_enough(self, least: int, trigger: str) -> str | None:
-        """Start a run where `least` images are new; the run's id, or None.
+        """Start a run if `least` images are new, and return its id, else None.
 
-        Not for the very images that the last run ended with (labels that the live model contradicts
-        stay new, and so do those of a run that failed): uploads of others, the day's schedule after
-        a failure, or an admin start the next.
+        It does not start if the last run had exactly these images. Some stay new after a run: those
+        of a failed one, and those whose labels the live model contradicts. The next run then needs
+        other uploads, an admin, or, after a failure, the daily schedule.
         """
         if self.runs.active():
             return None
@@ -137,9 +132,9 @@ class Triggers:
             logger.info("too few new images", new=new, least=least)
             return None
         last = self.runs.latest()
-        again = last is not None and last.get("listing") == digest(images)
-        if last and again and not (trigger == "schedule" and last["state"] == FAILED):
-            logger.info("the last run looked at these very images", run=last["id"])
+        same_images = last is not None and last.get("listing") == digest(images)
+        if last and same_images and not (trigger == "schedule" and last["state"] == FAILED):
+            logger.info("the last run had the same images", run=last["id"])
             return None
         try:
             run = self.runs.request(trigger, Parameters(), f"{new} new images wait for a training.")
@@ -149,31 +144,22 @@ class Triggers:
         return str(run["id"])
 
     def _seconds_until_quiet(self) -> float:
-        """Seconds for which it is not yet quiet."""
-        table, db = self.runs.table, self.runs.db
-        item: Any = db.get_item(TableName=table, Key=TIMER, ConsistentRead=True).get("Item", {})
-        last = float(item.get("last_upload", {}).get("N", "0"))
-        return last + self.quiet_period - time.time()
+        timer = aws.get_item(self.runs.table, LOCK_PARTITION, TIMER) or {}
+        last_upload: float = timer.get("last_upload", 0.0)
+        return last_upload + self.quiet_period - time.time()
 
     def _schedule_check(self, seconds: float) -> None:
-        # Rounded up: a clock that rings a moment early only has to be started once more.
+        # Rounded up: a message that comes a moment early only restarts the timer.
         aws.client("sqs").send_message(
             QueueUrl=self.uploads_queue,
             MessageBody=json.dumps(TIMER_MESSAGE),
-            DelaySeconds=min(int(seconds) + 1, 900),
+            DelaySeconds=min(int(seconds) + 1, MOST_DELAY_SECONDS),
         )
 
-    def _write(self, update: str, values: dict[str, float], condition: str = "") -> bool:
-        db = self.runs.db
-        only: Any = {"ConditionExpression": condition} if condition else {}
-        try:
-            db.update_item(
-                TableName=self.runs.table,
-                Key=TIMER,
-                UpdateExpression=update,
-                ExpressionAttributeValues={name: {"N": repr(v)} for name, v in values.items()},
-                **only,
-            )
-        except db.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+    def _update_timer(
+        self, expression: str, values: Mapping[str, float], condition: str = ""
+    ) -> bool:
+        timer = aws.update_item(
+            self.runs.table, LOCK_PARTITION, TIMER, expression, values, condition=condition
+        )
+        return timer is not None
