@@ -32,6 +32,22 @@ def test_all_good_is_exit_status_0_and_explain_adds_the_heat_map(tmp_path: Path,
     assert len(line["heatmap"]) == 7
 
 
+def test_it_imports_no_storage_no_web_and_no_aws(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(picture()))
+    script = (
+        "import sys; from clickbait.__main__ import main; "
+        f"assert main(['predict', {str(tmp_path / 'a.jpg')!r}]) == 0; "
+        "print(*sys.modules, sep=',', file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.strip().split(","))
+    assert "clickbait.inference.prediction" in loaded
+    for room in ("clickbait.store", "clickbait.web", "clickbait.aws", "boto3", "fastapi"):
+        assert room not in loaded
+
+
 def test_a_missing_model_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     command = [
         sys.executable,
