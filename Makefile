@@ -74,11 +74,10 @@ test-stack: .venv/test.done training/.venv/done frontend/dist/.done ## the local
 test-browser: .venv/test.done frontend/dist/.done ## the page in a Chromium, which is installed where there is none
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest tests/browser
 
-# The longest first; a file stays with one worker, and each worker has a stack of its own. The browser
-# last: Playwright's event loop runs in its worker until the end, and no other could there.
+# The two files that train come first. A file stays with one worker; each worker has one stack.
 test-service: .venv/test.done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser, two files at a time
-	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest -n 2 --dist loadfile \
-		--no-loadscope-reorder tests/end_to_end/test_retraining.py tests/end_to_end tests/template tests/browser
+	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		tests/end_to_end/test_retraining.py tests/browser/test_models.py tests/end_to_end tests/template tests/browser
 
 contract: .venv/test.done .venv-contract/done frontend/dist/.done ## the whole API against its document, right and wrong requests, 3 minutes [ARGS]
 	@exec $(RUN) -m tests.contract.run $(ARGS)

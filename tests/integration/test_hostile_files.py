@@ -1,6 +1,6 @@
 """A server that is sent the worst there is: no 5xx, bounded memory, nothing left on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.integration.conftest import Server
 from tests.samples import hostile
 from tests.samples.drawn import encoded, picture
+from tests.waiting import DEADLINE
 
 MOST_MEGABYTES = 300
 
@@ -28,27 +29,31 @@ def server(serve: Callable[..., Server]) -> Server:
     return serve(CACHE_SIZE="0")
 
 
-def post(server: Server, data: bytes) -> httpx.Response:
-    return httpx.post(
-        f"{server.url}/predict", files={"file": ("../../etc/passwd", data)}, timeout=30
-    )
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=DEADLINE) as client:
+        yield client
+
+
+def post(client: httpx.Client, data: bytes) -> httpx.Response:
+    return client.post("/predict", files={"file": ("../../etc/passwd", data)})
 
 
 def test_every_hostile_file_is_answered_in_bounded_memory_and_leaves_nothing_behind(
-    server: Server,
+    server: Server, client: httpx.Client
 ) -> None:
     files = hostile.good_or_bad()
     assert len(files) >= 60
     wrong = {}
     for name, (data, right) in files.items():
-        response = post(server, data)
+        response = post(client, data)
         kind = "application/json" if response.is_success else "application/problem+json"
         if response.status_code not in right or response.headers["content-type"] != kind:
             wrong[name] = response
     assert wrong == {}
     assert server.peak_megabytes() < MOST_MEGABYTES
     assert list(server.temporary.iterdir()) == []
-    assert httpx.get(f"{server.url}/status").status_code == 200
+    assert client.get("/status").status_code == 200
 
 
 @st.composite
@@ -79,8 +84,10 @@ def mutated(draw: st.DrawFn) -> bytes:
 @example(b"\x89PNG\r\n\x1a\n")
 @example(b"\xff\xd8\xff")
 @example(b"RIFF\0\0\0\0WEBP")
-def test_a_mutated_image_never_gets_a_5xx(server: Server, data: bytes) -> None:
-    response = post(server, data)
+def test_a_mutated_image_never_gets_a_5xx(
+    server: Server, client: httpx.Client, data: bytes
+) -> None:
+    response = post(client, data)
     assert response.status_code in {200, 415, 422}, response.text
     if response.status_code != 200:
         assert response.headers["content-type"] == "application/problem+json"
