@@ -1,4 +1,4 @@
-"""What the functions run, as zips: the same files give the same bytes, so names can be digests."""
+"""Zips of functions and layers; the same files give the same bytes, so names can be digests."""
 
 import hashlib
 import io
@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time a zip can hold; with the files' own, each checkout would be another zip."""
+"""The earliest time in a zip. With the files' own times, each checkout would give another zip."""
 
-LEFT_OUT = {"__pycache__", "Makefile", "README.md"}
+EXCLUDED = {"__pycache__", "Makefile", "README.md"}
 
 
 def function_zip(root: Path, layers: dict[str, bytes]) -> bytes:
-    """`functions/` and `openapi.json` at the top, as the makefile builds it for AWS.
+    """`functions/` and `openapi.json`, packed as the makefile does it for AWS.
 
-    It also holds a digest of the layers, because a published alias only moves with its artefact.
+    The zip also contains a digest of the layers, because a published alias only moves when its
+    artefact changes.
     """
     files = {
         f"functions/{name}": path.read_bytes() for name, path in _files(root / "functions")
@@ -25,7 +26,7 @@ def function_zip(root: Path, layers: dict[str, bytes]) -> bytes:
 
 
 def layer_zip(folder: Path) -> bytes:
-    """A layer's folder as it is."""
+    """The files of a layer."""
     return _zip({name: path.read_bytes() for name, path in _files(folder)})
 
 
@@ -36,7 +37,7 @@ def digest(content: bytes) -> str:
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_file() and not LEFT_OUT.intersection(name.parts):
+        if path.is_file() and not EXCLUDED.intersection(name.parts):
             yield name.as_posix(), path
 
 

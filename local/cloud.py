@@ -1,4 +1,4 @@
-"""The emulator as one child process: it keeps its state, and leaves nothing running."""
+"""The emulator as a child process that keeps its state and leaves nothing running."""
 
 import contextlib
 import os
@@ -17,20 +17,20 @@ from local.settings import HOST, REGION, StackSettings
 from ops import LOCAL_KEYS, StackError
 
 START_SECONDS = 30.0
-"""It takes 0.3 s on an idle machine."""
+"""A start takes 0.3 s on an idle machine."""
 
 STOP_SECONDS = 20.0
-"""Writing the state takes about 2 s; what hangs is killed, and keeps the state from before."""
+"""Saving the state takes about 2 s. An emulator that hangs is killed and keeps its old state."""
 
-FROM_OUTSIDE = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
-"""All that the emulator, and through it the functions, get of the user's environment: a stray
-MODEL_PATH or AWS_PROFILE must not reach them."""
+INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
+"""The only variables that the emulator and its functions inherit: a stray MODEL_PATH or AWS_PROFILE
+must not reach them."""
 
 
 class Cloud:
     """ministack on loopback, with its state in `state_dir/cloud`.
 
-    The functions find AWS Batch at `batch_url`.
+    `batch_url` is the address of AWS Batch for the functions.
     """
 
     def __init__(self, settings: StackSettings, batch_url: str) -> None:
@@ -41,14 +41,14 @@ class Cloud:
         self._clients: dict[str, Any] = {}
 
     def start(self) -> None:
-        """Start it; it answers after `wait`.
+        """Start the process; call `wait` before using it.
 
-        Call from the main thread: it ends with the thread that started it, also when that is
-        killed, and writes its state then.
+        Call this from the main thread. The process ends with the thread that started it, even if
+        that is killed, and then saves its state.
         """
         folder = self.settings.state_dir / "cloud"
         temporary = folder / "tmp"
-        shutil.rmtree(temporary, ignore_errors=True)  # Workers of a stack that was killed.
+        shutil.rmtree(temporary, ignore_errors=True)  # Left by a stack that was killed.
         temporary.mkdir(parents=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -63,7 +63,7 @@ class Cloud:
             )
 
     def wait(self) -> None:
-        """Return when it answers; raise StackError where it does not."""
+        """Return when the emulator answers; raise StackError if it does not."""
         until = time.monotonic() + START_SECONDS
         while not self._answers():
             if not self.alive:
@@ -79,26 +79,26 @@ class Cloud:
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """End it cleanly, which is when it writes its state; kill it where that takes too long."""
+        """End the emulator, which then saves its state; kill it after STOP_SECONDS."""
         if self._process is None:
             return
         if self.alive:
             self._process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
-        # The session is its own: this reaches workers that did not end with it, and nothing else.
+        # The emulator has a session of its own, so this kills leftover workers and nothing else.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def client(self, service: str) -> Any:
-        """A boto3 client of one service, with root's keys, which may do everything."""
+        """A boto3 client of one service with root's keys, which allow everything."""
         import boto3
         from botocore.config import Config
 
         if service not in self._clients:
-            make: Any = boto3.client  # Its stubs want a literal name.
-            self._clients[service] = make(
+            create: Any = boto3.client  # Its stubs want a literal name.
+            self._clients[service] = create(
                 service,
                 endpoint_url=self.settings.cloud_url,
                 region_name=REGION,
@@ -117,7 +117,7 @@ class Cloud:
             return False
 
     def _environment(self, folder: Path, temporary: Path) -> dict[str, str]:
-        return {name: os.environ[name] for name in FROM_OUTSIDE if name in os.environ} | {
+        return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
             "BIND_HOST": HOST,
             "GATEWAY_PORT": str(self.settings.cloud_port),
             "MINISTACK_HOST": HOST,
@@ -129,7 +129,7 @@ class Cloud:
             "TMPDIR": str(temporary),
             "AWS_ENDPOINT_URL_BATCH": self.batch_url,
             "AUTH": "true" if self.settings.auth else "false",
-            # Listeners on fixed ports, which two stacks side by side would fight for.
+            # These listen on fixed ports, which two stacks side by side would both need.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
         }

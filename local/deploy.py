@@ -1,4 +1,4 @@
-"""Deploying a prepared template to the emulator: created once, then updated, data and ids kept."""
+"""Deploys a prepared template to the emulator: creates the stack, then updates it in place."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from ops import StackError
 
 STACK_NAME = "clickbait"
 DEPLOY_SECONDS = 120.0
-GONE = (
+WORTHLESS = (
     "CREATE_FAILED",
     "CREATE_IN_PROGRESS",
     "DELETE_COMPLETE",
@@ -20,13 +20,13 @@ GONE = (
     "ROLLBACK_COMPLETE",
     "ROLLBACK_FAILED",
 )
-"""States without anything worth keeping: a first deployment that failed or was cut off. It is made
-again."""
+"""States of a first deployment that failed or was interrupted: there is nothing to keep, so the
+stack is created again."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What is there after a deployment."""
+    """The result of a deployment."""
 
     api_id: str
     outputs: dict[str, str]
@@ -37,7 +37,7 @@ class Deployed:
 
 def deploy(cloud: Cloud, prepared: Prepared) -> Deployed:
     """Create or update the stack. Raises StackError with the resources that failed and why."""
-    # A template of more than 51,200 bytes has to lie in a bucket, there as on AWS.
+    # A template of more than 51,200 bytes must be in a bucket, as on AWS.
     text = json.dumps(prepared.template).encode()
     template = f"template-{digest(text)[:16]}.json"
     artefacts = prepared.artefacts | {template: text}
@@ -50,7 +50,7 @@ def deploy(cloud: Cloud, prepared: Prepared) -> Deployed:
     (api_id,) = by_type["AWS::ApiGatewayV2::Api"]
     _set_cors(cloud, api_id, prepared.template, stack)
     _set_expiry(cloud, prepared.template, resources["StackResources"])
-    _forget_other_artefacts(cloud, artefacts)
+    _delete_old_artefacts(cloud, artefacts)
     outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
     groups = [_log_group(cloud, name) for name in by_type.get("AWS::Lambda::Function", [])]
     jobs = {name: _resolved(job, outputs) for name, job in prepared.jobs.items()}
@@ -60,13 +60,13 @@ def deploy(cloud: Cloud, prepared: Prepared) -> Deployed:
 
 def _upload(cloud: Cloud, artefacts: dict[str, bytes]) -> None:
     s3 = cloud.client("s3")
-    s3.create_bucket(Bucket=ARTEFACTS_BUCKET)  # In us-east-1 one's own bucket may be created again.
+    s3.create_bucket(Bucket=ARTEFACTS_BUCKET)  # Succeeds in us-east-1 even if it exists.
     for key, content in artefacts.items():
         s3.put_object(Bucket=ARTEFACTS_BUCKET, Key=key, Body=content)
 
 
-def _forget_other_artefacts(cloud: Cloud, artefacts: dict[str, bytes]) -> None:
-    """Delete what former deployments used: the functions keep copies of their own."""
+def _delete_old_artefacts(cloud: Cloud, artefacts: dict[str, bytes]) -> None:
+    """Delete the artefacts of former deployments; the functions have copies of their own."""
     s3 = cloud.client("s3")
     for listed in s3.list_objects_v2(Bucket=ARTEFACTS_BUCKET).get("Contents", []):
         if listed["Key"] not in artefacts:
@@ -74,14 +74,14 @@ def _forget_other_artefacts(cloud: Cloud, artefacts: dict[str, bytes]) -> None:
 
 
 def _apply(cloud: Cloud, parameters: dict[str, str], template: str) -> dict[str, Any]:
-    """Bring the stack to the uploaded template; return its description."""
+    """Create or update the stack from the uploaded template; return its description."""
     from botocore.exceptions import ClientError
 
     cloudformation = cloud.client("cloudformation")
     before = _describe(cloud)
-    if before and before["StackStatus"] in GONE:
+    if before and before["StackStatus"] in WORTHLESS:
         cloudformation.delete_stack(StackName=STACK_NAME)
-        _settled(cloud)
+        _wait_for_stack(cloud)
         before = None
     change = cloudformation.update_stack if before else cloudformation.create_stack
     try:
@@ -99,7 +99,7 @@ def _apply(cloud: Cloud, parameters: dict[str, str], template: str) -> dict[str,
         if before and "No updates are to be performed" in message:
             return before
         raise StackError(f"The emulator refused the template: {message}") from error
-    after = _settled(cloud)
+    after = _wait_for_stack(cloud)
     if after is None or after["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         raise StackError(f"The template could not be deployed: {_failures(cloud)}")
     return after
@@ -117,8 +117,8 @@ def _describe(cloud: Cloud) -> dict[str, Any] | None:
     return dict(found[0]) if found else None
 
 
-def _settled(cloud: Cloud) -> dict[str, Any] | None:
-    """The stack once nothing is in progress; None where it is gone."""
+def _wait_for_stack(cloud: Cloud) -> dict[str, Any] | None:
+    """The stack after its last operation has ended, or None if it does not exist."""
     until = time.monotonic() + DEPLOY_SECONDS
     while True:
         stack = _describe(cloud)
@@ -133,7 +133,7 @@ def _settled(cloud: Cloud) -> dict[str, Any] | None:
 
 
 def _failures(cloud: Cloud) -> str:
-    """Why the last deployment failed; its events come newest first."""
+    """The reasons why the last deployment failed; the events come newest first."""
     events = cloud.client("cloudformation").describe_stack_events(StackName=STACK_NAME)
     reasons: list[str] = []
     for event in events["StackEvents"]:
@@ -148,7 +148,7 @@ def _failures(cloud: Cloud) -> str:
 
 
 def _set_cors(cloud: Cloud, api_id: str, template: dict[str, Any], stack: dict[str, Any]) -> None:
-    """Set the template's CORS through the API: from a template the emulator does not read it."""
+    """Set the template's CORS through the API, because the emulator ignores it in templates."""
     values = {p["ParameterKey"]: p.get("ParameterValue", "") for p in stack.get("Parameters", [])}
 
     def resolved(value: Any) -> Any:
@@ -167,7 +167,7 @@ def _set_cors(cloud: Cloud, api_id: str, template: dict[str, Any], stack: dict[s
 
 
 def _set_expiry(cloud: Cloud, template: dict[str, Any], deployed: list[dict[str, Any]]) -> None:
-    """Set the tables' time to live through the API: from a template the emulator does not."""
+    """Set the tables' time to live through the API; the emulator ignores it in templates."""
     names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in deployed}
     for logical, resource in template["Resources"].items():
         if resource["Type"] == "AWS::DynamoDB::Table":
@@ -179,7 +179,7 @@ def _set_expiry(cloud: Cloud, template: dict[str, Any], deployed: list[dict[str,
 
 
 def _resolved(node: Any, outputs: dict[str, str]) -> Any:
-    """A job definition with the deployment's values for `{"Output": name}`."""
+    """A job definition with each `{"Output": name}` replaced by the value of that output."""
     if isinstance(node, list):
         return [_resolved(item, outputs) for item in node]
     if not isinstance(node, dict):

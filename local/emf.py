@@ -1,4 +1,4 @@
-"""Metrics that functions write as log lines, put into CloudWatch, which on AWS reads them itself.
+"""Sends the metrics in the functions' log lines to CloudWatch, which on AWS reads them itself.
 
 Format: "Specification: Embedded metric format" in the Amazon CloudWatch user guide.
 """
@@ -12,21 +12,21 @@ from typing import Any
 
 POLL_SECONDS = 1.0
 IDLE_SHARE = 9
-"""A read that took long is followed by nine times as long a pause: reading logs takes a tenth of
-one core at most, of the reader's and of the emulator's."""
+"""The pause after a read is at least nine times as long as the read, so that reading logs takes at
+most a tenth of a core, in this process and in the emulator."""
 
 OVERLAP_MS = 10_000
-"""An event gets its time before it is stored: each read begins this much before the last one."""
+"""An event gets its time before it is stored, so each read overlaps the last one by this much."""
 
 EVENTS_A_READ = 10_000
-"""The most that filter_log_events returns; the emulator gives no token for the rest."""
+"""The maximum of filter_log_events; the emulator returns no token for the rest."""
 
 STREAMS_KEPT = 10_000
-"""The emulator makes a log stream an invocation, and each read walks through all of them."""
+"""The emulator creates a log stream for each invocation, and each read visits all of them."""
 
 VALUES_A_DATUM = 150
 DATA_A_CALL = 500
-"""Half of PutMetricData's limit of 1,000, which shares 1 MB with the dimensions."""
+"""Half of PutMetricData's limit of 1,000: a call is at most 1 MB, dimensions included."""
 
 PLATFORM_LINES = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 
@@ -43,9 +43,9 @@ class Series:
 
 
 def values_of(line: str) -> Iterator[tuple[Series, float]]:
-    """Each value that an EMF line reports, once for each of its sets of dimensions.
+    """The values in an EMF line, each once per set of dimensions.
 
-    Nothing for any other line, or for what in a line is not as the format says.
+    Yields nothing for other lines, and stops at the first error in the format.
     """
     if '"_aws"' not in line:
         return
@@ -70,7 +70,7 @@ def values_of(line: str) -> Iterator[tuple[Series, float]]:
 
 
 def metric_data(lines: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """MetricData for PutMetricData, by namespace; equal series of one second share a datum."""
+    """MetricData for PutMetricData by namespace; values of one series and second share a datum."""
     gathered: dict[Series, list[float]] = {}
     for line in lines:
         for series, value in values_of(line):
@@ -93,7 +93,7 @@ def metric_data(lines: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 class LogReader:
-    """Reads what the functions print: metrics go to CloudWatch, everything else into one file."""
+    """Reads the output of the functions: sends metrics to CloudWatch, writes the rest to a file."""
 
     def __init__(self, logs: Any, cloudwatch: Any, groups: list[str], file: Path) -> None:
         self._logs = logs
@@ -105,12 +105,12 @@ class LogReader:
         self._streams = dict.fromkeys(groups, 0)
 
     def trim(self) -> None:
-        """Empty the groups of an earlier run; the emulator would keep them for ever."""
+        """Empty the log groups of an earlier run, which the emulator would keep."""
         for group in self._groups:
             self._empty(group)
 
     def read(self) -> float:
-        """Take in everything new; return for how many seconds to leave the emulator alone."""
+        """Process all new lines; return the number of seconds to wait before the next read."""
         started = time.monotonic()
         lines = [(g, line) for group in self._groups for g, line in self._new_lines(group)]
         for namespace, data in metric_data(line for _, line in lines).items():
@@ -119,12 +119,12 @@ class LogReader:
                 self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=some)
         self._keep([(g, line) for g, line in lines if '"_aws"' not in line])
         for group, streams in self._streams.items():
-            if streams > STREAMS_KEPT:  # What was printed since a moment ago is lost with them.
+            if streams > STREAMS_KEPT:  # The newest lines may be lost with them.
                 self._empty(group)
         return max(POLL_SECONDS, IDLE_SHARE * (time.monotonic() - started))
 
     def _new_lines(self, group: str) -> Iterator[tuple[str, str]]:
-        """Lines of a group not read before. A stream is written at once, so it is new or known."""
+        """The new lines of a group. A stream is written at once, so all of it is new or known."""
         known = self._seen[group]
         since = self._since[group]
         new: set[str] = set()
@@ -143,23 +143,23 @@ class LogReader:
         self._seen[group] = {stream: at for stream, at in known.items() if at >= oldest}
 
     def _events(self, group: str, since: int) -> Iterator[dict[str, Any]]:
-        """All events of a group from a time on, oldest first."""
+        """The events of a group since a time, oldest first."""
         while True:
             try:
                 found = self._logs.filter_log_events(logGroupName=group, startTime=since)["events"]
             except self._logs.exceptions.ResourceNotFoundException:
-                return  # Before its first line.
+                return  # The group has no line yet.
             if len(found) < EVENTS_A_READ:
                 yield from found
                 return
-            # A cut in the middle of a millisecond may be in the middle of an invocation: read that
-            # millisecond again, whole.
+            # The limit may cut a millisecond, and with it an invocation, in two. Read that
+            # millisecond again.
             last = found[-1]["timestamp"]
             yield from (event for event in found if event["timestamp"] < last)
             since = last if last > since else last + 1
 
     def _empty(self, group: str) -> None:
-        """Delete a group's streams, by the one call there is for many of them."""
+        """Delete all streams of a group in one call, by deleting the group."""
         found = self._logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
         for described in found:
             if described["logGroupName"] == group:

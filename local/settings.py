@@ -1,4 +1,4 @@
-"""How the local stack runs, from the environment: ports, state folder, workers, parameters."""
+"""The local stack's settings, from the environment: ports, state folder, workers, parameters."""
 
 import errno
 import itertools
@@ -12,28 +12,28 @@ from typing import Self
 from ops import StackError, state_dir
 
 HOST = "127.0.0.1"
-"""The emulator lets anybody in who reaches it, so nothing here listens beyond loopback."""
+"""The emulator accepts every caller, so everything here listens on loopback only."""
 
 REGION = "us-east-1"
 
 ACCESS = "private"
-"""As on AWS by default: what is not for anybody asks for the token, which is in a file here."""
+"""The default on AWS: protected routes need the admin token, which is in a file here."""
 
-WORKERS_MOST = 64
+MAX_WORKERS = 64
 """Each worker is a process of about 150 MB; the emulator's own thread pool has 64."""
 
-QUIET_PERIOD_MOST = 900
-"""Seconds that a message can wait in SQS."""
+MAX_QUIET_PERIOD = 900
+"""Seconds; the longest delay of an SQS message."""
 
-MIN_NEW_IMAGES_MOST = 100_000
+MAX_MIN_NEW_IMAGES = 100_000
 
 FORMER_STACK_SECONDS = 5.0
-"""A stack whose `make up` was killed still writes its state down for 2 s, on its own ports."""
+"""After `make up` is killed, the emulator needs 2 s to save its state and free the ports."""
 
 
 @dataclass(frozen=True)
 class StackSettings:
-    """What tells one local stack from another."""
+    """The settings of one local stack."""
 
     api_port: int
     site_port: int
@@ -41,28 +41,28 @@ class StackSettings:
     state_dir: Path
     workers: int
     auth: bool = False
-    """Whether functions and jobs may only do what their roles allow."""
+    """Whether the emulator enforces the roles of functions and jobs."""
     quiet_period: int | None = None
     min_new_images: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Raises StackError, naming the variable, for a value that cannot be meant."""
+        """Raises StackError, naming the variable, if a value is invalid."""
         site = "SITE_PORT" if environment.get("SITE_PORT") else "DASHBOARD_PORT"
         return cls(
             api_port=_number(environment, "API_PORT", 8000, 65_535),
             site_port=_number(environment, site, 8080, 65_535),
             cloud_port=_number(environment, "CLOUD_PORT", 4566, 65_535),
             state_dir=state_dir(environment),
-            workers=_number(environment, "LOCAL_WORKERS", 2, WORKERS_MOST),
+            workers=_number(environment, "LOCAL_WORKERS", 2, MAX_WORKERS),
             auth=_switch(environment, "LOCAL_AUTH"),
-            quiet_period=_maybe(environment, "QUIET_PERIOD", QUIET_PERIOD_MOST, least=0),
-            min_new_images=_maybe(environment, "MIN_NEW_IMAGES", MIN_NEW_IMAGES_MOST),
+            quiet_period=_optional_number(environment, "QUIET_PERIOD", MAX_QUIET_PERIOD, minimum=0),
+            min_new_images=_optional_number(environment, "MIN_NEW_IMAGES", MAX_MIN_NEW_IMAGES),
         )
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The template's parameters that are not as by default."""
+        """The template's parameters that differ from their defaults."""
         given = {"QuietPeriod": self.quiet_period, "MinNewImages": self.min_new_images}
         return {
             "AllowedOrigins": f"{self.site_url},http://localhost:{self.site_port}",
@@ -87,7 +87,7 @@ class StackSettings:
 
     @property
     def functions_log(self) -> Path:
-        """What the functions print."""
+        """The output of the functions."""
         return self.logs / "functions.log"
 
     @property
@@ -95,11 +95,11 @@ class StackSettings:
         return self.state_dir / "cloud-port"
 
     def claim(self) -> None:
-        """Check what has to be free, and bind the state folder to its cloud port.
+        """Check that the ports are free, and bind the state folder to its cloud port.
 
-        A kept state holds queue addresses with the port in them: at another port its event sources
-        would say Enabled and deliver nothing. Raises StackError for another port than the state's,
-        one port given twice, or a port in use.
+        The saved state contains queue addresses with the port. On another port its event sources
+        would be Enabled but deliver nothing. Raises StackError if the port is not the state's, if
+        a port is given twice, or if a port is in use.
         """
         ports = {
             "CLOUD_PORT": self.cloud_port,
@@ -117,7 +117,7 @@ class StackSettings:
             raise StackError(
                 f"The state in {self.state_dir} belongs to CLOUD_PORT={kept}, not "
                 f"{self.cloud_port}: start it with that, name another STATE_DIR, or delete the "
-                f"folder to begin anew."
+                f"folder to start afresh."
             )
         patience = FORMER_STACK_SECONDS if kept and self._ended_badly() else 0.0
         for variable, port in ports.items():
@@ -127,22 +127,22 @@ class StackSettings:
         self._port_record.write_text(f"{self.cloud_port}\n")
 
     def _ended_badly(self) -> bool:
-        """A stack that was stopped took its `stack.json` away; one that was killed did not."""
+        """Whether the last stack was killed: a stack that stops removes its `stack.json`."""
         return self.description.exists()
 
     @property
     def description(self) -> Path:
-        """The file for scripts: addresses and outputs of the running stack."""
+        """The file with the addresses and outputs of the running stack, for scripts."""
         return self.state_dir / "stack.json"
 
     @property
     def admin_token(self) -> Path:
-        """The file with the admin's token, for its user alone."""
+        """The file with the admin token, readable by its user only."""
         return self.state_dir / "admin-token"
 
 
 def check_port(variable: str, port: int, patience: float = 0.0) -> None:
-    """Raise StackError where `port` is still taken after `patience` seconds."""
+    """Raise StackError if `port` is still in use after `patience` seconds."""
     until = time.monotonic() + patience
     while True:
         try:
@@ -161,17 +161,23 @@ def check_port(variable: str, port: int, patience: float = 0.0) -> None:
 
 
 def _number(
-    environment: Mapping[str, str], variable: str, default: int, most: int, least: int = 1
+    environment: Mapping[str, str], variable: str, default: int, maximum: int, minimum: int = 1
 ) -> int:
     text = environment.get(variable) or str(default)
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        raise StackError(f"{variable}={text} is not a whole number from {least} to {most}.")
+    if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
+        raise StackError(f"{variable}={text} is not a whole number from {minimum} to {maximum}.")
     return int(text)
 
 
-def _maybe(environment: Mapping[str, str], variable: str, most: int, least: int = 1) -> int | None:
-    """None where it is not set: the template's default holds."""
-    return _number(environment, variable, least, most, least) if environment.get(variable) else None
+def _optional_number(
+    environment: Mapping[str, str], variable: str, maximum: int, minimum: int = 1
+) -> int | None:
+    """None if the variable is not set, so that the template's default applies."""
+    return (
+        _number(environment, variable, minimum, maximum, minimum)
+        if environment.get(variable)
+        else None
+    )
 
 
 def _switch(environment: Mapping[str, str], variable: str) -> bool:

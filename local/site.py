@@ -1,8 +1,8 @@
-"""The page's address on this machine: what S3 and CloudFront are on AWS, by the same template.
+"""Serves the page on this machine, as S3 and CloudFront do on AWS.
 
-The headers, and the rule which address is a file's, are read from template.yaml: a page that works
-here meets no other policy there. The page itself is read once, when the stack starts, so that no
-path of a request is ever a path on the disk.
+The headers and the rule for addresses come from template.yaml, so the page meets the same policy
+here and on AWS. The files are read once, when the stack starts: no path of a request is ever used
+as a path on the disk.
 """
 
 import gzip
@@ -20,44 +20,44 @@ from ops.pages import ASK_FIRST, INDEX, TYPES, PageFile
 
 API_HOSTS = "https://*.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 BUCKET_HOSTS = "https://*.s3.${AWS::Region}.${AWS::URLSuffix}"
-"""AWS's hosts as the template's policy writes them; here each is one address."""
+"""AWS's hosts in the template's policy; here each is a single address."""
 
 FILE_RULE = re.compile(r"const FILE = /(.+)/;")
-"""The line of the template's function that says which addresses are files'."""
+"""The line of the template's function that decides which addresses are files."""
 
 GZIP_LEVEL = 9
-"""The most there is: it is done once, in some ms."""
+"""The highest level: each file is compressed once, in a few milliseconds."""
 
 METHODS = ("GET", "HEAD")
 
-OF_A_304 = {b"cache-control", b"etag", b"vary"}
-"""The headers of an answer that another without its content repeats (RFC 9110, section 15.4.5)."""
+HEADERS_OF_304 = {b"cache-control", b"etag", b"vary"}
+"""The headers that a 304 repeats from the 200 (RFC 9110, section 15.4.5)."""
 
 Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True)
-class _Form:
-    """What one kind of client gets: with gzip, without it, or a refusal."""
+class _Variant:
+    """One response to one kind of client: with gzip, without it, or an error."""
 
     content: bytes
     headers: Headers
     tag: bytes = b""
 
 
-def _refusal(text: bytes, *more: tuple[bytes, bytes]) -> _Form:
+def _error(text: bytes, *more: tuple[bytes, bytes]) -> _Variant:
     kind = (b"content-type", TYPES[".txt"].encode())
-    return _Form(text, [kind, (b"cache-control", ASK_FIRST.encode()), *more])
+    return _Variant(text, [kind, (b"cache-control", ASK_FIRST.encode()), *more])
 
 
-MISSING = _refusal(b"There is no such file.\n")
-ONLY_READ = _refusal(b"The page is only read.\n", (b"allow", ", ".join(METHODS).encode()))
+MISSING = _error(b"There is no such file.\n")
+READ_ONLY = _error(b"The page is only read.\n", (b"allow", ", ".join(METHODS).encode()))
 
 
 class Site:
-    """An ASGI application that answers with a page's files, as the template has them served.
+    """An ASGI application that serves the page's files as the template's CloudFront does.
 
-    Raises StackError for a template that it cannot follow.
+    Raises StackError if the template has something that it does not support.
     """
 
     def __init__(
@@ -69,16 +69,16 @@ class Site:
     ) -> None:
         self._headers = headers_of(template, api_url, cloud_url)
         self._rule = file_rule(template)
-        self._forms = {name: _forms(file) for name, file in files.items()}
+        self._variants = {name: _variants(file) for name, file in files.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        status, form = self._found(scope)
+        status, variant = self._respond(scope)
         if status == 304:
-            headers = [(name, value) for name, value in form.headers if name in OF_A_304]
+            headers = [(name, value) for name, value in variant.headers if name in HEADERS_OF_304]
         else:
-            headers = [*form.headers, (b"content-length", str(len(form.content)).encode())]
+            headers = [*variant.headers, (b"content-length", str(len(variant.content)).encode())]
         with_content = status != 304 and scope["method"] != "HEAD"
         await send(
             {
@@ -87,47 +87,50 @@ class Site:
                 "headers": [*self._headers, *headers],
             }
         )
-        body = form.content if with_content else b""
+        body = variant.content if with_content else b""
         await send({"type": "http.response.body", "body": body})
 
-    def _found(self, scope: Scope) -> tuple[int, _Form]:
-        """The answer's status, and what it answers with."""
+    def _respond(self, scope: Scope) -> tuple[int, _Variant]:
+        """The status and the variant for a request."""
         if scope["method"] not in METHODS:
-            return 405, ONLY_READ
+            return 405, READ_ONLY
         path = scope["raw_path"].decode("latin-1")
         name = unquote(path[1:]) if self._rule.fullmatch(path) else INDEX
-        if name not in self._forms:
+        if name not in self._variants:
             return 404, MISSING
-        asked = dict(scope["headers"])
-        plain, zipped = self._forms[name]
-        form = (
-            zipped if _takes_gzip(asked.get(b"accept-encoding", b"").decode("latin-1")) else plain
-        )
-        return (304 if _holds(form.tag, asked.get(b"if-none-match", b"")) else 200), form
+        headers = dict(scope["headers"])
+        plain, compressed = self._variants[name]
+        accepted = headers.get(b"accept-encoding", b"").decode("latin-1")
+        variant = compressed if _takes_gzip(accepted) else plain
+        is_current = _is_current(variant.tag, headers.get(b"if-none-match", b""))
+        return (304 if is_current else 200), variant
 
 
 def headers_of(template: Mapping[str, Any], api_url: str, cloud_url: str) -> Headers:
     """The headers of the template's policy, with this machine's addresses for AWS's hosts.
 
-    Raises StackError for what cannot be said here: a page must not work here for want of it.
+    Raises StackError for an unknown part of the policy: without its header a page could work here
+    and fail on AWS.
     """
     policy = _only(template, "AWS::CloudFront::ResponseHeadersPolicy")
     parts = dict(policy["ResponseHeadersPolicyConfig"])
     del parts["Name"]
-    said = list(_security(parts.pop("SecurityHeadersConfig", {})))
-    said += [
+    headers = list(_security(parts.pop("SecurityHeadersConfig", {})))
+    headers += [
         (i["Header"], i["Value"]) for i in parts.pop("CustomHeadersConfig", {}).get("Items", [])
     ]
     if parts:
-        raise StackError(f"local/site.py cannot say {', '.join(parts)} of the page's headers.")
+        raise StackError(
+            f"local/site.py does not support {', '.join(parts)} of the page's headers."
+        )
     here = {API_HOSTS: api_url, BUCKET_HOSTS: cloud_url}
-    return [(name.lower().encode(), _with_hosts(value, here).encode()) for name, value in said]
+    return [(name.lower().encode(), _with_hosts(value, here).encode()) for name, value in headers]
 
 
 def file_rule(template: Mapping[str, Any]) -> re.Pattern[str]:
-    """Matches a whole path that is a file's; every other one is a page's, and index.html answers.
+    """A pattern that matches the whole path of a file; index.html answers at all other paths.
 
-    Raises StackError where the template's function does not have it in its one line.
+    Raises StackError if the template's function has no line with the pattern.
     """
     found = FILE_RULE.search(_only(template, "AWS::CloudFront::Function")["FunctionCode"])
     if not found:
@@ -136,7 +139,7 @@ def file_rule(template: Mapping[str, Any]) -> re.Pattern[str]:
 
 
 def _security(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """CloudFront's own names for headers -> the headers."""
+    """The headers for CloudFront's names of them."""
     for part, of in parts.items():
         match part:
             case "ContentSecurityPolicy":
@@ -155,7 +158,7 @@ def _security(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                     f"max-age={of['AccessControlMaxAgeSec']}{below}{listed}",
                 )
             case _:
-                raise StackError(f"local/site.py cannot say {part} of the page's headers.")
+                raise StackError(f"local/site.py does not support {part} of the page's headers.")
 
 
 def _with_hosts(value: Any, here: Mapping[str, str]) -> str:
@@ -163,7 +166,7 @@ def _with_hosts(value: Any, here: Mapping[str, str]) -> str:
     for pattern, address in here.items():
         text = text.replace(pattern, address)
     if "${" in text:
-        raise StackError(f"local/site.py knows no address here for all of: {text}")
+        raise StackError(f"local/site.py has no local address for a host in: {text}")
     return text
 
 
@@ -173,26 +176,26 @@ def _only(template: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return dict(found)
 
 
-def _forms(file: PageFile) -> tuple[_Form, _Form]:
-    """A file as it is, and zipped where that is shorter."""
-    zipped = gzip.compress(file.content, GZIP_LEVEL, mtime=0)
-    shorter = len(zipped) < len(file.content)
+def _variants(file: PageFile) -> tuple[_Variant, _Variant]:
+    """The variants of a file without and with gzip; the same one twice if gzip does not help."""
+    compressed = gzip.compress(file.content, GZIP_LEVEL, mtime=0)
+    shorter = len(compressed) < len(file.content)
     digest = hashlib.sha256(file.content).hexdigest()[:32]
     common = [(b"content-type", file.type.encode()), (b"cache-control", file.cache.encode())]
     if shorter:
         common.append((b"vary", b"accept-encoding"))
 
-    def form(content: bytes, tag: str, *more: tuple[bytes, bytes]) -> _Form:
-        return _Form(content, [*common, (b"etag", tag.encode()), *more], tag.encode())
+    def variant(content: bytes, tag: str, *more: tuple[bytes, bytes]) -> _Variant:
+        return _Variant(content, [*common, (b"etag", tag.encode()), *more], tag.encode())
 
-    plain = form(file.content, f'"{digest}"')
+    plain = variant(file.content, f'"{digest}"')
     if not shorter:
         return plain, plain
-    return plain, form(zipped, f'"{digest}-gzip"', (b"content-encoding", b"gzip"))
+    return plain, variant(compressed, f'"{digest}-gzip"', (b"content-encoding", b"gzip"))
 
 
 def _takes_gzip(accepted: str) -> bool:
-    """Whether a client asks for gzip, or for anything, with a weight that is not zero."""
+    """Whether a client accepts gzip, or any coding, with a weight above zero."""
     asked = {}
     for coding in accepted.lower().replace(" ", "").split(","):
         name, weighted, weight = coding.partition(";q=")
@@ -200,8 +203,8 @@ def _takes_gzip(accepted: str) -> bool:
     return asked.get("gzip", asked.get("*", False))
 
 
-def _holds(tag: bytes, known: bytes) -> bool:
-    """Whether what a client has is still this: If-None-Match, which compares weakly."""
+def _is_current(tag: bytes, known: bytes) -> bool:
+    """Whether If-None-Match contains the tag (weak comparison): the client's copy is current."""
     return known.strip() == b"*" or tag in {
         each.strip().removeprefix(b"W/") for each in known.split(b",")
     }

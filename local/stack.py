@@ -1,4 +1,4 @@
-"""`make up`: starts everything in order, says `ready` when all of it answers, stops all of it."""
+"""`make up`: starts everything in order, prints `ready` when it answers, and stops everything."""
 
 import asyncio
 import contextlib
@@ -35,38 +35,37 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-FIRST_ANSWER_SECONDS = 60.0
-"""A worker's first answer takes 1 to 2 s: imports, and the model."""
+FIRST_RESPONSE_SECONDS = 60.0
+"""A worker's first response takes 1 to 2 s, for imports and the model."""
 
 GRACE_SECONDS = 1.0
-"""What is under way when the stack stops may take this long; then it is answered 503."""
+"""Requests under way when the stack stops may take this long; then they get 503."""
 
 SUPERVISION_SECONDS = 0.5
 
 REPORT_SECONDS = 5.0
-"""How long the end waits for what the cloud was not told of its jobs yet."""
+"""How long the stack waits at its end to send the last reports of jobs to the cloud."""
 
 ROLE_SECONDS = 12 * 3600
-"""The longest session of a role, three times as long as a training may take."""
+"""The longest session of a role; three times the time limit of a training."""
 
-LINES_THAT_MATTER = 12
-TELLING_WORDS = ("ERROR", "CRITICAL", "Error", "Traceback")
+SHOWN_LINES = 12
+ERROR_WORDS = ("ERROR", "CRITICAL", "Error", "Traceback")
 
 logger = logging.getLogger(__name__)
 
 
 class _Stopped(BaseException):
-    """The user, or the system, asked the stack to stop before it served.
+    """A signal stopped the stack before it served.
 
-    No Exception, like KeyboardInterrupt: a library that it passes through must not make its own
-    failure of it.
+    Like KeyboardInterrupt this is no Exception, so that no library catches it on its way.
     """
 
 
 def up(settings: StackSettings) -> None:
-    """Run the stack, whose `settings` are claimed, until a signal stops it.
+    """Run the stack until a signal stops it; call `settings.claim` first.
 
-    Raises StackError where it cannot start or go on, with nothing left running.
+    Raises StackError if the stack cannot start or fails; nothing is left running.
     """
     settings.description.unlink(missing_ok=True)
     files = pages.read(ROOT / "frontend" / "dist")
@@ -80,8 +79,8 @@ def up(settings: StackSettings) -> None:
             baseline = ROOT / "layers" / "baseline" / "baseline"
             prepared = template.prepare(ROOT, settings.parameters, {"MODEL_PATH": str(baseline)})
             files[pages.CONFIG] = pages.config(settings.api_url, ACCESS, STACK_NAME)
-            written = template.read(ROOT / "template.yaml")
-            site = Site(files, written, settings.api_url, settings.cloud_url)
+            source = template.read(ROOT / "template.yaml")
+            site = Site(files, source, settings.api_url, settings.cloud_url)
             cloud.wait()
             deployed = deploy(cloud, prepared)
             _say(f"cloud on {settings.cloud_url}, deployed in {time.monotonic() - started:.1f} s")
@@ -89,12 +88,12 @@ def up(settings: StackSettings) -> None:
         except _Stopped:
             pass
         except (StackError, BotoCoreError, ClientError) as error:
-            _tell(cloud.log, whole=not cloud.alive)
-            _tell(settings.functions_log)
+            _show_errors(cloud.log, whole=not cloud.alive)
+            _show_errors(settings.functions_log)
             raise StackError(str(error)) from error
         finally:
             for number in SIGNALS:
-                signal.signal(number, signal.SIG_IGN)  # Stopping ends in bounded time by itself.
+                signal.signal(number, signal.SIG_IGN)  # Stopping takes a bounded time.
             _say("stopping")
             settings.description.unlink(missing_ok=True)
             callers.close()
@@ -108,7 +107,7 @@ async def _serve(
     site: Site,
     callers: socket.socket,
 ) -> None:
-    """Answer until a signal comes; raises StackError where the cloud or the gateway fails."""
+    """Serve until a signal comes; raises StackError if the cloud or the gateway fails."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
@@ -160,25 +159,25 @@ async def _serve(
 
 
 def _jobs(settings: StackSettings, cloud: Cloud, reports: Reports) -> Jobs:
-    """What runs the jobs: in the checkout, against this cloud."""
+    """The jobs of this stack, which run in the checkout and use this cloud."""
 
     def credentials(role: str) -> dict[str, str]:
         if not settings.auth or not role:
             return LOCAL_KEYS
-        given = cloud.client("sts").assume_role(
+        issued = cloud.client("sts").assume_role(
             RoleArn=role, RoleSessionName="job", DurationSeconds=ROLE_SECONDS
         )["Credentials"]
         return {
-            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": given["SessionToken"],
+            "AWS_ACCESS_KEY_ID": issued["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": issued["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": issued["SessionToken"],
         }
 
     environment = {
         "AWS_ENDPOINT_URL": settings.cloud_url,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        # As in the image, and for a checkout that is not where its environments were made.
+        # As in the image; also right if the checkout was moved after its environments were built.
         "PYTHONPATH": os.pathsep.join(
             str(path) for path in (ROOT, ROOT / "layers" / "clickbait" / "python")
         ),
@@ -202,7 +201,7 @@ def _server(app: Any, port: int = 0) -> "_Server":
 
 
 class _Server(uvicorn.Server):
-    """A server whose signals are the stack's affair."""
+    """A server that leaves signals to the stack."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -210,7 +209,7 @@ class _Server(uvicorn.Server):
 
 
 async def _read_logs(cloud: Cloud, reader: LogReader, stop: asyncio.Event) -> None:
-    """Take in the functions' lines until the end, and once more then."""
+    """Read the functions' lines until the end, and once more after it."""
     while not stop.is_set():
         pause = await asyncio.to_thread(_read_once, cloud, reader)
         with contextlib.suppress(TimeoutError):
@@ -221,7 +220,7 @@ async def _read_logs(cloud: Cloud, reader: LogReader, stop: asyncio.Event) -> No
 def _read_once(cloud: Cloud, reader: LogReader) -> float:
     try:
         return reader.read()
-    except (BotoCoreError, ClientError) as error:  # The service is worth more than its metrics.
+    except (BotoCoreError, ClientError) as error:  # The service goes on without metrics.
         if cloud.alive:
             logger.warning("The functions' log lines could not be read: %s", error)
         return 5.0
@@ -230,60 +229,60 @@ def _read_once(cloud: Cloud, reader: LogReader) -> float:
 async def _supervise(settings: StackSettings, cloud: Cloud, stop: asyncio.Event) -> None:
     while not stop.is_set():
         if not cloud.alive:
-            raise StackError(f"The emulator ended by itself; see {cloud.log}.")
+            raise StackError(f"The emulator ended unexpectedly; see {cloud.log}.")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), SUPERVISION_SECONDS)
 
 
 async def _get_ready(settings: StackSettings, cloud: Cloud, deployed: Deployed) -> None:
-    """Warm every worker through the gateway, then write the files for scripts and say so."""
+    """Warm up every worker through the gateway, write the files for scripts, print `ready`."""
     urls = [f"{settings.site_url}/", *[f"{settings.api_url}/status"] * settings.workers]
     async with httpx.AsyncClient(trust_env=False, timeout=None) as client:
-        await asyncio.gather(*(_first_answer(client, url) for url in urls))
+        await asyncio.gather(*(_first_response(client, url) for url in urls))
     secret = deployed.outputs["AdminSecret"]
     token = cloud.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
-    _write_whole(settings.admin_token, token)
-    _write_whole(settings.description, _description(settings, deployed))
-    _say(f"the admin's token is in {settings.admin_token}, addresses in {settings.description}")
+    _write_atomically(settings.admin_token, token)
+    _write_atomically(settings.description, _description(settings, deployed))
+    _say(f"admin token: {settings.admin_token}, addresses: {settings.description}")
     _say(
         f"ready: the page is on {settings.site_url}/#token={token} , "
         f"the API on {settings.api_url} (Ctrl-C stops it)"
     )
 
 
-async def _first_answer(client: httpx.AsyncClient, url: str) -> None:
-    """Return at a 200; raise StackError for another answer, or none in FIRST_ANSWER_SECONDS."""
-    answer: httpx.Response | None = None
+async def _first_response(client: httpx.AsyncClient, url: str) -> None:
+    """Return after a 200; raise StackError for another status or after FIRST_RESPONSE_SECONDS."""
+    response: httpx.Response | None = None
     try:
-        async with asyncio.timeout(FIRST_ANSWER_SECONDS):
-            while answer is None:
+        async with asyncio.timeout(FIRST_RESPONSE_SECONDS):
+            while response is None:
                 try:
-                    answer = await client.get(url)
-                except httpx.ConnectError:  # The server is just starting.
+                    response = await client.get(url)
+                except httpx.ConnectError:  # The server is still starting.
                     await asyncio.sleep(0.02)
     except TimeoutError as error:
-        raise StackError(f"GET {url} had no answer in {FIRST_ANSWER_SECONDS:.0f} s.") from error
+        raise StackError(f"GET {url} had no response in {FIRST_RESPONSE_SECONDS:.0f} s.") from error
     except httpx.HTTPError as error:
         raise StackError(f"GET {url} failed: {error!r}") from error
-    if answer.status_code != httpx.codes.OK:
-        raise StackError(f"GET {url} answers {answer.status_code}: {answer.text[:500]}")
+    if response.status_code != httpx.codes.OK:
+        raise StackError(f"GET {url} answers {response.status_code}: {response.text[:500]}")
 
 
 def _description(settings: StackSettings, deployed: Deployed) -> str:
-    """`stack.json`, for scripts."""
+    """The content of `stack.json`."""
     description: dict[str, Any] = {
         "api_url": settings.api_url,
         "site_url": settings.site_url,
         "cloud_url": settings.cloud_url,
         "region": REGION,
-        # The template names AWS's hosts for these two.
+        # In the template these two have AWS's hosts.
         "outputs": deployed.outputs | {"ApiUrl": settings.api_url, "SiteUrl": settings.site_url},
     }
     return json.dumps(description, indent=2)
 
 
-def _write_whole(file: Path, text: str) -> None:
-    """All of a file or none, and never readable for other users."""
+def _write_atomically(file: Path, text: str) -> None:
+    """Write a file that only its user can read, all at once."""
     draft = file.with_suffix(".part")
     draft.unlink(missing_ok=True)
     with open(draft, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as opened:
@@ -293,7 +292,7 @@ def _write_whole(file: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _stopping_at_signals() -> Iterator[None]:
-    """Turn the signals that end the stack into _Stopped, wherever the main thread is."""
+    """Raise _Stopped in the main thread for the signals that stop the stack."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise _Stopped
@@ -306,17 +305,17 @@ def _stopping_at_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _tell(log: Path, whole: bool = False) -> None:
-    """The last lines of a log that say what went wrong, or its last lines as they are."""
+def _show_errors(log: Path, whole: bool = False) -> None:
+    """Print the last error lines of a log, or with `whole` its last lines of any kind."""
     if not log.exists():
         return
     lines = log.read_text(errors="replace").splitlines()
-    telling = [line for line in lines if any(word in line for word in TELLING_WORDS)]
-    for line in (lines if whole else telling)[-LINES_THAT_MATTER:]:
+    errors = [line for line in lines if any(word in line for word in ERROR_WORDS)]
+    for line in (lines if whole else errors)[-SHOWN_LINES:]:
         print(f"  {log.name}: {line[:500]}", file=sys.stderr)
 
 
 def _say(line: str) -> None:
-    """A line for the user, who may have closed the terminal."""
+    """Print a line; the user may have closed the terminal."""
     with contextlib.suppress(OSError):
         print(line, flush=True)

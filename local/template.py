@@ -1,9 +1,11 @@
-"""template.yaml as the emulator takes it: plain CloudFormation, without what a laptop cannot use.
+"""Turns template.yaml into plain CloudFormation that the emulator can deploy.
 
-Everything here is a pure function of the checkout; nothing is sent anywhere. What is not as on AWS:
-the functions' packages come from the environment that runs the emulator instead of the dependencies
-layer, the baseline from the checkout instead of its layer (each worker unpacks a copy of every
-layer), and the API's OpenAPI body becomes native routes, because the emulator does not read it.
+Everything here is a pure function of the checkout; nothing is sent anywhere. Differences from AWS:
+
+- The functions' packages come from the environment that runs the emulator, not from the
+  dependencies layer.
+- The baseline comes from the checkout, not from its layer: each worker unpacks every layer.
+- The API's OpenAPI body becomes native routes, because the emulator does not read the body.
 """
 
 import hashlib
@@ -24,9 +26,9 @@ from ops import StackError
 ARTEFACTS_BUCKET = "artefacts"
 
 FROM_CHECKOUT = {"layers/dependencies", "layers/baseline"}
-"""Layers that are not deployed, by their ContentUri."""
+"""Layers that are not deployed, by ContentUri."""
 
-MEANINGLESS_TYPES = (
+AWS_ONLY_TYPES = (
     "AWS::Batch::",
     "AWS::CloudFront::",
     "AWS::CodeBuild::",
@@ -34,33 +36,33 @@ MEANINGLESS_TYPES = (
     "AWS::EC2::",
     "AWS::ECR::",
 )
-"""Resources that are left out, by the beginning of their type."""
+"""Prefixes of the types of resources that are left out."""
 
 ORIGINS_GIVEN = "HasOrigins"
-"""The template's condition for origins that are given, as local.settings always does."""
+"""The template's condition for given origins; local.settings always gives them."""
 
 BATCH_KINDS = {
     "AWS::Batch::ComputeEnvironment": "compute-environment",
     "AWS::Batch::JobDefinition": "job-definition",
     "AWS::Batch::JobQueue": "job-queue",
 }
-"""What AWS Batch's ARNs call the resources whose Ref is their ARN."""
+"""The kinds in AWS Batch's ARNs, for resources whose Ref is their ARN."""
 
-OF_A_JOB = {
+JOB_PROPERTIES = {
     "ContainerProperties": ("Command", "Environment", "JobRoleArn", "LogConfiguration"),
     "JobDefinitionName": (),
     "Parameters": (),
     "RetryStrategy": (),
     "Timeout": (),
 }
-"""What of a job definition is of use without containers, and of its container's properties."""
+"""The properties of a job definition, and of its container, that are useful without containers."""
 
 JOB_OUTPUT = "LocalJob"
-"""The beginning of the outputs that bring a job definition's values back resolved."""
+"""Prefix of the outputs that return the resolved values of a job definition."""
 
-MEANINGLESS_PROPERTIES = (
+AWS_ONLY_PROPERTIES = (
     "Architectures",
-    "DeploymentPreference",  # Shifting traffic by the minute, for one user.
+    "DeploymentPreference",  # Shifts traffic gradually, which is useless for one user.
     "SnapStart",
     "Tracing",
     "VpcConfig",
@@ -75,10 +77,10 @@ Template = dict[str, Any]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A template to deploy, with the objects that it names in ARTEFACTS_BUCKET by key.
+    """A template to deploy, and its artefacts by their key in ARTEFACTS_BUCKET.
 
-    `jobs` are the properties of its job definitions by logical id; an intrinsic in them has become
-    `{"Output": name}`, for the template's output of that name.
+    `jobs` has the properties of the job definitions by logical id. Each intrinsic in them is
+    replaced by `{"Output": name}`, the name of an output of the template.
     """
 
     template: Template
@@ -88,10 +90,10 @@ class Prepared:
 
 
 def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str, str]) -> Prepared:
-    """Turn the checkout at `root` into what can be deployed here.
+    """The template and artefacts of the checkout at `root`, ready to deploy.
 
-    `parameters` override the template's defaults, `environment` is added to every function's.
-    Raises StackError where the template has no such parameter, or cannot be transformed.
+    `parameters` override the template's defaults; every function also gets `environment`. Raises
+    StackError if the template lacks a parameter or cannot be transformed.
     """
     template = read(root / "template.yaml")
     unknown = set(parameters) - set(template.get("Parameters", {}))
@@ -102,15 +104,15 @@ def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str,
     _routes_from_bodies(plain["Resources"])
     outputs = _jobs_as_outputs(plain)
     _without_tls(plain["Resources"])
-    _open_to_the_stand_in(plain["Resources"])
-    deployable = _without_meaningless(plain)
-    _with_passwords_as_asked(deployable["Resources"])
-    _with_numbers_of_workers(deployable, parameters)
+    _let_stack_assume_job_roles(plain["Resources"])
+    deployable = _without_aws_only(plain)
+    _with_excluded_punctuation(deployable["Resources"])
+    _with_integer_concurrency(deployable, parameters)
     return Prepared(deployable, dict(parameters), artefacts, outputs)
 
 
 def read(path: Path) -> Template:
-    """A template file with its short forms spelt out: {"Ref": ...}, {"Fn::GetAtt": [...]}."""
+    """A template file with its short forms in long form: {"Ref": ...}, {"Fn::GetAtt": [...]}."""
     from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
     template: Template = json.loads(json.dumps(yaml_parse(path.read_text())))
@@ -118,7 +120,7 @@ def read(path: Path) -> Template:
 
 
 def _localize(template: Template, root: Path, environment: Mapping[str, str]) -> dict[str, bytes]:
-    """Change a SAM template in place so that it deploys artefacts made from `root`; return them."""
+    """Point a SAM template to artefacts built from `root`, in place; return the artefacts."""
     resources = template["Resources"]
     layers: dict[str, bytes] = {}
     left_out: set[str] = set()
@@ -150,7 +152,7 @@ def _localize(template: Template, root: Path, environment: Mapping[str, str]) ->
 
 
 def _localize_function(properties: Template, left_out: set[str]) -> None:
-    for name in MEANINGLESS_PROPERTIES:
+    for name in AWS_ONLY_PROPERTIES:
         properties.pop(name, None)
     if "Layers" in properties:
         properties["Layers"] = [
@@ -184,14 +186,14 @@ def _transform(template: Template, parameters: Mapping[str, str]) -> Template:
 
 
 class _NoManagedPolicies:
-    """The translator asks IAM for the ARNs of AWS's policies; the template names none."""
+    """Replaces the translator's query for AWS's managed policies; the template uses none."""
 
     def load(self) -> dict[str, str]:
         return {}
 
 
 def _with_given_origins(node: Any) -> Any:
-    """A template that lets in the origins it is given: its own page's is CloudFront's."""
+    """The template with the given origins only: its own page's origin is CloudFront's."""
     if isinstance(node, list):
         return [_with_given_origins(item) for item in node]
     if not isinstance(node, dict):
@@ -202,14 +204,14 @@ def _with_given_origins(node: Any) -> Any:
 
 
 def _routes_from_bodies(resources: dict[str, Any]) -> None:
-    """Give each HTTP API whose routes are in an OpenAPI body the same as resources, in place."""
+    """Turn the routes in each HTTP API's OpenAPI body into resources, in place."""
     for name, resource in list(resources.items()):
         if resource["Type"] == "AWS::ApiGatewayV2::Api" and "Body" in resource["Properties"]:
             resources.update(_native(name, resource["Properties"]))
 
 
 def _native(api: str, properties: Template) -> dict[str, Any]:
-    """The integrations and routes of one API; `properties` lose the body that they came from."""
+    """The integrations and routes of one API; removes its body from `properties`."""
     body = properties.pop("Body")
     for unread in ("FailOnWarnings", "BasePath"):
         properties.pop(unread, None)
@@ -253,7 +255,7 @@ def _short(text: str) -> str:
 
 
 def _jobs_as_outputs(template: Template) -> dict[str, Template]:
-    """The job definitions, their intrinsics moved into outputs of the template, in place."""
+    """The job definitions, with their intrinsics moved to outputs of the template, in place."""
     outputs = template.setdefault("Outputs", {})
     counted: Iterator[int] = iter(range(1_000_000))
 
@@ -274,7 +276,7 @@ def _jobs_as_outputs(template: Template) -> dict[str, Template]:
             given = resource["Properties"]
             useful = {
                 key: {k: given[key][k] for k in parts if k in given[key]} if parts else given[key]
-                for key, parts in OF_A_JOB.items()
+                for key, parts in JOB_PROPERTIES.items()
                 if key in given
             }
             jobs[name] = moved(useful)
@@ -282,9 +284,9 @@ def _jobs_as_outputs(template: Template) -> dict[str, Template]:
 
 
 def _without_tls(resources: dict[str, Any]) -> None:
-    """Leave out the policies' statements that deny what comes without TLS, in place.
+    """Remove the policy statements that deny requests without TLS, in place.
 
-    Nothing here has TLS, and with LOCAL_AUTH nothing would get past them.
+    Nothing here uses TLS, so with LOCAL_AUTH they would deny every request.
     """
     for resource in resources.values():
         document = resource.get("Properties", {}).get("PolicyDocument")
@@ -296,10 +298,10 @@ def _without_tls(resources: dict[str, Any]) -> None:
             ]
 
 
-def _open_to_the_stand_in(resources: dict[str, Any]) -> None:
+def _let_stack_assume_job_roles(resources: dict[str, Any]) -> None:
     """Let local.stack assume the roles of containers, in place.
 
-    It is no service of AWS, so it cannot fulfil a condition on what such a service acts for.
+    It is not an AWS service, so it cannot meet a condition on the source of the service's call.
     """
     for resource in resources.values():
         if resource["Type"] == "AWS::IAM::Role":
@@ -308,8 +310,8 @@ def _open_to_the_stand_in(resources: dict[str, Any]) -> None:
                     statement.pop("Condition", None)
 
 
-def _with_passwords_as_asked(resources: dict[str, Any]) -> None:
-    """Say ExcludePunctuation, which the emulator does not read, as ExcludeCharacters, in place."""
+def _with_excluded_punctuation(resources: dict[str, Any]) -> None:
+    """Replace ExcludePunctuation, which the emulator ignores, by ExcludeCharacters, in place."""
     for resource in resources.values():
         if resource["Type"] == "AWS::SecretsManager::Secret":
             asked = resource["Properties"].get("GenerateSecretString", {})
@@ -318,10 +320,10 @@ def _with_passwords_as_asked(resources: dict[str, Any]) -> None:
                 asked["ExcludeCharacters"] = kept_out
 
 
-def _with_numbers_of_workers(template: Template, parameters: Mapping[str, str]) -> None:
-    """Say how many executions a queue may have as a number, in place.
+def _with_integer_concurrency(template: Template, parameters: Mapping[str, str]) -> None:
+    """Make each queue's MaximumConcurrency an integer, in place.
 
-    Of a parameter the emulator makes text, with which its poller fails on every queue.
+    The emulator turns a parameter into a string, and then its poller fails on every queue.
     """
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
@@ -333,37 +335,37 @@ def _with_numbers_of_workers(template: Template, parameters: Mapping[str, str]) 
                 scaling["MaximumConcurrency"] = int(given)
 
 
-def _without_meaningless(template: Template) -> Template:
-    """Leave out MEANINGLESS_TYPES, and single resources that say nothing or nothing here.
+def _without_aws_only(template: Template) -> Template:
+    """Remove AWS_ONLY_TYPES, empty policies and alarms on metric math.
 
-    References to one of them become literals: AWS Batch's ARNs, or else the resource's name.
+    References to them become literals: AWS Batch's ARNs, or else the resource's name.
     """
-    template.pop("Rules", None)  # About Fargate's sizes.
+    template.pop("Rules", None)  # They check Fargate's sizes.
     resources = template["Resources"]
     gone = {
         name: arn(BATCH_KINDS[resource["Type"]], name) if resource["Type"] in BATCH_KINDS else name
         for name, resource in resources.items()
-        if resource["Type"].startswith(MEANINGLESS_TYPES)
-        or _says_nothing(resource)
-        or _is_of_metric_math(resource)
+        if resource["Type"].startswith(AWS_ONLY_TYPES)
+        or _is_empty_policy(resource)
+        or _is_metric_math_alarm(resource)
     }
     for name in gone:
         del resources[name]
     for resource in resources.values():
-        resource.pop("UpdatePolicy", None)  # CodeDeploy's
+        resource.pop("UpdatePolicy", None)  # For CodeDeploy.
         if resource["Type"] in ("AWS::Lambda::Version", "AWS::Lambda::LayerVersion"):
-            resource.pop("DeletionPolicy", None)  # Or every change of code is kept for ever.
+            resource.pop("DeletionPolicy", None)  # Else every former version is kept.
     literal: Template = _with_literals(template, gone)
     return literal
 
 
-def _says_nothing(resource: Template) -> bool:
-    """Whether it is a policy without a statement."""
+def _is_empty_policy(resource: Template) -> bool:
+    """Whether the resource is a policy without a statement."""
     return not resource.get("Properties", {}).get("PolicyDocument", {}).get("Statement", [True])
 
 
-def _is_of_metric_math(resource: Template) -> bool:
-    """Whether it is an alarm on a sum of metrics, which the emulator refuses."""
+def _is_metric_math_alarm(resource: Template) -> bool:
+    """Whether the resource is an alarm on metric math, which the emulator refuses."""
     return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
 
 
@@ -395,7 +397,7 @@ def _with_literals(node: Any, gone: Mapping[str, str]) -> Any:
 
 
 def _attribute(name: str, attribute: str, gone: Mapping[str, str]) -> str:
-    """What a resource that is left out answers; its ARN is that of its Ref where that is one."""
+    """The literal for an attribute of a removed resource; its ARN is its Ref, if that is an ARN."""
     if not attribute or (attribute.endswith("Arn") and gone[name] != name):
         return gone[name]
     return f"{name}.{attribute}"

@@ -1,4 +1,4 @@
-"""The built page as files: what each is and how long it may be kept, here and on AWS alike."""
+"""The files of the built page, with their types and cache times, for AWS and for this machine."""
 
 import json
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from pathlib import Path
 from ops import StackError
 
 INDEX = "index.html"
-"""What answers for every address that is not a file's."""
+"""Served at every address that is not the address of a file."""
 
 CONFIG = "config.json"
-"""What the page reads of its stack: it is built without knowing one."""
+"""The page reads its stack from this file, because it is built without knowing one."""
 
 ASSETS = "assets/"
-"""Where the build puts what has a digest of its content in its name."""
+"""The build puts files here whose names contain a digest of their content."""
 
 FOR_EVER = "public, max-age=31536000, immutable"
-"""Other content has another name: an asset is never out of date. A year is the most of a cache."""
+"""For assets, which never go out of date: other content has another name. A year is the maximum."""
 
 ASK_FIRST = "no-cache"
-"""May be kept, and is used once the server has said that it still holds: what is new shows at once,
-and names the new assets."""
+"""The browser may keep the file, but must revalidate it before each use. So a new index.html, which
+names the new assets, is visible at once."""
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -37,12 +37,12 @@ TYPES = {
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
-"""By ending. A machine's own table may differ, and a browser runs no script of a wrong type."""
+"""By extension. The system's own table may differ, and browsers refuse scripts of a wrong type."""
 
 
 @dataclass(frozen=True)
 class PageFile:
-    """One file, and the headers that it is answered with."""
+    """One file with its content type and its Cache-Control header."""
 
     content: bytes
     type: str
@@ -50,9 +50,9 @@ class PageFile:
 
 
 def read(folder: Path) -> dict[str, PageFile]:
-    """The files of a built page by their path below `folder`; hidden ones are the build's own.
+    """The files of a built page by their path below `folder`, without hidden ones.
 
-    Raises StackError where there is no page, or a file whose type nobody knows.
+    Raises StackError if there is no page, or if TYPES lacks the type of a file.
     """
     if not (folder / INDEX).is_file():
         raise StackError(
@@ -76,6 +76,8 @@ def config(api: str, access: str, stack: str) -> PageFile:
 
 def _page_file(name: Path, content: bytes) -> PageFile:
     if name.suffix not in TYPES:
-        raise StackError(f"The page has a file {name}, and TYPES in ops/pages.py no type for it.")
+        raise StackError(
+            f"The page's file {name} has no content type: add it to TYPES in ops/pages.py."
+        )
     cache = FOR_EVER if name.as_posix().startswith(ASSETS) else ASK_FIRST
     return PageFile(content, TYPES[name.suffix], cache)

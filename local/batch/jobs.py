@@ -1,7 +1,7 @@
-"""Batch jobs as processes: one at a time, with retries and a timeout, kept over restarts.
+"""Runs Batch jobs as processes: one at a time, with retries and a timeout; restarts keep them.
 
-A stack that ends is to its jobs what the loss of a Spot machine is on AWS: the next start counts
-the attempt as interrupted and makes the next one.
+The end of the stack interrupts a job, as the loss of a Spot machine does on AWS. The next start
+counts the attempt as interrupted and begins the next one.
 """
 
 import asyncio
@@ -21,33 +21,34 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.batch.definitions import name_in
 from local.batch.reports import Detail, Reports
 
-HERE = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 WAITING = ("SUBMITTED", "RUNNABLE")
 ENDED = ("SUCCEEDED", "FAILED")
 
 ENDED_KEPT = 100
-"""Ended jobs that are still described; AWS keeps them for a week."""
+"""Number of ended jobs that DescribeJobs still returns; AWS keeps them for a week."""
 
 EXITED = "Essential container in task exited"
 TIMED_OUT = "Job attempt duration exceeded timeout"
 INTERRUPTED = "Your Spot Task was interrupted."
-"""AWS's words, which conditions of a retry strategy are written for."""
+"""AWS's status reasons, which the conditions of a retry strategy match."""
 
-FROM_USER = ("PATH", "HOME", "LANG")
-"""All that a job gets of the user's environment."""
+INHERITED = ("PATH", "HOME", "LANG")
+"""The only variables that a job inherits from the user's environment."""
 
-OF_AN_OUTER_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+"""Variables of an outer make, which an inner make must not inherit."""
 
 TRAINING = Path("training") / ".venv"
 READ_BYTES = 1 << 16
 
 Credentials = Callable[[str], dict[str, str]]
-"""The environment's variables with the credentials of a role."""
+"""Returns the environment variables with the credentials of a role."""
 
 
 class Jobs:
-    """The jobs of one stack, and the one machine that they run on: the checkout at `root`."""
+    """The jobs of one stack, which run one at a time in the checkout at `root`."""
 
     def __init__(
         self,
@@ -66,20 +67,20 @@ class Jobs:
         self._jobs: dict[str, Detail] = {}
         if self._file.exists():
             self._jobs = {job["jobId"]: job for job in json.loads(self._file.read_text())}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._stopping = False
         self._running: tuple[str, asyncio.subprocess.Process] | None = None
-        """The id of the job whose process this is."""
+        """The id of the running job, and its process."""
 
     def all(self) -> list[Detail]:
-        """Newest first."""
+        """All jobs, newest first."""
         return sorted(self._jobs.values(), key=lambda job: -job["createdAt"])
 
     def get(self, job_id: str) -> Detail | None:
         return self._jobs.get(job_id)
 
     def submit(self, job: Detail) -> None:
-        """Take in a job whose state is SUBMITTED."""
+        """Add a new job to the queue."""
         self._jobs[job["jobId"]] = job
         for old in [each for each in self.all() if each["status"] in ENDED][ENDED_KEPT:]:
             del self._jobs[old["jobId"]]
@@ -87,7 +88,7 @@ class Jobs:
         self._change(job, "RUNNABLE")
 
     def terminate(self, job: Detail, reason: str, running: bool = True) -> None:
-        """End a job for good; one that has begun only where `running`."""
+        """End a job for good. If it has begun, do so only if `running`."""
         if job["status"] in WAITING:
             self._change(job, "FAILED", statusReason=reason, isCancelled=True)
         elif running and job["status"] not in ENDED:
@@ -97,40 +98,40 @@ class Jobs:
                 self._stop_process()
 
     async def work(self) -> None:
-        """Run what waits, first come first served, until `stop`."""
+        """Run the waiting jobs in the order of their submission until `stop`."""
         self._resume()
         while not self._stopping:
             waiting = [job for job in self._jobs.values() if job["status"] in WAITING]
             if waiting:
                 await self._attempt(waiting[0])
                 continue
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     def stop(self) -> None:
-        """Have `work` return; what runs is interrupted."""
+        """Make `work` return; a running job is interrupted."""
         self._stopping = True
-        self._news.set()
+        self._changed.set()
         self._stop_process()
 
     def _resume(self) -> None:
-        """Put back what an earlier stack did not finish."""
+        """Queue the jobs again that an earlier stack did not finish."""
         for job in self._jobs.values():
             if job["status"] == "RUNNING":
                 self._end(job, None, INTERRUPTED)
             elif job["status"] == "STARTING":
-                self._again_or_terminated(job, "RUNNABLE")
+                self._requeue_unless_terminated(job)
 
-    def _again_or_terminated(self, job: Detail, status: str) -> None:
-        self._change(job, "FAILED" if job.get("isTerminated") else status)
+    def _requeue_unless_terminated(self, job: Detail) -> None:
+        self._change(job, "FAILED" if job.get("isTerminated") else "RUNNABLE")
 
     async def _attempt(self, job: Detail) -> None:
-        """Take one job from waiting to the end of its next attempt."""
+        """Run the next attempt of a waiting job to its end."""
         self._change(job, "STARTING", statusReason=None)
-        if job["container"]["command"][:1] == ["python"] and not await self._built(job):
+        if job["container"]["command"][:1] == ["python"] and not await self._build_environment(job):
             return
         if self._stopping or job.get("isTerminated"):
-            self._again_or_terminated(job, "RUNNABLE")
+            self._requeue_unless_terminated(job)
             return
         command = [str(word) for word in job["container"]["command"]]
         if command[0] == "python":
@@ -149,17 +150,17 @@ class Jobs:
         if late:
             self._stop_process()
         code = await running
-        if not self._stopping or code == 0:  # Else the next start sees to it.
+        if not self._stopping or code == 0:  # Else the next start resumes it.
             self._end(job, code, TIMED_OUT if late else EXITED)
 
     def _environment_of(self, job: Detail) -> dict[str, str]:
-        """All that a job's process finds in its environment, but for its credentials."""
-        given = {each["name"]: each["value"] for each in job["container"]["environment"]}
+        """The whole environment of a job's process, except its credentials."""
+        own = {each["name"]: each["value"] for each in job["container"]["environment"]}
         return (
-            {name: os.environ[name] for name in FROM_USER if name in os.environ}
+            {name: os.environ[name] for name in INHERITED if name in os.environ}
             | self._environment
             | {"JOB_CACHE": str(self._state_dir / "cache"), "PYTHONUNBUFFERED": "1"}
-            | given
+            | own
             | {
                 "AWS_BATCH_JOB_ID": job["jobId"],
                 "AWS_BATCH_JOB_ATTEMPT": str(len(job["attempts"]) + 1),
@@ -168,7 +169,7 @@ class Jobs:
         )
 
     def _end(self, job: Detail, code: int | None, why: str) -> None:
-        """Note how an attempt ended, and what follows."""
+        """Record the end of an attempt; then end the job or queue it again."""
         exit_code = {} if code is None else {"exitCode": code}
         job["container"] = {
             k: v for k, v in job["container"].items() if k != "exitCode"
@@ -181,29 +182,30 @@ class Jobs:
                 "statusReason": why,
             }
         )
-        made = len(job["attempts"])
+        attempts = len(job["attempts"])
         if code == 0:
             self._change(job, "SUCCEEDED", statusReason=why, stoppedAt=_now())
         elif job.get("isTerminated"):
             self._change(job, "FAILED", stoppedAt=_now())
-        elif why == TIMED_OUT or not is_retried(job["retryStrategy"], made, code, why):
+        elif why == TIMED_OUT or not is_retried(job["retryStrategy"], attempts, code, why):
             self._change(job, "FAILED", statusReason=why, stoppedAt=_now())
         else:
             self._change(job, "RUNNABLE", statusReason=why)
 
-    async def _built(self, job: Detail) -> bool:
-        """Make the training's environment where it is not up to date: here, that is the image."""
+    async def _build_environment(self, job: Detail) -> bool:
+        """Build the training environment, the image of this machine, unless it is up to date.
+
+        Returns whether the job can run.
+        """
         done = self._root / TRAINING / "done"
         lock = self._root / "training" / "requirements.txt"
         if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
             return True
         target = str(TRAINING / "done")
-        self._reports.line(job, f"make {target}: takes a minute or two, once")
-        # The user's own command, in the user's own environment, as by hand.
-        mine = {
-            k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-        }
-        code = await self._run(job, ["make", "--no-print-directory", target], mine)
+        self._reports.line(job, f"make {target}: this takes a minute or two, once")
+        # The command gets the user's environment, as if typed by hand.
+        environment = {k: v for k, v in os.environ.items() if k not in MAKE_VARIABLES}
+        code = await self._run(job, ["make", "--no-print-directory", target], environment)
         if code != 0 and not self._stopping and not job.get("isTerminated"):
             why = f"CannotPullContainerError: make {target} ended with {code}; the log says why"
             self._change(job, "FAILED", statusReason=why, stoppedAt=_now())
@@ -211,10 +213,10 @@ class Jobs:
         return True
 
     async def _run(self, job: Detail, command: list[str], environment: dict[str, str]) -> int:
-        """Run a command to its end, its output into the job's log; return its exit status."""
+        """Run a command to its end with its output in the job's log; return its exit status."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "local.guard", str(os.getpid()), str(self._root), *command),
-            cwd=HERE,
+            cwd=CHECKOUT,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -222,7 +224,7 @@ class Jobs:
             start_new_session=True,
         )
         self._running = (job["jobId"], process)
-        if self._stopping or job.get("isTerminated"):  # Asked for while it was started.
+        if self._stopping or job.get("isTerminated"):  # Requested while the process was starting.
             self._stop_process()
         assert process.stdout is not None
         async for line in _lines(process.stdout):
@@ -242,32 +244,32 @@ class Jobs:
             del job[name]
         self._save()
         self._reports.changed(job)
-        self._news.set()
+        self._changed.set()
 
     def _save(self) -> None:
-        """All jobs or those of before, whenever this process is killed."""
+        """Write all jobs at once, so that a kill leaves either the old file or the new one."""
         draft = self._file.with_suffix(".part")
         draft.write_text(json.dumps(list(self._jobs.values())))
         draft.replace(self._file)
 
 
-def is_retried(strategy: Mapping[str, Any], made: int, code: int | None, why: str) -> bool:
-    """Whether another attempt follows `made` ones, the last of which failed.
+def is_retried(strategy: Mapping[str, Any], attempts: int, code: int | None, why: str) -> bool:
+    """Whether another attempt follows after `attempts`, the last of which failed.
 
-    As AWS Batch: the first condition that matches decides, and without one it is made again.
+    As in AWS Batch, the first matching condition decides; if none matches, the job is retried.
     """
-    if made >= strategy.get("attempts", 1):
+    if attempts >= strategy.get("attempts", 1):
         return False
     facts = {"onExitCode": "" if code is None else str(code), "onStatusReason": why, "onReason": ""}
     for condition in strategy.get("evaluateOnExit", []):
-        asked = [name for name in facts if name in condition]
-        if all(fnmatchcase(facts[name], str(condition[name])) for name in asked):
+        names = [name for name in facts if name in condition]
+        if all(fnmatchcase(facts[name], str(condition[name])) for name in names):
             return bool(condition["action"].upper() == "RETRY")
     return True
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """Lines of any length, as they come; bytes that are no UTF-8 are shown as such."""
+    """Lines of any length as they come; invalid UTF-8 becomes replacement characters."""
     rest = b""
     while chunk := await stream.read(READ_BYTES):
         *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")

@@ -1,7 +1,7 @@
-"""What the cloud learns of a job: its state changes as events, its output as log lines.
+"""Reports jobs to the cloud: their state changes as events, their output as log lines.
 
-The emulator refuses events whose source begins with `aws.`, as AWS does from anybody but itself. So
-the rules are asked whether they match, and their targets are called, as EventBridge would.
+Only AWS itself may send events whose source begins with `aws.`, and the emulator refuses them too.
+So this module tests the rules and calls the targets of those that match, as EventBridge would.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ from local.batch.definitions import ACCOUNT, log_group
 from local.settings import REGION
 
 SEND_SECONDS = 0.5
-"""Between two rounds of sending: lines of that time share a call."""
+"""Interval of sending; the lines of an interval share a call."""
 
 EVENTS_A_CALL = 1000
 """PutLogEvents takes 10,000 and 1 MB; at 1,000 characters a line, this is the megabyte."""
 
 LINE_CHARACTERS = 1000
-"""A line is cut here in CloudWatch, and whole in the file."""
+"""Maximum length of a line in CloudWatch; the file has the whole line."""
 
 logger = logging.getLogger(__name__)
 
 Detail = dict[str, Any]
-"""One job, as DescribeJobs answers it."""
+"""One job in the format of DescribeJobs."""
 
 
 class Reports:
-    """Takes changes and lines at once, sends them in their order in the background."""
+    """Accepts changes and lines at once and sends them in order in the background."""
 
     def __init__(self, cloud: Any, folder: Path) -> None:
         self._cloud = cloud
@@ -46,26 +46,26 @@ class Reports:
         self._closed = asyncio.Event()
 
     def changed(self, job: Detail) -> None:
-        """The job is in another state: an event, and a line in its log."""
+        """Report a new state of a job, as an event and as a line in its log."""
         why = f": {job['statusReason']}" if job.get("statusReason") else ""
         self.line(job, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {job['status']}{why}")
         self._waiting.append(("event", json.loads(json.dumps(job)), 0, ""))
 
     def line(self, job: Detail, text: str) -> None:
-        """One line of the job's output."""
+        """Report one line of a job's output."""
         with (self._folder / f"job-{job['jobName']}.log").open("a") as file:
             file.write(text + "\n")
         self._waiting.append(("line", job, int(time.time() * 1000), text))
 
     async def send(self) -> None:
-        """Send until `close`, and what is left then."""
+        """Send reports until `close`, and then the remaining ones."""
         while not self._closed.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closed.wait(), SEND_SECONDS)
             await self._send_waiting()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Make `send` return after the remaining reports."""
         self._closed.set()
 
     async def _send_waiting(self) -> None:
@@ -79,11 +79,13 @@ class Reports:
                 else:
                     lines = [(at, text) for _, _, at, text in these]
                     await asyncio.to_thread(self._log, these[0][1], lines)
-            except (BotoCoreError, ClientError) as error:  # The job is worth more than its reports.
-                logger.warning("Of job %s an %s got lost: %s", these[0][1]["jobName"], kind, error)
+            except (BotoCoreError, ClientError) as error:  # The job goes on without its reports.
+                logger.warning(
+                    "Could not report of job %s: %s (%s)", these[0][1]["jobName"], error, kind
+                )
 
     def _deliver(self, job: Detail) -> None:
-        """Call the targets of every rule that a state change matches."""
+        """Call the targets of every rule that matches a state change."""
         event = {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -104,7 +106,7 @@ class Reports:
             )
 
     def _targets(self, event: str) -> Iterator[dict[str, Any]]:
-        """The functions among the targets of matching rules; nothing else takes these events."""
+        """The functions among the targets of the matching rules; there are no other targets."""
         events = self._cloud.client("events")
         for page in events.get_paginator("list_rules").paginate():
             for rule in page["Rules"]:
@@ -120,12 +122,12 @@ class Reports:
         logs = self._cloud.client("logs")
         group, stream = log_group(job["container"]), job["container"]["logStreamName"]
         if stream not in self._streams:
-            for make, names in (
+            for create, names in (
                 (logs.create_log_group, {"logGroupName": group}),
                 (logs.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
             ):
                 try:
-                    make(**names)
+                    create(**names)
                 except logs.exceptions.ResourceAlreadyExistsException:
                     continue
             self._streams.add(stream)

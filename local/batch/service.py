@@ -1,4 +1,4 @@
-"""AWS Batch's API, as much of it as the service uses, in front of this machine's jobs."""
+"""The part of AWS Batch's API that the service uses, for the jobs of this machine."""
 
 import re
 import socket
@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from local.batch.definitions import Definition, arn, filled_in, log_stream, name_in
+from local.batch.definitions import Definition, arn, log_stream, name_in, substitute
 from local.batch.jobs import Jobs
 from local.batch.reports import Detail
 from local.settings import HOST
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-"""AWS Batch's own rule for a job's name; here it also names a file."""
+"""AWS Batch's rule for job names; here the name is also part of a file name."""
 
 SUMMARY = (
     "jobArn",
@@ -34,11 +34,11 @@ SUMMARY = (
 
 
 class _Refused(Exception):
-    """Raise for a request that AWS Batch answers with a ClientException."""
+    """Raise for a request that AWS Batch refuses with a ClientException."""
 
 
 def listener() -> socket.socket:
-    """A socket on a free port of loopback: callers wait in it until the API answers."""
+    """A socket on a free port of loopback, in which callers wait until the API answers."""
     opened = socket.socket()
     opened.bind((HOST, 0))
     opened.listen()
@@ -46,7 +46,7 @@ def listener() -> socket.socket:
 
 
 class Batch:
-    """The API over `jobs`, with the job definitions that `names` lead to."""
+    """The API for `jobs`; `definitions` has the job definitions by name and logical id."""
 
     def __init__(self, jobs: Jobs, definitions: Mapping[str, Definition]) -> None:
         self._jobs = jobs
@@ -54,7 +54,7 @@ class Batch:
 
     @property
     def app(self) -> Starlette:
-        """The ASGI application, with AWS's paths."""
+        """The ASGI application with AWS's paths."""
         calls = {
             "submitjob": self._submit,
             "describejobs": self._describe,
@@ -67,7 +67,7 @@ class Batch:
             call = calls.get(request.path_params["call"])
             try:
                 if call is None:
-                    raise _Refused(f"make up's AWS Batch answers only {', '.join(sorted(calls))}")
+                    raise _Refused(f"the local AWS Batch supports only {', '.join(sorted(calls))}")
                 return JSONResponse(call(await request.json()))
             except _Refused as error:
                 headers = {"x-amzn-errortype": "ClientException"}
@@ -75,38 +75,38 @@ class Batch:
 
         return Starlette(routes=[Route("/v1/{call:path}", answer, methods=["POST"])])
 
-    def _submit(self, asked: dict[str, Any]) -> dict[str, Any]:
-        name = asked.get("jobName", "")
+    def _submit(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request.get("jobName", "")
         if not NAME.fullmatch(name):
             raise _Refused(f"jobName {name!r} is not 1 to 128 letters, digits, hyphens, _")
-        reference = asked.get("jobDefinition", "")
+        reference = request.get("jobDefinition", "")
         definition = self._definitions.get(name_in(reference))
         if definition is None:
             raise _Refused(f"JobDefinition {reference} not found")
-        overrides = asked.get("containerOverrides") or {}
-        parameters = definition.parameters | (asked.get("parameters") or {})
-        changed = {each["name"]: each["value"] for each in overrides.get("environment", [])}
-        given = {each["name"]: each["value"] for each in definition.container["environment"]}
-        environment = [{"name": n, "value": v} for n, v in (given | changed).items()]
+        overrides = request.get("containerOverrides") or {}
+        parameters = definition.parameters | (request.get("parameters") or {})
+        overridden = {each["name"]: each["value"] for each in overrides.get("environment", [])}
+        defined = {each["name"]: each["value"] for each in definition.container["environment"]}
+        environment = [{"name": n, "value": v} for n, v in (defined | overridden).items()]
         command = overrides.get("command") or definition.container["command"]
         job_id = str(uuid.uuid4())
         job: Detail = {
             "jobArn": arn("job", job_id),
             "jobId": job_id,
             "jobName": name,
-            "jobQueue": arn("job-queue", name_in(asked.get("jobQueue", ""))),
+            "jobQueue": arn("job-queue", name_in(request.get("jobQueue", ""))),
             "jobDefinition": f"{arn('job-definition', definition.name)}:1",
             "status": "SUBMITTED",
             "createdAt": int(time.time() * 1000),
             "attempts": [],
             "dependsOn": [],
             "parameters": parameters,
-            "retryStrategy": definition.retry | (asked.get("retryStrategy") or {}),
-            "timeout": asked.get("timeout") or definition.timeout,
-            "tags": asked.get("tags") or {},
+            "retryStrategy": definition.retry | (request.get("retryStrategy") or {}),
+            "timeout": request.get("timeout") or definition.timeout,
+            "tags": request.get("tags") or {},
             "container": definition.container
             | {
-                "command": filled_in(command, parameters),
+                "command": substitute(command, parameters),
                 "environment": environment,
                 "logStreamName": log_stream(definition, job_id),
             },
@@ -114,41 +114,41 @@ class Batch:
         self._jobs.submit(job)
         return {key: job[key] for key in ("jobArn", "jobId", "jobName")}
 
-    def _describe(self, asked: dict[str, Any]) -> dict[str, Any]:
-        found = [self._jobs.get(name_in(each)) for each in asked.get("jobs", [])]
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = [self._jobs.get(name_in(each)) for each in request.get("jobs", [])]
         return {"jobs": [job for job in found if job is not None]}
 
-    def _list(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Of one queue: those in one state, or with one name in any state."""
-        queue = arn("job-queue", name_in(asked.get("jobQueue", "")))
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The jobs of a queue, either those in one state or those with one name."""
+        queue = arn("job-queue", name_in(request.get("jobQueue", "")))
         jobs = [job for job in self._jobs.all() if job["jobQueue"] == queue]
-        filters = asked.get("filters") or []
+        filters = request.get("filters") or []
         for each in filters:
             if each["name"] != "JOB_NAME":
-                raise _Refused(f"make up's AWS Batch filters by JOB_NAME only, not {each['name']}")
-            jobs = [job for job in jobs if _named(job["jobName"], each["values"])]
+                raise _Refused(f"the local AWS Batch filters by JOB_NAME only, not {each['name']}")
+            jobs = [job for job in jobs if _name_matches(job["jobName"], each["values"])]
         if not filters:
-            status = asked.get("jobStatus") or "RUNNING"
+            status = request.get("jobStatus") or "RUNNING"
             jobs = [job for job in jobs if job["status"] == status]
         return {"jobSummaryList": [_summary(job) for job in jobs]}
 
-    def _terminate(self, asked: dict[str, Any]) -> dict[str, Any]:
-        self._jobs.terminate(self._asked_for(asked), asked.get("reason", ""))
+    def _terminate(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._jobs.terminate(self._job_in(request), request.get("reason", ""))
         return {}
 
-    def _cancel(self, asked: dict[str, Any]) -> dict[str, Any]:
-        self._jobs.terminate(self._asked_for(asked), asked.get("reason", ""), running=False)
+    def _cancel(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._jobs.terminate(self._job_in(request), request.get("reason", ""), running=False)
         return {}
 
-    def _asked_for(self, asked: dict[str, Any]) -> Detail:
-        job = self._jobs.get(asked.get("jobId", ""))
+    def _job_in(self, request: dict[str, Any]) -> Detail:
+        job = self._jobs.get(request.get("jobId", ""))
         if job is None:
-            raise _Refused(f"Job {asked.get('jobId')} not found")
+            raise _Refused(f"Job {request.get('jobId')} not found")
         return job
 
 
-def _named(name: str, patterns: list[str]) -> bool:
-    """AWS's filter: no difference between capitals and others, a `*` at the end for any rest."""
+def _name_matches(name: str, patterns: list[str]) -> bool:
+    """AWS's filter: case-insensitive, with `*` at the end as a wildcard."""
     lower = name.lower()
     for pattern in (each.lower() for each in patterns):
         if lower == pattern or (pattern.endswith("*") and lower.startswith(pattern[:-1])):
