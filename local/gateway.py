@@ -1,8 +1,8 @@
-"""The API's address on this machine: what HTTP API does on AWS, for the emulator behind it.
+"""Serves the API on this machine, as HTTP API does on AWS, in front of the emulator.
 
-Bytes go through unchanged both ways. The emulator starts a worker for every request that finds none
-free, so as many as there are workers pass at a time and the rest wait here. What the gateway itself
-has to refuse, it answers in the words of API Gateway, which is what pages meet on AWS.
+Bytes pass unchanged both ways. The emulator starts a worker whenever a request finds none free. So
+only as many requests as there are workers pass at a time, and the rest wait here. What the gateway
+itself refuses gets the same response as from API Gateway on AWS.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ BODY_BYTES = 10 * 1024 * 1024
 """HTTP API's quota for a payload; it cannot be raised."""
 
 ANSWER_SECONDS = 30.0
-"""HTTP API's longest integration; it cannot be raised."""
+"""HTTP API's integration timeout; it cannot be raised."""
 
 DRAINED_BYTES = 32 * 1024 * 1024
-"""A body over the quota is read to its end up to here before the answer: a client that is cut off
-while it sends reports a broken connection instead."""
+"""A body over the quota is read up to this size before the response. A client that is cut off while
+it sends would report a broken connection instead."""
 
 RETRY_AFTER_SECONDS = 5
 
@@ -38,10 +38,10 @@ HOP_BY_HOP = {
     b"transfer-encoding",
     b"upgrade",
 }
-"""Headers about one connection, not about the message (RFC 9110, section 7.6.1)."""
+"""Headers that belong to a connection, not to the message (RFC 9110, section 7.6.1)."""
 
 ADDED_ON_THE_WAY = {b"date", b"server"}
-"""Headers of the emulator's own server, which the one here sends too."""
+"""Headers of the emulator's server; the server here sends its own."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -63,7 +63,7 @@ class Gateway:
         self.cloud_url = cloud_url
         self._prefix = f"/_aws/execute-api/{api_id}/$default".encode()
         self._free = asyncio.Semaphore(workers)
-        # The transport alone, because a client adds headers, cookies and proxies of its own.
+        # Only the transport, because a client would add headers, cookies and proxies.
         self._transport = transport or httpx.AsyncHTTPTransport(
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=workers)
         )
@@ -83,14 +83,14 @@ class Gateway:
         gone = asyncio.ensure_future(receive())
         try:
             async with self._free:
-                if gone.done():  # Nobody waits for this answer any more.
+                if gone.done():  # The client has left.
                     return
                 request = self._request(scope, body)
                 async with self._deadline():
                     status, headers, content = await self._forward(request)
         except TimeoutError:
             await _refuse(send, 503, "Service Unavailable")
-        except httpx.LocalProtocolError:  # A header that no HTTP/1.1 message may carry.
+        except httpx.LocalProtocolError:  # A header that is invalid in HTTP/1.1.
             await _refuse(send, 400, "Bad Request")
         except httpx.TransportError as error:
             await _refuse_without_cloud(send, self.cloud_url, error)
@@ -100,7 +100,7 @@ class Gateway:
             gone.cancel()
 
     def give_up(self) -> None:
-        """Answer 503 to every request that is under way or comes from now on."""
+        """Answer 503 to every request that is under way or arrives from now on."""
         self._answer_seconds = 0
         for deadline in self._deadlines:
             deadline.reschedule(0)
@@ -126,7 +126,7 @@ class Gateway:
             if name == b"x-forwarded-for":
                 forwarded_for = value + b", " + forwarded_for
             elif name not in HOP_BY_HOP and not name.startswith(b"x-forwarded-"):
-                # A field's value has no white space around it (RFC 9110, section 5.5).
+                # Values have no surrounding white space (RFC 9110, section 5.5).
                 headers.append((name, value.strip(b" \t")))
         port = scope["server"][1] if scope.get("server") else 80
         headers += [
@@ -139,7 +139,7 @@ class Gateway:
             self.cloud_url,
             headers=headers,
             content=body,
-            # The path as it came: a URL object would put its own escapes into it.
+            # The path as received: a URL object would escape it again.
             extensions={"target": self._prefix + scope["raw_path"] + query},
         )
 
@@ -155,11 +155,11 @@ class Gateway:
 
 
 class _TooLarge(Exception):
-    """The body is over BODY_BYTES."""
+    """The body is larger than BODY_BYTES."""
 
 
 class _Gone(Exception):
-    """The client left before its request was whole."""
+    """The client left before its request was complete."""
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes:
@@ -191,13 +191,13 @@ async def _answer(send: Send, status: int, headers: Headers, content: bytes) -> 
 
 
 async def _refuse(send: Send, status: int, message: str) -> None:
-    """As API Gateway does: JSON of its own, not this project's problem+json."""
+    """Refuse as API Gateway does, with its own JSON instead of problem+json."""
     content = json.dumps({"message": message}).encode()
     await _answer(send, status, [(b"content-type", b"application/json")], content)
 
 
 async def _refuse_without_cloud(send: Send, cloud_url: str, error: httpx.TransportError) -> None:
-    """There is no such failure on AWS, so this one is told in full."""
+    """AWS has no such failure, so this response explains it in full."""
     problem = {
         "type": "about:blank",
         "title": "The local cloud does not answer",

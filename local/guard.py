@@ -1,8 +1,8 @@
-"""python -m local.guard PARENT FOLDER COMMAND...: runs one command that leaves nothing running.
+"""python -m local.guard PARENT FOLDER COMMAND...: runs a command that leaves nothing running.
 
-A request to stop, or the end of the process with the id PARENT that started it (by kill -9 too),
-reaches the command and every process of its session, which are killed where they do not stop in
-time. The exit status is the command's, 128 + n where signal n ended it.
+A stop signal, or the end of the process PARENT that started the guard (even by kill -9), stops the
+command and every process of its session; those that do not stop in time are killed. The exit status
+is the command's, or 128 + n if signal n ended it.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ import sys
 from types import FrameType
 
 STOP_SECONDS = 5
-"""From the request to stop to the kill. A training writes its checkpoint at the end of each epoch,
-so all that is left to do then is to end; Fargate gives 30 s."""
+"""Time between the stop signal and the kill. A training saves its checkpoint after each epoch, so
+it can end at once; Fargate waits 30 s."""
 
 NOT_STARTED = 127
 """A shell's exit status for a command that it cannot start."""
@@ -26,7 +26,7 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def die_with_parent() -> None:
-    """Have this process asked to stop when its parent ends, also by kill -9. Only Linux can."""
+    """Send SIGTERM to this process when its parent ends, even by kill -9. Linux only."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -34,10 +34,10 @@ def die_with_parent() -> None:
 def main(parent: int, folder: str, command: list[str]) -> int:
     """Run `command` in `folder` to its end."""
     die_with_parent()
-    if os.getppid() != parent:  # It ended before this line.
+    if os.getppid() != parent:  # The parent has ended already.
         return NOT_STARTED
     signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # Until there is something to pass them to.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # Until the command runs.
     try:
         process = subprocess.Popen(
             command,
@@ -62,12 +62,12 @@ def main(parent: int, folder: str, command: list[str]) -> int:
     signal.signal(signal.SIGALRM, lambda number, frame: to_all(signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     code = process.wait()
-    to_all(signal.SIGKILL)  # What it started and did not wait for.
+    to_all(signal.SIGKILL)  # Processes that the command left behind.
     return code if code >= 0 else 128 - code
 
 
 def _as_a_command() -> None:
-    """The command takes signals as any other, and stops when its guard is killed."""
+    """Unblock signals in the command, and stop it when its guard is killed."""
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     die_with_parent()
 

@@ -1,9 +1,8 @@
-"""`make serve`: the API with N workers, each on its own socket; no emulator and no AWS.
+"""`make serve`: the API with N workers, each on its own socket, without an emulator or AWS.
 
-The kernel spreads connections over the sockets (SO_REUSEPORT, which is for that on Linux only;
-elsewhere the workers share one). The sockets belong to the process that started the workers: one
-that dies is replaced on the same socket, and what was waiting on it is answered. One worker alone
-is the process itself, and nobody replaces it.
+On Linux the kernel spreads connections over the sockets (SO_REUSEPORT); elsewhere the workers share
+one socket. The supervisor owns the sockets. If a worker dies, a new one takes over its socket and
+the connections that wait in it. A single worker runs in the main process, without a supervisor.
 """
 
 import errno
@@ -27,30 +26,30 @@ from local.serve.worker import BACKLOG, STOP_SECONDS, load_model, work
 SPREADS = sys.platform == "linux"
 
 DEATHS, DEATH_SECONDS = 10, 30.0
-"""Workers that may die in so many seconds; more, and it is not chance: the server ends."""
+"""If DEATHS workers die within DEATH_SECONDS, the server ends."""
 
 KILL_SECONDS = STOP_SECONDS + 2.0
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def number(names: tuple[str, ...], default: int, most: int) -> int:
-    """The first variable of `names` that is set; exits in one line where it is not 1 to `most`."""
+def number(names: tuple[str, ...], default: int, maximum: int) -> int:
+    """The first variable of `names` that is set; exits in one line if it is not 1 to `maximum`."""
     name, value = next(
         ((n, os.environ[n]) for n in names if os.environ.get(n)), (names[0], str(default))
     )
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= most:
-        sys.exit(f"{name}={value!r} is not a whole number from 1 to {most}")
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= maximum:
+        sys.exit(f"{name}={value!r} is not a whole number from 1 to {maximum}")
     return int(value)
 
 
 def listeners(host: str, port: int, workers: int) -> list[socket.socket]:
-    """A listening socket for each worker; exits in one line where the address cannot be had."""
+    """A listening socket for each worker; exits in one line if it cannot bind the address."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # SO_REUSEPORT lets another server of the same user in silently: first ask without it.
+        # With SO_REUSEPORT a second server of the same user would bind silently: try without it.
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
@@ -72,7 +71,7 @@ def listeners(host: str, port: int, workers: int) -> list[socket.socket]:
 
 
 class Supervisor:
-    """Keeps one worker on each socket until it is told to stop."""
+    """Keeps one worker on each socket until a signal stops it."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
         self._sockets = sockets
@@ -80,7 +79,7 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> int:
-        """Until SIGINT, SIGTERM or SIGHUP; the exit status, which is 1 where workers keep dying."""
+        """Run until SIGINT, SIGTERM or SIGHUP; return the exit status, 1 if workers keep dying."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
         deaths: deque[float] = deque(maxlen=DEATHS)
@@ -106,7 +105,7 @@ class Supervisor:
 
     def _start(self, place: int) -> None:
         worker = multiprocessing.Process(target=_work, args=(self._sockets[place], os.getpid()))
-        # A new worker has our handlers until it sets its own: a signal must not get lost in them.
+        # A new worker has these handlers until it sets its own, and would lose a signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         worker.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -126,7 +125,7 @@ class Supervisor:
 
 
 def _work(listener: socket.socket, parent: int) -> None:
-    """A worker's process: it ends with its parent, also where that is killed."""
+    """Run a worker that ends with its parent, even if that is killed."""
     die_with_parent()
     if os.getppid() != parent:
         return
@@ -137,7 +136,7 @@ def _work(listener: socket.socket, parent: int) -> None:
 
 
 def main() -> None:
-    """Check settings and model once, each told in one line where wrong; then serve."""
+    """Check the settings and the model, with each error in one line, then serve."""
     host = os.environ.get("HOST") or os.environ.get("API_HOST") or "127.0.0.1"
     port = number(("PORT", "API_PORT"), 8000, 65_535)
     workers = number(("WORKERS",), os.cpu_count() or 1, 256)
@@ -146,16 +145,18 @@ def main() -> None:
         load_model()
     except (SettingsError, Problem) as error:
         sys.exit(str(error))
-    with suppress(ValueError, OSError):  # A connection is an open file, and 1,024 are soon used.
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(
+        ValueError, OSError
+    ):  # Each connection is an open file, and the default limit is 1,024.
+        _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     print(
         f"serving on http://{host}:{port}, {workers} workers; /status says when ready", flush=True
     )
     if workers == 1:
         work(sockets[0])
     else:
-        # Forked workers share the memory of the model, and are there at once.
+        # Forked workers start at once and share the memory of the model.
         multiprocessing.set_start_method("fork" if SPREADS else "spawn")
         sys.exit(Supervisor(sockets).run())
 

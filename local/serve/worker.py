@@ -1,7 +1,7 @@
-"""One worker of `make serve`: uvicorn on a socket of its own, and a queue that ends.
+"""One worker of `make serve`: uvicorn on its own socket, with a bounded queue.
 
-A worker classifies one image at a time, because it has one core. What comes meanwhile waits in the
-order in which it came whole; where too much waits already, it is refused at once with 503.
+A worker classifies one image at a time, because it has one core. Other requests wait in the order
+in which their bodies were complete. If too many wait already, a request gets 503 at once.
 """
 
 import asyncio
@@ -19,60 +19,59 @@ from clickbait.errors import Unavailable
 from clickbait.settings import settings
 from clickbait.web.app import problem_response
 
-MOST_WAITING = 128
-"""Requests of one worker that wait for their turn: 2 s of work at 15 ms an image."""
+MAX_WAITING = 128
+"""Maximum number of waiting requests per worker: 2 s of work at 15 ms an image."""
 
-LONGEST_WAIT = 4.0
-"""Seconds: nobody joins a queue that is longer at its present pace. On slow machines, and where the
-work is batches, that is fewer than MOST_WAITING."""
+MAX_WAIT = 4.0
+"""Seconds; maximum waiting time at the queue's current pace. On slow machines and with batches this
+allows fewer requests than MAX_WAITING."""
 
 PACE_SHARE = 0.1
-"""What one turn counts in the mean of their lengths: the last twenty or so make it."""
+"""Weight of a turn in the moving average of their lengths, which covers about twenty turns."""
 
 RETRY_AFTER = 2
-"""Seconds: a full queue is worked off by then."""
+"""Seconds; a full queue is empty by then."""
 
 SENDING_SECONDS = 2.0
-"""A request whose body takes longer to come is not counted until it is whole: it takes no time of
-the worker's, and many slow senders must not fill the queue."""
+"""A request whose body takes longer to arrive does not count until it is complete. It takes none of
+the worker's time, and many slow senders must not fill the queue."""
 
 WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
-"""Answered at once, full or not: they cost next to nothing, and a full server is a healthy one."""
+"""Methods that are answered at once, even if the queue is full: they cost next to nothing."""
 
 BACKLOG = 2048
-"""Connections that the kernel keeps while a worker is busy or is being replaced."""
+"""Connections that the kernel holds while a worker is busy or being replaced."""
 
 KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS = 10
-"""From the request to stop until what is under way is cut off: twice a full queue."""
+"""Time from the stop signal until open requests are cut off: twice the time of a full queue."""
 
 
 class Busy(Unavailable):
-    """Raise when as much waits already as can be answered soon: it is refused at once, to be sent
-    again."""
+    """Raise when the queue is full, so that the client sends the request again later."""
 
     title = "The service is full"
     headers: ClassVar[dict[str, str]] = {"Retry-After": str(RETRY_AFTER)}
 
     def __init__(self) -> None:
         super().__init__(
-            f"More requests wait than can be answered soon. Send it again after {RETRY_AFTER} s."
+            f"Too many requests are waiting. Send this one again after {RETRY_AFTER} s."
         )
 
 
 class Queue:
-    """ASGI layer: requests with a body take turns, each when its body is there; the rest pass.
+    """ASGI middleware: requests with a body take turns when the body is complete; others pass.
 
-    One turn a round of the event loop, so that refusals, small requests and new connections wait
-    for one image at most, and never for all that are queued.
+    Each round of the event loop has one turn. So refusals, small requests and new connections wait
+    for at most one image, never for the whole queue.
     """
 
     def __init__(
-        self, app: ASGIApp, most: int = MOST_WAITING, longest: float = LONGEST_WAIT
+        self, app: ASGIApp, max_waiting: int = MAX_WAITING, max_wait: float = MAX_WAIT
     ) -> None:
-        self.app, self.most, self.longest = app, most, longest
+        self.app, self.max_waiting, self.max_wait = app, max_waiting, max_wait
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._coming: dict[object, float] = {}
+        self._arriving: dict[object, float] = {}
         self._taken = False
         self._since = 0.0
         self._pace = 0.0
@@ -85,37 +84,41 @@ class Queue:
             await self._refuse(scope, receive, send)
             return
         place, holding = object(), False
-        self._coming[place] = time.monotonic()
+        self._arriving[place] = time.monotonic()
 
         async def received() -> Message:
             nonlocal holding
             message = await receive()
-            # A slow sender holds nobody up: its turn comes when all of the body is here.
+            # A slow sender delays nobody: it waits for its turn when its body is complete.
             if not (holding or message.get("more_body", False)):
-                await self._turn(self._coming.pop(place, None) is not None)
+                await self._turn(self._arriving.pop(place, None) is not None)
                 holding = True
             return message
 
         try:
             await self.app(scope, received, send)
         finally:
-            self._coming.pop(place, None)
+            self._arriving.pop(place, None)
             if holding:
-                # In the next round: who became ready in this one has queued by then.
+                # In the next round, after those that became ready in this one have queued.
                 asyncio.get_running_loop().call_soon(self._next)
 
     def full(self) -> bool:
-        """Whether who comes now is refused."""
-        coming, now = self._coming, time.monotonic()
-        while coming and now - next(iter(coming.values())) > SENDING_SECONDS:
-            del coming[next(iter(coming))]
-        ahead = len(self._waiting) + len(coming)
+        """Whether a new request would be refused."""
+        arriving, now = self._arriving, time.monotonic()
+        while arriving and now - next(iter(arriving.values())) > SENDING_SECONDS:
+            del arriving[next(iter(arriving))]
+        ahead = len(self._waiting) + len(arriving)
         under_way = now - self._since if self._taken else 0.0
-        return ahead >= self.most or (ahead > 0 and ahead * self._pace + under_way > self.longest)
+        return ahead >= self.max_waiting or (
+            ahead > 0 and ahead * self._pace + under_way > self.max_wait
+        )
 
     async def _turn(self, counted: bool) -> None:
-        """Wait until it is this request's turn; raises Busy where it was too slow to be `counted`
-        and the queue has filled up since it was let in."""
+        """Wait for the turn of a request.
+
+        Raises Busy if its body was too slow to be `counted` and the queue has filled up meanwhile.
+        """
         if not self._taken:
             self._taken, self._since = True, time.monotonic()
             return
@@ -127,7 +130,7 @@ class Queue:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._next()  # It was given the turn and will not use it.
+                self._next()  # It got the turn but will not use it.
             raise
 
     def _next(self) -> None:
@@ -142,8 +145,7 @@ class Queue:
         self._taken = False
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """503 without reading the body. Outside the app, so that a flood is not logged a line a
-        request."""
+        """Answer 503 without reading the body; the app does not log these requests."""
         request_id = uuid.uuid4().hex
         response = problem_response(Busy(), request_id)
         response.headers["x-request-id"] = request_id
@@ -156,7 +158,7 @@ class Queue:
 
 
 def application() -> ASGIApp:
-    """The API of all HTTP functions behind one queue, with one model; loads no model yet."""
+    """The routes of all HTTP functions behind one queue, with one model, which loads later."""
     from functions.admin import app as admin
     from functions.batch import app as batch
     from functions.predict import app as predict
@@ -167,9 +169,9 @@ def application() -> ASGIApp:
 
 
 def load_model() -> None:
-    """Load the model that serves without a bucket; raises Unavailable where it cannot be used.
+    """Load the model if there is no bucket; raises Unavailable if that fails.
 
-    A process that is forked later has it already, in the same memory.
+    Processes that are forked later share its memory.
     """
     from functions.predict.app import service
 
@@ -178,16 +180,16 @@ def load_model() -> None:
 
 
 def work(listener: socket) -> None:
-    """Answer what comes to `listener` until a signal to stop."""
+    """Serve on `listener` until a signal stops it."""
     config = uvicorn.Config(
         application(),
-        access_log=False,  # DEBUG_MODE logs each request itself, with its id
+        access_log=False,  # With DEBUG_MODE the app logs each request, with its id.
         log_level="warning",
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
         server_header=False,
     )
-    # The signal that stopped it, raised again by uvicorn.
+    # uvicorn raises the signal that stopped it again.
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run([listener])

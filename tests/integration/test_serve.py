@@ -22,7 +22,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from clickbait.settings import CHECKOUT_BASELINE, Settings
-from local.serve.worker import LONGEST_WAIT, MOST_WAITING, SENDING_SECONDS, Queue
+from local.serve.worker import MAX_WAIT, MAX_WAITING, SENDING_SECONDS, Queue
 from tests.integration.conftest import ROOT, Server, free_port
 from tests.waiting import DEADLINE
 
@@ -168,7 +168,7 @@ def test_a_full_server_refuses_at_once_and_is_itself_again_soon(
     alone: Server,
 ) -> None:
     address = alone.url.removeprefix("http://")
-    ready = threading.Barrier(3 * MOST_WAITING)
+    ready = threading.Barrier(3 * MAX_WAITING)
 
     def one(_: int) -> tuple[float, bool]:
         connection = http.client.HTTPConnection(address, timeout=DEADLINE)
@@ -189,11 +189,11 @@ def test_a_full_server_refuses_at_once_and_is_itself_again_soon(
         connection.close()
         return took, response.status == 200
 
-    with ThreadPoolExecutor(3 * MOST_WAITING) as pool:
-        responses = list(pool.map(one, range(3 * MOST_WAITING)))
+    with ThreadPoolExecutor(3 * MAX_WAITING) as pool:
+        responses = list(pool.map(one, range(3 * MAX_WAITING)))
     served = [took for took, ok in responses if ok]
     refused = [took for took, ok in responses if not ok]
-    assert len(served) >= MOST_WAITING // 8  # Fewer than MOST_WAITING on a busy machine.
+    assert len(served) >= MAX_WAITING // 8  # Fewer than MAX_WAITING on a busy machine.
     assert refused
     assert statistics.median(refused) < max(served) / 2
     again = send(f"{alone.url}/predict", content=SAMPLE, headers=JPEG)
@@ -203,7 +203,7 @@ def test_a_full_server_refuses_at_once_and_is_itself_again_soon(
 
 def test_a_refusal_can_be_read_by_the_pages_that_may_call() -> None:
     origin = "http://localhost:8080"
-    layer = Queue(answers_nothing, most=0)
+    layer = Queue(answers_nothing, max_waiting=0)
     transport = httpx.ASGITransport(layer)
 
     async def refused(headers: dict[str, str]) -> httpx.Response:
@@ -266,7 +266,7 @@ def test_slow_senders_do_not_fill_the_queue(clock: Clock) -> None:
         done.append(scope["path"])
 
     async def scenario() -> None:
-        layer = Queue(app, most=2)
+        layer = Queue(app, max_waiting=2)
         slow = [asyncio.create_task(layer(post("/slow"), never, unsent)) for _ in range(2)]
         await asyncio.sleep(0)
         assert layer.full()
@@ -341,8 +341,8 @@ def test_a_queue_takes_in_what_its_pace_can_do(clock: Clock) -> None:
             await asyncio.gather(*tasks)
             return len(tasks)
 
-        layer = Queue(app, longest=0.2)
-        assert await joined() >= MOST_WAITING  # It does not know its pace yet.
+        layer = Queue(app, max_wait=0.2)
+        assert await joined() >= MAX_WAITING  # It does not know its pace yet.
         assert 10 <= await joined() <= 12  # At 20 ms a turn.
 
     asyncio.run(scenario())
@@ -358,7 +358,7 @@ def test_a_queue_that_does_not_move_takes_nobody_in(clock: Clock) -> None:
         stuck = [asyncio.create_task(layer(post("/"), whole, unsent)) for _ in range(2)]
         await asyncio.sleep(0)
         assert not layer.full()
-        clock.now += LONGEST_WAIT + 0.1
+        clock.now += MAX_WAIT + 0.1
         assert layer.full()
         for task in stuck:
             task.cancel()
