@@ -21,7 +21,7 @@ router = APIRouter()
 def dataset(_: Member, view_url: ViewUrl) -> Response:
     """Figures over every image in `train/` that could be read, by class; and for an admin addresses
     to look at some of them, which work for five minutes."""
-    images = dataset_stats.stored(stores.table())
+    images = dataset_stats.read_images(stores.table())
     return json_response(
         dataset_stats.describe(images, view_url)
         | {

@@ -45,7 +45,7 @@ def images_here(keys: Iterable[str]) -> dict[str, str]:
     bytes; none where this service stores nothing."""
     config = settings()
     stored = config.table and config.data_bucket
-    return dataset_stats.here(config.table, keys) if stored else {}
+    return dataset_stats.training_images(config.table, keys) if stored else {}
 
 
 def view_url(given: Given) -> Callable[[str], str | None]:

@@ -508,7 +508,7 @@ def test_an_alarm_on_a_sum_adds_all_of_its_metrics_and_one_that_rests_is_no_gap(
 def test_drift_is_an_alarm_from_where_the_library_calls_it_large(resources):
     alarm = resources["DriftAlarm"]["Properties"]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (
-        monitoring.LARGE,
+        monitoring.LARGE_DRIFT,
         "GreaterThanOrEqualToThreshold",
     )
     # It is measured once a day: over less than that the alarm would end by itself.

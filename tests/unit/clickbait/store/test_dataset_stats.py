@@ -184,7 +184,7 @@ def test_the_table_s_items_come_back_as_numbers_and_incomplete_ones_do_not(table
     lacks = {k: v for k, v in whole.items() if k != "phash"} | {"sk": {"S": "b"}}
     for each in (whole, lacks, whole | {"pk": {"S": "run#"}}):
         table.put_item(TableName="t", Item=each)
-    (found,) = dataset_stats.stored("t")
+    (found,) = dataset_stats.read_images("t")
     assert found["key"] == "train/clickbait/a.jpg"
     assert found["brightness"] == 100.0
     assert describe([found])["images"] == 1
@@ -194,14 +194,14 @@ def test_of_some_keys_those_that_are_images_now_are_told_with_their_content(tabl
     for key in ("train/clickbait/a.jpg", "train/clickbait/b.jpg", "train/legitimate/c.jpg"):
         table.put_item(TableName="t", Item=item(key, sha256=f"hash of {key}"))
     asked = ["train/legitimate/c.jpg", "train/clickbait/a.jpg", "train/clickbait/gone.jpg"]
-    assert dataset_stats.here("t", [*asked, *asked, "clickbait_fake/a.jpg", ""]) == {
+    assert dataset_stats.training_images("t", [*asked, *asked, "clickbait_fake/a.jpg", ""]) == {
         key: f"hash of {key}" for key in asked[:2]
     }
     many = [f"train/clickbait/{n}.jpg" for n in range(100)]
-    assert dataset_stats.here("t", many) == {}
+    assert dataset_stats.training_images("t", many) == {}
 
 
 def test_nothing_is_asked_of_the_table_where_no_key_is_of_the_drop_folder(monkeypatch) -> None:
     monkeypatch.setattr(aws, "client", lambda _: pytest.fail("nothing to ask"))
-    assert dataset_stats.here("t", ["clickbait_fake/a.jpg"]) == {}
-    assert dataset_stats.here("t", []) == {}
+    assert dataset_stats.training_images("t", ["clickbait_fake/a.jpg"]) == {}
+    assert dataset_stats.training_images("t", []) == {}

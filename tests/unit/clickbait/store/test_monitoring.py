@@ -221,7 +221,7 @@ def test_levels_begin_at_the_usual_thresholds(value: float, means: str) -> None:
 
 
 def test_the_least_sample_rarely_calls_the_same_images_changed(known: dict[str, Any]) -> None:
-    """What LEAST_SAMPLE promises, by simulation."""
+    """What MIN_DRIFT_SAMPLE promises, by simulation."""
     rng = np.random.default_rng(1)
 
     def indices(size: int) -> np.ndarray:
@@ -229,17 +229,17 @@ def test_the_least_sample_rarely_calls_the_same_images_changed(known: dict[str, 
             [monitoring.psi(known["score"], rng.uniform(size=size).tolist()) for _ in range(1_000)]
         )
 
-    enough = indices(monitoring.LEAST_SAMPLE)
-    assert (enough > monitoring.LARGE).sum() == 0
-    assert 0.01 < (enough > monitoring.MODERATE).mean() < 0.07
-    assert (indices(50) > monitoring.LARGE).mean() > 0.1
+    enough = indices(monitoring.MIN_DRIFT_SAMPLE)
+    assert (enough > monitoring.LARGE_DRIFT).sum() == 0
+    assert 0.01 < (enough > monitoring.MODERATE_DRIFT).mean() < 0.07
+    assert (indices(50) > monitoring.LARGE_DRIFT).mean() > 0.1
 
 
 def test_values_that_repeat_have_fewer_bins_and_still_an_index() -> None:
     flat = monitoring.reference([], [0.0] * 90 + [1.0] * 10)["score"]
     assert sum(flat["counts"]) == 100
     assert monitoring.psi(flat, [0.0] * 90 + [1.0] * 10) == pytest.approx(0, abs=0.01)
-    assert monitoring.psi(flat, [1.0] * 100) > monitoring.LARGE
+    assert monitoring.psi(flat, [1.0] * 100) > monitoring.LARGE_DRIFT
 
 
 @pytest.fixture
@@ -280,11 +280,13 @@ def test_brighter_images_are_drift_in_brightness_alone(
 def test_too_few_predictions_are_no_drift_with_the_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    today(monkeypatch, looks(np.random.default_rng(3), monitoring.LEAST_SAMPLE - 1, shift=90))
+    today(monkeypatch, looks(np.random.default_rng(3), monitoring.MIN_DRIFT_SAMPLE - 1, shift=90))
     monkeypatch.setattr(monitoring, "count", lambda *_: pytest.fail("nothing to count"))
     told = monitoring.emit_drift()
     assert told["largest"] is told["level"] is told["features"]["brightness"]["psi"] is None
-    assert told["features"]["brightness"]["reason"].startswith("199 predictions in 24 h")
+    assert told["features"]["brightness"]["reason"] == (
+        "Needs 200 predictions in 24 h (199 so far)."
+    )
 
 
 def test_the_score_is_of_the_live_version_alone(
@@ -303,7 +305,7 @@ def test_a_version_without_a_reference_says_so(
     monkeypatch.setattr(history, "recent", lambda *_: pytest.fail("nothing to compare with"))
     told = monitoring.drift()
     assert told["largest"] is None
-    assert "without a reference.json" in told["features"]["score"]["reason"]
+    assert "no reference.json" in told["features"]["score"]["reason"]
 
 
 def test_drift_is_read_once_in_five_minutes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
