@@ -1,4 +1,4 @@
-/** The page's frame: where one is, where one can go, and whether the service is up. */
+/** The frame of every page: navigation, sign-out, and whether the service is up. */
 import { effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ErrorBoundary, LocationProvider, lazy, Route, Router, useLocation } from "preact-iso";
@@ -26,7 +26,7 @@ const Version = lazy(() => import("./pages/models/version"));
 const Run = lazy(() => import("./pages/models/run"));
 const Monitoring = lazy(() => import("./pages/monitoring"));
 
-const PLACES = [
+const PAGES = [
   { path: "/", name: "Overview", icon: OverviewIcon },
   { path: "/classify", name: "Classify", icon: ClassifyIcon },
   { path: "/batch", name: "Batch", icon: BatchIcon },
@@ -43,7 +43,7 @@ function Navigation() {
   return (
     <nav class="places" aria-label="Pages">
       <ul>
-        {PLACES.map(({ path: place, name, icon: Icon }) => (
+        {PAGES.map(({ path: place, name, icon: Icon }) => (
           <li key={place}>
             <a href={place} {...(isAt(place, path) ? { "aria-current": "page" as const } : {})}>
               <Icon />
@@ -57,9 +57,9 @@ function Navigation() {
 }
 
 const HEALTH = {
-  unknown: "asking the service",
-  up: "the service is up",
-  down: "the service does not answer",
+  unknown: "Checking the service",
+  up: "The service is up",
+  down: "The service is down",
 } as const;
 
 function Header() {
@@ -79,14 +79,14 @@ function Header() {
           <button
             type="button"
             class="quiet small"
-            title="This tab has the admin’s token: forget it"
+            title="Remove the admin token from this tab"
             onClick={() => {
               forgetToken();
-              announce("The token is forgotten");
+              announce("Signed out");
             }}
           >
             <KeyIcon />
-            <span>Forget token</span>
+            <span>Sign out</span>
           </button>
         )}
       </div>
@@ -94,8 +94,8 @@ function Header() {
   );
 }
 
-/** Give the tab the name of the page that is shown; returns its heading. */
-function named(): HTMLElement | null {
+/** Set the tab's title to the page's heading; returns the heading. */
+function setTitle(): HTMLElement | null {
   const heading = document.querySelector<HTMLElement>("main h1");
   const name = heading?.textContent;
   document.title = name ? `${name} · Clickbait classifier` : "Clickbait classifier";
@@ -106,14 +106,14 @@ function Pages() {
   const [fault, setFault] = useState<Error | null>(null);
   const { path } = useLocation();
   useEffect(() => setFault(null), [path]);
-  useEffect(() => void named(), []);
+  useEffect(() => void setTitle(), []);
   if (fault) {
     return <Failure problem={asProblem(fault, location.origin)} retry={() => location.reload()} />;
   }
   return (
     <ErrorBoundary onError={setFault}>
-      {/* Whoever goes on to another page begins at its beginning, as with a page that loads. */}
-      <Router onLoadEnd={named} onRouteChange={() => named()?.focus({ preventScroll: true })}>
+      {/* Focus moves to the heading of the new page, as when a page loads. */}
+      <Router onLoadEnd={setTitle} onRouteChange={() => setTitle()?.focus({ preventScroll: true })}>
         <Route path="/" component={Overview} />
         <Route path="/classify" component={Classify} />
         <Route path="/batch" component={Batch} />
@@ -132,11 +132,10 @@ function Pages() {
 function NotFound() {
   return (
     <>
-      <h1 tabIndex={-1}>No such page</h1>
-      <Empty title="Nothing is at this address">
+      <h1 tabIndex={-1}>Page not found</h1>
+      <Empty title="Nothing at this address">
         <p>
-          It may have been cut off on its way here. <a href="/">The overview</a> is a good place to
-          go on.
+          Check the address, or go to the <a href="/">overview</a>.
         </p>
       </Empty>
     </>
@@ -155,7 +154,7 @@ export function App() {
   return (
     <LocationProvider>
       <a class="skip" href="#main">
-        Skip to the content
+        Skip to content
       </a>
       <Header />
       <main id="main" tabIndex={-1}>

@@ -1,4 +1,4 @@
-/** Numbers, sizes and times as a person reads them; `–` where there is none. */
+/** Numbers, sizes and times for people; `–` if there is none. */
 
 export const NONE = "–";
 
@@ -10,12 +10,12 @@ const known = (value: Maybe): value is number => value !== null && value !== und
 
 export const count = (value: Maybe): string => (known(value) ? whole.format(value) : NONE);
 
-/** A share of 1 as per cent: 0.0312 is "3.1 %", 0.874 is "87 %". */
+/** A share of 1 as a percentage: 0.0312 is "3.1%", 0.874 is "87%". */
 export function percent(value: Maybe, digits?: number): string {
   if (!known(value)) return NONE;
   const hundred = 100 * value;
   const shown = digits ?? (hundred !== 0 && Math.abs(hundred) < 10 ? 1 : 0);
-  return `${hundred.toFixed(shown)} %`;
+  return `${hundred.toFixed(shown)}%`;
 }
 
 export const decimal = (value: Maybe, digits = 3): string =>
@@ -72,7 +72,7 @@ export function since(iso: string | number, now = Date.now()): string {
   return ago.format(seconds, "second");
 }
 
-/** The class in people's words; `clickbait_fake` is the folder name of clickbait. */
+/** The name of a class for people; `clickbait_fake` is the folder name of clickbait. */
 export function className(label: string | null | undefined): string {
   if (label === "clickbait_fake") return "Clickbait";
   if (label === "clickbait_real") return "Legitimate";

@@ -12,6 +12,6 @@ try {
   await readConfig();
   render(<App />, root);
 } catch (error) {
-  const problem = asProblem(error, `${location.origin}/config.json, which names the API`);
+  const problem = asProblem(error, `${location.origin}/config.json`);
   render(<Failure problem={problem} retry={() => location.reload()} />, root);
 }

@@ -34,15 +34,15 @@ expect.set_options(timeout=PATIENCE_MS)
 
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
-FOUND_BY_NETWORK = "Failed to load resource"
-"""What Chromium writes of every answer from 400 on, however the page takes it."""
+NETWORK_ERROR = "Failed to load resource"
+"""Chromium logs this for every status of 400 or more, even if the page handles it."""
 
 
 def chromium() -> str:
-    """The browser's path; `make test-browser` looks for it, and installs it where it can."""
+    """The browser's path; `make test-browser` finds or installs it."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if not path:
-        pytest.fail("No Chromium is here: `make test-browser` finds or installs it (CHROMIUM).")
+        pytest.fail("No Chromium found: run `make test-browser`, or set CHROMIUM.")
     return path
 
 
@@ -76,9 +76,9 @@ def page(context: BrowserContext) -> Page:
 
 @pytest.fixture
 def complaints(page: Page) -> list[str]:
-    """What the browser's console says is wrong, and what the page's code throws."""
+    """Errors and warnings in the browser's console, and exceptions of the page's code."""
     found: list[str] = []
-    page.on("console", lambda said: said.type in ("error", "warning") and found.append(said.text))
+    page.on("console", lambda line: line.type in ("error", "warning") and found.append(line.text))
     page.on("pageerror", lambda error: found.append(str(error)))
     return found
 
@@ -88,7 +88,7 @@ def token_of(stack: LocalStack) -> str:
 
 
 def visit(page: Page, stack: LocalStack, path: str, token: str | None = None) -> None:
-    """Open `path` and wait until it has loaded all it loads by itself; with a token as an admin."""
+    """Open `path`, as an admin if there is a token, and wait until nothing is loading."""
     fragment = f"#token={token}" if token else ""
     page.goto(f"{stack.description()['site_url']}{path}{fragment}")
     page.locator("main h1").wait_for()
@@ -100,7 +100,7 @@ def as_admin(page: Page, stack: LocalStack, path: str) -> None:
 
 
 def choose(page: Page, *files: Path | tuple[str, bytes], folder: bool = False) -> None:
-    """Give files to the page's first place for them, as a user's choice in the dialog would."""
+    """Choose files in the page's first file input, or a folder in its second."""
     place = page.locator("input[type=file]").nth(1 if folder else 0)
     place.set_input_files(
         [
@@ -113,8 +113,8 @@ def choose(page: Page, *files: Path | tuple[str, bytes], folder: bool = False) -
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core says is wrong, with the elements that it says it of."""
-    page.evaluate(AXE.read_text())  # Not as a script of the page: its own policy forbids that.
+    """The violations that axe-core finds, with their elements."""
+    page.evaluate(AXE.read_text())  # The page's policy forbids adding it as a script.
     found = page.evaluate("async () => (await axe.run()).violations")
     return [
         f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
@@ -123,9 +123,9 @@ def violations(page: Page) -> list[str]:
 
 
 def violations_in_both(page: Page) -> list[str]:
-    """The same in light and in dark; the page is left in light."""
+    """The same in dark and in light; the page stays in light."""
     found = []
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += [f"{scheme}: {said}" for said in violations(page)]
+        found += [f"{scheme}: {violation}" for violation in violations(page)]
     return found

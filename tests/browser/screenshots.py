@@ -1,10 +1,10 @@
-"""`make screenshots`: the pages of README, from a local stack that has been used for a while.
+"""`make screenshots`: README's pictures of the page, from a local stack with some history.
 
     python -m tests.browser.screenshots FOLDER [--photos FOLDER] [--everything]
 
-What the service is shown is made here: crops of the photographs in `--photos` (scikit-learn's two,
-which are CC BY 2.0, see README), some of them made loud with capitals and arrows. `--everything`
-takes each page at both widths, light and dark, instead of README's few.
+The images are crops of the photographs in `--photos` (scikit-learn's two, which are CC BY 2.0, see
+README); half of them get loud capitals and arrows. `--everything` takes each page at both widths,
+in light and dark, instead of the few in README.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from tests.samples.drawn import encoded
 from tests.waiting import eventually
 
 SIZE = (1280, 720)
-SAID = (
+CAPTIONS = (
     "YOU WON'T BELIEVE THIS",
     "SHE SAID WHAT?!",
     "GONE WRONG",
@@ -42,20 +42,20 @@ SAID = (
     "$10,000 IN 1 DAY",
 )
 OF_EACH = 110
-"""Labelled images of each class: a test side that the gate finds large enough."""
+"""Labelled images of each class: enough for the gate's test split."""
 ASKED = 60
 IN_BATCH = 36
 CLASSIFIED = {"/": (201, 1), "/classify": (198, 4)}
-"""First image and how many, by the page that they are asked about on; the last one is loud."""
+"""The first image and the number of images, by page; the last one is loud."""
 
 QUALITY = 88
-"""Of a WebP: letters stay sharp, at a fifth of a PNG's bytes where there are photographs."""
+"""Of the WebP files: letters stay sharp, and photographs take a fifth of a PNG's bytes."""
 ENDED = {"PROMOTED", "REJECTED", "FAILED"}
 
 
 @dataclass
-class Shown:
-    """One page of README: its file, its address, and what has to be seen first."""
+class Picture:
+    """One picture: its file, its address, and a text to wait for."""
 
     name: str
     path: str
@@ -65,7 +65,7 @@ class Shown:
 
 
 def thumbnail(photo: Image.Image, seed: int, loud: bool) -> Image.Image:
-    """A crop of `photo` as a thumbnail, with everything that shouts where it is `loud`."""
+    """A crop of `photo` as a thumbnail, with capitals, circle and arrow if it is `loud`."""
     rng = np.random.default_rng(seed)
     share = rng.uniform(0.45, 0.95)
     width = int(photo.width * share)
@@ -84,7 +84,7 @@ def thumbnail(photo: Image.Image, seed: int, loud: bool) -> Image.Image:
     pen.line((640, 690, centre[0], centre[1] + 150), fill="#ffe600", width=26)
     pen.text(
         (640, int(rng.integers(80, 140))),
-        SAID[seed % len(SAID)],
+        CAPTIONS[seed % len(CAPTIONS)],
         font=ImageFont.load_default(int(rng.integers(84, 108))),
         fill=("#ffe600", "white")[seed % 2],
         stroke_width=9,
@@ -106,7 +106,7 @@ def thumbnails(
 
 
 def use(stack: LocalStack, photos: list[Image.Image]) -> str:
-    """Have the service predict, collect and train for a while; returns the run's id."""
+    """Upload labelled images, train, predict and correct; returns the run's id."""
     s3, bucket = stack.cloud("s3"), stack.description()["outputs"]["DataBucket"]
     for name, data, label in thumbnails(photos, 1_000, 2 * OF_EACH):
         s3.put_object(Bucket=bucket, Key=f"train/{label}/{name}", Body=data)
@@ -117,11 +117,11 @@ def use(stack: LocalStack, photos: list[Image.Image]) -> str:
         assert eventually(lambda: admin.get("/dataset").json()["images"] >= 2 * OF_EACH), (
             "the labelled images were not described"
         )
-        asked = {"skip_label_check": True, "epochs": 4}
-        run: str = admin.post("/retrain", json=asked).raise_for_status().json()["id"]
-        assert eventually(
-            lambda: (told := admin.get(f"/runs/{run}").json())["state"] in ENDED and told,
-        ), "the training did not end"
+        parameters = {"skip_label_check": True, "epochs": 4}
+        run: str = admin.post("/retrain", json=parameters).raise_for_status().json()["id"]
+        assert eventually(lambda: admin.get(f"/runs/{run}").json()["state"] in ENDED), (
+            "the training did not end"
+        )
         version = admin.get("/promotions").json()["live"]["version"]
         assert eventually(lambda: admin.get("/status").json()["model_version"] == version), (
             "the new version does not serve"
@@ -132,13 +132,13 @@ def use(stack: LocalStack, photos: list[Image.Image]) -> str:
         admin.post("/predict", content=b"no image", headers=kind)
         for name, data, label in thumbnails(photos, 500, 3):
             sent = {"file": (name, data, "image/jpeg")}
-            told = {"label": label, "prediction": LABELS[0], "model_version": version}
-            admin.post("/feedback", files=sent, data=told).raise_for_status()
+            fields = {"label": label, "prediction": LABELS[0], "model_version": version}
+            admin.post("/feedback", files=sent, data=fields).raise_for_status()
     return run
 
 
 def batch(page: Page, stack: LocalStack, photos: list[Image.Image]) -> str:
-    """Hand a batch over on the page; returns its address once it is finished."""
+    """Run a batch on the page; returns its address once it has finished."""
     as_admin(page, stack, "/batch")
     files = [(name, data) for name, data, _ in thumbnails(photos, 200, IN_BATCH - 1)]
     choose(page, *files, ("holiday.jpg", b"not an image"))
@@ -147,9 +147,14 @@ def batch(page: Page, stack: LocalStack, photos: list[Image.Image]) -> str:
 
 
 def take(
-    page: Page, stack: LocalStack, photos: list[Image.Image], shown: Shown, file: Path, whole: bool
+    page: Page,
+    stack: LocalStack,
+    photos: list[Image.Image],
+    shown: Picture,
+    file: Path,
+    whole: bool,
 ) -> None:
-    """One picture, once the page has all that it shows: what is seen at first, or the `whole`."""
+    """Take one picture once the page has loaded: the viewport, or the `whole` page."""
     page.emulate_media(color_scheme="dark" if shown.dark else "light", reduced_motion="reduce")
     page.set_viewport_size(PHONE if shown.phone else WIDE)
     as_admin(page, stack, shown.path)
@@ -159,7 +164,7 @@ def take(
             expect(page.get_by_role("article", name=name).locator(".verdict")).to_be_visible()
     page.get_by_role("main").get_by_text(shown.sign).first.wait_for()
     for place in page.locator("main section, main .card").all() if whole else ():
-        place.scroll_into_view_if_needed()  # What is lazy loads when it is come to.
+        place.scroll_into_view_if_needed()  # Lazy images load when they are scrolled to.
     page.wait_for_load_state("networkidle")
     page.evaluate("scrollTo(0, 0)")
     picture = Image.open(io.BytesIO(page.screenshot(full_page=whole))).convert("RGB")
@@ -167,40 +172,42 @@ def take(
     picture.save(file, quality=QUALITY, method=6)
 
 
-def all_of(pages: list[Shown]) -> Iterator[Shown]:
-    """Each page at both widths, light and dark."""
+def all_of(pages: list[Picture]) -> Iterator[Picture]:
+    """Each page at both widths, in light and dark."""
     for one in {page.path: page for page in reversed(pages)}.values():
         for phone in (False, True):
             for dark in (False, True):
                 kind = f"{390 if phone else 1440}-{'dark' if dark else 'light'}"
-                yield Shown(f"{one.name}-{kind}", one.path, one.sign, phone, dark)
+                yield Picture(f"{one.name}-{kind}", one.path, one.sign, phone, dark)
 
 
 def shoot(
     browser: Browser, stack: LocalStack, photos: list[Image.Image], out: Path, everything: bool
 ) -> None:
     run = use(stack, photos)
-    page = browser.new_page(viewport=WIDE)  # One browser for all: pictures of a batch are its own.
+    page = browser.new_page(
+        viewport=WIDE
+    )  # One page for all: a batch's thumbnails are in its browser.
     page.set_default_timeout(PATIENCE_MS)
     finished = batch(page, stack, photos)
     with stack.admin() as admin:
         version, shipped = (one["version"] for one in admin.get("/models").json()["items"])
     readme = [
-        Shown("overview", "/", "Recent predictions"),
-        Shown("classify", "/classify", "In this session"),
-        Shown("batch", finished, "Results"),
-        Shown("data", "/data", "Duplicates"),
-        Shown("model", f"/data?show=model&version={shipped}", "Most confident mistakes"),
-        Shown("run", f"/models/runs/{run}", "How it learns"),
-        Shown("monitoring", "/monitoring", "Drift", dark=True),
-        Shown("phone", "/classify", "In this session", phone=True, dark=True),
+        Picture("overview", "/", "Recent predictions"),
+        Picture("classify", "/classify", "This session"),
+        Picture("batch", finished, "Results"),
+        Picture("data", "/data", "Duplicates"),
+        Picture("model", f"/data?show=model&version={shipped}", "Most confident mistakes"),
+        Picture("run", f"/models/runs/{run}", "Learning curves"),
+        Picture("monitoring", "/monitoring", "Drift", dark=True),
+        Picture("phone", "/classify", "This session", phone=True, dark=True),
     ]
     more = [
-        Shown("models", "/models", "Who decided what"),
-        Shown("training", "/models?show=training", "Start a training"),
-        Shown("corrections", "/models?show=corrections", "Accept"),
-        Shown("version", f"/models/versions/{version}", "How it was made"),
-        Shown("begin", "/batch", "Your batches"),
+        Picture("models", "/models", "Release history"),
+        Picture("training", "/models?show=training", "Train a new model"),
+        Picture("corrections", "/models?show=corrections", "Accept"),
+        Picture("version", f"/models/versions/{version}", "Training details"),
+        Picture("begin", "/batch", "Your batches"),
     ]
     for shown in all_of([*readme, *more]) if everything else readme:
         take(page, stack, photos, shown, out / f"{shown.name}.webp", everything)
@@ -216,7 +223,7 @@ def main() -> None:
     options = parser.parse_args()
     photos = [Image.open(file).convert("RGB") for file in sorted(options.photos.glob("*.jpg"))]
     if not photos:
-        sys.exit(f"screenshots: there is no photograph (*.jpg) in {options.photos}")
+        sys.exit(f"screenshots: no photographs (*.jpg) in {options.photos}")
     with (
         tempfile.TemporaryDirectory(prefix="screenshots-") as folder,
         sync_playwright() as playwright,

@@ -1,4 +1,4 @@
-"""Everybody can use the page: axe-core finds nothing, the keyboard reaches everything."""
+"""The page is accessible: axe-core finds nothing, and the keyboard reaches everything."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -27,7 +27,7 @@ PATHS = (
 
 @pytest.fixture(scope="module")
 def version(stack) -> str:
-    """The live version, of a service that has something to show."""
+    """The live version of a service with some predictions and a correction."""
     with stack.client() as api:
         for seed in range(5):
             image = encoded(picture(seed=seed))
@@ -39,21 +39,21 @@ def version(stack) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "size", "known"),
+    ("scheme", "size", "signed_in"),
     [
         ("light", WIDE, True),
         ("dark", WIDE, True),
         ("light", PHONE, False),
         ("dark", PHONE, True),
     ],
-    ids=["light, wide", "dark, wide", "light, phone, without a token", "dark, phone"],
+    ids=["light, wide", "dark, wide", "light, phone, signed out", "dark, phone"],
 )
-def test_axe_finds_nothing_on_any_page(browser: Browser, stack, version, scheme, size, known):
+def test_axe_finds_nothing_on_any_page(browser: Browser, stack, version, scheme, size, signed_in):
     wrong = []
     options = {"viewport": size, "color_scheme": scheme, "reduced_motion": "reduce"}
     with new_context(browser, **options) as context:
         page = context.new_page()
-        visit(page, stack, "/", token=token_of(stack) if known else None)
+        visit(page, stack, "/", token=token_of(stack) if signed_in else None)
         for path in PATHS:
             visit(page, stack, path.format(version=version))
             wrong += [f"{path} {violation}" for violation in violations(page)]
@@ -74,10 +74,10 @@ def test_axe_finds_nothing_on_an_answer_and_a_failure(browser: Browser, stack, s
     assert answered + failed == []
 
 
-def test_the_keyboard_reaches_content_and_places_and_shows_where_it_is(page, stack):
+def test_the_keyboard_reaches_content_and_pages_and_shows_the_focus(page, stack):
     visit(page, stack, "/")
     page.keyboard.press("Tab")
-    skip = page.get_by_role("link", name="Skip to the content")
+    skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
     expect(skip).to_be_in_viewport()
     page.keyboard.press("Enter")

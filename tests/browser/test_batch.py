@@ -1,4 +1,4 @@
-"""Many images on the page: a few at once, many as a batch, and a reload in the middle of one."""
+"""Many images on the page: a few at once, many as a batch, and a reload during the uploads."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ BATCH_URL = re.compile(r"/batch/[^/]+$")
 
 
 def files(count: int, first: int = 0) -> list[tuple[str, bytes]]:
-    """Small images that differ, with names that want care in a CSV."""
+    """Small, different images, with names that a CSV must quote."""
     return [
         (f"=image {n}, {n % 3};.jpg", encoded(picture((320, 180), seed=n)))
         for n in range(first, first + count)
@@ -40,7 +40,7 @@ def results(page: Page) -> Locator:
 
 
 def saved(page: Page, to: Path) -> str:
-    """The CSV that the page has the browser save."""
+    """The CSV that the browser downloads."""
     with page.expect_download() as got:
         page.get_by_role("button", name="Download CSV").click()
     got.value.save_as(to)
@@ -58,33 +58,33 @@ def test_thirty_files_become_a_batch_whose_csv_is_the_apis(page, stack, tmp_path
     batch = batch_of(page)
     finished(page)
     with stack.admin() as admin:
-        told = admin.get(f"/batches/{batch}/results", params={"format": "csv"})
-    assert saved(page, tmp_path / "page.csv").splitlines() == told.text.splitlines()
-    assert len(told.text.splitlines()) == 31
+        csv = admin.get(f"/batches/{batch}/results", params={"format": "csv"})
+    assert saved(page, tmp_path / "page.csv").splitlines() == csv.text.splitlines()
+    assert len(csv.text.splitlines()) == 31
     table = results(page)
     expect(table.get_by_role("row")).to_have_count(31)
     broken = table.get_by_role("row").filter(has_text="broken.jpg")
     (row,) = [one for one in rows_of(stack, batch) if one["error"]]
     expect(broken).to_contain_text(row["error"])
-    # The pictures are those of this browser.
+    # The thumbnails are kept in this browser.
     expect(table.locator("img").first).to_be_visible()
     assert violations_in_both(page) == []
     assert complaints == []
 
 
-def test_the_table_sorts_and_filters_and_its_address_says_how(page, stack):
+def test_the_table_sorts_and_filters_and_its_address_keeps_the_view(page, stack):
     as_admin(page, stack, "/batch")
     choose(page, *files(12), ("broken.jpg", b"not an image"))
     batch = batch_of(page)
     finished(page)
     rows = results(page).locator("tbody tr")
     results(page).get_by_role("button", name="Clickbait").click()
-    shown = [float(text) for text in rows.locator("td.number").all_inner_texts() if "%" in text
-             for text in [text.split()[0]]]  # fmt: skip
-    said = [one["probability"] for one in rows_of(stack, batch) if one["probability"] is not None]
+    texts = rows.locator("td.number").all_inner_texts()
+    shown = [float(text.removesuffix("%")) for text in texts if "%" in text]
+    found = [one["probability"] for one in rows_of(stack, batch) if one["probability"] is not None]
     assert shown in (
-        [round(100 * one, 1) for one in sorted(said)],
-        [round(100 * one, 1) for one in sorted(said, reverse=True)],
+        [round(100 * one, 1) for one in sorted(found)],
+        [round(100 * one, 1) for one in sorted(found, reverse=True)],
     )
     page.get_by_role("button", name="Failed", exact=True).click()
     expect(rows).to_have_count(1)
@@ -101,7 +101,7 @@ def test_a_reload_in_the_middle_loses_no_file_and_sends_none_twice(page, stack):
     held: list[Route] = []
 
     def hold_after_ten(route: Route) -> None:
-        """Let ten uploads through; those behind never end by themselves."""
+        """Let ten uploads through; the others never end."""
         if sum(taken.values()) < 10:
             taken["before"] += 1
             route.continue_()
@@ -128,7 +128,7 @@ def test_a_reload_in_the_middle_loses_no_file_and_sends_none_twice(page, stack):
     assert Counter(Counter(one["sha256"] for one in logged).values()) == {1: 40}
 
 
-def test_ten_files_are_answered_at_once_and_anybody_may_ask(page, stack, tmp_path, complaints):
+def test_ten_files_are_predicted_at_once_without_a_token(page, stack, tmp_path, complaints):
     visit(page, stack, "/batch")
     with page.expect_response(re.compile("/predict-batch$")) as got:
         choose(page, *files(9, first=200), ("broken.jpg", b"not an image"))
@@ -146,12 +146,12 @@ def test_ten_files_are_answered_at_once_and_anybody_may_ask(page, stack, tmp_pat
     assert complaints == []
 
 
-def test_more_than_ten_ask_for_the_token_and_keep_the_files_meanwhile(page, stack):
+def test_more_than_ten_files_need_the_token_and_are_kept_until_then(page, stack):
     visit(page, stack, "/batch")
     choose(page, *files(11, first=300))
     expect(page.get_by_text("Your 11 files are kept here")).to_be_visible()
     page.get_by_label("Token").fill(token_of(stack))
-    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("button", name="Sign in").click()
     batch = batch_of(page)
     finished(page)
     assert len(rows_of(stack, batch)) == 11
@@ -160,5 +160,5 @@ def test_more_than_ten_ask_for_the_token_and_keep_the_files_meanwhile(page, stac
 def test_an_unknown_batch_gets_the_services_own_words(page, stack):
     as_admin(page, stack, "/batch/no-such-batch")
     with stack.admin() as admin:
-        said = admin.get("/batches/no-such-batch").json()["detail"]
-    expect(page.get_by_role("alert")).to_contain_text(said)
+        detail = admin.get("/batches/no-such-batch").json()["detail"]
+    expect(page.get_by_role("alert")).to_contain_text(detail)

@@ -1,4 +1,4 @@
-"""Asking about an image on the page: the verdict, what was sent, what is wrong with a file."""
+"""Classifying an image on the page: the verdict, resizing, errors, navigation, the token."""
 
 import re
 
@@ -9,28 +9,28 @@ from playwright.sync_api import Browser, Page, expect
 from tests.local_stack import ROOT, LocalStack
 from tests.samples.drawn import encoded, picture
 
-from .conftest import FOUND_BY_NETWORK, PHONE, as_admin, choose, new_context, token_of, visit
+from .conftest import NETWORK_ERROR, PHONE, as_admin, choose, new_context, token_of, visit
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
-PLACES = ("Overview", "Classify", "Batch", "Data", "Models", "Monitoring")
+PAGES = ("Overview", "Classify", "Batch", "Data", "Models", "Monitoring")
 
 
 def result(page: Page, name: str):
     return page.get_by_role("article", name=name)
 
 
-def test_a_file_is_answered_with_verdict_probability_and_heat_map(page, stack, complaints):
+def test_a_file_gets_verdict_probability_and_heat_map(page, stack, complaints):
     visit(page, stack, "/classify")
     with page.expect_response(re.compile(r"/predict\?")) as got:
         choose(page, ROOT / "sample.jpg")
     answer = got.value.json()
     shown = result(page, "sample.jpg")
-    expect(shown.locator(".verdict")).to_contain_text(f"{100 * answer['probability']:.0f} %")
+    expect(shown.locator(".verdict")).to_contain_text(f"{100 * answer['probability']:.0f}%")
     expect(shown.get_by_role("img", name=re.compile("Probability of clickbait"))).to_be_visible()
     expect(shown).to_contain_text(answer["model_version"])
     expect(shown).to_contain_text(answer["request_id"])
-    # What is drawn is what was answered: each cell's value is its pixel's opacity.
+    # The drawing matches the response: each cell's value is its pixel's opacity.
     drawn = shown.locator("canvas").evaluate(
         "c => [...c.getContext('2d').getImageData(0, 0, 7, 7).data].filter((_, i) => i % 4 == 3)"
     )
@@ -40,9 +40,7 @@ def test_a_file_is_answered_with_verdict_probability_and_heat_map(page, stack, c
     assert complaints == []
 
 
-def test_a_large_image_is_shrunk_and_the_page_says_so_and_sends_the_original_on_request(
-    page, stack
-):
+def test_a_large_image_is_resized_which_the_page_says_and_can_be_sent_at_full_size(page, stack):
     visit(page, stack, "/classify")
     data = encoded(Image.effect_noise((2400, 1350), 60).convert("RGB"), quality=90)
     with page.expect_response(re.compile(r"/predict\?")) as got:
@@ -50,13 +48,13 @@ def test_a_large_image_is_shrunk_and_the_page_says_so_and_sends_the_original_on_
     sent = got.value.json()["image"]
     assert sent["bytes"] < 200_000 < len(data)
     shown = result(page, "large.jpg")
-    expect(shown).to_contain_text("Shrunk in this browser")
+    expect(shown).to_contain_text("Resized from")
     expect(shown).to_contain_text(re.compile("2400 . 1350"))
     expect(shown).to_contain_text(re.compile(f"{sent['width']} . {sent['height']}"))
     with page.expect_response(re.compile(r"/predict\?")) as again:
-        shown.get_by_role("button", name="Ask again with the original").click()
+        shown.get_by_role("button", name="Retry at full size").click()
     assert again.value.json()["image"]["bytes"] == len(data)
-    expect(result(page, "large.jpg")).to_contain_text("Sent as it is")
+    expect(result(page, "large.jpg")).to_contain_text("Uploaded at original size")
 
 
 def test_a_broken_file_gets_the_services_own_words(page, stack, complaints):
@@ -65,19 +63,19 @@ def test_a_broken_file_gets_the_services_own_words(page, stack, complaints):
         choose(page, ("broken.jpg", encoded(picture())[:2000]))
     problem = got.value.json()
     assert got.value.status == problem["status"] == 422
-    told = result(page, "broken.jpg").get_by_role("alert")
-    expect(told).to_contain_text(problem["title"])
-    expect(told).to_contain_text(problem["detail"])
-    expect(told).to_contain_text(problem["request_id"])
-    assert all(FOUND_BY_NETWORK in one for one in complaints)
+    alert = result(page, "broken.jpg").get_by_role("alert")
+    expect(alert).to_contain_text(problem["title"])
+    expect(alert).to_contain_text(problem["detail"])
+    expect(alert).to_contain_text(problem["request_id"])
+    assert all(NETWORK_ERROR in one for one in complaints)
 
 
-def test_a_correction_waits_for_the_admin(page, stack):
+def test_a_correction_waits_for_an_admin(page, stack):
     as_admin(page, stack, "/classify")
     choose(page, ("wrong.jpg", encoded(picture(seed=77))))
     shown = result(page, "wrong.jpg")
-    shown.get_by_role("button", name=re.compile("This is wrong")).click()
-    expect(shown).to_contain_text("waits for the admin")
+    shown.get_by_role("button", name=re.compile("Wrong. Mark as")).click()
+    expect(shown).to_contain_text("An admin will review it")
     with stack.admin() as admin:
         assert "wrong.jpg" in [one["file_name"] for one in admin.get("/feedback").json()["items"]]
 
@@ -89,28 +87,28 @@ def test_an_image_is_classified_from_the_overview_too(page, stack, complaints):
     assert complaints == []
 
 
-HAND_OVER = """({event, bytes}) => {
+DISPATCH = """({event, bytes}) => {
     const data = new DataTransfer();
-    const [type, made, into] = {
+    const [type, create, target] = {
         paste: ["paste", (init) => new ClipboardEvent("paste", init), document],
         drop: ["drop", (init) => new DragEvent("drop", init), document.querySelector(".drop")],
     }[event];
     const file = new File([new Uint8Array(bytes)], `${type}.jpg`, { type: "image/jpeg" });
     data.items.add(file);
     const carried = event === "paste" ? { clipboardData: data } : { dataTransfer: data };
-    into.dispatchEvent(made({ bubbles: true, cancelable: true, ...carried }));
+    target.dispatchEvent(create({ bubbles: true, cancelable: true, ...carried }));
 }"""
 
 
 @pytest.mark.parametrize("event", ["paste", "drop"])
-def test_an_image_may_be_pasted_or_dropped(page, stack, event):
+def test_an_image_can_be_pasted_or_dropped(page, stack, event):
     visit(page, stack, "/classify")
     data = list(encoded(picture((64, 36), seed=9)))
-    page.evaluate(HAND_OVER, {"event": event, "bytes": data})
+    page.evaluate(DISPATCH, {"event": event, "bytes": data})
     expect(result(page, f"{event}.jpg").locator(".verdict")).to_be_visible()
 
 
-def test_what_was_asked_stays_in_the_session(page, stack):
+def test_classified_images_stay_in_the_session(page, stack):
     visit(page, stack, "/classify")
     for seed in (1, 2):
         choose(page, (f"{seed}.jpg", encoded(picture(seed=seed))))
@@ -119,31 +117,31 @@ def test_what_was_asked_stays_in_the_session(page, stack):
     expect(result(page, "1.jpg")).to_be_visible()
     page.get_by_role("link", name="Data", exact=True).click()
     page.go_back()
-    expect(page.get_by_role("heading", name="In this session")).to_be_visible()
+    expect(page.get_by_role("heading", name="This session")).to_be_visible()
 
 
-def test_every_place_has_its_link_and_its_address(page, stack, complaints):
+def test_every_page_has_its_link_and_its_address(page, stack, complaints):
     visit(page, stack, "/monitoring")
     expect(page.get_by_role("navigation")).to_have_count(1)
     links = page.get_by_role("navigation").get_by_role("link")
-    assert links.all_inner_texts() == list(PLACES)
-    for name in PLACES:
+    assert links.all_inner_texts() == list(PAGES)
+    for name in PAGES:
         links.filter(has_text=name).click()
         expect(page.get_by_role("heading", level=1, name=name)).to_be_focused()
         expect(page).to_have_title(re.compile(f"^{name}"))
-        there = page.url
+        address = page.url
         page.reload()
         expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
-        assert page.url == there
+        assert page.url == address
     page.go_back()
     expect(page.get_by_role("heading", level=1, name="Models")).to_be_visible()
-    # Without a token nothing is asked that needs one.
+    # Without a token, the page makes no request that needs one.
     assert complaints == []
 
 
-def test_an_unknown_address_says_so(page, stack):
+def test_an_unknown_address_is_reported(page, stack):
     visit(page, stack, "/no/such/page")
-    expect(page.get_by_role("heading", level=1, name="No such page")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Page not found")).to_be_visible()
 
 
 def test_the_token_leaves_the_address_and_stays_in_the_tab(page, stack):
@@ -156,12 +154,12 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(page, stack):
     expect(page.get_by_text("Predictions today")).to_be_visible()
 
 
-def test_a_wrong_token_is_said_and_asked_for_again(page, stack):
+def test_a_wrong_token_is_reported_and_can_be_corrected(page, stack):
     visit(page, stack, "/", token="not-the-token-at-all")
-    expect(page.get_by_role("alert")).to_contain_text("does not know the token")
+    expect(page.get_by_role("alert")).to_contain_text("Check it, or ask for the current one")
     expect(page.get_by_label("Token")).to_have_count(1)
     page.get_by_label("Token").fill(token_of(stack))
-    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("Predictions today")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
 
@@ -176,21 +174,21 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, stack):
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
 
 
-def test_an_api_that_is_down_is_said_and_the_next_try_succeeds(page, tmp_path):
+def test_an_api_that_is_down_is_reported_and_a_retry_succeeds(page, tmp_path):
     stack = LocalStack(tmp_path / "down")
     stack.start()
     try:
         visit(page, stack, "/classify")
         stack.stop()
         choose(page, ROOT / "sample.jpg")
-        told = result(page, "sample.jpg").get_by_role("alert")
-        expect(told).to_contain_text("The API does not answer")
-        expect(told).to_contain_text(stack.api_url)
+        alert = result(page, "sample.jpg").get_by_role("alert")
+        expect(alert).to_contain_text("Check your connection")
+        expect(alert).to_contain_text(stack.api_url)
         stack.start()
-        told.get_by_role("button", name="Try again").click()
+        alert.get_by_role("button", name="Try again").click()
         expect(result(page, "sample.jpg").locator(".verdict")).to_be_visible()
-        # In its place: what failed is no second entry of the session.
-        expect(page.get_by_role("heading", name="In this session")).to_have_count(0)
+        # The retry replaces the failure: the session has no second entry.
+        expect(page.get_by_role("heading", name="This session")).to_have_count(0)
     finally:
         if stack.process:
             stack.stop()

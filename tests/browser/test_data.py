@@ -1,4 +1,4 @@
-"""Pages of figures: what they show is what the API says, and their addresses say what is shown."""
+"""The data and monitoring pages: they show the API's figures, and addresses keep the view."""
 
 import re
 
@@ -14,33 +14,35 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}%"
 
 
 def test_the_threshold_slider_shows_what_another_threshold_would_do(page, stack, complaints):
     with stack.admin() as admin:
         version = admin.get("/status").json()["model_version"]
-        told = admin.get(f"/models/{version}/evaluation").json()
+        evaluation = admin.get(f"/models/{version}/evaluation").json()
     as_admin(page, stack, "/data?show=model")
-    (hundredth,) = [one for one in told["thresholds"] if one["threshold"] == 0.8]
-    place = page.get_by_role("region", name="If another threshold decided")
+    (hundredth,) = [one for one in evaluation["thresholds"] if one["threshold"] == 0.8]
+    place = page.get_by_role("region", name="Try another threshold")
     place.get_by_role("slider").fill("0.8")
     expect(place).to_contain_text(
         f"Precision{percent(hundredth['precision'])}", use_inner_text=False
     )
     expect(place).to_contain_text(f"Recall{percent(hundredth['recall'])}", use_inner_text=False)
     place.get_by_role("button", name="Back to 0.50").click()
-    at_half = next(one for one in told["thresholds"] if one["threshold"] == 0.5)
+    at_half = next(one for one in evaluation["thresholds"] if one["threshold"] == 0.5)
     expect(place).to_contain_text(f"Recall{percent(at_half['recall'])}", use_inner_text=False)
-    matrix = page.get_by_role("region", name="Right and wrong").get_by_role("table")
-    for row in told["confusion_matrix"]["counts"]:
+    matrix = page.get_by_role("region", name="Confusion matrix").get_by_role("table")
+    for row in evaluation["confusion_matrix"]["counts"]:
         for cell in row:
             expect(matrix).to_contain_text(str(cell))
-    expect(page.get_by_text(told["mistakes"][0]["file"].rsplit("/", 1)[1])).to_be_visible()
+    expect(page.get_by_text(evaluation["mistakes"][0]["file"].rsplit("/", 1)[1])).to_be_visible()
     assert complaints == []
 
 
-def test_labelled_images_copies_and_refusals_are_shown_with_their_pictures(page, stack, complaints):
+def test_labelled_images_duplicates_and_rejected_files_are_shown_with_pictures(
+    page, stack, complaints
+):
     s3, bucket = stack.cloud("s3"), stack.description()["outputs"]["DataBucket"]
     same = encoded(picture(seed=501))
     for key, data in {
@@ -53,15 +55,16 @@ def test_labelled_images_copies_and_refusals_are_shown_with_their_pictures(page,
     with stack.admin() as admin:
 
         def counted() -> dict | None:
-            told = admin.get("/dataset").json()
-            return told if told["images"] >= 3 and told["rejected"]["images"] >= 1 else None
+            dataset = admin.get("/dataset").json()
+            complete = dataset["images"] >= 3 and dataset["rejected"]["images"] >= 1
+            return dataset if complete else None
 
-        told = eventually(counted)
-    assert told, "the images were not described"
+        dataset = eventually(counted)
+    assert dataset, "the images were not described"
     as_admin(page, stack, "/data")
-    expect(page.get_by_role("heading", name="What they look like")).to_be_visible()
+    expect(page.get_by_role("heading", name="Image appearance")).to_be_visible()
     expect(page.get_by_text("One of these labels is wrong").first).to_be_visible()
-    expect(page.get_by_role("main")).to_contain_text(told["rejected"]["items"][0]["detail"])
+    expect(page.get_by_role("main")).to_contain_text(dataset["rejected"]["items"][0]["detail"])
     shown = page.get_by_role("img", name="figures c.jpg").first
     shown.scroll_into_view_if_needed()
     page.wait_for_load_state("networkidle")
@@ -69,7 +72,7 @@ def test_labelled_images_copies_and_refusals_are_shown_with_their_pictures(page,
     assert complaints == []
 
 
-def test_the_monitoring_shows_the_window_that_its_address_names(page, stack, complaints):
+def test_monitoring_shows_the_period_in_its_address(page, stack, complaints):
     with stack.client() as api:
         for seed in range(3):
             kind = {"content-type": "image/jpeg"}
@@ -79,7 +82,7 @@ def test_the_monitoring_shows_the_window_that_its_address_names(page, stack, com
             "no request was counted"
         )
     as_admin(page, stack, "/monitoring?window=1h")
-    here = page.get_by_role("navigation", name="How far back")
+    here = page.get_by_role("navigation", name="Period")
     expect(here.get_by_role("link", name="Last hour")).to_have_attribute("aria-current", "true")
     expect(page.get_by_role("img", name=re.compile("Requests")).first).to_be_visible()
     row = page.get_by_role("region", name="Functions").get_by_role("row").filter(has_text="predict")
@@ -91,10 +94,10 @@ def test_the_monitoring_shows_the_window_that_its_address_names(page, stack, com
     assert complaints == []
 
 
-def test_the_system_check_and_the_alarms_are_for_anybody(page, stack, complaints):
+def test_the_system_check_and_the_alarms_need_no_token(page, stack, complaints):
     visit(page, stack, "/monitoring#DriftAlarm")
-    expect(page.get_by_role("region", name="System check")).to_contain_text("in order")
+    expect(page.get_by_role("region", name="System check")).to_contain_text("OK")
     page.get_by_role("button", name="Check again").click()
-    expect(page.get_by_role("status").last).to_contain_text("everything in order")
+    expect(page.get_by_role("status").last).to_contain_text("all OK")
     expect(page.locator("#DriftAlarm")).to_have_attribute("open", "")
     assert complaints == []

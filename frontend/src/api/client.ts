@@ -1,4 +1,4 @@
-/** The API, typed by its own OpenAPI document; every failure is a Problem. */
+/** The API, typed by its OpenAPI document; every failure is a Problem. */
 import createClient, { type Middleware } from "openapi-fetch";
 import { asProblem, isAbort, problemOf } from "./problem";
 import type { components, paths } from "./schema";
@@ -6,7 +6,7 @@ import { config, refuseToken, token } from "./session";
 
 export type Schemas = components["schemas"];
 
-/** Routes that take no token: without the header their requests need no preflight. */
+/** Routes without a token: without the header, their requests need no preflight. */
 const OPEN = new Set([
   "/",
   "/status",
@@ -25,50 +25,50 @@ const authorization: Middleware = {
   },
 };
 
-let made: { at: string; client: ReturnType<typeof createClient<paths>> } | null = null;
+let cached: { at: string; client: ReturnType<typeof createClient<paths>> } | null = null;
 
-/** The client of the API that the configuration names: `await ask(api().GET("/status"))`. */
+/** The client of the API in the configuration: `await ask(api().GET("/status"))`. */
 export function api() {
-  if (made?.at !== config.value.api) {
+  if (cached?.at !== config.value.api) {
     const client = createClient<paths>({ baseUrl: config.value.api });
     client.use(authorization);
-    made = { at: config.value.api, client };
+    cached = { at: config.value.api, client };
   }
-  return made.client;
+  return cached.client;
 }
 
-interface Answer {
+interface Reply {
   data?: unknown;
   error?: unknown;
   response: Response;
 }
 
-/** The body of a request's answer; throws Problem, or the AbortError of one that was given up. */
-export async function ask<A extends Answer>(request: Promise<A>): Promise<NonNullable<A["data"]>> {
-  let answer: A;
+/** The body of a response; throws Problem, or AbortError if the request was aborted. */
+export async function ask<R extends Reply>(request: Promise<R>): Promise<NonNullable<R["data"]>> {
+  let reply: R;
   try {
-    answer = await request;
+    reply = await request;
   } catch (error) {
     if (isAbort(error)) throw error;
     throw asProblem(error, config.value.api);
   }
-  if (!answer.response.ok) {
-    if (answer.response.status === 403 && token.value) refuseToken();
-    throw problemOf(answer.error, answer.response);
+  if (!reply.response.ok) {
+    if (reply.response.status === 403 && token.value) refuseToken();
+    throw problemOf(reply.error, reply.response);
   }
-  return answer.data as NonNullable<A["data"]>;
+  return reply.data as NonNullable<R["data"]>;
 }
 
-/** `files` and texts as the form that the API takes, for a `body` of multipart/form-data. */
+/** Files and texts as a form, for a `body` of multipart/form-data. */
 export function form(fields: Record<string, string | File | File[] | undefined>): FormData {
-  const made = new FormData();
+  const data = new FormData();
   for (const [name, value] of Object.entries(fields)) {
     for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== undefined) made.append(name, one);
+      if (one !== undefined) data.append(name, one);
     }
   }
-  return made;
+  return data;
 }
 
-/** Serialises nothing: the browser writes a form by itself. */
+/** No serialiser: the browser encodes a form itself. */
 export const asForm = { bodySerializer: (body: unknown) => body as FormData } as const;

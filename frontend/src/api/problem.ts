@@ -1,4 +1,4 @@
-/** What goes wrong, in the service's own words, whoever of gateway, function or network said it. */
+/** Every failure in one shape, whether the service, the gateway or the network reports it. */
 
 const RETRY = /^\d{1,5}$/;
 
@@ -8,13 +8,15 @@ export class Problem extends Error {
   constructor(
     readonly title: string,
     readonly detail: string,
-    /** HTTP's status; 0 where no answer came. */
+    /** The HTTP status; 0 if there was no response, -1 for a bug in this page. */
     readonly status: number,
     readonly requestId: string | null = null,
-    /** Seconds after which it is worth another try. */
+    /** Seconds to wait before another try. */
     readonly retryAfter: number | null = null,
-    /** The whole document: RFC 9457 lets it say more than the members above. */
+    /** The whole document: RFC 9457 allows more members than those above. */
     readonly members: Readonly<Record<string, unknown>> = {},
+    /** For people who run the service; shown on demand. */
+    readonly more: string | null = null,
   ) {
     super(detail ? `${title}: ${detail}` : title);
   }
@@ -24,51 +26,55 @@ export class Problem extends Error {
     return this.status === 401 || this.status === 403;
   }
 
-  /** Whether the same request may well be answered a moment later. */
+  /** Whether the same request may succeed a moment later. */
   get passing(): boolean {
     return this.status === 0 || this.status === 429 || this.status >= 502;
   }
 }
 
-/** The problem of an answer that is not 2xx: RFC 9457 from the service, `message` from the gateway. */
+/** The problem of a response that is not 2xx: RFC 9457 from the service, `message` from the gateway. */
 export function problemOf(body: unknown, response: Response): Problem {
-  const said = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
-  const text = (name: string) => (typeof said[name] === "string" ? (said[name] as string) : "");
+  const document = (typeof body === "object" && body !== null ? body : {}) as Record<
+    string,
+    unknown
+  >;
+  const text = (name: string) =>
+    typeof document[name] === "string" ? (document[name] as string) : "";
   const retry = response.headers.get("retry-after") ?? "";
   return new Problem(
-    text("title") || GATEWAY[response.status] || `The service answered ${response.status}`,
-    text("detail") || text("message") || "It gave no reason. Try again.",
+    text("title") || GATEWAY[response.status] || `Error ${response.status}`,
+    text("detail") || text("message") || "The service gave no reason. Try again.",
     response.status,
     text("request_id") || response.headers.get("x-request-id"),
     RETRY.test(retry) ? Number(retry) : null,
-    said,
+    document,
   );
 }
 
-/** Titles for what API Gateway answers by itself, in one or two words that explain nothing. */
+/** Titles for API Gateway's own responses, whose one or two words explain nothing. */
 const GATEWAY: Record<number, string> = {
-  413: "Too large for the API",
-  429: "Too many requests at this moment",
-  503: "The service took too long, or is busy",
+  413: "Image too large",
+  429: "Too many requests",
+  503: "Service busy",
 };
 
-/** The problem of a failure that has no answer: the network, a page that was left, a fault of ours. */
+/** The problem of a failure without a response from `where`: the network, or a bug in this page. */
 export function asProblem(error: unknown, where: string): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof TypeError) {
     return new Problem(
-      "The API does not answer",
-      `No answer came from ${where}. Is it running, and does it allow this page's address? ` +
-        "On this machine `make up` starts it; elsewhere look at its alarms. Then try again.",
+      "Can’t reach the service",
+      "Check your connection, then try again.",
       0,
+      null,
+      null,
+      {},
+      `No response from ${where}. If you run the service: \`make up\` starts it on your own machine; ` +
+        "on AWS, see its alarms. It must allow this page’s address (CORS).",
     );
   }
-  const said = error instanceof Error ? error.message : String(error);
-  return new Problem(
-    "Something failed in this page",
-    `${said}. Reload the page and try again.`,
-    -1,
-  );
+  const message = error instanceof Error ? error.message : String(error);
+  return new Problem("Error in this page", `${message}. Reload the page and try again.`, -1);
 }
 
 export const isAbort = (error: unknown): boolean =>

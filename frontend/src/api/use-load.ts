@@ -1,22 +1,22 @@
-/** What a component shows of the API: loaded when it appears, again when asked or every so often. */
+/** Data of the API for a component: loaded when it appears, and again on demand or by a timer. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { asProblem, isAbort, type Problem } from "./problem";
 import { config } from "./session";
 
 export interface Loaded<T> {
-  /** The last answer; it stays while a newer one is awaited, or failed. */
+  /** The last value; it stays while a newer one is loading, or has failed. */
   value: T | undefined;
   problem: Problem | undefined;
   loading: boolean;
-  /** When `value` came. */
+  /** When `value` was loaded: milliseconds since 1970. */
   at: number | undefined;
   reload: () => void;
 }
 
 /**
- * Call `load` now and whenever `deps` change, and every `every` milliseconds while the page is seen.
+ * Call `load` now, whenever `deps` change, and every `every` milliseconds while the page is visible.
  *
- * A poll that follows a failure waits up to eight times as long. `every` null or undefined: once.
+ * After failures, polls wait up to eight times as long. `every` null or undefined: once.
  */
 export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
@@ -34,7 +34,7 @@ export function useLoad<T>(
   latest.current = load;
   const reload = useCallback(() => setTurn((n) => n + 1), []);
 
-  // What was loaded for other `deps` is not what is asked for now.
+  // A value of other `deps` is not shown.
   const first = useRef(true);
   useEffect(() => {
     if (!first.current)

@@ -1,4 +1,4 @@
-/** A chart of numbers over numbers or time, in the page's colours, as wide as its place. */
+/** A chart of numbers over numbers or time, in the page's colours, as wide as its box. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
@@ -11,14 +11,14 @@ export interface Series {
   label: string;
   values: readonly (number | null)[];
   colour: Colour;
-  /** "dotted" is a line with each of its values as a point. */
+  /** "dotted" is a line with a point at each value. */
   kind?: "line" | "dotted" | "bars" | "points" | "steps";
   dashed?: boolean;
-  /** Fills down to zero, faintly. */
+  /** Fills the area below, faintly. */
   filled?: boolean;
 }
 
-/** An upright line at `x`. */
+/** A vertical line at `x`. */
 export interface Mark {
   x: number;
   colour: Colour;
@@ -26,18 +26,18 @@ export interface Mark {
 }
 
 export interface PlotProps {
-  /** What the chart shows, in a sentence with its numbers: it is all that a screen reader gets. */
+  /** The chart in a sentence with its numbers, for screen readers. */
   label: string;
   x: readonly number[];
   series: readonly Series[];
   marks?: readonly Mark[];
-  /** Between these two of `x` the ground is shaded. */
+  /** The background is shaded between these two of `x`. */
   band?: readonly [number, number];
   /** `x` are seconds since 1970. */
   time?: boolean;
   xRange?: readonly [number, number];
   yRange?: readonly [number, number];
-  /** Each step of the y axis is ten times the one before; `yRange` and zero have no place there. */
+  /** A logarithmic y axis; it ignores `yRange` and cannot show zero. */
   yLog?: boolean;
   xLabel?: string;
   yLabel?: string;
@@ -48,7 +48,7 @@ export interface PlotProps {
 
 const LINE = 2;
 const POINT = 7;
-/** Beside and below what is plotted, and what the last label of the x axis needs. */
+/** Pixels beside and below the plot, and for the last label of the x axis. */
 const AXIS = 52;
 const BELOW = 28;
 const RIGHT = 20;
@@ -59,7 +59,7 @@ const DAY_S = 86_400;
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 const date = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric" });
 
-/** The day where one begins or the ticks are days apart, else the time: 24 hours, as elsewhere. */
+/** The day if one begins or ticks are days apart, else the time in 24 hours. */
 const moments = (ticks: number[], apart: number): string[] =>
   ticks.map((at) => {
     const local = new Date(1000 * at);
@@ -67,7 +67,7 @@ const moments = (ticks: number[], apart: number): string[] =>
     return apart >= DAY_S || midnight ? date.format(local) : clock.format(local);
   });
 
-/** Ticks up to which those at 1, 2 and 5 have room between powers of ten; of more, those at 1. */
+/** Up to this many ticks, those at 1, 2 and 5 are labelled; with more, those at 1. */
 const MANY = 20;
 
 const sparse = (_: uPlot, ticks: number[]): (number | null)[] =>
@@ -76,7 +76,7 @@ const sparse = (_: uPlot, ticks: number[]): (number | null)[] =>
     return (ticks.length > MANY ? [1] : [1, 2, 5]).includes(digit) ? tick : null;
   });
 
-/** Places of values without neighbours: a line would not show them. */
+/** Places of values without neighbours, which a line would not show. */
 function alone(values: ArrayLike<number | null | undefined>): number[] {
   const there = (at: number) => (values[at] ?? null) !== null;
   return Array.from(values, (_, at) => at).filter(
@@ -95,7 +95,7 @@ function useDark(): boolean {
   return dark;
 }
 
-/** The colours as they are now: a canvas knows no variables. */
+/** The current colours: a canvas cannot read CSS variables. */
 function palette(place: HTMLElement): (name: string, alpha?: number) => string {
   const probe = document.createElement("i");
   place.append(probe);
@@ -111,7 +111,7 @@ function palette(place: HTMLElement): (name: string, alpha?: number) => string {
   };
 }
 
-/** Draws the band below and the marks above what is plotted, as they are in `now()`. */
+/** Draws the band below and the marks above the plot, as they are in `now()`. */
 function drawn(now: () => PlotProps, colour: ReturnType<typeof palette>): uPlot.Hooks.Arrays {
   return {
     drawClear: [
@@ -119,7 +119,7 @@ function drawn(now: () => PlotProps, colour: ReturnType<typeof palette>): uPlot.
         const { band } = now();
         if (!band) return;
         const [left, right] = [valToPos(band[0], "x", true), valToPos(band[1], "x", true)];
-        ctx.save(); // uPlot remembers what it set, and sets nothing twice.
+        ctx.save(); // uPlot caches the canvas state.
         ctx.fillStyle = colour("unsure", 0.12);
         ctx.fillRect(left, bbox.top, right - left, bbox.height);
         ctx.restore();
@@ -187,14 +187,14 @@ function options(
     scales: {
       x: {
         time: props.time ?? false,
-        // Asked for with each change of the numbers: a window that ends now moves on.
+        // Read at each change of the data: a window that ends now moves on.
         ...(props.xRange ? { range: (_, low, high) => [...(now().xRange ?? [low, high])] } : {}),
       },
       y: props.yLog
         ? { distr: 3 }
         : props.yRange
           ? { range: [...props.yRange] }
-          : // From zero, and never without a height: a flat line is a line, not an empty chart.
+          : // From zero, and never empty: a flat line needs a height.
             {
               range: (_, low, high) => [
                 Math.min(0, low ?? 0),
@@ -255,7 +255,7 @@ export function Plot(props: PlotProps) {
   const latest = useRef(props);
   latest.current = props;
   const dark = useDark();
-  // What the chart looks like; its numbers alone change without drawing it anew.
+  // The chart is built again if this changes; new data alone only redraws it.
   const shape = JSON.stringify([
     props.series.map(({ values: _, ...rest }) => rest),
     props.xRange !== undefined,
@@ -269,21 +269,21 @@ export function Plot(props: PlotProps) {
   useEffect(() => {
     const box = place.current;
     if (!box) return;
-    const made = new uPlot(
+    const plot = new uPlot(
       options(props, box, box.clientWidth, () => latest.current),
       data(),
       box,
     );
-    chart.current = made;
+    chart.current = plot;
     const sized = new ResizeObserver(() => {
-      if (box.clientWidth > 0 && box.clientWidth !== made.width) {
-        made.setSize({ width: box.clientWidth, height: props.height ?? 220 });
+      if (box.clientWidth > 0 && box.clientWidth !== plot.width) {
+        plot.setSize({ width: box.clientWidth, height: props.height ?? 220 });
       }
     });
     sized.observe(box);
     return () => {
       sized.disconnect();
-      made.destroy();
+      plot.destroy();
       chart.current = null;
     };
   }, [shape, dark]);

@@ -1,25 +1,25 @@
-/** A file as it is sent: shrunk where that saves time, else as it is. */
+/** A file as it is sent: resized if that saves time, else unchanged. */
 import type { Shrunk } from "./shrink.worker";
 import { HEAD, isAnimated, type Size, worthShrinking } from "./size";
 
 export interface Prepared {
-  /** What is sent, under the original's name. */
+  /** The file to send, under the original's name. */
   file: File;
   shrunk: boolean;
-  /** Of the original; null where this browser did not look, or cannot. */
+  /** Of the original; null if this browser did not read it, or cannot. */
   original: Size | null;
-  /** Of what is sent; null where it is the original. */
+  /** Of the file to send; null if it is the original. */
   size: Size | null;
 }
 
-type Answer = { id: number; shrunk?: Shrunk; error?: string };
+type Reply = { id: number; shrunk?: Shrunk; error?: string };
 
-/** One more than that of the page: a photograph takes memory, and decoding is spread as it is. */
+/** One core is left to the page; three at most, because a decoded photograph takes memory. */
 const WORKERS = Math.max(1, Math.min(3, (navigator.hardwareConcurrency ?? 2) - 1));
 
 const waiting = new Map<
   number,
-  { resolve: (made: Shrunk) => void; reject: (why: Error) => void }
+  { resolve: (shrunk: Shrunk) => void; reject: (why: Error) => void }
 >();
 const workers: Worker[] = [];
 let broken = false;
@@ -39,13 +39,13 @@ function shrink(file: File): Promise<Shrunk> {
 
 function start(): Worker {
   const worker = new Worker(new URL("./shrink.worker.ts", import.meta.url), { type: "module" });
-  worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+  worker.onmessage = ({ data }: MessageEvent<Reply>) => {
     const waiter = waiting.get(data.id);
     waiting.delete(data.id);
     if (data.shrunk) waiter?.resolve(data.shrunk);
     else waiter?.reject(new Error(data.error ?? "unknown"));
   };
-  // A worker that cannot start answers nobody: whoever waits sends the original.
+  // A worker that cannot start never replies: all waiting files are sent unchanged.
   worker.onerror = () => {
     broken = true;
     for (const waiter of waiting.values()) waiter.reject(new Error("the worker failed"));
@@ -54,25 +54,25 @@ function start(): Worker {
   return worker;
 }
 
-/** Have the worker ready before the first image comes. */
+/** Start the worker before the first image comes. */
 export function warmUp(): void {
   workers[1 % WORKERS] ??= start();
 }
 
 /**
- * `file` as it is to be sent; never fails: what cannot be shrunk here is sent as it is, for the
- * service says best what is wrong with it.
+ * The file to send for `file`. Never fails: a file that cannot be resized here is sent unchanged,
+ * because the service explains best what is wrong with it.
  */
 export async function prepare(file: File, original = false): Promise<Prepared> {
-  const asItIs = { file, shrunk: false, original: null, size: null };
-  if (original || !worthShrinking(file) || typeof OffscreenCanvas === "undefined") return asItIs;
+  const unchanged = { file, shrunk: false, original: null, size: null };
+  if (original || !worthShrinking(file) || typeof OffscreenCanvas === "undefined") return unchanged;
   try {
-    if (isAnimated(new Uint8Array(await file.slice(0, HEAD).arrayBuffer()))) return asItIs;
-    const made = await shrink(file);
-    if (made.blob.size >= file.size) return { ...asItIs, original: made.original };
-    const sent = new File([made.blob], file.name, { type: made.blob.type });
-    return { file: sent, shrunk: true, original: made.original, size: made.size };
+    if (isAnimated(new Uint8Array(await file.slice(0, HEAD).arrayBuffer()))) return unchanged;
+    const result = await shrink(file);
+    if (result.blob.size >= file.size) return { ...unchanged, original: result.original };
+    const sent = new File([result.blob], file.name, { type: result.blob.type });
+    return { file: sent, shrunk: true, original: result.original, size: result.size };
   } catch {
-    return asItIs;
+    return unchanged;
   }
 }

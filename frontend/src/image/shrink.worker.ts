@@ -1,4 +1,4 @@
-/** Shrinks images beside the page, which goes on answering its user. */
+/** Resizes images off the main thread, so that the page stays responsive. */
 import { fitted, QUALITIES, type Size, TARGET } from "./size";
 
 export interface Shrunk {
@@ -14,7 +14,7 @@ async function shrink(file: File): Promise<Shrunk> {
   const canvas = new OffscreenCanvas(size.width, size.height);
   const context = canvas.getContext("2d");
   if (!context) throw new Error("no 2d canvas");
-  // What is transparent is white, as the service reads it.
+  // Transparent areas become white, as in the service.
   context.fillStyle = "#fff";
   context.fillRect(0, 0, size.width, size.height);
   context.imageSmoothingQuality = "high";

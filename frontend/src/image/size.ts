@@ -1,26 +1,26 @@
-/** How large an image is sent, and which are sent as they are. */
+/** The size that images are sent at, and which are sent unchanged. */
 
 /**
- * Pixels of the shorter side after shrinking: twice the 224 that the model sees, so that the
- * service's own scaling, not the browser's, decides what it sees.
+ * Pixels of the shorter side after resizing: twice the model's 224, so that the service's scaling,
+ * not the browser's, decides what the model sees.
  */
 export const SHORT_SIDE = 448;
 
-/** Pixels of the longer side at most: what is drawn out further loses height instead. */
+/** Pixels of the longer side at most; wider images lose height instead. */
 export const LONG_SIDE = 1_600;
 
-/** Bytes up to which an image is sent as it is: shrinking it would save no time. */
+/** Bytes up to which an image is sent unchanged: resizing it would save no time. */
 export const SMALL_ENOUGH = 120_000;
 
-/** Bytes of a shrunk image at most; quality goes down step by step until it is reached. */
+/** Bytes of a resized image at most; the quality goes down until it fits. */
 export const TARGET = 190_000;
 
 export const QUALITIES = [0.92, 0.85, 0.75, 0.6] as const;
 
-/** What the browser decodes that is sent shrunk; what it cannot read the service is to judge. */
+/** Types that browsers decode; the service judges all others. */
 const SHRINKABLE = /^image\/(jpeg|png|webp|avif|bmp|heic|heif)$/;
 
-/** Bytes at a file's beginning that tell whether it is an animation. */
+/** Bytes at a file's beginning that show whether it is animated. */
 export const HEAD = 4_096;
 
 export interface Size {
@@ -28,7 +28,7 @@ export interface Size {
   height: number;
 }
 
-/** The size to shrink to, with the shape kept; the same one where it is small already. */
+/** The size to resize to, in the same proportions; unchanged if it is small already. */
 export function fitted({ width, height }: Size): Size {
   const scale = Math.min(
     1,
@@ -44,7 +44,7 @@ export function fitted({ width, height }: Size): Size {
 export const worthShrinking = (file: { type: string; size: number }): boolean =>
   file.size > SMALL_ENOUGH && SHRINKABLE.test(file.type);
 
-/** Whether a PNG or WebP that begins with `head` moves: which frame is meant is not ours to guess. */
+/** Whether a PNG or WebP that begins with `head` is animated: the page must not pick a frame. */
 export function isAnimated(head: Uint8Array): boolean {
   const text = new TextDecoder("latin1").decode(head);
   const webp = text.startsWith("RIFF") && text.slice(8, 16) === "WEBPVP8X";

@@ -1,4 +1,4 @@
-/** What was classified in this tab: each image with its answer, newest first, gone with the tab. */
+/** The images classified in this tab with their results, newest first; gone with the tab. */
 import { signal } from "@preact/signals";
 import { api, asForm, ask, form, type Schemas } from "../api/client";
 import { MAX_BODY_BYTES } from "../api/limits";
@@ -19,30 +19,30 @@ export interface Classified {
   source: File;
   /** An address of it, for this tab. */
   picture: string;
-  /** Whether it is sent unshrunk. */
+  /** Whether it is sent at full size. */
   original: boolean;
   prepared?: Prepared;
   answer?: Answer;
   problem?: Problem;
-  /** Milliseconds from the choice to the answer. */
+  /** Milliseconds from the choice to the result. */
   took?: number;
-  /** What the user says that it really is, once that was sent. */
+  /** The label that the user sent as a correction. */
   corrected?: string;
 }
 
-/** Images that a tab remembers: each holds its file's bytes. */
+/** Images in memory: each holds its file's bytes. */
 const REMEMBERED = 30;
 
 export const classified = signal<readonly Classified[]>([]);
 
 let last = 0;
 
-/** Change what is known of one image; for those forgotten meanwhile, nothing. */
+/** Change one image, unless it has been dropped from memory. */
 export function update(id: number, change: Partial<Classified>): void {
   classified.value = classified.value.map((one) => (one.id === id ? { ...one, ...change } : one));
 }
 
-/** Shrink and classify `source`, or send it as it is; returns its id in `classified` at once. */
+/** Classify `source`, resized unless `original`; returns its id in `classified` at once. */
 export function classify(source: File, original = false): number {
   last += 1;
   const id = last;
@@ -54,7 +54,7 @@ export function classify(source: File, original = false): number {
   return id;
 }
 
-/** Ask once more about an image that failed, in its place. */
+/** Retry an image that failed, in its place. */
 export function again({ id, source, picture, original }: Classified): void {
   const anew: Classified = { id, source, picture, original };
   classified.value = classified.value.map((one) => (one.id === id ? anew : one));
@@ -77,7 +77,7 @@ async function send(id: number, source: File, original: boolean): Promise<void> 
   }
 }
 
-/** Through the API; what is too large for it by way of the bucket, where this tab may do that. */
+/** Through the API, or through the bucket if the image is too large and this tab is allowed to. */
 async function predict(file: File): Promise<Answer> {
   const explain = { params: { query: { explain: true } } };
   if (file.size > MAX_BODY_BYTES && member.value) {
@@ -87,7 +87,7 @@ async function predict(file: File): Promise<Answer> {
   return ask(api().POST("/predict", { ...explain, body: form({ file }) as never, ...asForm }));
 }
 
-/** Say what an image really is; throws Problem. */
+/** Send the right label of an image; throws Problem. */
 export async function correct(one: Classified, label: Answer["prediction"]): Promise<void> {
   await ask(
     api().POST("/feedback", {

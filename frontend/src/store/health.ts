@@ -1,4 +1,4 @@
-/** Whether the service answers: asked now and then while the page is seen. */
+/** Whether the service is up: checked regularly while the page is visible. */
 import { signal } from "@preact/signals";
 import { api, ask, type Schemas } from "../api/client";
 import { learn } from "./model";
@@ -8,23 +8,23 @@ export const status = signal<Schemas["StatusAnswer"] | null>(null);
 
 const EVERY_MS = 30_000;
 
-/** Ask `/status` once; whatever else was answered meanwhile counts as well. */
-export async function look(): Promise<void> {
+/** Check `/status` once. */
+export async function refreshHealth(): Promise<void> {
   try {
-    const told = await ask(api().GET("/status"));
-    status.value = told;
+    const reply = await ask(api().GET("/status"));
+    status.value = reply;
     health.value = "up";
-    await learn(told.model_version);
+    await learn(reply.model_version);
   } catch {
     health.value = "down";
   }
 }
 
-/** Look every half minute; returns how to stop. */
+/** Check every half minute; returns a function that stops it. */
 export function watchHealth(): () => void {
-  void look();
+  void refreshHealth();
   const timer = setInterval(() => {
-    if (!document.hidden) void look();
+    if (!document.hidden) void refreshHealth();
   }, EVERY_MS);
   return () => clearInterval(timer);
 }

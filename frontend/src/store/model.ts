@@ -1,4 +1,4 @@
-/** The live model: asked for once, and again when an answer names another version. */
+/** The live model: loaded once, and again when a result has another version. */
 import { computed, signal } from "@preact/signals";
 import { api, ask, type Schemas } from "../api/client";
 
@@ -9,13 +9,13 @@ interface Band {
   high: number;
 }
 
-/** Between these probabilities the model is right less often than it promises. */
+/** Between these probabilities the model is right less often than its promise. */
 export const band = computed<Band>(() => {
-  const told = info.value?.uncertain_band as Partial<Band> | undefined;
-  return { low: told?.low ?? 0.25, high: told?.high ?? 0.75 };
+  const given = info.value?.uncertain_band as Partial<Band> | undefined;
+  return { low: given?.low ?? 0.25, high: given?.high ?? 0.75 };
 });
 
-/** Have `info` of `version`, or of whichever is live; a failure leaves what is known. */
+/** Load `info` unless it is of `version` already; a failure leaves it unchanged. */
 export async function learn(version?: string): Promise<void> {
   if (version !== undefined && info.value?.model_version === version) return;
   info.value = await ask(api().GET("/model-info"));

@@ -1,16 +1,16 @@
-/** The live region: what changed, for those who do not see it change. */
+/** The live region: announces changes to screen readers. */
 import { signal } from "@preact/signals";
 
-const said = signal("");
+const message = signal("");
 
-/** Have assistive technology say `text` as soon as it is quiet. */
+/** Have assistive technology read `text` when it is idle. */
 export function announce(text: string): void {
-  // The same text twice is a change too.
-  said.value = said.peek() === text ? `${text}\u00a0` : text;
+  // The same text twice must be a change too.
+  message.value = message.peek() === text ? `${text}\u00a0` : text;
 }
 
 export const Announcer = () => (
   <div class="unseen" role="status" aria-live="polite">
-    {said}
+    {message}
   </div>
 );

@@ -1,4 +1,4 @@
-/** A question before something that others will notice. */
+/** A confirmation before an action that others will notice. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
@@ -12,10 +12,10 @@ export function Confirm({
   children,
 }: {
   title: string;
-  /** What the button that does it says. */
+  /** The label of the button that does it. */
   action: string;
   busy?: boolean;
-  /** The button is red: what it does is against advice. */
+  /** The button is red: the action is against advice. */
   danger?: boolean;
   onConfirm: () => void;
   onClose: () => void;

@@ -1,16 +1,16 @@
-/** A text to copy by one press. */
+/** A text to copy with one press. */
 import { useEffect, useState } from "preact/hooks";
 import { announce } from "./announce";
 import { CopyIcon } from "./icons";
 
-/** How long the button says that it worked. */
-const SAID_MS = 1_500;
+/** How long the button shows that it worked. */
+const DONE_MS = 1_500;
 
 export function Copy({ text, label }: { text: string; label: string }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return;
-    const timer = setTimeout(() => setCopied(false), SAID_MS);
+    const timer = setTimeout(() => setCopied(false), DONE_MS);
     return () => clearTimeout(timer);
   }, [copied]);
   const copy = async () => {
@@ -22,7 +22,7 @@ export function Copy({ text, label }: { text: string; label: string }) {
     <button type="button" class="copy" title={`Copy the ${label}`} onClick={() => void copy()}>
       <CopyIcon />
       <span class="unseen">Copy the {label}:</span>
-      <code>{copied ? "copied" : text}</code>
+      <code>{copied ? "Copied" : text}</code>
     </button>
   );
 }

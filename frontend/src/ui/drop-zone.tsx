@@ -1,11 +1,11 @@
-/** Where images come in: dropped, pasted, picked, or photographed on a phone. */
+/** The place for images: dropped, pasted, chosen, or photographed on a phone. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { UploadIcon } from "./icons";
 
 const IMAGES = "image/jpeg,image/png,image/webp,image/*";
 
-/** Every file of what was dropped, those in folders too, in the order of their paths. */
+/** Every dropped file, those in folders too, in the order of their paths. */
 async function filesOf(transfer: DataTransfer): Promise<File[]> {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter((e) => !!e);
   if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
@@ -15,14 +15,14 @@ async function filesOf(transfer: DataTransfer): Promise<File[]> {
       const file: File = await new Promise((yes, no) =>
         (entry as FileSystemFileEntry).file(yes, no),
       );
-      // Of a folder that is dropped the browser does not say it, as it does of one that is picked.
+      // The browser sets the path for folders that are chosen, not for those that are dropped.
       const path = entry.fullPath.slice(1);
       if (path !== file.name) Object.defineProperty(file, "webkitRelativePath", { value: path });
       found.push(file);
       return;
     }
     const reader = (entry as FileSystemDirectoryEntry).createReader();
-    // A reader gives a hundred entries at a time, and none at the end.
+    // A reader returns a hundred entries at a time, and none at the end.
     for (;;) {
       const some = await new Promise<FileSystemEntry[]>((yes, no) => reader.readEntries(yes, no));
       if (some.length === 0) return;
@@ -45,11 +45,11 @@ export function DropZone({
 }: {
   onFiles: (files: File[]) => void;
   multiple?: boolean;
-  /** Offers a folder as well. */
+  /** Offers to choose a folder. */
   folder?: boolean;
-  /** Offers the camera, where there is a touch screen. */
+  /** Offers the camera, on touch screens. */
   camera?: boolean;
-  /** Takes what is pasted anywhere on the page. */
+  /** Takes images that are pasted anywhere on the page. */
   paste?: boolean;
   compact?: boolean;
   label: string;
@@ -80,7 +80,7 @@ export function DropZone({
 
   const picked = (event: { currentTarget: HTMLInputElement }) => {
     const files = [...(event.currentTarget.files ?? [])].filter((f) => !f.name.startsWith("."));
-    event.currentTarget.value = ""; // So that the same file can be picked again.
+    event.currentTarget.value = ""; // The same file can be chosen again.
     take(files);
   };
 
@@ -102,7 +102,16 @@ export function DropZone({
       }}
     >
       <UploadIcon />
-      <p class="drop-label">{label}</p>
+      <p class="drop-label">
+        {camera ? (
+          <>
+            <span class="mouse-only">{label}</span>
+            <span class="touch-only">Choose a photo</span>
+          </>
+        ) : (
+          label
+        )}
+      </p>
       {children}
       <div class="row center">
         <button type="button" onClick={() => picker.current?.click()}>
@@ -136,7 +145,7 @@ export function DropZone({
           class="unseen"
           type="file"
           tabIndex={-1}
-          aria-label="A folder of images"
+          aria-label="Folder of images"
           multiple
           {...{ webkitdirectory: true }}
           onChange={picked}
@@ -148,7 +157,7 @@ export function DropZone({
           class="unseen"
           type="file"
           tabIndex={-1}
-          aria-label="A photo"
+          aria-label="Photo"
           accept="image/*"
           capture="environment"
           onChange={picked}

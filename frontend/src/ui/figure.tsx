@@ -1,4 +1,4 @@
-/** One number with its name: the tile that overviews are made of. */
+/** One number with its name: a tile of an overview. */
 import type { ComponentChildren } from "preact";
 
 export function Figure({

@@ -1,4 +1,4 @@
-/** The page's own icons: 24 x 24, drawn with the text's colour. */
+/** The page's icons: 24 x 24, in the colour of the text. */
 import type { ComponentChildren } from "preact";
 
 const icon = (drawing: ComponentChildren) => (

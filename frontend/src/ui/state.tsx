@@ -1,4 +1,4 @@
-/** What every wait, failure and empty place looks like, so that each says what to do. */
+/** The one way to show waits, failures and empty places; each says what to do. */
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Problem } from "../api/problem";
@@ -7,7 +7,7 @@ import { announce } from "./announce";
 import { Copy } from "./copy";
 import { TokenForm } from "./token";
 
-/** A failure in the service's own words; a 401 or 403 asks for the token. */
+/** A failure in the service's own words; after a 401 or 403, the form for the token. */
 export function Failure({
   problem,
   retry,
@@ -17,26 +17,32 @@ export function Failure({
   retry?: (() => void) | undefined;
   children?: ComponentChildren;
 }) {
-  if (problem.unauthorized) return <TokenForm reason="This part is not for everybody." />;
+  if (problem.unauthorized) return <TokenForm reason="Sign in to see this." />;
   return (
     <div class="failure card" role="alert">
       <p class="title">{problem.title}</p>
       <p>{problem.detail}</p>
-      {problem.retryAfter !== null && <p>The service asks to wait {problem.retryAfter} s.</p>}
+      {problem.retryAfter !== null && <p>Busy right now. Try again in {problem.retryAfter} s.</p>}
+      {problem.more && (
+        <details>
+          <summary>Details</summary>
+          <p>{problem.more}</p>
+        </details>
+      )}
       <div class="row">
         {retry && (
           <button type="button" class="small" onClick={retry}>
             Try again
           </button>
         )}
-        {problem.requestId && <Copy text={problem.requestId} label="request id" />}
+        {problem.requestId && <Copy text={problem.requestId} label="request ID" />}
         {children}
       </div>
     </div>
   );
 }
 
-/** Work that goes on; with `total` it says how far it is. */
+/** Work in progress, with a percentage if `total` is given. */
 export function Working({ label, done, total }: { label: string; done?: number; total?: number }) {
   return (
     <div class="working" role="status">
@@ -50,7 +56,7 @@ export function Working({ label, done, total }: { label: string; done?: number; 
   );
 }
 
-/** A place where there is nothing yet; its children teach the next step. */
+/** A place without content yet; its children say what to do. */
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (
     <div class="empty">
@@ -60,7 +66,7 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
-/** Shows what was loaded; before that the wait, and beside it what failed. */
+/** Shows loaded data; before that the wait, and beside it any failure. `label`: "Loading the runs". */
 export function Shown<T>({
   of,
   label,

@@ -1,14 +1,14 @@
-/** Asking for the admin's token: once, where it is needed, and never kept beyond the tab. */
+/** The form for the admin token, which is never kept beyond the tab. */
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import { admin, keepToken, member, refused } from "../api/session";
 
-/** Where the token is found, in words for whoever owns the service. */
+/** Where the owner of the service finds the token. */
 const WHERE = (
   <>
-    On this machine it is in <code>.local/admin-token</code>, and in the address that{" "}
-    <code>make up</code> prints; a deployment keeps it in the secret that <code>sam deploy</code>{" "}
-    names.
+    On your own machine, <code>make up</code> prints an address that contains the token; it is also
+    in <code>.local/admin-token</code>. On AWS, <code>make deploy</code> prints the command that
+    shows it.
   </>
 );
 
@@ -23,14 +23,14 @@ export function TokenForm({ reason }: { reason: string }) {
         if (given.trim()) keepToken(given.trim());
       }}
     >
-      <h2>The admin’s token, please</h2>
+      <h2>Sign in with the admin token</h2>
       {refused.value && (
         <p class="bad" role="alert">
-          The service does not know the token that this tab had: it is mistyped, or was replaced.
+          That token didn’t work. Check it, or ask for the current one.
         </p>
       )}
       <p>
-        {reason} {WHERE} It stays in this tab until you close it.
+        {reason} {WHERE} The token stays in this tab until you close it.
       </p>
       <label for={id}>Token</label>
       <div class="row">
@@ -43,13 +43,13 @@ export function TokenForm({ reason }: { reason: string }) {
           value={given}
           onInput={(event) => setGiven(event.currentTarget.value)}
         />
-        <button type="submit">Use it</button>
+        <button type="submit">Sign in</button>
       </div>
     </form>
   );
 }
 
-/** Its children where members (`of="admin"`: admins) may see them; else asks for the token. */
+/** Shows its children to members (`of="admin"`: to admins), and to others the form for the token. */
 export function Private({
   of = "member",
   reason,

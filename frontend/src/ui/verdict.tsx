@@ -1,4 +1,4 @@
-/** A verdict as a person reads it: the word, how sure, and where the model admits that it is not. */
+/** A verdict for people: the word, the probability, and the band in which the model is uncertain. */
 import { percent } from "../format";
 import { band } from "../store/model";
 
@@ -21,11 +21,11 @@ export function verdictOf({
   uncertain,
 }: Pick<Judged, "prediction" | "uncertain">): string {
   const bait = prediction === "clickbait_fake";
-  if (uncertain) return bait ? "Uncertain, rather clickbait" : "Uncertain, rather legitimate";
+  if (uncertain) return bait ? "Unsure, leaning clickbait" : "Unsure, leaning legitimate";
   return bait ? "Clickbait" : "Legitimate";
 }
 
-/** The verdict in a word, for tables: which way an uncertain one leans its probability says. */
+/** The verdict in a word, for tables that show the probability too. */
 export const Tag = ({ of }: { of: Pick<Judged, "prediction" | "uncertain"> }) => (
   <span class={`tag ${toneOf(of)}`}>{of.uncertain ? "Uncertain" : verdictOf(of)}</span>
 );
@@ -33,13 +33,13 @@ export const Tag = ({ of }: { of: Pick<Judged, "prediction" | "uncertain"> }) =>
 /** The calibrated probability between legitimate and clickbait, with the uncertain band marked. */
 export function ProbabilityBar({ of }: { of: Judged }) {
   const { low, high } = band.value;
-  const said = percent(of.probability);
+  const probability = percent(of.probability);
   return (
     <figure class="bar">
       <div
         class="bar-track"
         role="img"
-        aria-label={`Probability of clickbait ${said}; uncertain between ${percent(low)} and ${percent(high)}`}
+        aria-label={`Probability of clickbait ${probability}; uncertain between ${percent(low)} and ${percent(high)}`}
       >
         <div class="bar-band" style={{ left: `${100 * low}%`, width: `${100 * (high - low)}%` }} />
         <div class={`bar-fill ${toneOf(of)}`} style={{ width: `${100 * of.probability}%` }} />

@@ -1,10 +1,10 @@
-/** Where the evidence lies: the model's 7 x 7 cells, drawn over the image as soft light. */
+/** The model's evidence for clickbait in 7 x 7 cells, drawn over the image as a soft glow. */
 import { useEffect, useRef } from "preact/hooks";
 
-/** Of the colour that is least found in photographs, so that it stands out on any. */
+/** A colour that is rare in photographs, so that it stands out. */
 const GLOW = [255, 64, 160] as const;
 
-/** The browser scales the 7 x 7 pixels up, and smooths between them. */
+/** The browser scales the 7 x 7 pixels up and smooths them. */
 export function HeatMap({ cells, strength }: { cells: number[][]; strength: number }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
@@ -31,7 +31,7 @@ export function HeatMap({ cells, strength }: { cells: number[][]; strength: numb
 const ROWS = ["top", "middle", "bottom"] as const;
 const COLUMNS = ["left", "centre", "right"] as const;
 
-/** Where the strongest cell is, in words: "top left". */
+/** The place of the strongest cell: "top left". */
 export function hottest(cells: number[][]): string {
   const all = cells.flatMap((row, y) => row.map((value, x) => ({ value, x, y })));
   const most = all.reduce((a, b) => (b.value > a.value ? b : a), { value: -1, x: 0, y: 0 });

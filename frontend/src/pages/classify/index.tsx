@@ -1,4 +1,4 @@
-/** Ask about an image: what the model says, why, and what it should have said. */
+/** Classify images: the verdict, the evidence, and a way to correct it. */
 import { useEffect, useState } from "preact/hooks";
 import { percent } from "../../format";
 import { warmUp } from "../../image/prepare";
@@ -13,7 +13,7 @@ export default function Classify() {
   const [chosen, setChosen] = useState<number | null>(null);
   const [original, setOriginal] = useState(false);
   useEffect(() => warmUp(), []);
-  // A new image is what one wants to see, whatever was looked at before.
+  // A new image is shown first.
   const newest = all[0]?.id;
   useEffect(() => setChosen(null), [newest]);
   const shown = all.find((one) => one.id === chosen) ?? all[0];
@@ -21,7 +21,7 @@ export default function Classify() {
     <>
       <h1 tabIndex={-1}>Classify</h1>
       <DropZone
-        label="Drop an image here, or paste one"
+        label="Drop or paste an image"
         multiple
         camera
         paste
@@ -36,22 +36,22 @@ export default function Classify() {
             checked={original}
             onChange={(event) => setOriginal(event.currentTarget.checked)}
           />
-          Send the original, unshrunk
+          Upload at full size
         </label>
       </DropZone>
       {shown ? (
         <Result key={shown.id} of={shown} />
       ) : (
-        <Empty title="Nothing asked yet">
+        <Empty title="No images yet">
           <p>
-            JPEG, PNG or WebP. Large images are made smaller in this browser first, so a photograph
-            takes no longer than a thumbnail. For many at once there is <a href="/batch">Batch</a>.
+            JPEG, PNG or WebP. Large images are resized before uploading, so photos are as fast as
+            thumbnails. For more than ten images, use <a href="/batch">Batch</a>.
           </p>
         </Empty>
       )}
       {all.length > 1 && (
         <section aria-labelledby="history">
-          <h2 id="history">In this session</h2>
+          <h2 id="history">This session</h2>
           <ul class="strip">
             {all.map((one) => (
               <li key={one.id}>
@@ -67,7 +67,7 @@ export default function Classify() {
                       ? `${verdictOf(one.answer)}, ${percent(one.answer.probability)}`
                       : one.problem
                         ? one.problem.title
-                        : "waiting"}
+                        : "Analysing …"}
                   </span>
                 </button>
               </li>

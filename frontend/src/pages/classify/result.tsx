@@ -1,4 +1,4 @@
-/** One image and what the model says of it. */
+/** One image and its result. */
 import { useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../api/problem";
 import { config, member } from "../../api/session";
@@ -11,22 +11,22 @@ import { TokenForm } from "../../ui/token";
 import { ProbabilityBar, toneOf, verdictOf } from "../../ui/verdict";
 import { HeatMap, hottest } from "./heat-map";
 
-/** The heat map as it is shown first: seen, and the image still to be seen through it. */
+/** The first strength of the heat map: visible, with the image still clear below it. */
 const STRENGTH = 0.6;
 
 function Picture({ of }: { of: Classified }) {
   const [strength, setStrength] = useState(STRENGTH);
-  const [unseen, setUnseen] = useState(false);
+  const [broken, setBroken] = useState(false);
   const cells = of.answer?.heatmap;
   return (
     <div class="picture">
       <div class="picture-frame">
-        {unseen ? (
+        {broken ? (
           <p class="picture-none">This browser cannot show {of.source.name}.</p>
         ) : (
-          <img src={of.picture} alt={of.source.name} onError={() => setUnseen(true)} />
+          <img src={of.picture} alt={of.source.name} onError={() => setBroken(true)} />
         )}
-        {cells && !unseen && <HeatMap cells={cells} strength={strength} />}
+        {cells && !broken && <HeatMap cells={cells} strength={strength} />}
       </div>
       {cells && (
         <label class="slider">
@@ -40,7 +40,7 @@ function Picture({ of }: { of: Classified }) {
             aria-label="Strength of the heat map"
             onInput={(event) => setStrength(event.currentTarget.valueAsNumber)}
           />
-          <small>most evidence: {hottest(cells)}</small>
+          <small>Strongest signs of clickbait: {hottest(cells)}</small>
         </label>
       )}
     </div>
@@ -51,13 +51,13 @@ function Sent({ of }: { of: Classified }) {
   const { prepared, source } = of;
   if (!prepared) return null;
   const { original, size, shrunk, file } = prepared;
-  if (!shrunk) return <p class="hint">Sent as it is, {bytes(source.size)}.</p>;
+  if (!shrunk) return <p class="hint">Uploaded at original size, {bytes(source.size)}.</p>;
   return (
     <p class="hint">
-      Shrunk in this browser before it was sent: {original?.width} × {original?.height},{" "}
-      {bytes(source.size)} → {size?.width} × {size?.height}, {bytes(file.size)}.{" "}
+      Resized from {original?.width} × {original?.height} ({bytes(source.size)}) to {size?.width} ×{" "}
+      {size?.height} ({bytes(file.size)}) before uploading.{" "}
       <button type="button" class="link" onClick={() => classify(source, true)}>
-        Ask again with the original
+        Retry at full size
       </button>
     </p>
   );
@@ -66,15 +66,14 @@ function Sent({ of }: { of: Classified }) {
 function Correction({ of }: { of: Classified }) {
   const [problem, setProblem] = useState<Problem>();
   const [busy, setBusy] = useState(false);
-  const [asked, setAsked] = useState(false);
+  const [pressed, setPressed] = useState(false);
   const answer = of.answer;
   if (!answer) return null;
   const other = answer.is_clickbait ? "clickbait_real" : "clickbait_fake";
   if (of.corrected) {
     return (
       <p class="hint good" role="status">
-        Thank you: “{className(of.corrected)}” waits for the admin’s decision, and then becomes
-        training data.
+        Thanks. An admin will review it before it is used for training.
       </p>
     );
   }
@@ -83,14 +82,15 @@ function Correction({ of }: { of: Classified }) {
     setProblem(undefined);
     try {
       await correct(of, label);
-      announce("The correction was sent");
+      announce("Correction sent");
     } catch (error) {
       setProblem(asProblem(error, config.value.api));
     } finally {
       setBusy(false);
     }
   };
-  if (asked && !member.value) return <TokenForm reason="Corrections are not for everybody here." />;
+  if (pressed && !member.value)
+    return <TokenForm reason="Only signed-in users can send corrections." />;
   return (
     <div class="correct">
       <button
@@ -99,21 +99,21 @@ function Correction({ of }: { of: Classified }) {
         aria-busy={busy}
         disabled={busy}
         onClick={() => {
-          setAsked(true);
+          setPressed(true);
           if (member.value) void send(other);
         }}
       >
-        This is wrong: it is {className(other).toLowerCase()}
+        Wrong? Mark as {className(other).toLowerCase()}
       </button>
       {problem && <Failure problem={problem} retry={() => void send(other)} />}
     </div>
   );
 }
 
-/** Where the time went, as the service measured it. */
-function spent({ cached, timing_ms: { decode, inference } }: Answer): string {
-  if (cached) return ", the model from memory: it has seen these very bytes";
-  return `, of which the model ${milliseconds(inference)} and reading the image ${milliseconds(decode)}`;
+/** The service's share of the time. */
+function timing({ cached, timing_ms: { decode, inference } }: Answer): string {
+  if (cached) return ", answered from cache (same file)";
+  return `, of which model ${milliseconds(inference)}, decoding ${milliseconds(decode)}`;
 }
 
 export function Result({ of, brief = false }: { of: Classified; brief?: boolean }) {
@@ -121,12 +121,10 @@ export function Result({ of, brief = false }: { of: Classified; brief?: boolean 
   return (
     <article class={`result card ${answer ? toneOf(answer) : ""}`} aria-label={of.source.name}>
       <Picture of={of} />
-      <div class="result-said">
+      <div class="result-text">
         <p class="hint name">{of.source.name}</p>
         {problem && <Failure problem={problem} retry={() => again(of)} />}
-        {!answer && !problem && (
-          <Working label={of.prepared ? "Asking the model …" : "Making it smaller …"} />
-        )}
+        {!answer && !problem && <Working label={of.prepared ? "Analysing …" : "Resizing …"} />}
         {answer && (
           <>
             <p class="verdict">
@@ -135,19 +133,16 @@ export function Result({ of, brief = false }: { of: Classified; brief?: boolean 
             </p>
             <ProbabilityBar of={answer} />
             {answer.uncertain && (
-              <p class="hint">
-                On images like this one the model is right less often than it promises: look
-                yourself.
-              </p>
+              <p class="hint">The model isn’t sure about this one. Please judge for yourself.</p>
             )}
             <Correction key={of.id} of={of} />
             <Sent of={of} />
             {!brief && (
               <dl class="facts">
-                <dt>Answered in</dt>
+                <dt>Response time</dt>
                 <dd>
                   {milliseconds(of.took)}
-                  <small>{spent(answer)}</small>
+                  <small>{timing(answer)}</small>
                 </dd>
                 <dt>Model</dt>
                 <dd>
@@ -155,7 +150,7 @@ export function Result({ of, brief = false }: { of: Classified; brief?: boolean 
                 </dd>
                 <dt>Request</dt>
                 <dd>
-                  <Copy text={answer.request_id} label="request id" />
+                  <Copy text={answer.request_id} label="request ID" />
                 </dd>
               </dl>
             )}

@@ -1,4 +1,4 @@
-/** The curves of an evaluation as a chart takes them, and what one threshold makes of its images. */
+/** The curves of an evaluation as data for charts, and its counts at any threshold. */
 import type { Schemas } from "../../api/client";
 import { type Counts, countsOf } from "../../ui/confusion-matrix";
 
@@ -10,17 +10,17 @@ export interface Interval {
   high: number | null;
 }
 
-/** A metric as a training wrote it: with the bounds of its interval, or a bare number; else null. */
-export function interval(told: unknown): Interval | null {
-  if (typeof told === "number") return { value: told, low: null, high: null };
-  if (typeof told !== "object" || told === null) return null;
-  const { value, low, high } = told as Record<string, unknown>;
+/** A metric as a training wrote it: with the ends of its interval, or a bare number; else null. */
+export function interval(metric: unknown): Interval | null {
+  if (typeof metric === "number") return { value: metric, low: null, high: null };
+  if (typeof metric !== "object" || metric === null) return null;
+  const { value, low, high } = metric as Record<string, unknown>;
   if (typeof value !== "number") return null;
   const bound = (one: unknown) => (typeof one === "number" ? one : null);
   return { value, low: bound(low), high: bound(high) };
 }
 
-/** The threshold's row, and the counts that follow from its shares; null where one is undefined. */
+/** The threshold's row, and the counts that follow from its shares; null if one is undefined. */
 export function atThreshold(
   of: Pick<Evaluation, "thresholds" | "confusion_matrix" | "images">,
   threshold: number,
@@ -44,7 +44,7 @@ export function atThreshold(
   return { row, counts };
 }
 
-/** The ROC curve, the diagonal of one that guesses, and the point where the service stands. */
+/** The ROC curve, the diagonal of guessing, and the point of the service's threshold. */
 export function rocSeries(evaluation: Pick<Evaluation, "roc" | "confusion_matrix">): {
   x: number[];
   curve: number[];
@@ -67,7 +67,7 @@ export function rocSeries(evaluation: Pick<Evaluation, "roc" | "confusion_matrix
   };
 }
 
-/** What the model says against what it is, of the bins that have images; from 0 to 1. */
+/** Predicted against true share of clickbait, for bins with images; from 0 to 1. */
 export function reliabilitySeries(bins: Evaluation["reliability"]): {
   x: number[];
   measured: (number | null)[];
@@ -81,7 +81,7 @@ export function reliabilitySeries(bins: Evaluation["reliability"]): {
   return { x: points.map((point) => point.x), measured: points.map((point) => point.y) };
 }
 
-/** A histogram as steps: each edge with the share of the class that lies in the bin behind it. */
+/** A histogram as steps: each edge with the share of the class in the bin after it. */
 export function shares({ histogram }: Pick<Schemas["Spread"], "histogram">): (number | null)[] {
   const all = histogram.counts.reduce((sum, one) => sum + one, 0);
   if (all === 0) return histogram.edges.map(() => null);

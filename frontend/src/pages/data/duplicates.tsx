@@ -1,9 +1,9 @@
-/** Images that are there more than once, those first whose labels contradict each other. */
+/** Images that occur more than once, first those with contradicting labels. */
 import type { Schemas } from "../../api/client";
 import { className, count, plural } from "../../format";
-import { FirstOf } from "./more";
+import { BAIT, doubtedFirst, labelOfKey, TONES } from "./descriptions";
+import { FirstOf } from "./first-of";
 import { Thumb } from "./thumb";
-import { BAIT, doubtedFirst, labelOfKey, TONES } from "./words";
 
 const FAMILIES_SHOWN = 6;
 
@@ -14,18 +14,18 @@ export function Duplicates({ of: { identical, near } }: { of: Schemas["Duplicate
         Duplicates
       </h2>
       {identical.families + near.families === 0 ? (
-        <p class="hint">No image is there twice, and no two look the same.</p>
+        <p class="hint">No duplicates.</p>
       ) : (
         <>
           <p class="hint">
-            A training takes one of each family, so copies do no harm; a family under both labels is
-            left out whole. Delete the copy with the wrong label from the data bucket.
+            Training uses one image of each group, so copies do no harm. A group with both labels is
+            not used: delete the wrong copies from the data bucket.
           </p>
-          <Families title="The same bytes" of={identical} />
+          <Families title="Identical files" of={identical} />
           <Families
-            title="The same looks"
+            title="Near-identical images"
             of={near}
-            note={`Saved again or scaled; compared were the newest ${count(near.compared)}.`}
+            note={`Saved again or resized; among the newest ${count(near.compared)} images.`}
           />
         </>
       )}
@@ -48,10 +48,10 @@ function Families({
       <h3>
         {title}{" "}
         <small>
-          {plural(images, "image")} in {plural(families, "family", "families")}. {note}
+          {plural(images, "image")} in {plural(families, "group")}. {note}
         </small>
       </h3>
-      <FirstOf items={doubtedFirst(items)} shown={FAMILIES_SHOWN} name="families">
+      <FirstOf items={doubtedFirst(items)} shown={FAMILIES_SHOWN} name="groups">
         {(some) => (
           <div class="tiles families">
             {some.map((family) => (
@@ -64,9 +64,9 @@ function Families({
   );
 }
 
-function Family({ of: { images, labels, keys, looks } }: { of: Schemas["Family"] }) {
+function Family({ of: { images, labels, keys, looks: samples } }: { of: Schemas["Family"] }) {
   const doubted = labels.length > 1;
-  const unseen = keys.slice(looks.length);
+  const others = keys.slice(samples.length);
   return (
     <article class={`card family ${doubted ? "notice" : ""}`}>
       <p class="row apart">
@@ -78,7 +78,7 @@ function Family({ of: { images, labels, keys, looks } }: { of: Schemas["Family"]
         <small>{plural(images, "image")}</small>
       </p>
       <div class="thumbs">
-        {looks.map(({ key, url }) => (
+        {samples.map(({ key, url }) => (
           <Thumb key={key} of={key} url={url}>
             {doubted && (
               <span class={`tag ${TONES[labelOfKey(key)]}`}>{className(labelOfKey(key))}</span>
@@ -86,11 +86,11 @@ function Family({ of: { images, labels, keys, looks } }: { of: Schemas["Family"]
           </Thumb>
         ))}
       </div>
-      {images > looks.length && (
+      {images > samples.length && (
         <details>
-          <summary>{plural(images - looks.length, "more", "more")}</summary>
+          <summary>{plural(images - samples.length, "more", "more")}</summary>
           <ul class="keys">
-            {unseen.map((key) => (
+            {others.map((key) => (
               <li key={key}>
                 <code>{key}</code>
               </li>

@@ -1,9 +1,9 @@
-/** Which of an image's features go with the verdict: a hint at what the model looks at. */
+/** The features of an image that correlate with the verdict: a hint at what drives the model. */
 import type { Schemas } from "../../api/client";
 import { count } from "../../format";
-import { effect, FEATURES, signed } from "./words";
+import { effect, FEATURES, signed } from "./descriptions";
 
-/** Correlation that fills a half at least: weak ones are to look weak. */
+/** Correlation that fills half the track: weak ones must look weak. */
 const FULL = 0.5;
 
 export function Effects({ of, images }: { of: Schemas["FeatureEffect"][]; images: number }) {
@@ -13,10 +13,10 @@ export function Effects({ of, images }: { of: Schemas["FeatureEffect"][]; images
   );
   return (
     <section aria-labelledby="effects">
-      <h2 id="effects">What goes with the verdict</h2>
+      <h2 id="effects">What drives the verdict</h2>
       <p class="hint">
-        Spearman’s rank correlation over {count(images)} images, thick with what the model says,
-        thin with what they are. To the right: the more of it, the more clickbait.
+        Spearman’s rank correlation over {count(images)} images. Thick bar: model; thin bar: labels.
+        Bars to the right mean: the higher the feature, the more clickbait.
       </p>
       <ul class="effects">
         {of.map((one) => (
@@ -34,9 +34,7 @@ export function Effects({ of, images }: { of: Schemas["FeatureEffect"][]; images
           </li>
         ))}
       </ul>
-      <p class="hint">
-        Going together is no proof of a cause: what is bright may have something else in common.
-      </p>
+      <p class="hint">Correlation is not cause: bright images may share something else.</p>
     </section>
   );
 }

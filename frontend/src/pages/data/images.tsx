@@ -1,15 +1,15 @@
-/** The labelled images: how many, what they look like, and which of them somebody should look at. */
+/** The labelled images: counts, appearance, duplicates and rejected files. */
 import { api, ask, type Schemas } from "../../api/client";
 import { useLoad } from "../../api/use-load";
 import { count, percent, time } from "../../format";
 import { Figure, Figures } from "../../ui/figure";
 import { Empty, Shown } from "../../ui/state";
+import { Appearance, Samples, Sizes } from "./appearance";
+import { BAIT, balance, type Classes, type Label, REAL } from "./descriptions";
 import { Duplicates } from "./duplicates";
-import { Looks, Samples, Sizes } from "./looks";
 import { Rejected } from "./rejected";
-import { BAIT, balance, type Classes, type Label, REAL } from "./words";
 
-/** As the service answers, which always tells of both classes. */
+/** The response, which always has both classes. */
 type Dataset = Omit<Schemas["Dataset"], "counts" | "classes"> & {
   counts: Record<Label, number>;
   classes: Classes;
@@ -21,41 +21,40 @@ export function Images() {
     [],
   );
   return (
-    <Shown of={dataset} label="Looking through the labelled images">
-      {(told) =>
-        told.images === 0 ? (
+    <Shown of={dataset} label="Loading labelled images">
+      {(loaded) =>
+        loaded.images === 0 ? (
           <>
             <Empty title="No labelled images yet">
               <p>
                 Upload some on <a href="/models?show=training">Models</a>, or drop them into{" "}
-                <code>train/clickbait/</code> and <code>train/legitimate/</code> of the data bucket:
-                each is looked at as it comes, and is here a moment later. Two hundred are about the
-                least that a training learns from.
+                <code>train/clickbait/</code> and <code>train/legitimate/</code> of the data bucket.
+                They appear here a moment later. Start with at least two hundred.
               </p>
               <button type="button" class="secondary small" onClick={dataset.reload}>
-                Look again
+                Refresh
               </button>
             </Empty>
-            {told.rejected.images > 0 && <Rejected of={told.rejected} />}
+            {loaded.rejected.images > 0 && <Rejected of={loaded.rejected} />}
           </>
         ) : (
           <>
-            <Counts of={told} />
+            <Counts of={loaded} />
             <div class="row apart stale">
-              <p class="hint">{balance(told.counts)}</p>
+              <p class="hint">{balance(loaded.counts)}</p>
               <p class="hint">
                 As of {time(dataset.at ?? Date.now())}{" "}
                 <button type="button" class="link" onClick={dataset.reload}>
-                  {dataset.loading ? "Looking …" : "Look again"}
+                  {dataset.loading ? "Loading …" : "Refresh"}
                 </button>
               </p>
             </div>
-            <Doubts of={told} />
-            <Looks of={told.classes} />
-            <Samples of={told.classes} />
-            <Sizes of={told.classes} />
-            <Duplicates of={told.duplicates} />
-            <Rejected of={told.rejected} />
+            <Doubts of={loaded} />
+            <Appearance of={loaded.classes} />
+            <Samples of={loaded.classes} />
+            <Sizes of={loaded.classes} />
+            <Duplicates of={loaded.duplicates} />
+            <Rejected of={loaded.rejected} />
           </>
         )
       }
@@ -84,24 +83,24 @@ function Counts({ of: { images, counts, waiting, rejected } }: { of: Dataset }) 
         note={
           waiting.images > 0 ? (
             <>
-              no run has trained on them yet: <a href="/models">train</a>
+              not trained on yet: <a href="/models?show=training">train</a>
             </>
           ) : (
-            "a run has trained on each"
+            "All used in training"
           )
         }
       />
       <Figure
-        label="Set aside"
+        label="Rejected files"
         value={count(rejected.images)}
         tone={rejected.images > 0 ? "warn" : undefined}
-        note={rejected.images > 0 ? <a href="#rejected">why</a> : "nothing was refused"}
+        note={rejected.images > 0 ? <a href="#rejected">see why</a> : "none"}
       />
     </Figures>
   );
 }
 
-/** What is certainly wrong, before all figures. */
+/** Certain mistakes, before all figures. */
 function Doubts({ of: { duplicates } }: { of: Dataset }) {
   const doubted = [...duplicates.identical.items, ...duplicates.near.items].filter(
     (family) => family.labels.length > 1,
@@ -109,9 +108,8 @@ function Doubts({ of: { duplicates } }: { of: Dataset }) {
   if (doubted === 0) return null;
   return (
     <p class="card notice">
-      {doubted === 1 ? "One image is" : `${count(doubted)} images are`} there under both labels, so
-      one of each two labels is wrong. A training leaves such images out until that is settled:{" "}
-      <a href="#duplicates">look at {doubted === 1 ? "it" : "them"}</a>.
+      {doubted === 1 ? "One image has" : `${count(doubted)} images have`} both labels. Training
+      skips such images until you <a href="#duplicates">delete the wrong copies</a>.
     </p>
   );
 }

@@ -1,4 +1,4 @@
-/** The images that the model learns from, and what it has made of them. */
+/** The training data, and the results of a model trained on it. */
 import { useLocation } from "preact-iso";
 import { Private } from "../../ui/token";
 import "./data.css";
@@ -7,7 +7,7 @@ import { Model } from "./model";
 
 const TABS = [
   { show: "images", name: "Labelled images" },
-  { show: "model", name: "What the model does" },
+  { show: "model", name: "Model results" },
 ] as const;
 
 export default function Data() {
@@ -16,7 +16,7 @@ export default function Data() {
   return (
     <div class="data">
       <h1 tabIndex={-1}>Data</h1>
-      <nav class="tabs" aria-label="What to see">
+      <nav class="tabs" aria-label="Sections">
         {TABS.map(({ show, name }) => (
           <a
             key={show}
@@ -27,7 +27,7 @@ export default function Data() {
           </a>
         ))}
       </nav>
-      <Private reason="What the model learned from, and how well, is not for everybody.">
+      <Private reason="Sign in to see training data and model results.">
         {() => (shown === "model" ? <Model /> : <Images />)}
       </Private>
     </div>

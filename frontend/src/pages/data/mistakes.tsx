@@ -1,18 +1,18 @@
-/** The mistakes that the model is most sure of: wrong labels hide here, and its blind spots. */
+/** The mistakes that the model is most confident about: wrong labels, and blind spots. */
 import type { Schemas } from "../../api/client";
 import { className, percent, plural } from "../../format";
 import { Scroll } from "../../ui/scroll";
 import { Empty } from "../../ui/state";
-import { FirstOf } from "./more";
+import { BAIT, fileOf, TONES } from "./descriptions";
+import { FirstOf } from "./first-of";
 import { Thumb } from "./thumb";
-import { BAIT, fileOf, TONES } from "./words";
 
 const ROWS_SHOWN = 8;
 
 type Mistake = Schemas["Mistake"];
 
 const calledOf = ({ label }: Mistake) => (label === BAIT ? "Legitimate" : "Clickbait");
-/** How sure it is of what it says, which is not what it is. */
+/** The model's confidence in its wrong verdict. */
 const sureOf = ({ label, probability }: Mistake) =>
   percent(label === BAIT ? 1 - probability : probability, 0);
 
@@ -21,14 +21,14 @@ export function Mistakes({ of: { mistakes } }: { of: Schemas["Evaluation"] }) {
     <section aria-labelledby="mistakes">
       <h2 id="mistakes">Most confident mistakes</h2>
       {mistakes.length === 0 ? (
-        <Empty title="It made none">
-          <p>Every test image was called what it is.</p>
+        <Empty title="No mistakes">
+          <p>Every test image was classified correctly.</p>
         </Empty>
       ) : (
         <>
           <p class="hint">
-            The {plural(mistakes.length, "test image")} that it is most surely wrong about, worst
-            first. Look at the label too: some of them may be right.
+            The model’s {plural(mistakes.length, "most confident mistake")} on test images, worst
+            first. Check the labels too: the model may be right.
           </p>
           {mistakes.some(({ url }) => url) ? <Pictures of={mistakes} /> : <Names of={mistakes} />}
         </>
@@ -41,7 +41,7 @@ const Pictures = ({ of }: { of: Mistake[] }) => (
   <div class="thumbs">
     {of.map((one) => (
       <Thumb key={one.sha256} of={one.file} url={one.url}>
-        <span class={`tag ${TONES[one.label]}`}>Is {className(one.label).toLowerCase()}</span>
+        <span class={`tag ${TONES[one.label]}`}>Label: {className(one.label).toLowerCase()}</span>
         <span>
           {calledOf(one)}, {sureOf(one)} sure
         </span>
@@ -54,8 +54,7 @@ function Names({ of }: { of: Mistake[] }) {
   return (
     <>
       <p class="hint">
-        They cannot be shown: these very images do not lie in <code>train/</code> of the data
-        bucket.
+        No pictures: these images are not in <code>train/</code> of the data bucket.
       </p>
       <FirstOf items={of} shown={ROWS_SHOWN} name="mistakes">
         {(some) => (
@@ -64,8 +63,8 @@ function Names({ of }: { of: Mistake[] }) {
               <thead>
                 <tr>
                   <th scope="col">File</th>
-                  <th scope="col">Is</th>
-                  <th scope="col">Was called</th>
+                  <th scope="col">Label</th>
+                  <th scope="col">Verdict</th>
                   <th scope="col" class="number">
                     Probability of clickbait
                   </th>

@@ -1,4 +1,4 @@
-/** What a version did on images that it never saw: figures, curves, and where it fails. */
+/** The results of a version on test images: figures, curves and mistakes. */
 
 import { useEffect, useId } from "preact/hooks";
 import { useLocation } from "preact-iso";
@@ -20,7 +20,7 @@ import { Threshold } from "./threshold";
 type Evaluation = Schemas["Evaluation"];
 type Metrics = Schemas["Model"]["metrics"];
 
-/** Versions that can be chosen from: the newest. */
+/** Versions to choose from: the newest. */
 const CHOICE = 50;
 
 export function Model() {
@@ -34,7 +34,7 @@ export function Model() {
   const version = query.version ?? live;
   if (!version) {
     return (
-      <Shown of={versions} label="Asking which model is live">
+      <Shown of={versions} label="Loading the live model">
         {() => <Empty title="No model is live" />}
       </Shown>
     );
@@ -59,7 +59,7 @@ function Choice({
   const { route } = useLocation();
   const id = useId();
   const names = items.map((one) => one.version);
-  const made = new Map(items.map((one) => [one.version, one.training_date]));
+  const dates = new Map(items.map((one) => [one.version, one.training_date]));
   return (
     <div class="choice">
       <label for={id}>Version</label>
@@ -74,16 +74,16 @@ function Choice({
           <option key={name} value={name}>
             {name}
             {name === live ? ", live" : ""}
-            {made.get(name) ? `, made ${dateTime(made.get(name))}` : ""}
+            {dates.get(name) ? `, trained ${dateTime(dates.get(name))}` : ""}
           </option>
         ))}
       </select>
-      <a href={`/models/versions/${version}`}>How it was made</a>
+      <a href={`/models/versions/${version}`}>Training details</a>
     </div>
   );
 }
 
-/** An evaluation, or the service's words where a version has none: that is no failure. */
+/** An evaluation, or the service's explanation if a version has none, which is no failure. */
 async function evaluationOf(version: string, signal: AbortSignal): Promise<Evaluation | string> {
   try {
     return await ask(
@@ -103,23 +103,23 @@ function Version({ version }: { version: string }) {
   const evaluation = useLoad((signal) => evaluationOf(version, signal), [version]);
   const accuracy = interval(model.value?.metrics.accuracy);
   useEffect(() => {
-    if (accuracy) announce(`Version ${version} is right ${percent(accuracy.value)} of the time`);
+    if (accuracy) announce(`Version ${version} is ${percent(accuracy.value)} accurate`);
   }, [accuracy?.value]);
   return (
     <>
-      <Shown of={model} label="Fetching what was measured">
+      <Shown of={model} label="Loading measurements">
         {({ metrics }) => <Measured of={metrics} />}
       </Shown>
-      {/* A version that is not there says so once. */}
+      {/* An unknown version is reported once. */}
       {!model.problem && (
-        <Shown of={evaluation} label="Fetching its curves">
-          {(told) =>
-            typeof told === "string" ? (
-              <Empty title="No curves of this version">
-                <p>{told}</p>
+        <Shown of={evaluation} label="Loading curves">
+          {(loaded) =>
+            typeof loaded === "string" ? (
+              <Empty title="No curves for this version">
+                <p>{loaded}</p>
               </Empty>
             ) : (
-              <Curves of={told} metrics={model.value?.metrics ?? {}} />
+              <Curves of={loaded} metrics={model.value?.metrics ?? {}} />
             )
           }
         </Shown>
@@ -133,10 +133,10 @@ const bounds = ({ low, high }: Interval, shown: (value: number) => string): stri
 
 function Measured({ of: metrics }: { of: Metrics }) {
   const shares = [
-    { name: "accuracy", label: "Accuracy", note: "of the images are called right" },
-    { name: "precision", label: "Precision", note: "of what it calls clickbait is clickbait" },
-    { name: "recall", label: "Recall", note: "of the clickbait is found" },
-  ].map((one) => ({ ...one, told: interval(metrics[one.name]) }));
+    { name: "accuracy", label: "Accuracy", note: "of verdicts are right" },
+    { name: "precision", label: "Precision", note: "of “clickbait” verdicts are right" },
+    { name: "recall", label: "Recall", note: "of all clickbait is found" },
+  ].map((one) => ({ ...one, measured: interval(metrics[one.name]) }));
   const auc = interval(metrics.auc);
   const { after, perfect_at_this_n: perfect } = (metrics.expected_calibration_error ??
     {}) as Record<string, number | undefined>;
@@ -145,16 +145,16 @@ function Measured({ of: metrics }: { of: Metrics }) {
   return (
     <>
       <Figures>
-        {shares.map(({ name, label, note, told }) => (
+        {shares.map(({ name, label, note, measured }) => (
           <Figure
             key={name}
             label={label}
-            value={percent(told?.value)}
+            value={percent(measured?.value)}
             note={
               <>
                 {note}
                 <br />
-                {told && bounds(told, (value) => percent(value, 0))}
+                {measured && bounds(measured, (value) => percent(value, 0))}
               </>
             }
           />
@@ -164,7 +164,7 @@ function Measured({ of: metrics }: { of: Metrics }) {
           value={decimal(auc?.value)}
           note={
             <>
-              1 is perfect, 0.5 a guess
+              1 is perfect, 0.5 is guessing
               <br />
               {auc && bounds(auc, decimal)}
             </>
@@ -173,7 +173,7 @@ function Measured({ of: metrics }: { of: Metrics }) {
         <Figure
           label="Calibration error"
           value={decimal(after)}
-          note={perfect === undefined ? undefined : `a perfect model shows ${decimal(perfect)}`}
+          note={perfect === undefined ? undefined : `a perfect model scores ${decimal(perfect)}`}
         />
         <Figure
           label="Uncertain"
@@ -181,16 +181,15 @@ function Measured({ of: metrics }: { of: Metrics }) {
           note={
             unsure.share === undefined
               ? undefined
-              : `right ${percent(unsure.accuracy_inside)} of the time there, ${percent(unsure.accuracy_outside)} elsewhere`
+              : `of these ${percent(unsure.accuracy_inside)} are right, of others ${percent(unsure.accuracy_outside)}`
           }
         />
       </Figures>
       {images !== undefined && (
         <p class="hint measured">
-          Measured when it was made, on {plural(images, "image")}
-          {groups ? ` of ${plural(groups, "channel style")}` : ""} that it has never learned from.
-          The ranges are where the figure lies 95 times in 100 (
-          {String(metrics.intervals ?? "bootstrap").replace(/^95 % /, "")}).
+          Measured after training, on {plural(images, "test image")}
+          {groups ? ` of ${plural(groups, "channel style")}` : ""}. The ranges are 95% intervals (
+          {String(metrics.intervals ?? "bootstrap").replace(/^95 ?% /, "")}).
         </p>
       )}
     </>
@@ -205,12 +204,12 @@ function Curves({ of, metrics }: { of: Evaluation; metrics: Metrics }) {
       <div class="columns">
         <div>
           <section aria-labelledby="confusion">
-            <h2 id="confusion">Right and wrong</h2>
+            <h2 id="confusion">Confusion matrix</h2>
             <ConfusionMatrix of={counts} />
             <p class="hint">
-              {plural(wrong, "legitimate image was", "legitimate images were")} called clickbait,
-              and {count(missed)} of {count(counts[1][0] + counts[1][1])} clickbait{" "}
-              {missed === 1 ? "image was" : "images were"} missed.
+              {plural(wrong, "legitimate image was", "legitimate images were")} called clickbait;{" "}
+              {count(missed)} of {count(counts[1][0] + counts[1][1])} clickbait images{" "}
+              {missed === 1 ? "was" : "were"} missed.
             </p>
           </section>
           <Effects of={of.features} images={of.images} />

@@ -1,4 +1,4 @@
-/** How well the model ranks images, and whether its probabilities hold. */
+/** How well the model ranks images, and whether its probabilities are right. */
 import type { Schemas } from "../../api/client";
 import { Plot } from "../../charts/plot";
 import { count, decimal, percent } from "../../format";
@@ -15,22 +15,22 @@ export function Roc({ of, auc }: { of: Evaluation; auc: Interval | null }) {
   const area = of.roc.auc ?? auc?.value ?? null;
   const range =
     auc && auc.low !== null && auc.high !== null
-      ? ` (95 %: ${decimal(auc.low)} to ${decimal(auc.high)})`
+      ? ` (95% range: ${decimal(auc.low)} to ${decimal(auc.high)})`
       : "";
-  const said =
+  const summary =
     area === null
       ? ""
-      : `AUC ${decimal(area)}${range}: of one clickbait and one legitimate image, the clickbait one ` +
-        `gets the higher probability ${Math.round(100 * area)} times in 100.`;
+      : `AUC ${decimal(area)}${range}. Given one clickbait and one legitimate image, the clickbait ` +
+        `one gets the higher probability ${Math.round(100 * area)} times in 100.`;
   return (
     <section aria-labelledby="roc">
-      <h2 id="roc">How well it tells them apart</h2>
+      <h2 id="roc">ROC curve</h2>
       {area === null || of.roc.points.length === 0 ? (
-        <p class="hint">There is no curve: {of.roc.reason ?? "it was not measured"}.</p>
+        <p class="hint">No curve: {of.roc.reason ?? "not measured"}.</p>
       ) : (
         <>
           <Plot
-            label={`Receiver operating characteristic. ${said}`}
+            label={`Receiver operating characteristic. ${summary}`}
             x={x}
             xRange={UNIT}
             yRange={UNIT}
@@ -40,11 +40,11 @@ export function Roc({ of, auc }: { of: Evaluation; auc: Interval | null }) {
             height={300}
             series={[
               { label: "Clickbait found", values: curve, colour: "accent", filled: true },
-              { label: "A guess", values: x, colour: "muted", dashed: true },
+              { label: "Guessing", values: x, colour: "muted", dashed: true },
               { label: `At ${of.threshold}`, values: here, colour: "bait", kind: "points" },
             ]}
           />
-          <p class="hint">{said}</p>
+          <p class="hint">{summary}</p>
         </>
       )}
     </section>
@@ -55,41 +55,41 @@ export function Reliability({ of, error }: { of: Evaluation; error: unknown }) {
   const { x, measured } = reliabilitySeries(of.reliability);
   const { after, perfect_at_this_n: perfect } = (error ?? {}) as Record<string, number | undefined>;
   const sizes = of.reliability.map((bin) => bin.images).filter((images) => images > 0);
-  const said =
+  const summary =
     (after === undefined ? "" : `Calibration error ${decimal(after)}`) +
     (after === undefined || perfect === undefined
       ? ""
-      : `; a perfectly calibrated model shows ${decimal(perfect)} on so many images, by chance`);
+      : `; by chance, a perfectly calibrated model scores ${decimal(perfect)} on this many images`);
   return (
     <section aria-labelledby="reliability">
-      <h2 id="reliability">Is 80 % really 80 %?</h2>
+      <h2 id="reliability">Calibration</h2>
       {sizes.length === 0 ? (
-        <p class="hint">There are no test images to tell by.</p>
+        <p class="hint">No test images.</p>
       ) : (
         <>
           <Plot
-            label={`Share of clickbait against the probability that the model gives. ${said}`}
+            label={`True share of clickbait against the predicted probability. ${summary}`}
             x={x}
             xRange={UNIT}
             yRange={UNIT}
-            xLabel="Probability that the model gives"
+            xLabel="Predicted probability"
             xFormat={share}
             yFormat={share}
             height={300}
             series={[
-              { label: "Really clickbait", values: measured, colour: "accent", kind: "dotted" },
-              { label: "If it held exactly", values: x, colour: "muted", dashed: true },
+              { label: "Actual clickbait", values: measured, colour: "accent", kind: "dotted" },
+              { label: "Perfect calibration", values: x, colour: "muted", dashed: true },
             ]}
           />
           <p class="hint">
-            {said && `${said}. `}
-            Above the dashed line it says too little, below it too much. A point stands for{" "}
-            {count(Math.min(...sizes))} to {count(Math.max(...sizes))} images: those of few stray by
-            chance.
+            {summary && `${summary}. `}
+            Above the dashed line the model predicts too low, below it too high. Each point stands
+            for {count(Math.min(...sizes))} to {count(Math.max(...sizes))} images; points of few
+            images vary by chance.
           </p>
           <details>
-            <summary>The points as a table</summary>
-            <Scroll label="Reliability as a table">
+            <summary>Show as table</summary>
+            <Scroll label="Table of calibration">
               <table>
                 <thead>
                   <tr>
@@ -98,10 +98,10 @@ export function Reliability({ of, error }: { of: Evaluation; error: unknown }) {
                       Images
                     </th>
                     <th scope="col" class="number">
-                      It says, on average
+                      Average prediction
                     </th>
                     <th scope="col" class="number">
-                      Really clickbait
+                      Actual clickbait
                     </th>
                   </tr>
                 </thead>

@@ -1,7 +1,7 @@
-/** Files that were set aside, and why. */
+/** Rejected files, and why. */
 import type { Schemas } from "../../api/client";
 import { count } from "../../format";
-import { FirstOf } from "./more";
+import { FirstOf } from "./first-of";
 import { Thumb } from "./thumb";
 
 const REJECTED_SHOWN = 12;
@@ -13,15 +13,15 @@ export function Rejected({ of: { images, items } }: { of: Schemas["RejectedImage
   return (
     <section aria-labelledby="rejected">
       <h2 id="rejected" tabIndex={-1}>
-        Set aside
+        Rejected files
       </h2>
       {images === 0 ? (
-        <p class="hint">Every file that came could be used.</p>
+        <p class="hint">None: every file could be used.</p>
       ) : (
         <>
           <p class="hint">
-            No training sees these: they lie in <code>rejected/</code> of the data bucket. Put right
-            what is wrong and upload them again.
+            Not used for training; kept in <code>rejected/</code> of the data bucket. Fix them and
+            upload them again.
           </p>
           <FirstOf items={items} shown={REJECTED_SHOWN} name="files">
             {(some) => (
@@ -33,7 +33,7 @@ export function Rejected({ of: { images, items } }: { of: Schemas["RejectedImage
                       <strong>{sentence(reason)}</strong>
                       <p>{detail}</p>
                       <small>
-                        It came as <code>{key}</code>
+                        Uploaded as <code>{key}</code>
                       </small>
                     </div>
                   </li>
@@ -43,7 +43,7 @@ export function Rejected({ of: { images, items } }: { of: Schemas["RejectedImage
           </FirstOf>
           {images > items.length && (
             <p class="hint">
-              The first {count(items.length)} of {count(images)}, by name.
+              First {count(items.length)} of {count(images)}, by name.
             </p>
           )}
         </>

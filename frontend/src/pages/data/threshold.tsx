@@ -1,4 +1,4 @@
-/** What another threshold would make of the test images: something to try, which changes nothing. */
+/** The results of another threshold on the test images; it changes nothing in the service. */
 import { useId, useState } from "preact/hooks";
 import type { Schemas } from "../../api/client";
 import { Plot } from "../../charts/plot";
@@ -16,22 +16,22 @@ export function Threshold({ of }: { of: Schemas["Evaluation"] }) {
   if (!found) return null;
   const { row, counts } = found;
   const { low, high } = of.uncertain_band;
-  const said = `precision ${percent(row.precision)}, recall ${percent(row.recall)}`;
+  const summary = `precision ${percent(row.precision)}, recall ${percent(row.recall)}`;
   return (
     <section aria-labelledby="threshold">
-      <h2 id="threshold">If another threshold decided</h2>
+      <h2 id="threshold">Try another threshold</h2>
       <p class="hint">
-        The service calls clickbait what has a probability of {decimal(of.threshold, 2)} or more,
-        and uncertain what lies between {decimal(low, 2)} and {decimal(high, 2)}. Move the slider to
-        see what another threshold would do to these {plural(of.images, "image")}: it changes
-        nothing in the service.
+        The service calls an image clickbait at a probability of {decimal(of.threshold, 2)} or more,
+        and uncertain between {decimal(low, 2)} and {decimal(high, 2)}. Move the slider to see the
+        results of another threshold on these {plural(of.images, "image")}. The service does not
+        change.
       </p>
       <div class="card">
         <div class="columns">
           <div>
             <p class="row apart threshold-name">
               <label for={id}>
-                Clickbait from <output for={id}>{decimal(at, 2)}</output> on
+                Call it clickbait at <output for={id}>{decimal(at, 2)}</output> or more
               </label>
               <button
                 type="button"
@@ -50,11 +50,11 @@ export function Threshold({ of }: { of: Schemas["Evaluation"] }) {
               max="1"
               step="0.01"
               value={at}
-              aria-valuetext={`${decimal(at, 2)}: ${said}`}
+              aria-valuetext={`${decimal(at, 2)}: ${summary}`}
               onInput={(event) => setAt(event.currentTarget.valueAsNumber)}
             />
             <Plot
-              label={`Precision and recall by threshold; at ${decimal(at, 2)}: ${said}`}
+              label={`Precision and recall by threshold; at ${decimal(at, 2)}: ${summary}`}
               x={of.thresholds.map((one) => one.threshold)}
               xRange={UNIT}
               yRange={UNIT}
@@ -88,16 +88,16 @@ export function Threshold({ of }: { of: Schemas["Evaluation"] }) {
               <Figure
                 label="Precision"
                 value={percent(row.precision)}
-                note="of what it calls clickbait"
+                note="of “clickbait” verdicts"
               />
-              <Figure label="Recall" value={percent(row.recall)} note="of the clickbait" />
-              <Figure label="Accuracy" value={percent(row.accuracy)} note="called right" />
+              <Figure label="Recall" value={percent(row.recall)} note="of all clickbait" />
+              <Figure label="Accuracy" value={percent(row.accuracy)} note="of verdicts are right" />
               <Figure label="Called clickbait" value={percent(row.called)} note="of all images" />
             </Figures>
             {counts && (
               <>
                 <ConfusionMatrix of={counts} />
-                <p class="hint">{inWords(counts)}</p>
+                <p class="hint">{summaryOf(counts)}</p>
               </>
             )}
           </div>
@@ -107,10 +107,10 @@ export function Threshold({ of }: { of: Schemas["Evaluation"] }) {
   );
 }
 
-function inWords([[, wrong], [missed, hit]]: Counts): string {
-  if (hit + wrong === 0) return "It would call nothing clickbait.";
+function summaryOf([[, wrong], [missed, hit]]: Counts): string {
+  if (hit + wrong === 0) return "No image would be called clickbait.";
   return (
-    `It would call ${plural(hit + wrong, "image")} clickbait, ${count(wrong)} of them wrongly, ` +
-    `and miss ${count(missed)}.`
+    `${plural(hit + wrong, "image")} would be called clickbait, ${count(wrong)} of them wrongly; ` +
+    `${count(missed)} would be missed.`
   );
 }

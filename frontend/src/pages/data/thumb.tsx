@@ -1,7 +1,7 @@
-/** A stored image in one shape with its file name below; what cannot be seen is a name alone. */
+/** A stored image in a fixed shape with its file name below; without a picture, the name alone. */
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { fileOf } from "./words";
+import { fileOf } from "./descriptions";
 
 export function Thumb({
   of,
@@ -13,7 +13,7 @@ export function Thumb({
   url: string | null;
   children?: ComponentChildren;
 }) {
-  // An address works for five minutes: one that failed may be followed by one that works.
+  // A link works for five minutes: after one that failed, a new one may work.
   const [failed, setFailed] = useState<string | null>(null);
   const name = fileOf(of);
   return (
@@ -31,7 +31,7 @@ export function Thumb({
           />
         </a>
       ) : (
-        <div class="thumb-none">{url ? "no picture" : "not here"}</div>
+        <div class="thumb-none">{url ? "No picture" : "Not stored"}</div>
       )}
       <figcaption>
         {children}

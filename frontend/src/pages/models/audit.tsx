@@ -1,31 +1,31 @@
-/** Which model was live when, and who decided so for what reason. */
+/** Which model was live when, who made it live, and why. */
 import type { Schemas } from "../../api/client";
 import { dateTime } from "../../format";
 import { Scroll } from "../../ui/scroll";
 import { Empty } from "../../ui/state";
-import { More } from "./more";
+import { MoreButton } from "./more-button";
 import { By, plainly, VersionName } from "./names";
 import type { Listed } from "./use-list";
 
 export function Audit({ of }: { of: Listed<Schemas["PromotionRecord"], Schemas["Promotions"]> }) {
   return (
     <section aria-labelledby="audit">
-      <h2 id="audit">Who decided what</h2>
+      <h2 id="audit">Release history</h2>
       {of.items.length === 0 ? (
-        <Empty title="No model was made live yet">
+        <Empty title="No releases yet">
           <p>
-            The one that ships has served from the beginning. Each promotion and roll-back will be
-            here, with its reason, for good.
+            The built-in model is live. Every promotion and roll-back will be listed here with its
+            reason.
           </p>
         </Empty>
       ) : (
-        <Scroll label="Table of decisions">
+        <Scroll label="Table of releases">
           <table class="audit">
             <thead>
               <tr>
                 <th scope="col">When</th>
-                <th scope="col">Live from then on</th>
-                <th scope="col">Before</th>
+                <th scope="col">New live model</th>
+                <th scope="col">Previous model</th>
                 <th scope="col">Decided by</th>
                 <th scope="col">Reason</th>
               </tr>
@@ -44,7 +44,7 @@ export function Audit({ of }: { of: Listed<Schemas["PromotionRecord"], Schemas["
                     <By whom={one.by} />
                   </td>
                   <td class="audit-why">
-                    {one.forced && <strong class="warn">Past the gate. </strong>}
+                    {one.forced && <strong class="warn">Checks overridden. </strong>}
                     {plainly(one.reason)}
                   </td>
                 </tr>
@@ -53,7 +53,7 @@ export function Audit({ of }: { of: Listed<Schemas["PromotionRecord"], Schemas["
           </table>
         </Scroll>
       )}
-      <More of={of} label="Older decisions" />
+      <MoreButton of={of} label="Show older releases" />
     </section>
   );
 }

@@ -1,4 +1,4 @@
-/** Two versions in detail: what they measured, what they were made with, what the gate said. */
+/** Two versions in detail: measurements, recipes and quality checks. */
 import { api, ask, type Schemas } from "../../api/client";
 import { useLoad } from "../../api/use-load";
 import { ConfusionMatrix } from "../../ui/confusion-matrix";
@@ -12,11 +12,11 @@ import {
   difference,
   ends,
   interval,
-  inWords,
   loose,
   MEASURES,
   recipeChanges,
   signed,
+  withSpaces,
 } from "./metrics";
 import { plainly, VersionName } from "./names";
 
@@ -31,7 +31,7 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
     [first, second],
   );
   return (
-    <Shown of={both} label="The comparison">
+    <Shown of={both} label="Loading the comparison">
       {([a, b]) => (
         <>
           <Measurements of={[a, b]} />
@@ -39,25 +39,26 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
             {[a, b].map((one) => {
               const matrix = confusionOf(one.metrics);
               return (
-                matrix && <ConfusionMatrix key={one.version} of={matrix} caption={one.version} />
+                matrix && (
+                  <ConfusionMatrix
+                    key={one.version}
+                    of={matrix}
+                    caption={`Test images, version ${one.version}`}
+                  />
+                )
               );
             })}
           </div>
           <h3>Recipe</h3>
           <Recipes of={[a, b]} />
-          <h3>What the gate said</h3>
-          <dl class="facts said">
+          <h3>Quality checks</h3>
+          <dl class="facts reasons">
             {[a, b].map((one) => (
               <>
                 <dt>
                   <VersionName of={one.version} />
                 </dt>
-                <dd>
-                  {plainly(
-                    gateOf(one.gate)?.reason ??
-                      "No gate has judged it, or its run is too long ago.",
-                  )}
-                </dd>
+                <dd>{plainly(gateOf(one.gate)?.reason ?? "No checks on record.")}</dd>
               </>
             ))}
           </dl>
@@ -71,13 +72,14 @@ function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
   return (
     <>
       <p class="hint">
-        Each on its own test images. A difference has a colour where the intervals do not overlap.
+        Each version on its own test images. Differences are coloured if the intervals do not
+        overlap.
       </p>
-      <Scroll label="Table of measurements of both">
+      <Scroll label="Table of measurements">
         <table class="measures">
           <thead>
             <tr>
-              <th scope="col">Measured</th>
+              <th scope="col">Measurement</th>
               <th scope="col" class="number first">
                 {a.version}
               </th>
@@ -87,7 +89,7 @@ function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
               <th scope="col" class="number">
                 Difference
               </th>
-              <th scope="col">95 % intervals</th>
+              <th scope="col">95% intervals</th>
             </tr>
           </thead>
           <tbody>
@@ -135,17 +137,17 @@ function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
 function Recipes({ of: [a, b] }: { of: readonly [Model, Model] }) {
   const { changed, same } = recipeChanges(loose(a.metadata.recipe), loose(b.metadata.recipe));
   if (changed.length === 0) {
-    return <Empty title={same > 0 ? "The same recipe" : "Neither tells its recipe"} />;
+    return <Empty title={same > 0 ? "Same recipe" : "No recipe on record"} />;
   }
   return (
     <Scroll label="Table of recipes">
       <table>
         <caption class="hint">
-          {changed.length} of {changed.length + same} knobs differ.
+          {changed.length} of {changed.length + same} settings differ.
         </caption>
         <thead>
           <tr>
-            <th scope="col">Knob</th>
+            <th scope="col">Setting</th>
             <th scope="col">{a.version}</th>
             <th scope="col">{b.version}</th>
           </tr>
@@ -153,7 +155,7 @@ function Recipes({ of: [a, b] }: { of: readonly [Model, Model] }) {
         <tbody>
           {changed.map(({ name, ours, theirs }) => (
             <tr key={name}>
-              <th scope="row">{inWords(name)}</th>
+              <th scope="row">{withSpaces(name)}</th>
               <td>{ours}</td>
               <td>{theirs}</td>
             </tr>

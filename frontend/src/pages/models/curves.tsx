@@ -1,4 +1,4 @@
-/** How a network learns, epoch by epoch, while it does. */
+/** Learning curves, epoch by epoch, while the training runs. */
 import { useState } from "preact/hooks";
 import { Plot, type Series } from "../../charts/plot";
 import { decimal, percent } from "../../format";
@@ -17,7 +17,7 @@ const RIGHT: readonly Curve[] = [
   { of: "val_auc", label: "validation AUC", colour: "accent" },
 ];
 
-/** Where the scale of shares begins: no curve is below, and what differs is seen. */
+/** The start of the scale of shares: just below the lowest curve, so that differences show. */
 function floorOf(epochs: readonly Epoch[]): number {
   const values = epochs.flatMap((one) => RIGHT.map(({ of }) => one[of] ?? 1));
   return Math.max(0, Math.floor(10 * Math.min(...values) - 0.5) / 10);
@@ -42,7 +42,7 @@ function Chart({
     .map(({ of, ...rest }) => ({ ...rest, values: epochs.map((one) => one[of]) }))
     .filter(({ values }) => values.some((value) => value !== null))
     .map((one): Series => ({ ...one, kind: "dotted" }));
-  const told = series
+  const text = series
     .map(
       ({ label, values }) => `${label} ${decimal(values[0])} first, ${decimal(values.at(-1))} last`,
     )
@@ -51,7 +51,7 @@ function Chart({
     <div class="chart">
       <h3>{title}</h3>
       <Plot
-        label={`${title} by epoch: ${told}`}
+        label={`${title} by epoch: ${text}`}
         x={epochs.map((one) => one.epoch)}
         series={series}
         marks={[{ x: best, colour: "good", dashed: true }]}
@@ -66,7 +66,16 @@ function Chart({
   );
 }
 
-export function Curves({ of, planned }: { of: readonly Epoch[]; planned: number }) {
+export function Curves({
+  of,
+  planned,
+  over,
+}: {
+  of: readonly Epoch[];
+  planned: number;
+  /** The training has ended. */
+  over: boolean;
+}) {
   const members = [...new Set(of.map((one) => one.member))];
   const [chosen, setChosen] = useState<number | null>(null);
   const member = chosen ?? members.at(-1);
@@ -74,8 +83,8 @@ export function Curves({ of, planned }: { of: readonly Epoch[]; planned: number 
   const best = bestOf(epochs);
   if (!best) {
     return (
-      <Empty title="No epoch has ended yet">
-        <p>The curves begin with the first one, and grow by themselves.</p>
+      <Empty title="No epoch yet">
+        <p>The curves appear after the first epoch and update by themselves.</p>
       </Empty>
     );
   }
@@ -96,10 +105,10 @@ export function Curves({ of, planned }: { of: readonly Epoch[]; planned: number 
         </fieldset>
       )}
       <p class="hint">
-        Best so far: epoch {best.epoch}
+        {over ? "Best" : "Best so far"}: epoch {best.epoch}
         {best.val_auc !== null &&
           `, validation AUC ${decimal(best.val_auc)}, accuracy ${percent(best.val_accuracy)}`}
-        . The dashed line marks it: a network keeps the weights of its best epoch.
+        . The dashed line marks it. Each network keeps the weights of its best epoch.
       </p>
       <div class="pair">
         <Chart title="Loss" curves={LOSS} epochs={epochs} planned={planned} best={best.epoch} />

@@ -1,4 +1,4 @@
-/** Corrections that wait: what the model said, what somebody says it is, and an admin's decision. */
+/** Corrections to review: the model's verdict, the proposed label, and an admin's decision. */
 import { useRef, useState } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
@@ -6,8 +6,8 @@ import { config } from "../../api/session";
 import { bytes, className, count, dateTime, since } from "../../format";
 import { announce } from "../../ui/announce";
 import { Empty, Failure, Shown } from "../../ui/state";
-import { Look } from "./look";
-import { More } from "./more";
+import { ExpiringImage } from "./expiring-image";
+import { MoreButton } from "./more-button";
 import { VersionName } from "./names";
 import type { Listed } from "./use-list";
 
@@ -21,7 +21,15 @@ const decide = (id: string, decision: Decision) => {
     : ask(api().POST("/feedback/{feedback}/reject", params));
 };
 
-function Card({ of, onDecided, again }: { of: Waiting; onDecided: () => void; again: () => void }) {
+function Card({
+  of,
+  onDecided,
+  refresh,
+}: {
+  of: Waiting;
+  onDecided: () => void;
+  refresh: () => void;
+}) {
   const [busy, setBusy] = useState<Decision>();
   const [problem, setProblem] = useState<Problem>();
   const act = async (decision: Decision) => {
@@ -31,8 +39,8 @@ function Card({ of, onDecided, again }: { of: Waiting; onDecided: () => void; ag
       await decide(of.id, decision);
       announce(
         decision === "accept"
-          ? `Accepted: it is training data now, as ${className(of.label).toLowerCase()}`
-          : "Rejected: it is deleted",
+          ? `Accepted as ${className(of.label).toLowerCase()} training data`
+          : "Rejected and deleted",
       );
       onDecided();
     } catch (error) {
@@ -45,17 +53,17 @@ function Card({ of, onDecided, again }: { of: Waiting; onDecided: () => void; ag
   const name = of.file_name ?? of.id;
   return (
     <li class="card correction" id={of.id}>
-      <Look url={of.url} alt={name} again={again} />
-      <p class="said">
+      <ExpiringImage url={of.url} alt={name} refresh={refresh} />
+      <p class="labels">
         {className(of.prediction)} <span aria-hidden="true">→</span>
-        <span class="unseen">was answered; it is said to be </span>{" "}
+        <span class="unseen">was the verdict; the proposed label is </span>{" "}
         <strong>{className(of.label)}</strong>
       </p>
       <p class="hint name" title={dateTime(of.at)}>
         {name}, {bytes(of.bytes)}, {since(of.at)}
         {of.model_version && (
           <>
-            . Answered by <VersionName of={of.model_version} />
+            . Verdict by <VersionName of={of.model_version} />
           </>
         )}
       </p>
@@ -63,7 +71,7 @@ function Card({ of, onDecided, again }: { of: Waiting; onDecided: () => void; ag
         <Failure problem={problem}>
           {problem.status === 404 && (
             <button type="button" class="small" onClick={onDecided}>
-              Take it off the list
+              Remove from list
             </button>
           )}
         </Failure>
@@ -99,7 +107,7 @@ function Card({ of, onDecided, again }: { of: Waiting; onDecided: () => void; ag
 export function Corrections({ of }: { of: Listed<Waiting, Schemas["FeedbackList"]> }) {
   const list = useRef<HTMLUListElement>(null);
   const heading = useRef<HTMLHeadingElement>(null);
-  /** Where one was, one goes on: at the next card's first button, or at the heading. */
+  /** Focus moves to the next card's first button, or to the heading. */
   const decided = (one: Waiting, at: number) => {
     of.forget(one.id);
     requestAnimationFrame(() => {
@@ -112,30 +120,30 @@ export function Corrections({ of }: { of: Listed<Waiting, Schemas["FeedbackList"
   return (
     <section aria-labelledby="corrections">
       <h2 id="corrections" ref={heading} tabIndex={-1}>
-        Corrections that wait
+        Corrections to review
       </h2>
-      <Shown of={of} label="The corrections">
+      <Shown of={of} label="Loading corrections">
         {() =>
           of.items.length === 0 && !of.more ? (
-            <Empty title="Nothing waits for a decision">
+            <Empty title="No corrections to review">
               <p>
-                Whoever presses “This is wrong” below an answer on <a href="/classify">Classify</a>{" "}
-                sends a correction here. Accepted ones become training data.
+                Corrections come from the button “Wrong? Mark as …” below each result on{" "}
+                <a href="/classify">Classify</a>. Accepted ones become training data.
               </p>
             </Empty>
           ) : (
             <>
               <p class="hint">
                 {count(of.items.length)}
-                {of.more && " and more"}, oldest first. Accept, and the image becomes training data
-                under its new label; reject, and it is deleted.
+                {of.more && " or more"}, oldest first. Accepted images become training data with
+                their new label; rejected images are deleted.
               </p>
               <ul class="corrections" ref={list}>
                 {of.items.map((one, at) => (
                   <Card
                     key={one.id}
                     of={one}
-                    again={of.reload}
+                    refresh={of.reload}
                     onDecided={() => decided(one, at)}
                   />
                 ))}
@@ -144,7 +152,7 @@ export function Corrections({ of }: { of: Listed<Waiting, Schemas["FeedbackList"
           )
         }
       </Shown>
-      <More of={of} label="Newer corrections" />
+      <MoreButton of={of} label="Show newer corrections" />
     </section>
   );
 }

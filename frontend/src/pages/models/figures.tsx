@@ -1,7 +1,7 @@
 /** Measurements drawn: intervals on one scale, and differences from the live version. */
 import { clearly, difference, type Interval, interval, MEASURES, signed } from "./metrics";
 
-/** An interval between `from` and `to`, with the value marked; it says nothing that is not beside it. */
+/** An interval between `from` and `to` with its value; hidden from screen readers, which read the text. */
 export function Whisker({
   of: { value, low, high },
   from,
@@ -29,13 +29,13 @@ export function Whisker({
   );
 }
 
-/** Where scales of shares begin: at half, for there is chance, unless an interval goes below. */
+/** The start of a scale of shares: 0.5, which is chance, unless an interval goes below. */
 export function scaleFrom(...intervals: Interval[]): number {
   const least = Math.min(0.5, ...intervals.map((one) => one.low ?? one.value ?? 0.5));
   return Math.floor(10 * least) / 10;
 }
 
-/** How a version differs from the live one in one measurement; nothing for the live one itself. */
+/** The difference of one measurement between a version and the live one. */
 export function Against({
   metrics,
   live,

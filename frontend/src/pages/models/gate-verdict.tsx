@@ -1,11 +1,11 @@
-/** The gate's verdict: whether a candidate was shown to be no worse, by which numbers. */
+/** The gate's result: whether the new version passed, and by which numbers. */
 import { className, count, decimal, plural } from "../../format";
 import { Scroll } from "../../ui/scroll";
-import { COMPARED, type Gate, inWords } from "./gate";
+import { COMPARED, checkText, type Gate } from "./gate";
 import { plainly, VersionName } from "./names";
 
-const NAMES = { candidate: "Candidate", champion: "Champion", best: "Best so far" } as const;
-const SETS: Record<string, string> = { test: "Test side", exam: "Exam set" };
+const NAMES = { candidate: "New model", champion: "Live model", best: "Best version" } as const;
+const SETS: Record<string, string> = { test: "Test images", exam: "Exam set" };
 
 export function GateVerdict({ of: gate }: { of: Gate }) {
   const others = COMPARED.filter(
@@ -14,16 +14,17 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
   const failed = gate.checks.filter((check) => !check.passed).length;
   return (
     <>
-      <p class={`gate-told ${gate.passed ? "good" : "warn"}`}>
+      <p class={`gate-result ${gate.passed ? "good" : "warn"}`}>
         {failed === 0
-          ? `It passed all ${plural(gate.checks.length, "check")}.`
-          : `It was stopped: ${failed} of ${plural(gate.checks.length, "check")} failed.`}
+          ? `Passed all ${plural(gate.checks.length, "check")}.`
+          : `Failed ${failed} of ${plural(gate.checks.length, "check")}.`}
       </p>
       {Object.entries(gate.sets).map(([name, set]) => (
-        <Scroll label={`Table of the ${SETS[name] ?? name}`} key={name}>
+        <Scroll label={`Table: ${SETS[name] ?? name}`} key={name}>
           <table class="gate-set">
             <caption class="hint">
-              {SETS[name] ?? name}: {count(set.images)} images that none of them trained on (
+              {SETS[name] ?? name}: {count(set.images)} images that none of these models trained on
+              (
               {Object.entries(set.classes)
                 .map(([label, n]) => `${count(n)} ${className(label).toLowerCase()}`)
                 .join(", ")}
@@ -62,12 +63,12 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
   );
 }
 
-/** What it had to pass, one by one. */
+/** The checks one by one. */
 function Checks({ of: gate }: { of: Gate }) {
   return (
     <ul class="gate-checks">
       {gate.checks.map((check) => {
-        const { title, found, asked, place } = inWords(check);
+        const { title, found, required, place } = checkText(check);
         return (
           <li key={check.name}>
             <div>
@@ -80,7 +81,7 @@ function Checks({ of: gate }: { of: Gate }) {
             {found && (
               <div class="numbers">
                 <strong>{found}</strong>
-                <small>asked for: {asked}</small>
+                <small>required: {required}</small>
                 {place !== null && (
                   <span
                     class={`margin ${check.name.startsWith("auc") ? "above" : "below"}`}

@@ -1,5 +1,5 @@
-/** What the gate said of a candidate, read from the JSON that a run keeps, and in a reader's words. */
-import { bytes, count } from "../../format";
+/** The gate's result for a new version, read from the JSON of its run, and in words for people. */
+import { bytes, count, plural } from "../../format";
 import { loose, signed } from "./metrics";
 
 export interface Check {
@@ -18,7 +18,7 @@ interface Measured {
 
 export const COMPARED = ["candidate", "champion", "best"] as const;
 
-/** Images that all were measured on, and what each did there. */
+/** One set of images that all versions were measured on, and their scores. */
 export interface ExamSet extends Partial<Record<(typeof COMPARED)[number], Measured>> {
   images: number;
   classes: Record<string, number>;
@@ -35,56 +35,56 @@ export interface Gate {
   auc_difference: number | null;
 }
 
-/** The gate's verdict; null where there is none. */
-export function gateOf(told: unknown): Gate | null {
-  const gate = loose(told);
+/** The gate's result; null if there is none. */
+export function gateOf(value: unknown): Gate | null {
+  const gate = loose(value);
   return typeof gate.passed === "boolean" && Array.isArray(gate.checks)
     ? (gate as unknown as Gate)
     : null;
 }
 
-export interface InWords {
+export interface CheckText {
   title: string;
-  /** What was found, and what is asked for; empty where a check has no number. */
+  /** The value and its limit; empty for checks without a number. */
   found: string;
-  asked: string;
-  /** For a bound with a margin: where it lies, -1 to 1, the limit being at -0.5 or 0.5. */
+  required: string;
+  /** For a comparison: its place from -1 to 1, with the limit at -0.5 or 0.5. */
   place: number | null;
 }
 
-const NAMES: Record<string, string> = { champion: "the champion", best: "the best version" };
+const NAMES: Record<string, string> = { champion: "the live model", best: "the best version" };
 
-/** A check as a reader understands it. */
-export function inWords({ name, value, limit }: Check): InWords {
-  const [what = name, set = ""] = name.split(", ");
-  const plain = (title: string, found = "", asked = ""): InWords => ({
+/** A check in words for people. */
+export function checkText({ name, value, limit }: Check): CheckText {
+  const [kind = name, set = ""] = name.split(", ");
+  const plain = (title: string, found = "", required = ""): CheckText => ({
     title,
     found,
-    asked,
+    required,
     place: null,
   });
-  const against = /^(auc|brier) against (\w+)$/.exec(what);
+  const against = /^(auc|brier) against (\w+)$/.exec(kind);
   if (against) {
     const [, measure, other = ""] = against;
     const more = measure === "auc";
     return {
       title: `${more ? "AUC" : "Brier score"} against ${NAMES[other] ?? other}, ${set} images`,
       found: signed(value),
-      asked: `${more ? "more" : "less"} than ${signed(limit)}`,
+      required: `${more ? "more" : "less"} than ${signed(limit)}`,
       place: value === null || !limit ? null : clamp(value / (2 * Math.abs(limit))),
     };
   }
-  if (what === "evidence") {
-    return plain(`Enough ${set} images to tell`, count(value), `${count(limit)} at least`);
+  if (kind === "evidence") {
+    return plain(`Enough ${set} images`, count(value), `at least ${count(limit)}`);
   }
-  if (what === "finite") {
-    return plain(`Every answer is a number, ${set} images`, `${count(value)} are not`, "none");
+  if (kind === "finite") {
+    return plain(`Valid answers, ${set} images`, `${count(value)} invalid`, "none");
   }
-  if (what === "file size") return plain("File size", bytes(value), `${bytes(limit)} at most`);
-  if (what === "golden images") {
-    return plain("The drawn images", `${count(value)} lost`, "none");
+  if (kind === "file size") return plain("File size", bytes(value), `at most ${bytes(limit)}`);
+  if (kind === "golden images") {
+    return plain("Built-in sanity images", plural(value ?? 0, "regression"), "none");
   }
-  return plain(what === "loads" ? "It can be served" : name);
+  return plain(kind === "loads" ? "Loads for serving" : name);
 }
 
 const clamp = (value: number) => Math.max(-1, Math.min(1, value));

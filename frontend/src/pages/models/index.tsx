@@ -1,11 +1,11 @@
-/** Models: which one is live and why, how the next one is made, and what people say is wrong. */
+/** Models: the live one and its history, trainings, and corrections to review. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { api, ask } from "../../api/client";
 import { admin } from "../../api/session";
 import { useLoad } from "../../api/use-load";
-import { look } from "../../store/health";
+import { refreshHealth } from "../../store/health";
 import { Shown } from "../../ui/state";
 import { Private } from "../../ui/token";
 import { Audit } from "./audit";
@@ -20,24 +20,24 @@ import { Upload } from "./upload";
 import { useList } from "./use-list";
 import { Versions } from "./versions";
 
-const PARTS = [
+const SECTIONS = [
   { show: "versions", name: "Versions" },
   { show: "training", name: "Training" },
   { show: "corrections", name: "Corrections" },
 ] as const;
-type Part = (typeof PARTS)[number]["show"];
+type Part = (typeof SECTIONS)[number]["show"];
 
-/** Milliseconds between looks at the runs: while one is under way, and while none is. */
+/** Milliseconds between polls of the runs: while one is active, and while none is. */
 const BUSY_MS = 3_000;
 const IDLE_MS = 20_000;
 
-/** Milliseconds until images that have arrived are counted: the service looks at them first. */
+/** Milliseconds until uploaded images are counted: the service checks them first. */
 const COUNTED_MS = 5_000;
 
 function Parts({ shown, waiting }: { shown: Part; waiting: string }) {
   return (
-    <nav class="tabs" aria-label="Parts of this page">
-      {PARTS.map(({ show, name }) => (
+    <nav class="tabs" aria-label="Sections">
+      {SECTIONS.map(({ show, name }) => (
         <a
           key={show}
           href={`/models?show=${show}`}
@@ -75,7 +75,7 @@ function VersionsPart({ underWay }: { underWay: string | undefined }) {
     history.reload();
     versions.reload();
   };
-  // A run that has ended may have made another version live.
+  // When a run ends, another version may be live.
   const before = useRef(underWay);
   useEffect(() => {
     if (before.current !== underWay) reload();
@@ -83,15 +83,15 @@ function VersionsPart({ underWay }: { underWay: string | undefined }) {
   }, [underWay]);
   const changed = () => {
     reload();
-    void look();
-    // Not before the dialog is gone: what is behind it takes no focus.
+    void refreshHealth();
+    // After the dialog has closed: elements behind it cannot take the focus.
     requestAnimationFrame(() => document.getElementById("live")?.focus());
   };
   return (
-    <Shown of={history} label="The live model">
-      {(told) => (
+    <Shown of={history} label="Loading the live model">
+      {(promotions) => (
         <>
-          <Live history={told} model={model} onChanged={changed} />
+          <Live history={promotions} model={model} onChanged={changed} />
           <Versions
             of={versions}
             live={live}
@@ -105,12 +105,12 @@ function VersionsPart({ underWay }: { underWay: string | undefined }) {
           />
           {first && (
             <section class="card" aria-labelledby="comparison">
-              <h2 id="comparison">Side by side</h2>
+              <h2 id="comparison">Comparison</h2>
               {second ? (
                 <Comparison of={[first, second]} />
               ) : (
                 <p class="hint">
-                  <span class="id">{first}</span> is picked. Pick another one to compare it with.
+                  <span class="id">{first}</span> is selected. Select another version to compare.
                 </p>
               )}
             </section>
@@ -143,7 +143,7 @@ function Begin({ runs }: { runs: Runs }) {
 function TrainingPart({ runs }: { runs: Runs }) {
   return (
     <>
-      <Private of="admin" reason="Adding images and starting a training are the admin’s.">
+      <Private of="admin" reason="Only an admin can add images or train.">
         {() => <Begin runs={runs} />}
       </Private>
       <RunList of={runs} />
@@ -153,7 +153,7 @@ function TrainingPart({ runs }: { runs: Runs }) {
 
 function Page() {
   const { query } = useLocation();
-  const shown = PARTS.find(({ show }) => show === query.show)?.show ?? "versions";
+  const shown = SECTIONS.find(({ show }) => show === query.show)?.show ?? "versions";
   const [busy, setBusy] = useState(false);
   const runs = useList(
     (page) => ask(api().GET("/runs", page)),
@@ -176,7 +176,7 @@ function Page() {
       {shown === "versions" && <VersionsPart underWay={underWay} />}
       {shown === "training" && <TrainingPart runs={runs} />}
       {shown === "corrections" && (
-        <Private of="admin" reason="What becomes training data is the admin’s decision.">
+        <Private of="admin" reason="Only an admin can review corrections.">
           {() => <Corrections of={corrections} />}
         </Private>
       )}
@@ -188,9 +188,7 @@ export default function Models() {
   return (
     <div class="models">
       <h1 tabIndex={-1}>Models</h1>
-      <Private reason="Which models there are, and who decided what, is not for everybody.">
-        {() => <Page />}
-      </Private>
+      <Private reason="Sign in to see models.">{() => <Page />}</Private>
     </div>
   );
 }

@@ -1,29 +1,29 @@
-/** What the live model said of the new labels, before anything was trained on them. */
+/** The label check: the live model's verdicts on the new labels, before any training. */
 import type { Schemas } from "../../api/client";
 import { className, count, percent } from "../../format";
 import { Scroll } from "../../ui/scroll";
-import { Look } from "./look";
+import { ExpiringImage } from "./expiring-image";
 import { plainly } from "./names";
 
-export function Labels({ of, again }: { of: Schemas["LabelCheck"]; again: () => void }) {
+export function Labels({ of, refresh }: { of: Schemas["LabelCheck"]; refresh: () => void }) {
   const agreed = of.images - of.contradicted;
   return (
     <section class="card" aria-labelledby="labels">
-      <h2 id="labels">Are the new labels right?</h2>
+      <h2 id="labels">Label check</h2>
       <p class={of.rejected ? "bad" : of.warning ? "warn" : ""}>
         {plainly(of.reason || of.warning) ||
-          `The live model agrees with ${count(agreed)} of ${count(of.images)} new labels, as often as is to be expected.`}
+          `The live model agrees with ${count(agreed)} of ${count(of.images)} new labels, as expected.`}
       </p>
       <Scroll label="Table of the new labels">
         <table>
           <thead>
             <tr>
-              <th scope="col">Labelled as</th>
+              <th scope="col">Label</th>
               <th scope="col" class="number">
                 New images
               </th>
               <th scope="col" class="number">
-                Contradicted
+                Disagrees
               </th>
             </tr>
           </thead>
@@ -42,26 +42,26 @@ export function Labels({ of, again }: { of: Schemas["LabelCheck"]; again: () => 
       </Scroll>
       {of.own_error !== null && !of.rejected && !of.warning && (
         <p class="hint">
-          On its own test images it was wrong about {percent(of.own_error)}: so much contradiction
-          is no surprise.
+          On its own test images the model was wrong about {percent(of.own_error)}, so this many
+          disagreements are normal.
         </p>
       )}
       {of.worst.length > 0 && (
         <>
-          <h3>Those it contradicts most</h3>
-          <ul class="looks">
+          <h3>Labels the model disagrees with most</h3>
+          <ul class="doubted-labels">
             {of.worst.map((one) => (
               <li key={one.key}>
                 {one.url ? (
-                  <Look url={one.url} alt={one.key} again={again} />
+                  <ExpiringImage url={one.url} alt={one.key} refresh={refresh} />
                 ) : (
-                  <div class="look none">
-                    <small>It is not there any more.</small>
+                  <div class="stored none">
+                    <small>Deleted since</small>
                   </div>
                 )}
                 <p>
-                  labelled <strong>{className(one.label).toLowerCase()}</strong>
-                  <small>it says {percent(one.probability)} clickbait</small>
+                  Label: <strong>{className(one.label).toLowerCase()}</strong>
+                  <small>Model: {percent(one.probability)} clickbait</small>
                 </p>
               </li>
             ))}

@@ -1,4 +1,4 @@
-/** The live model: which it is, since when, by whom and why; and the way back. */
+/** The live model: since when, by whom and why, with a button to roll back. */
 import { useState } from "preact/hooks";
 import type { Schemas } from "../../api/client";
 import { admin } from "../../api/session";
@@ -25,14 +25,14 @@ function KeyFigures({ of }: { of: Model }) {
             key={name}
             label={label}
             value={format(figure.value)}
-            note={figure.low !== null ? `95 % sure: ${ends(format, figure)}` : hint}
+            note={figure.low !== null ? `95% range: ${ends(format, figure)}` : hint}
           />
         );
       })}
       <Figure
         label="Trained on"
         value={count(of.metadata.training_images as number | null)}
-        note={`images; measured on ${count(of.metadata.test_images as number | null)} others`}
+        note={`images; tested on ${count(of.metadata.test_images as number | null)} others`}
       />
     </Figures>
   );
@@ -47,7 +47,7 @@ export function Live({
   model: Loaded<Model | null>;
   onChanged: () => void;
 }) {
-  const [asking, setAsking] = useState(false);
+  const [confirming, setConfirming] = useState(false);
   const version = live.version ?? "";
   const newest = items[0];
   const previous = newest?.version === version ? newest.previous : null;
@@ -58,7 +58,7 @@ export function Live({
           Live model
         </h2>
         {admin.value && previous && (
-          <button type="button" class="secondary small" onClick={() => setAsking(true)}>
+          <button type="button" class="secondary small" onClick={() => setConfirming(true)}>
             Roll back
           </button>
         )}
@@ -72,10 +72,10 @@ export function Live({
           <p class="hint">
             Live since <time dateTime={live.at}>{dateTime(live.at)}</time>, {since(live.at)}, by{" "}
             <By whom={live.by ?? ""} />
-            {live.forced === true && <strong class="warn"> past the gate</strong>}
+            {live.forced === true && <strong class="warn"> (checks overridden)</strong>}
             {previous && (
               <>
-                . Before it was <VersionName of={previous} />
+                . Previous model: <VersionName of={previous} />
               </>
             )}
             .
@@ -83,20 +83,20 @@ export function Live({
         </>
       ) : (
         <p class="hint">
-          It ships with the service and has been live from the beginning. Train on images of your
-          own, and a better one takes its place.
+          The built-in model, live since the service was installed. Train on your own images to
+          replace it with a better one.
         </p>
       )}
       {model.problem && <Failure problem={model.problem} retry={model.reload} />}
       {model.value && <KeyFigures of={model.value} />}
-      {asking && previous && (
+      {confirming && previous && (
         <PromoteDialog
           version={previous}
           live={version}
           back
-          onClose={() => setAsking(false)}
+          onClose={() => setConfirming(false)}
           onDone={() => {
-            setAsking(false);
+            setConfirming(false);
             onChanged();
           }}
         />

@@ -1,56 +1,56 @@
-/** What a version's measurements say, read from the JSON that its training wrote. */
+/** The measurements of a version, read from the JSON that its training wrote. */
 import { decimal, percent } from "../../format";
 import { type Counts, countsOf } from "../../ui/confusion-matrix";
 
 export interface Interval {
   value: number | null;
-  /** The ends of the 95 % interval; null where none is given. */
+  /** The ends of the 95% interval; null if there is none. */
   low: number | null;
   high: number | null;
-  /** Why there is no value, if so. */
+  /** Why there is no value. */
   reason: string | null;
 }
 
 interface Measure {
   name: string;
   label: string;
-  /** What the number says, in a few words. */
+  /** The number in a few words. */
   hint: string;
   format: (value: number | null) => string;
-  /** Whether more is better. */
+  /** Whether higher is better. */
   more: boolean;
 }
 
 const share = (value: number | null) => percent(value, 1);
 
-/** All that is told of a version, in the order in which it is shown. */
+/** All measurements of a version, in the order in which they are shown. */
 export const MEASURES: readonly Measure[] = [
   {
     name: "accuracy",
     label: "Accuracy",
-    hint: "verdicts that are right",
+    hint: "share of correct verdicts",
     format: share,
     more: true,
   },
   {
     name: "precision",
     label: "Precision",
-    hint: "of what it calls clickbait, how much is",
+    hint: "share of “clickbait” verdicts that are right",
     format: share,
     more: true,
   },
   {
     name: "recall",
     label: "Recall",
-    hint: "of all clickbait, how much it finds",
+    hint: "share of all clickbait that is found",
     format: share,
     more: true,
   },
-  { name: "f1", label: "F1", hint: "precision and recall in one", format: share, more: true },
+  { name: "f1", label: "F1", hint: "precision and recall combined", format: share, more: true },
   {
     name: "auc",
     label: "AUC",
-    hint: "how well it ranks; 1 is perfect, 0.5 is chance",
+    hint: "quality of the ranking; 1 is perfect, 0.5 is chance",
     format: decimal,
     more: true,
   },
@@ -65,7 +65,7 @@ export const MEASURES: readonly Measure[] = [
   {
     name: "expected_calibration_error",
     label: "Calibration error",
-    hint: "how far its probabilities are off, on average",
+    hint: "average error of the probabilities",
     format: decimal,
     more: false,
   },
@@ -79,13 +79,13 @@ export const loose = (of: unknown): Loose =>
 export const numberOr = (of: unknown): number | null =>
   typeof of === "number" && Number.isFinite(of) ? of : null;
 
-/** A measurement by its name; what has no interval has no ends. */
+/** A measurement by its name; `low` and `high` are null without an interval. */
 export function interval(metrics: Loose, name: string): Interval {
-  const told = metrics[name];
-  if (typeof told === "number") return { value: told, low: null, high: null, reason: null };
-  const { value, low, high, reason, after } = loose(told);
+  const measured = metrics[name];
+  if (typeof measured === "number") return { value: measured, low: null, high: null, reason: null };
+  const { value, low, high, reason, after } = loose(measured);
   return {
-    // The calibration error is told before and after calibrating; what answers is calibrated.
+    // The calibration error has a value before and after calibration; the model serves calibrated.
     value: numberOr(value) ?? numberOr(after),
     low: numberOr(low),
     high: numberOr(high),
@@ -93,17 +93,17 @@ export function interval(metrics: Loose, name: string): Interval {
   };
 }
 
-/** `ours` less `theirs`; null where one of them is not known. */
+/** `ours` minus `theirs`; null if one is unknown. */
 export function difference(ours: Interval, theirs: Interval): number | null {
   return ours.value === null || theirs.value === null ? null : ours.value - theirs.value;
 }
 
-/** An interval's ends, the unit told once and nothing broken over two lines: "73.9 to 86.9 %". */
+/** An interval's ends with one unit, on one line: "73.9 to 86.9%". */
 export function ends(format: Measure["format"], { low, high }: Interval): string {
-  return `${format(low).replace(/ %$/, "")} to ${format(high)}`.replaceAll(" ", "\u00a0");
+  return `${format(low).replace(/%$/, "")} to ${format(high)}`.replaceAll(" ", "\u00a0");
 }
 
-/** Whether two intervals do not overlap: only then does a difference say more than chance does. */
+/** Whether two intervals do not overlap: only then is a difference more than chance. */
 export function clearly(one: Interval, other: Interval): boolean {
   if (one.low === null || one.high === null || other.low === null || other.high === null) {
     return false;
@@ -111,7 +111,7 @@ export function clearly(one: Interval, other: Interval): boolean {
   return one.high < other.low || other.high < one.low;
 }
 
-/** A difference as a person reads it: "+1.2 points" of shares, "−0.013" of other numbers. */
+/** A difference for people: "+1.2 points" for shares, "−0.013" for other numbers. */
 export function signed(value: number | null, of: "share" | "number" = "number"): string {
   if (value === null) return "–";
   const size = of === "share" ? 100 * Math.abs(value) : Math.abs(value);
@@ -133,17 +133,17 @@ export interface Changed {
   theirs: string;
 }
 
-/** What one recipe says otherwise than the other, and how many knobs are the same. */
+/** The settings that differ between two recipes, and how many are the same. */
 export function recipeChanges(ours: Loose, theirs: Loose): { changed: Changed[]; same: number } {
   const names = [...new Set([...Object.keys(ours), ...Object.keys(theirs)])];
   const changed = names
-    .map((name) => ({ name, ours: knob(ours[name]), theirs: knob(theirs[name]) }))
+    .map((name) => ({ name, ours: settingText(ours[name]), theirs: settingText(theirs[name]) }))
     .filter((one) => one.ours !== one.theirs);
   return { changed, same: names.length - changed.length };
 }
 
-/** A knob's value as text; what a recipe of another day did not have yet is "–". */
-export const knob = (value: unknown): string =>
+/** A setting's value as text; "–" if an older recipe does not have it. */
+export const settingText = (value: unknown): string =>
   value === undefined || value === null ? "–" : String(value);
 
-export const inWords = (name: string): string => name.replaceAll("_", " ");
+export const withSpaces = (name: string): string => name.replaceAll("_", " ");

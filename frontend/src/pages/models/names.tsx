@@ -1,11 +1,11 @@
-/** How runs, versions and whoever decided are called, wherever they are shown. */
+/** The names of runs, versions and the people who decide, the same on every page. */
 import { className } from "../../format";
 import { STATES, type State } from "./progress";
 
 const versionPath = (version: string) => `/models/versions/${version}`;
 export const runPath = (run: string) => `/models/runs/${run}`;
 
-/** A version, linked; its name is a date and the first digits of the model's own hash. */
+/** A link to a version; its name is a date and the first digits of the model's hash. */
 export const VersionName = ({ of }: { of: string }) => (
   <a class="id" href={versionPath(of)}>
     {of}
@@ -21,7 +21,7 @@ export const RunName = ({ of }: { of: string }) => (
 const BY_RUN = /^run (\S+)$/;
 const BY_ADMIN = /^admin, request (\S+)$/;
 
-/** Digits of a request's id that are shown: enough to find it in a log. */
+/** Digits of a request's ID to show: enough to find it in a log. */
 const DIGITS = 8;
 
 /** Who made a version live: a run, or an admin by a request. */
@@ -60,6 +60,6 @@ export const StateTag = ({ of }: { of: State }) => (
 
 export const LiveTag = () => <span class="tag state good">Live</span>;
 
-/** A sentence of the service with its classes as the page calls them. */
-export const plainly = (said: string): string =>
-  said.replaceAll(/clickbait_(?:real|fake)/g, (label) => className(label).toLowerCase());
+/** A sentence of the service with the page's names for the classes. */
+export const plainly = (sentence: string): string =>
+  sentence.replaceAll(/clickbait_(?:real|fake)/g, (label) => className(label).toLowerCase());

@@ -1,4 +1,4 @@
-/** What a retraining may be told: each parameter of the API with its words, range and place. */
+/** The parameters of a training: each with its label, hint, range and place in the form. */
 import type { Schemas } from "../../api/client";
 
 export type Parameters = Schemas["Parameters"];
@@ -7,7 +7,7 @@ export type Name = keyof Parameters;
 interface Common {
   label: string;
   hint: string;
-  /** Behind "Advanced", for it is seldom needed. */
+  /** Under "Advanced", because it is rarely needed. */
   advanced: boolean;
 }
 
@@ -18,11 +18,11 @@ export type Field = Common &
     | { kind: "switch" }
   );
 
-/** Every parameter that there is: the compiler says when the API has another one. */
+/** Every parameter; the compiler reports one that is missing here. */
 export const FIELDS: Record<Name, Field> = {
   epochs: {
     label: "Epochs",
-    hint: "Most passes over the images. Left empty, it is as many as the new images are worth.",
+    hint: "Maximum training passes. Leave empty for automatic.",
     kind: "integer",
     least: 1,
     most: 200,
@@ -30,29 +30,29 @@ export const FIELDS: Record<Name, Field> = {
   },
   skip_label_check: {
     label: "Skip the label check",
-    hint: "Train although the live model contradicts the labels. Look at those images first.",
+    hint: "Train even if the live model disagrees with the labels. Review those images first.",
     kind: "switch",
     advanced: false,
   },
   from_scratch: {
     label: "Start from scratch",
-    hint: "Do not start from the live model’s weights. It takes longer, and forgets what only they know.",
+    hint: "Ignore the live model’s weights. Training takes longer and loses what only they know.",
     kind: "switch",
     advanced: true,
   },
   architecture: {
     label: "Architecture",
-    hint: "Another one than the live model’s is trained from scratch.",
+    hint: "A different one from the live model’s is trained from scratch.",
     kind: "choice",
     choices: [
       { value: "efficientnet_lite0", label: "EfficientNet-Lite0, pretrained" },
-      { value: "cnn", label: "A small CNN" },
+      { value: "cnn", label: "Small CNN" },
     ],
     advanced: true,
   },
   batch_size: {
     label: "Batch size",
-    hint: "Images a step.",
+    hint: "Images per step.",
     kind: "integer",
     least: 1,
     most: 512,
@@ -60,7 +60,7 @@ export const FIELDS: Record<Name, Field> = {
   },
   learning_rate: {
     label: "Learning rate",
-    hint: "At its peak.",
+    hint: "Peak value.",
     kind: "number",
     least: 1e-6,
     most: 0.1,
@@ -68,7 +68,7 @@ export const FIELDS: Record<Name, Field> = {
   },
   validation_split: {
     label: "Validation share",
-    hint: "Of the images that get a side now; those that have one keep it.",
+    hint: "Share of the new images used for validation. Earlier images stay in their split.",
     kind: "number",
     least: 0.05,
     most: 0.5,
@@ -76,7 +76,7 @@ export const FIELDS: Record<Name, Field> = {
   },
 };
 
-/** The parameters that a filled form asks for; what is left empty is the recipe's. */
+/** The parameters of a filled form; an empty field means the recipe's value. */
 export function parametersOf(form: FormData): Parameters {
   const text = (name: Name) => String(form.get(name) ?? "").trim();
   const number = (name: Name) => (text(name) === "" ? null : Number(text(name)));

@@ -1,4 +1,4 @@
-/** How far a training run is: its steps, its epochs and the time that is left, as it tells them. */
+/** The progress of a training run: its steps, its epochs and the time left. */
 import type { Schemas } from "../../api/client";
 import { loose, numberOr } from "./metrics";
 
@@ -20,7 +20,7 @@ export const STATES: Record<State, string> = {
 
 export const TRIGGERS: Record<Run["trigger"], string> = {
   uploads: "new images",
-  schedule: "the daily look",
+  schedule: "the daily training",
   admin: "an admin",
 };
 
@@ -28,19 +28,19 @@ export interface Step {
   name: string;
   /** `skipped`: the run ended before it. */
   place: "done" | "now" | "ahead" | "skipped";
-  /** How it ended, for the last one. */
+  /** How the run ended, for the last step. */
   end?: State;
   at?: string;
   /** Seconds that it took, or has taken until `now`. */
   seconds?: number;
 }
 
-const WAY: readonly State[] = ["QUEUED", "RUNNING", "EVALUATING"];
+const ORDER: readonly State[] = ["QUEUED", "RUNNING", "EVALUATING"];
 
-/** The way of a run, each step with what it took until `now` (milliseconds since 1970). */
+/** The steps of a run, each with its duration until `now` (milliseconds since 1970). */
 export function stepsOf({ state, times }: Pick<Run, "state" | "times">, now: number): Step[] {
   const moments = Object.values(times).map((at) => new Date(at).getTime());
-  const steps = WAY.map((name): Step => {
+  const steps = ORDER.map((name): Step => {
     const at = times[name];
     if (!at) return { name: STATES[name], place: ended(state) ? "skipped" : "ahead" };
     const began = new Date(at).getTime();
@@ -60,7 +60,7 @@ export function stepsOf({ state, times }: Pick<Run, "state" | "times">, now: num
   return [...steps, end];
 }
 
-/** Seconds from its request to its end, or until `now`. */
+/** Seconds from the request to the end, or until `now`. */
 export function tookSeconds(
   { state, times, created }: Pick<Run, "state" | "times" | "created">,
   now: number,
@@ -70,7 +70,7 @@ export function tookSeconds(
   return Math.max(0, (until - new Date(times.QUEUED ?? created).getTime()) / 1000);
 }
 
-/** One epoch of one network, as `training.loop` writes it; null where there was nothing to measure. */
+/** One epoch of one network, as `training.loop` writes it; null if nothing was measured. */
 export interface Epoch {
   member: number;
   epoch: number;
@@ -106,10 +106,10 @@ export function bestOf(epochs: readonly Epoch[]): Epoch | undefined {
   }, undefined);
 }
 
-/** Epochs whose time tells that of the next: the first one also builds the network. */
+/** Epochs that predict the next one's time: the first one also builds the network. */
 const RECENT = 3;
 
-/** Seconds until `planned` epochs are done, by the latest ones; null before there is one. */
+/** Seconds until `planned` epochs are done, from the latest ones; null before the first. */
 export function secondsLeft(epochs: readonly Epoch[], planned: number): number | null {
   const last = epochs.at(-1);
   if (!last) return null;
@@ -129,15 +129,15 @@ export interface LabelledImages {
 
 export function imagesOf(run: Pick<Run, "images">): LabelledImages | null {
   if (!run.images) return null;
-  const told = loose(run.images);
+  const images = loose(run.images);
   return {
-    listed: numberOr(told.listed),
-    usable: numberOr(told.usable),
-    new: numberOr(told.new),
-    left_out: numberOr(told.left_out),
+    listed: numberOr(images.listed),
+    usable: numberOr(images.usable),
+    new: numberOr(images.new),
+    left_out: numberOr(images.left_out),
   };
 }
 
-/** The one run that has not ended, if there is one: they are never two. */
+/** The run that has not ended, if any; there are never two. */
 export const runUnderWay = (runs: readonly Run[]): Run | undefined =>
   runs.find((run) => !ended(run.state));

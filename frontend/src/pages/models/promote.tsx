@@ -1,4 +1,4 @@
-/** Making a version live: a promotion or a roll-back, with its reason, and past the gate if it must. */
+/** The dialog that makes a version live: a promotion or roll-back, with a reason. */
 import { useId, useState } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
 import { REASON } from "../../api/limits";
@@ -11,15 +11,15 @@ import { plainly } from "./names";
 
 type Record = Schemas["PromotionRecord"];
 
-/** Whether `version` has been live before, as far as `history` tells: going back needs no gate. */
+/** Whether `version` has been live before, by `history`: a roll-back needs no checks. */
 export function hasBeenLive(version: string, history: readonly Record[]): boolean {
   return history.some((one) => one.version === version || one.previous === version);
 }
 
-/** The refusal of a version that the gate stopped, or has not seen: it may be forced. */
-const isGates = (problem: Problem) => problem.status === 409 && "gate" in problem.members;
+/** Whether the gate refused the version, or has not seen it: this can be overridden. */
+const isGateRefusal = (problem: Problem) => problem.status === 409 && "gate" in problem.members;
 
-/** Without the last sentence of the refusal, which is for curl: here there is a box to tick. */
+/** Without the last sentence of the refusal, which is for curl: this dialog has a checkbox. */
 const withoutBody = (detail: string) => detail.replace(/ Only \{.*$/, "");
 
 export function PromoteDialog({
@@ -32,7 +32,7 @@ export function PromoteDialog({
   version: string;
   /** The version that is live now. */
   live: string;
-  /** It was live before: a roll-back. */
+  /** Whether it was live before: a roll-back. */
   back: boolean;
   onDone: () => void;
   onClose: () => void;
@@ -42,7 +42,7 @@ export function PromoteDialog({
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const id = useId();
-  const refused = problem && isGates(problem);
+  const refused = problem && isGateRefusal(problem);
 
   const promote = async () => {
     setBusy(true);
@@ -53,7 +53,7 @@ export function PromoteDialog({
           body: { reason, force: force && refused === true },
         }),
       );
-      announce(changed ? `Version ${version} is live` : `Version ${version} was live already`);
+      announce(changed ? `Version ${version} is live` : `Version ${version} was already live`);
       onDone();
     } catch (error) {
       const failed = asProblem(error, config.value.api);
@@ -66,16 +66,15 @@ export function PromoteDialog({
   return (
     <Confirm
       title={back ? "Roll back to this version?" : "Make this version live?"}
-      action={back ? "Roll back" : refused ? "Make it live all the same" : "Make it live"}
+      action={back ? "Roll back" : refused ? "Make live anyway" : "Make live"}
       danger={refused === true}
       busy={busy}
       onConfirm={() => void promote()}
       onClose={onClose}
     >
       <p>
-        <strong class="id">{version}</strong> will answer everywhere within half a minute, instead
-        of <span class="id">{live}</span>, which stays in the list: you can roll back to it at any
-        time.
+        <strong class="id">{version}</strong> replaces <span class="id">{live}</span> everywhere
+        within half a minute. You can roll back at any time.
       </p>
       {problem && !refused && <Failure problem={problem} />}
       {refused && (
@@ -88,7 +87,7 @@ export function PromoteDialog({
               checked={force}
               onChange={(event) => setForce(event.currentTarget.checked)}
             />
-            Pass the gate
+            Override the checks
           </label>
         </div>
       )}
@@ -104,7 +103,7 @@ export function PromoteDialog({
         onInput={(event) => setReason(event.currentTarget.value)}
       />
       <p class="hint" id={`${id}-hint`}>
-        A sentence. It is kept, and shown to whoever asks who decided.
+        One sentence, shown in the release history.
       </p>
     </Confirm>
   );

@@ -1,4 +1,4 @@
-/** Start a training: on all images there are, by the recipe or with parameters of one's own. */
+/** The form that starts a training on all images, with default or custom parameters. */
 
 import { useId, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
@@ -40,7 +40,7 @@ function Input({ name, of }: { name: Name; of: Field }) {
       <label for={id}>{of.label}</label>
       {of.kind === "choice" ? (
         <select id={id} name={name} aria-describedby={hint}>
-          <option value="">As the live model’s</option>
+          <option value="">Same as the live model</option>
           {of.choices.map(({ value, label }) => (
             <option key={value} value={value}>
               {label}
@@ -56,7 +56,7 @@ function Input({ name, of }: { name: Name; of: Field }) {
           min={of.least}
           max={of.most}
           step={of.kind === "integer" ? 1 : "any"}
-          placeholder="as in the recipe"
+          placeholder="Default"
           aria-describedby={hint}
         />
       )}
@@ -68,13 +68,13 @@ function Input({ name, of }: { name: Name; of: Field }) {
   );
 }
 
-/** What a training would learn that no one before has. */
-function New({ of }: { of: Loaded<Waiting> }) {
+/** The images that are new since the last training. */
+function NewImages({ of }: { of: Loaded<Waiting> }) {
   if (!of.value) {
     return of.problem ? (
       <Failure problem={of.problem} retry={of.reload} />
     ) : (
-      <Working label="Counting what is new …" />
+      <Working label="Counting new images …" />
     );
   }
   const { images, counts } = of.value;
@@ -82,11 +82,11 @@ function New({ of }: { of: Loaded<Waiting> }) {
     <p class="new-images">
       {images === 0 ? (
         <>
-          <strong>No new image</strong> since the last training: another one would bring little.{" "}
+          <strong>No new images</strong> since the last training.{" "}
         </>
       ) : (
         <>
-          <strong>{plural(images, "new image")}</strong> that no training has seen:{" "}
+          <strong>{plural(images, "new image")}</strong> since the last training:{" "}
           {Object.entries(counts)
             .map(([label, n]) => `${count(n)} ${className(label).toLowerCase()}`)
             .join(", ")}
@@ -94,7 +94,7 @@ function New({ of }: { of: Loaded<Waiting> }) {
         </>
       )}
       <button type="button" class="link" onClick={of.reload} aria-busy={of.loading}>
-        Count again
+        Refresh
       </button>
     </p>
   );
@@ -120,13 +120,13 @@ export function Retrain({
     setProblem(undefined);
     try {
       const run = await ask(api().POST("/retrain", { body: parametersOf(new FormData(form)) }));
-      announce("The training is requested");
+      announce("Training requested");
       onChanged();
       route(runPath(run.id));
     } catch (error) {
       const failed = asProblem(error, config.value.api);
       setProblem(failed);
-      // Another one is under way: the list is to show it too.
+      // Another run is active: the list must show it too.
       if (failed.status === 409) onChanged();
       announce(`${failed.title}. ${failed.detail}`);
     } finally {
@@ -136,8 +136,8 @@ export function Retrain({
 
   return (
     <section class="card" aria-labelledby="retrain">
-      <h2 id="retrain">Start a training</h2>
-      <New of={waiting} />
+      <h2 id="retrain">Train a new model</h2>
+      <NewImages of={waiting} />
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -149,7 +149,7 @@ export function Retrain({
         ))}
         <details
           onInvalidCapture={(event) => {
-            // What is wrong in here must be seen to be put right.
+            // Invalid fields must be visible.
             event.currentTarget.open = true;
           }}
         >
@@ -162,22 +162,21 @@ export function Retrain({
           <Failure problem={problem}>
             {other && (
               <span>
-                Follow it: <RunName of={other} />
+                Active run: <RunName of={other} />
               </span>
             )}
           </Failure>
         )}
         {current && (
           <p class="hint">
-            One runs at a time, and <RunName of={current.id} /> is under way.
+            Run <RunName of={current.id} /> is active. Only one can run at a time.
           </p>
         )}
         <button type="submit" aria-busy={busy} disabled={busy || current !== undefined}>
-          Start a training
+          Start training
         </button>
         <p class="hint">
-          On all images there are. The new model goes live by itself if the gate finds it no worse
-          than the one that is live.
+          Trains on all images. The new model goes live by itself if it passes the quality checks.
         </p>
       </form>
     </section>

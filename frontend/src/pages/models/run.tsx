@@ -1,4 +1,4 @@
-/** One training run: where it is now, how it learns, and what comes of it. */
+/** One training run: its state, learning curves, quality checks and images. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useRoute } from "preact-iso";
@@ -14,7 +14,7 @@ import { Curves } from "./curves";
 import { gateOf } from "./gate";
 import { GateVerdict } from "./gate-verdict";
 import { Labels } from "./labels";
-import { inWords, knob, loose } from "./metrics";
+import { loose, settingText, withSpaces } from "./metrics";
 import "./models.css";
 import { plainly, VersionName } from "./names";
 import {
@@ -31,12 +31,12 @@ import {
 } from "./progress";
 import { Sides } from "./sides";
 
-/** Milliseconds between looks, while there is something to see. */
+/** Milliseconds between polls while the run is active. */
 const EVERY_MS = 2_000;
 
 const TICK_MS = 1_000;
 
-/** The time now, every second while `ticking`. */
+/** The current time, updated every second while `ticking`. */
 function useNow(ticking: boolean): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
@@ -49,55 +49,54 @@ function useNow(ticking: boolean): number {
 
 const HEADS: Record<State, string> = {
   QUEUED: "Waiting for a machine",
-  RUNNING: "Learning",
-  EVALUATING: "Taking its exam",
-  PROMOTED: "The new model is live",
-  REJECTED: "The live model stays",
-  FAILED: "The training failed",
+  RUNNING: "Training",
+  EVALUATING: "Evaluating",
+  PROMOTED: "New model is live",
+  REJECTED: "Not better: live model kept",
+  FAILED: "Training failed",
 };
 
 const TONES: Partial<Record<State, string>> = { PROMOTED: "good", REJECTED: "warn", FAILED: "bad" };
 
-/** What the reader can do, or has to wait for. */
+/** What the reader can do, or must wait for. */
 function adviceOn(run: Run): ComponentChildren {
-  const again = <a href="/models?show=training">start another one</a>;
+  const restart = <a href="/models?show=training">start another training</a>;
   switch (run.state) {
     case "QUEUED":
       return (
         <>
-          AWS Batch starts a machine and fetches the training’s image, which takes a minute or two;
-          on your own machine it begins at once, unless another job is running. You may close this
-          page: the run does not depend on it.
+          On AWS, starting a machine takes a minute or two. On your own machine, training starts at
+          once unless another job is running. You can close this page.
         </>
       );
     case "RUNNING":
-      return "You may close this page: the run does not depend on it.";
+      return "You can close this page; training continues.";
     case "EVALUATING":
-      return "Both models answer the same test images, which neither of them has trained on.";
+      return "The new and the live model are compared on test images that neither has trained on.";
     case "PROMOTED":
       return (
         <>
-          It answers everywhere within half a minute. Should it do worse than it looks here,{" "}
+          It is used everywhere within half a minute. If it does worse than expected,{" "}
           <a href="/models">roll back</a>.
         </>
       );
     case "REJECTED":
       return run.label_check?.rejected && !run.version ? (
         <>
-          Nothing was trained. Look at the images below: if they are in the wrong class, upload them
-          again in the right one; if their labels are right, {again} that skips the label check.
+          Nothing was trained. Review the images below. If a label is wrong, upload the image again
+          with the right one. If all labels are right, {restart} and skip the label check.
         </>
       ) : (
         <>
-          The new version is kept, and can still be made live from its page. What helps most is more
-          labelled images: about one in seven becomes a test image. Then {again}.
+          The new version is kept, and you can still make it live from its page. More labelled
+          images help most: about one in seven becomes a test image. Then {restart}.
         </>
       );
     case "FAILED":
       return (
         <>
-          The live model has not changed, and no image is lost. The last lines of its log, below,
-          say more; when the reason is gone, {again}.
+          The live model has not changed and no image is lost. See the end of the log below, fix the
+          cause, then {restart}.
         </>
       );
   }
@@ -114,7 +113,7 @@ function Steps({ of, now }: { of: Run; now: number }) {
         >
           <strong>{name}</strong>
           <small>
-            {place === "skipped" && "not reached"}
+            {place === "skipped" && "Not reached"}
             {seconds !== undefined && duration(seconds)}
             {end && at && `at ${time(at)}`}
           </small>
@@ -124,7 +123,7 @@ function Steps({ of, now }: { of: Run; now: number }) {
   );
 }
 
-/** Epochs as a bar, with the time that is left; an early stop makes it shorter. */
+/** The epochs as a bar, with the time left; training may stop early. */
 function EpochBar({ of: run }: { of: Run }) {
   if (run.state === "EVALUATING" || ended(run.state)) return null;
   if (!run.epoch || !run.epochs) return <progress aria-label={run.reason} />;
@@ -136,7 +135,7 @@ function EpochBar({ of: run }: { of: Run }) {
         <strong>
           Epoch {run.epoch} of at most {run.epochs}
         </strong>
-        {left ? ` · about ${duration(left)} of training left` : " · the last one is done"}
+        {left ? ` · about ${duration(left)} of training left` : " · last epoch done"}
       </p>
     </>
   );
@@ -148,7 +147,7 @@ function Now({ of: run }: { of: Run }) {
     <section class={`card run-now ${TONES[run.state] ?? ""}`} aria-labelledby="now">
       <div class="row apart">
         <h2 id="now">{HEADS[run.state]}</h2>
-        <span class="clock" title="from its request on">
+        <span class="clock" title="Time since the request">
           {duration(tookSeconds(run, now))}
         </span>
       </div>
@@ -166,10 +165,10 @@ function Now({ of: run }: { of: Run }) {
 }
 
 function Images({ of: run }: { of: Run }) {
-  const told = imagesOf(run);
-  // A version is told of before it is there to be asked about.
+  const images = imagesOf(run);
+  // The run names its version before the version exists.
   const version = run.state === "EVALUATING" || ended(run.state) ? run.version : null;
-  const made = useLoad(
+  const loaded = useLoad(
     async (signal) =>
       version
         ? ask(api().GET("/models/{version}", { params: { path: { version } }, signal }))
@@ -178,26 +177,26 @@ function Images({ of: run }: { of: Run }) {
   );
   return (
     <section class="card" aria-labelledby="images">
-      <h2 id="images">What it learns from</h2>
-      {told ? (
+      <h2 id="images">Training images</h2>
+      {images ? (
         <Figures>
           <Figure
             label="Usable images"
-            value={count(told.usable)}
-            note={`of ${count(told.listed)} there are`}
+            value={count(images.usable)}
+            note={`of ${count(images.listed)} in all`}
           />
-          <Figure label="New" value={count(told.new)} note="no training has seen them" />
+          <Figure label="New" value={count(images.new)} note="since the last training" />
           <Figure
             label="Left out"
-            value={count(told.left_out)}
-            note={told.left_out ? "copies, contradictions, unreadable" : "none"}
+            value={count(images.left_out)}
+            note={images.left_out ? "copies, conflicting labels, unreadable" : "none"}
           />
         </Figures>
       ) : (
-        <p class="hint">They are counted when the training begins.</p>
+        <p class="hint">Counted when training begins.</p>
       )}
       {version && (
-        <Shown of={made} label="The images by side">
+        <Shown of={loaded} label="Loading the splits">
           {(model) => model && <Sides of={loose(model.metadata.images)} />}
         </Shown>
       )}
@@ -207,20 +206,20 @@ function Images({ of: run }: { of: Run }) {
 }
 
 function Facts({ of: run }: { of: Run }) {
-  const asked = Object.entries(run.parameters).filter(([, value]) => value !== false);
+  const parameters = Object.entries(run.parameters).filter(([, value]) => value !== false);
   return (
     <dl class="facts">
-      <dt>Started for</dt>
+      <dt>Started by</dt>
       <dd>{TRIGGERS[run.trigger]}</dd>
       <dt>Requested</dt>
       <dd>{dateTime(run.created)}</dd>
       <dt>Parameters</dt>
       <dd>
-        {asked.length === 0
-          ? "all by the recipe"
-          : asked
+        {parameters.length === 0
+          ? "defaults"
+          : parameters
               .map(([name, value]) =>
-                value === true ? inWords(name) : `${inWords(name)} ${knob(value)}`,
+                value === true ? withSpaces(name) : `${withSpaces(name)} ${settingText(value)}`,
               )
               .join(", ")}
       </dd>
@@ -234,9 +233,9 @@ function Facts({ of: run }: { of: Run }) {
       )}
       {run.job && (
         <>
-          <dt>Batch job</dt>
+          <dt>AWS Batch job</dt>
           <dd>
-            <Copy text={run.job} label="job id" />
+            <Copy text={run.job} label="job ID" />
           </dd>
         </>
       )}
@@ -244,10 +243,10 @@ function Facts({ of: run }: { of: Run }) {
   );
 }
 
-function Whole({ of: run, again }: { of: Run; again: () => void }) {
+function Whole({ of: run, refresh }: { of: Run; refresh: () => void }) {
   const gate = gateOf(run.gate);
   const epochs = epochsOf(run.history);
-  const trains = run.state === "RUNNING" || epochs.length > 0;
+  const trained = run.state === "RUNNING" || epochs.length > 0;
   return (
     <>
       <Now of={run} />
@@ -256,26 +255,26 @@ function Whole({ of: run, again }: { of: Run; again: () => void }) {
           <strong>Warning.</strong> {plainly(String(warning))}
         </p>
       ))}
-      {trains && (
+      {trained && (
         <section class="card" aria-labelledby="curves">
-          <h2 id="curves">How it learns</h2>
-          <Curves of={epochs} planned={run.epochs ?? 1} />
+          <h2 id="curves">Learning curves</h2>
+          <Curves of={epochs} planned={run.epochs ?? 1} over={ended(run.state)} />
         </section>
       )}
       {gate && (
         <section class="card" aria-labelledby="gate">
-          <h2 id="gate">The gate’s verdict</h2>
+          <h2 id="gate">Quality checks</h2>
           <GateVerdict of={gate} />
         </section>
       )}
       <div class={run.label_check ? "columns" : ""}>
-        {run.label_check && <Labels of={run.label_check} again={again} />}
+        {run.label_check && <Labels of={run.label_check} refresh={refresh} />}
         <div>
           <Images of={run} />
           {run.log && run.log.length > 0 && (
             <details class="card log" open={run.state === "FAILED"}>
-              <summary>The last {run.log.length} lines of its log</summary>
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys. */}
+              <summary>Log: last {run.log.length} lines</summary>
+              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must reach it to scroll. */}
               <pre tabIndex={0}>{run.log.join("\n")}</pre>
             </details>
           )}
@@ -302,8 +301,8 @@ function Followed({ id }: { id: string }) {
     before.current = state;
   }, [state]);
   return (
-    <Shown of={loaded} label="The run">
-      {(run) => <Whole of={run} again={loaded.reload} />}
+    <Shown of={loaded} label="Loading the run">
+      {(run) => <Whole of={run} refresh={loaded.reload} />}
     </Shown>
   );
 }
@@ -316,9 +315,7 @@ export default function RunPage() {
         <a href="/models?show=training">All runs</a>
       </p>
       <h1 tabIndex={-1}>Run {id}</h1>
-      <Private reason="How trainings go is not for everybody.">
-        {() => <Followed id={id} />}
-      </Private>
+      <Private reason="Sign in to see training runs.">{() => <Followed id={id} />}</Private>
     </div>
   );
 }

@@ -1,23 +1,23 @@
-/** Training runs, newest first: how each went, and why. */
+/** Training runs, newest first: the outcome of each, and why. */
 import type { Schemas } from "../../api/client";
 import { dateTime, duration } from "../../format";
 import { Empty, Shown } from "../../ui/state";
-import { More } from "./more";
+import { MoreButton } from "./more-button";
 import { plainly, RunName, StateTag, VersionName } from "./names";
 import { ended, type Run, runUnderWay, TRIGGERS, tookSeconds } from "./progress";
 import type { Listed } from "./use-list";
 
 export type Runs = Listed<Run, Schemas["RunList"]>;
 
-/** The run under way, on whatever part of the page one is. */
+/** The active run, in every section of the page. */
 export function UnderWay({ of }: { of: Runs }) {
   const run = runUnderWay(of.items);
   if (!run) return null;
   return (
-    <aside class="card under-way" aria-label="A training is under way">
+    <aside class="card under-way" aria-label="Active training">
       <StateTag of={run.state} />
       <p>{plainly(run.reason)}</p>
-      <a href={`/models/runs/${run.id}`}>Follow it</a>
+      <a href={`/models/runs/${run.id}`}>Show progress</a>
       {run.epoch && run.epochs ? (
         <progress aria-label="Epochs" value={run.epoch} max={run.epochs} />
       ) : (
@@ -30,14 +30,14 @@ export function UnderWay({ of }: { of: Runs }) {
 export function RunList({ of }: { of: Runs }) {
   return (
     <section aria-labelledby="runs">
-      <h2 id="runs">Runs</h2>
-      <Shown of={of} label="The runs">
+      <h2 id="runs">Training runs</h2>
+      <Shown of={of} label="Loading runs">
         {() =>
           of.items.length === 0 ? (
-            <Empty title="No training yet">
+            <Empty title="No trainings yet">
               <p>
-                Upload labelled images above: when enough of them are new, a training starts by
-                itself. Or start one now.
+                Upload labelled images above. Training starts by itself once enough are new, or
+                press Start training.
               </p>
             </Empty>
           ) : (
@@ -48,15 +48,15 @@ export function RunList({ of }: { of: Runs }) {
                     <StateTag of={run.state} />
                     <RunName of={run.id} />
                     <span class="hint run-when">
-                      <time dateTime={run.created}>{dateTime(run.created)}</time>, for{" "}
-                      {TRIGGERS[run.trigger]}, {ended(run.state) ? "took" : "under way for"}{" "}
+                      <time dateTime={run.created}>{dateTime(run.created)}</time>, started by{" "}
+                      {TRIGGERS[run.trigger]}, {ended(run.state) ? "took" : "running for"}{" "}
                       {duration(tookSeconds(run, Date.now()))}
                     </span>
                   </div>
                   <p>{plainly(run.reason)}</p>
                   {run.version && (
                     <p class="hint">
-                      Made <VersionName of={run.version} />
+                      Version <VersionName of={run.version} />
                     </p>
                   )}
                 </li>
@@ -65,7 +65,7 @@ export function RunList({ of }: { of: Runs }) {
           )
         }
       </Shown>
-      <More of={of} label="Older runs" />
+      <MoreButton of={of} label="Show older runs" />
     </section>
   );
 }

@@ -1,24 +1,24 @@
-/** How many images of each class a version was trained, validated and tested with. */
+/** How many images of each class are in the training, validation and test splits of a version. */
 import { className, count } from "../../format";
 import { Scroll } from "../../ui/scroll";
 import { loose, numberOr } from "./metrics";
 
 const SIDES = [
-  { side: "train", name: "To train" },
-  { side: "validation", name: "To validate" },
-  { side: "test", name: "To test" },
+  { side: "train", name: "Training" },
+  { side: "validation", name: "Validation" },
+  { side: "test", name: "Test" },
 ] as const;
 
-/** `of`: images by side and class, as `metadata.images` has them. */
+/** `of`: counts by split and class, as in `metadata.images`. */
 export function Sides({ of }: { of: Record<string, unknown> }) {
   const labels = Object.keys(loose(of.train));
   return (
-    <Scroll label="Table of images by side">
+    <Scroll label="Table of splits">
       <table>
-        <caption class="hint">An image that has a side keeps it in every later training.</caption>
+        <caption class="hint">Each image stays in its split.</caption>
         <thead>
           <tr>
-            <th scope="col">Images</th>
+            <th scope="col">Split</th>
             {labels.map((label) => (
               <th key={label} scope="col" class="number">
                 {className(label)}

@@ -1,4 +1,4 @@
-/** A list that the API gives in pages: the first one kept fresh, older ones added when asked for. */
+/** A list that the API returns in pages: the first is kept fresh, others are added on demand. */
 import { useRef, useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
@@ -10,17 +10,17 @@ interface Page<T> {
 }
 
 export interface Listed<T, P = Page<T>> extends Loaded<P> {
-  /** All that is known, in the API's order. */
+  /** All items so far, in the API's order. */
   items: readonly T[];
-  /** Ask for the next page; undefined where there is none. */
+  /** Load the next page; undefined if there is none. */
   more: (() => void) | undefined;
   moreProblem: Problem | undefined;
   busy: boolean;
-  /** Take an item out that is not there any more. */
+  /** Remove an item that no longer exists. */
   forget: (key: string) => void;
 }
 
-/** What a request for one page is made with: `api().GET("/runs", page)`. */
+/** The options of a request for one page: `api().GET("/runs", page)`. */
 export type PageRequest = {
   params: { query: { cursor?: string } };
   signal: AbortSignal | null;
@@ -32,8 +32,8 @@ const behind = (cursor: string): PageRequest => ({
 });
 
 /**
- * `load` gives a page; `key` names an item and orders the list, the greatest first where that is the
- * newest. What a fresh first page has pushed out of it stays, for it was seen.
+ * `load` returns a page; `key` identifies an item and orders the list, newest or oldest first. Items
+ * that a fresh first page no longer has stay in the list.
  */
 export function useList<P extends Page<unknown>>(
   load: (page: PageRequest) => Promise<P>,
@@ -51,12 +51,12 @@ export function useList<P extends Page<unknown>>(
   const learned = useRef<P | undefined>(undefined);
   const [deeper, setDeeper] = useState<{ next: string | null }>();
   const [state, setState] = useState<{ busy: boolean; problem?: Problem }>({ busy: false });
-  const [, again] = useState(0);
+  const [, render] = useState(0);
 
   const learn = (items: readonly Item[]) => {
     for (const item of items) if (!gone.current.has(key(item))) known.current.set(key(item), item);
   };
-  // Not in an effect: a list must not be shown empty before it is shown.
+  // Not in an effect: the list would be empty at first.
   if (first.value && first.value !== learned.current) {
     learn(first.value.items);
     learned.current = first.value;
@@ -84,7 +84,7 @@ export function useList<P extends Page<unknown>>(
     forget: (one) => {
       gone.current.add(one);
       known.current.delete(one);
-      again((n) => n + 1);
+      render((n) => n + 1);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** One version of the model: how good it is, how it was made, and when it was live. */
+/** One version of the model: test results, training details, quality checks and releases. */
 
 import { useState } from "preact/hooks";
 import { useRoute } from "preact-iso";
@@ -14,7 +14,16 @@ import { Private } from "../../ui/token";
 import { scaleFrom, Whisker } from "./figures";
 import { gateOf } from "./gate";
 import { GateVerdict } from "./gate-verdict";
-import { confusionOf, ends, interval, inWords, knob, loose, MEASURES, numberOr } from "./metrics";
+import {
+  confusionOf,
+  ends,
+  interval,
+  loose,
+  MEASURES,
+  numberOr,
+  settingText,
+  withSpaces,
+} from "./metrics";
 import "./models.css";
 import { By, LiveTag, plainly, RunName, VersionName } from "./names";
 import { PromoteDialog } from "./promote";
@@ -28,20 +37,21 @@ function Measured({ of: { metrics } }: { of: Model }) {
   const uncertain = loose(metrics.uncertain);
   return (
     <section class="card" aria-labelledby="measured">
-      <h2 id="measured">How good it is</h2>
+      <h2 id="measured">Test results</h2>
       <p class="hint">
-        On {count(numberOr(metrics.images))} test images that it never saw;{" "}
-        {typeof metrics.intervals === "string" && `intervals: ${metrics.intervals}.`}
+        On {count(numberOr(metrics.images))} test images that it was not trained on.
+        {typeof metrics.intervals === "string" &&
+          ` 95% intervals: ${metrics.intervals.replace(/^95 ?% /, "")}.`}
       </p>
       <Scroll label="Table of measurements">
         <table class="measures">
           <thead>
             <tr>
-              <th scope="col">Measured</th>
+              <th scope="col">Measurement</th>
               <th scope="col" class="number">
                 Value
               </th>
-              <th scope="col">95 % interval</th>
+              <th scope="col">95% interval</th>
             </tr>
           </thead>
           <tbody>
@@ -69,13 +79,11 @@ function Measured({ of: { metrics } }: { of: Model }) {
           </tbody>
         </table>
       </Scroll>
-      {matrix && (
-        <ConfusionMatrix of={matrix} caption="Test images by what they are and what it said" />
-      )}
+      {matrix && <ConfusionMatrix of={matrix} caption="Test images by label and verdict" />}
       {numberOr(uncertain.share) !== null && (
         <p class="hint">
-          It calls {percent(numberOr(uncertain.share))} of its verdicts uncertain. Of those{" "}
-          {percent(numberOr(uncertain.accuracy_inside))} are right, of the others{" "}
+          {percent(numberOr(uncertain.share))} of verdicts are marked uncertain. Of these,{" "}
+          {percent(numberOr(uncertain.accuracy_inside))} are right; of the others,{" "}
           {percent(numberOr(uncertain.accuracy_outside))}.
         </p>
       )}
@@ -85,52 +93,52 @@ function Measured({ of: { metrics } }: { of: Model }) {
 
 const CALIBRATIONS: Record<string, string> = {
   platt: "Platt scaling",
-  temperature: "by temperature alone",
+  temperature: "Temperature scaling",
 };
 
-const words = (value: unknown): string => (typeof value === "string" ? value : NONE);
+const textOr = (value: unknown): string => (typeof value === "string" ? value : NONE);
 
-function Made({ of: { metadata, source, run } }: { of: Model }) {
+function Details({ of: { metadata, source, run } }: { of: Model }) {
   const calibration = loose(metadata.calibration);
   const band = loose(metadata.uncertain_band);
   const networks = Array.isArray(metadata.networks) ? metadata.networks.map(loose) : [];
   return (
     <section class="card" aria-labelledby="made">
-      <h2 id="made">How it was made</h2>
+      <h2 id="made">Training details</h2>
       <dl class="facts">
-        <dt>Made</dt>
+        <dt>Trained</dt>
         <dd>
           {dateTime(typeof metadata.training_date === "string" ? metadata.training_date : null)}
           {numberOr(metadata.seconds) !== null && `, in ${duration(numberOr(metadata.seconds))}`}
         </dd>
-        <dt>By</dt>
+        <dt>Source</dt>
         <dd>
           {source === "baseline" ? (
-            "it ships with the service"
+            "built in"
           ) : run ? (
             <>
               run <RunName of={run} />
             </>
           ) : (
-            "a training elsewhere, or long ago"
+            "trained elsewhere, or too long ago"
           )}
         </dd>
-        <dt>Began from</dt>
+        <dt>Started from</dt>
         <dd>
           {typeof metadata.from === "string" ? (
             <VersionName of={metadata.from} />
           ) : (
-            "no version before it"
+            "no earlier version"
           )}
         </dd>
         <dt>Architecture</dt>
-        <dd>{words(metadata.architecture)}</dd>
-        <dt>Calibrated</dt>
+        <dd>{textOr(metadata.architecture)}</dd>
+        <dt>Calibration</dt>
         <dd>
-          {CALIBRATIONS[words(calibration.method)] ?? words(calibration.method)}, temperature{" "}
+          {CALIBRATIONS[textOr(calibration.method)] ?? textOr(calibration.method)}, temperature{" "}
           {decimal(numberOr(calibration.temperature))}
         </dd>
-        <dt>Clickbait from</dt>
+        <dt>Threshold</dt>
         <dd>
           {percent(numberOr(metadata.threshold))}, uncertain between {percent(numberOr(band.low))}{" "}
           and {percent(numberOr(band.high))}
@@ -139,7 +147,7 @@ function Made({ of: { metadata, source, run } }: { of: Model }) {
           <>
             <dt>Network {at + 1}</dt>
             <dd>
-              {words(one.role)}: best epoch {count(numberOr(one.best_epoch))} of{" "}
+              {textOr(one.role)}: best epoch {count(numberOr(one.best_epoch))} of{" "}
               {count(numberOr(one.epochs))}
               {one.stopped === true && ", stopped early"}, validation{" "}
               {decimal(numberOr(one.validation_score))}
@@ -148,20 +156,20 @@ function Made({ of: { metadata, source, run } }: { of: Model }) {
         ))}
         <dt>SHA-256</dt>
         <dd>
-          <Copy text={words(metadata.sha256)} label="hash of the model" />
+          <Copy text={textOr(metadata.sha256)} label="model hash" />
         </dd>
       </dl>
       <Sides of={loose(metadata.images)} />
       {numberOr(metadata.left_out_images) ? (
-        <p class="hint">{count(numberOr(metadata.left_out_images))} images were left out.</p>
+        <p class="hint">{count(numberOr(metadata.left_out_images))} images left out.</p>
       ) : null}
-      <Knobs title="Recipe" of={loose(metadata.recipe)} />
-      <Knobs title="Libraries" of={loose(metadata.libraries)} />
+      <Settings title="Recipe" of={loose(metadata.recipe)} />
+      <Settings title="Libraries" of={loose(metadata.libraries)} />
     </section>
   );
 }
 
-function Knobs({ title, of }: { title: string; of: Loose }) {
+function Settings({ title, of }: { title: string; of: Loose }) {
   const all = Object.entries(of);
   if (all.length === 0) return null;
   return (
@@ -169,11 +177,11 @@ function Knobs({ title, of }: { title: string; of: Loose }) {
       <summary>
         {title} <small>({all.length})</small>
       </summary>
-      <dl class="facts knobs">
+      <dl class="facts settings">
         {all.map(([name, value]) => (
           <>
-            <dt>{inWords(name)}</dt>
-            <dd>{knob(value)}</dd>
+            <dt>{withSpaces(name)}</dt>
+            <dd>{settingText(value)}</dd>
           </>
         ))}
       </dl>
@@ -184,22 +192,22 @@ function Knobs({ title, of }: { title: string; of: Loose }) {
 function History({ of: { promotions, live } }: { of: Model }) {
   return (
     <section class="card" aria-labelledby="history">
-      <h2 id="history">When it was made live</h2>
+      <h2 id="history">Releases</h2>
       {promotions.length === 0 ? (
-        <Empty title={live ? "It has been live from the beginning" : "It has never been live"} />
+        <Empty title={live ? "Live from the beginning" : "Never live"} />
       ) : (
         <ol class="promotions">
           {promotions.map((one) => (
             <li key={one.at}>
               <p>
-                {one.forced && <strong class="warn">Past the gate. </strong>}
+                {one.forced && <strong class="warn">Checks overridden. </strong>}
                 {plainly(one.reason)}
               </p>
               <p class="hint">
                 <time dateTime={one.at}>{dateTime(one.at)}</time>, by <By whom={one.by} />
                 {one.previous && (
                   <>
-                    , instead of <VersionName of={one.previous} />
+                    , replacing <VersionName of={one.previous} />
                   </>
                 )}
               </p>
@@ -212,56 +220,56 @@ function History({ of: { promotions, live } }: { of: Model }) {
 }
 
 function Whole({ of: model, live, onChanged }: { of: Model; live: string; onChanged: () => void }) {
-  const [asking, setAsking] = useState(false);
+  const [confirming, setConfirming] = useState(false);
   const gate = gateOf(model.gate);
   const back = model.source === "baseline" || model.promotions.length > 0;
   return (
     <>
       <div class="row version-actions">
         {model.live ? <LiveTag /> : null}
-        <a href={`/data?show=model&version=${model.version}`}>Its curves and mistakes</a>
+        <a href={`/data?show=model&version=${model.version}`}>Curves and mistakes</a>
         {!model.live && (
           <a href={`/models?show=versions&compare=${live},${model.version}`}>
-            Compare with the live one
+            Compare with live model
           </a>
         )}
         {admin.value && !model.live && (
-          <button type="button" class="small" onClick={() => setAsking(true)}>
-            {back ? "Roll back to it" : "Promote it"}
+          <button type="button" class="small" onClick={() => setConfirming(true)}>
+            {back ? "Roll back to this version" : "Make live"}
           </button>
         )}
       </div>
       <div class="columns">
         <Measured of={model} />
         <div>
-          <Made of={model} />
+          <Details of={model} />
           <History of={model} />
         </div>
       </div>
       <section class="card" aria-labelledby="gate">
-        <h2 id="gate">The gate’s verdict</h2>
+        <h2 id="gate">Quality checks</h2>
         {gate ? (
           <GateVerdict of={gate} />
         ) : (
-          <Empty title="No gate has judged it">
+          <Empty title="No checks on record">
             <p>
               {model.source === "baseline"
-                ? "It ships with the service: it is what the first trained version is compared with."
-                : "It was not made by a run here, or its run is too long ago to be known."}
+                ? "This is the built-in model: the first trained version is compared with it."
+                : "This version was trained elsewhere, or its run is too long ago."}
             </p>
           </Empty>
         )}
       </section>
-      {asking && (
+      {confirming && (
         <PromoteDialog
           version={model.version}
           live={live}
           back={back}
-          onClose={() => setAsking(false)}
+          onClose={() => setConfirming(false)}
           onDone={() => {
-            setAsking(false);
+            setConfirming(false);
             onChanged();
-            // Not before the dialog is gone: what is behind it takes no focus.
+            // After the dialog has closed: elements behind it cannot take the focus.
             requestAnimationFrame(() => document.querySelector<HTMLElement>("main h1")?.focus());
           }}
         />
@@ -282,7 +290,7 @@ function Loaded({ version }: { version: string }) {
     [version],
   );
   return (
-    <Shown of={loaded} label="The version">
+    <Shown of={loaded} label="Loading the version">
       {({ model, live }) => <Whole of={model} live={live} onChanged={loaded.reload} />}
     </Shown>
   );
@@ -296,9 +304,7 @@ export default function VersionPage() {
         <a href="/models">All versions</a>
       </p>
       <h1 tabIndex={-1}>Version {version}</h1>
-      <Private reason="How a version was made and measured is not for everybody.">
-        {() => <Loaded version={version} />}
-      </Private>
+      <Private reason="Sign in to see this version.">{() => <Loaded version={version} />}</Private>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-/** Versions side by side: their figures with intervals, and how they differ from the live one. */
+/** The table of versions: measurements with intervals, and differences from the live one. */
 import { useState } from "preact/hooks";
 import type { Schemas } from "../../api/client";
 import { admin } from "../../api/session";
@@ -7,7 +7,7 @@ import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { Against } from "./figures";
 import { ends, interval, MEASURES } from "./metrics";
-import { More } from "./more";
+import { MoreButton } from "./more-button";
 import { LiveTag, RunName, VersionName } from "./names";
 import { hasBeenLive, PromoteDialog } from "./promote";
 import type { Listed } from "./use-list";
@@ -20,7 +20,7 @@ const COLUMNS = MEASURES.filter(({ name }) => SHOWN.includes(name));
 interface Props {
   of: Listed<Summary>;
   live: string;
-  /** The live version's metrics, once they are known. */
+  /** The live version's metrics, once they are loaded. */
   metrics: Record<string, unknown> | undefined;
   history: readonly Schemas["PromotionRecord"][];
   picked: readonly string[];
@@ -29,9 +29,9 @@ interface Props {
 }
 
 export function Versions({ of, live, metrics, history, picked, onPick, onChanged }: Props) {
-  const [asked, setAsked] = useState<Summary | null>(null);
+  const [promoting, setPromoting] = useState<Summary | null>(null);
   const isBack = (one: Summary) => one.source === "baseline" || hasBeenLive(one.version, history);
-  // Two are compared: a third one takes the place of the one that was picked first.
+  // Two are compared: a third replaces the one selected first.
   const pick = (version: string) =>
     onPick(
       picked.includes(version)
@@ -42,19 +42,19 @@ export function Versions({ of, live, metrics, history, picked, onPick, onChanged
     <section aria-labelledby="versions">
       <h2 id="versions">Versions</h2>
       <p class="hint">
-        Each was measured on the test images of its own day, which it never saw, so a difference has
-        a colour only where the intervals do not overlap. Pick two to compare them.
+        Each version was tested on images that it was not trained on. Differences from the live
+        model are coloured if the intervals do not overlap. Select two versions to compare them.
       </p>
-      <Shown of={of} label="The versions">
+      <Shown of={of} label="Loading versions">
         {() => (
           <>
-            <Scroll label="Table of the versions">
+            <Scroll label="Table of versions">
               <table class="versions">
                 <thead>
                   <tr>
                     <th scope="col">Compare</th>
                     <th scope="col">Version</th>
-                    <th scope="col">Made</th>
+                    <th scope="col">Trained</th>
                     <th scope="col" class="number">
                       Images
                     </th>
@@ -65,7 +65,7 @@ export function Versions({ of, live, metrics, history, picked, onPick, onChanged
                     ))}
                     {admin.value && (
                       <th scope="col">
-                        <span class="unseen">What can be done</span>
+                        <span class="unseen">Actions</span>
                       </th>
                     )}
                   </tr>
@@ -79,33 +79,33 @@ export function Versions({ of, live, metrics, history, picked, onPick, onChanged
                       metrics={metrics}
                       picked={picked.includes(one.version)}
                       onPick={() => pick(one.version)}
-                      action={isBack(one) ? "Roll back" : "Promote"}
-                      onAct={() => setAsked(one)}
+                      action={isBack(one) ? "Roll back" : "Make live"}
+                      onAct={() => setPromoting(one)}
                     />
                   ))}
                 </tbody>
               </table>
             </Scroll>
             {of.items.length === 1 && (
-              <Empty title="Only the model that ships">
+              <Empty title="Only the built-in model">
                 <p>
-                  <a href="?show=training">Add labelled images and train</a>: every training makes a
-                  version, also one that the gate stops.
+                  <a href="?show=training">Add labelled images and train</a>. Every training adds a
+                  version, even if it fails the quality checks.
                 </p>
               </Empty>
             )}
-            <More of={of} label="Older versions" />
+            <MoreButton of={of} label="Show older versions" />
           </>
         )}
       </Shown>
-      {asked && (
+      {promoting && (
         <PromoteDialog
-          version={asked.version}
+          version={promoting.version}
           live={live}
-          back={isBack(asked)}
-          onClose={() => setAsked(null)}
+          back={isBack(promoting)}
+          onClose={() => setPromoting(null)}
           onDone={() => {
-            setAsked(null);
+            setPromoting(null);
             onChanged();
           }}
         />
@@ -146,13 +146,13 @@ function Row({
         <VersionName of={of.version} /> {isLive && <LiveTag />}
         <small>
           {of.source === "baseline" ? (
-            "ships with the service"
+            "built in"
           ) : of.run ? (
             <>
               run <RunName of={of.run} />
             </>
           ) : (
-            "trained elsewhere, or long ago"
+            "trained elsewhere, or too long ago"
           )}
         </small>
       </th>
@@ -165,7 +165,7 @@ function Row({
           <td class="nowrap">{dateTime(of.training_date)}</td>
           <td
             class="number"
-            title={`${count(train)} to train, ${count(validation)} to validate, ${count(test)} to test`}
+            title={`${count(train)} training, ${count(validation)} validation, ${count(test)} test`}
           >
             {count((train ?? 0) + (validation ?? 0) + (test ?? 0))}
             <small>{plural(test ?? 0, "test image")}</small>

@@ -1,4 +1,4 @@
-/** For whoever looks for a fault: what one process of the admin function is made of and has done. */
+/** Diagnostics: recent requests, versions and settings of one process of the admin function. */
 import { useState } from "preact/hooks";
 import { api, ask } from "../../api/client";
 import { useLoad } from "../../api/use-load";
@@ -11,7 +11,7 @@ export function Debug() {
   const [opened, setOpened] = useState(false);
   return (
     <section aria-labelledby="debug">
-      <h2 id="debug">For whoever looks for a fault</h2>
+      <h2 id="debug">Diagnostics</h2>
       <div class="card entries">
         <details onToggle={(event) => event.currentTarget.open && setOpened(true)}>
           <summary>Recent requests, versions and settings of one process</summary>
@@ -25,13 +25,13 @@ export function Debug() {
 function Process() {
   const debug = useLoad((signal) => ask(api().GET("/debug", { signal })), []);
   return (
-    <Shown of={debug} label="Asking the admin function">
+    <Shown of={debug} label="Loading diagnostics">
       {({ recent_requests: requests, versions, settings }) => (
         <>
           <div class="row apart">
             <p class="hint">
-              Of the one process of the admin function that answered, newest first: there may be
-              others, and predictions are answered elsewhere.
+              From one process of the admin function, newest first. Other processes may run, and
+              predictions use other functions.
             </p>
             <button
               type="button"
@@ -39,7 +39,7 @@ function Process() {
               aria-busy={debug.loading}
               onClick={debug.reload}
             >
-              Ask again
+              Refresh
             </button>
           </div>
           <div class="recent">
@@ -53,9 +53,9 @@ function Process() {
                       Status
                     </th>
                     <th scope="col" class="number">
-                      Took
+                      Duration
                     </th>
-                    <th scope="col">Id</th>
+                    <th scope="col">ID</th>
                   </tr>
                 </thead>
                 <tbody>
@@ -70,7 +70,7 @@ function Process() {
                       <td class={`number ${one.status >= 400 ? "bad" : ""}`}>{one.status}</td>
                       <td class="number">{milliseconds(one.ms)}</td>
                       <td>
-                        <Copy text={one.request_id} label="request id" />
+                        <Copy text={one.request_id} label="request ID" />
                       </td>
                     </tr>
                   ))}
@@ -94,13 +94,13 @@ const Facts = ({ title, of }: { title: string; of: Record<string, unknown> }) =>
     <dl class="facts">
       {Object.entries(of).flatMap(([name, value]) => [
         <dt key={`${name}: name`}>{name}</dt>,
-        <dd key={name}>{said(value)}</dd>,
+        <dd key={name}>{textOf(value)}</dd>,
       ])}
     </dl>
   </div>
 );
 
-function said(value: unknown): string {
+function textOf(value: unknown): string {
   if (value === null || value === "") return "none";
   if (Array.isArray(value)) return value.join(", ") || "none";
   return String(value);

@@ -1,11 +1,11 @@
-/** Whether the images of the last day still look like those that the model learned from. */
+/** Whether the last day's images still resemble the training images. */
 import type { Schemas } from "../../api/client";
 import { count, decimal } from "../../format";
 import { LEVELS, onTrack } from "./series";
 
-type Told = Schemas["Drift"];
+type Figures = Schemas["Drift"];
 
-const NAMES: Record<keyof Told["features"], string> = {
+const NAMES: Record<keyof Figures["features"], string> = {
   brightness: "Brightness",
   contrast: "Contrast",
   saturation: "Saturation",
@@ -15,20 +15,19 @@ const NAMES: Record<keyof Told["features"], string> = {
 export function Drift({
   of: { features, thresholds, hours, model_version: version },
 }: {
-  of: Told;
+  of: Figures;
 }) {
   return (
     <section aria-labelledby="drift">
       <h2 id="drift">Drift</h2>
       <p class="hint">
-        The last {hours} hours’ images against those that{" "}
-        {version ? <a href={`/models/versions/${version}`}>{version}</a> : "the live version"}{" "}
-        learned from, whatever the window above. An index below {thresholds.moderate} is no change;
-        from {thresholds.moderate} on it is worth a look; from {thresholds.large} on these are other
-        images than it knows, and its answers may be right less often than was measured.
+        The images of the last {hours} hours compared with the training images of{" "}
+        {version ? <a href={`/models/versions/${version}`}>{version}</a> : "the live version"}. An
+        index below {thresholds.moderate} means no change; from {thresholds.moderate}, some change;
+        from {thresholds.large}, a clear change: accuracy may be lower than measured.
       </p>
       <ul class="drift">
-        {(Object.keys(NAMES) as (keyof Told["features"])[]).map((name) => (
+        {(Object.keys(NAMES) as (keyof Figures["features"])[]).map((name) => (
           <Feature key={name} name={NAMES[name]} of={features[name]} at={thresholds} />
         ))}
       </ul>
@@ -43,28 +42,28 @@ function Feature({
 }: {
   name: string;
   of: Schemas["FeatureDrift"];
-  at: Told["thresholds"];
+  at: Figures["thresholds"];
 }) {
   const place = (value: number) => `${100 * onTrack(value, large)}%`;
-  const said = level && LEVELS[level];
+  const text = level && LEVELS[level];
   return (
     <li class="card">
       <strong>{name}</strong>
-      {psi !== null && said ? (
+      {psi !== null && text ? (
         <>
-          <span class={`tag ${said.tone}`}>
-            {decimal(psi)}, {said.name}
+          <span class={`tag ${text.tone}`}>
+            {decimal(psi)}, {text.name}
           </span>
           <div class="drift-track" aria-hidden="true">
-            <div class={`drift-fill ${said.tone}`} style={{ width: place(psi) }} />
+            <div class={`drift-fill ${text.tone}`} style={{ width: place(psi) }} />
             <i style={{ left: place(moderate) }} />
             <i style={{ left: place(large) }} />
           </div>
-          <small>by {count(sample)} predictions</small>
+          <small>from {count(sample)} predictions</small>
         </>
       ) : (
         <>
-          <span class="tag unsure">not known</span>
+          <span class="tag unsure">unknown</span>
           <small>{reason}</small>
         </>
       )}

@@ -1,4 +1,4 @@
-/** How long each function takes, and how much memory it has had. */
+/** The duration and memory of each function. */
 import type { Schemas } from "../../api/client";
 import { count, milliseconds } from "../../format";
 import { Scroll } from "../../ui/scroll";
@@ -22,7 +22,7 @@ export function Functions({ of }: { of: Schemas["FunctionFigures"][] }) {
                 </th>
               ))}
               <th scope="col" class="number">
-                Most memory
+                Peak memory
               </th>
             </tr>
           </thead>

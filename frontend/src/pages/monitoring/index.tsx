@@ -1,4 +1,4 @@
-/** How the service does now and did of late, and what to do when it does badly. */
+/** The state of the service, its traffic, and what to do about each alarm. */
 import { admin } from "../../api/session";
 import { Private } from "../../ui/token";
 import { Alarms } from "./alarm-list";
@@ -12,9 +12,7 @@ export default function Monitoring() {
     <div class="monitoring">
       <h1 tabIndex={-1}>Monitoring</h1>
       <Now />
-      <Private reason="How much the service is used, and how it does, is not for everybody.">
-        {() => <Traffic />}
-      </Private>
+      <Private reason="Sign in to see traffic and drift.">{() => <Traffic />}</Private>
       <Alarms />
       {admin.value && <Debug />}
     </div>

@@ -1,4 +1,4 @@
-/** The service at this moment: who answers for how long, and whether all it needs is there. */
+/** The service now: its state, model and process, and a check of all dependencies. */
 import { useEffect, useRef } from "preact/hooks";
 import { api, ask } from "../../api/client";
 import { useLoad } from "../../api/use-load";
@@ -16,33 +16,29 @@ export function Now() {
   );
 }
 
-const SAID = { unknown: "Asking …", up: "Up", down: "Does not answer" } as const;
+const STATES = { unknown: "Checking …", up: "Up", down: "Down" } as const;
 
 function Status() {
-  const told = status.value;
+  const reply = status.value;
   return (
     <section aria-labelledby="status">
-      <h2 id="status">The service</h2>
+      <h2 id="status">Service</h2>
       <dl class="facts card">
         <dt>State</dt>
-        <dd class={health.value}>{SAID[health.value]}</dd>
+        <dd class={health.value}>{STATES[health.value]}</dd>
         <dt>Model</dt>
         <dd>
-          {told ? (
-            <a href={`/models/versions/${told.model_version}`}>{told.model_version}</a>
+          {reply ? (
+            <a href={`/models/versions/${reply.model_version}`}>{reply.model_version}</a>
           ) : (
-            "not known yet"
+            "Unknown"
           )}
-          {told && <small> loaded {dateTime(told.model_since)}</small>}
+          {reply && <small> loaded {dateTime(reply.model_since)}</small>}
         </dd>
         <dt>Process</dt>
         <dd>
-          {told ? `runs for ${duration(told.uptime_seconds)}` : "not known yet"}
-          {told && (
-            <small>
-              {told.cold_start ? ", and had to start for this answer" : ", and was warm"}
-            </small>
-          )}
+          {reply ? `Running for ${duration(reply.uptime_seconds)}` : "Unknown"}
+          {reply && <small>{reply.cold_start ? ", cold start" : ", warm"}</small>}
         </dd>
       </dl>
     </section>
@@ -51,27 +47,27 @@ function Status() {
 
 function SystemCheck() {
   const check = useLoad((signal) => ask(api().GET("/system-check", { signal })), []);
-  const asked = useRef(false);
+  const pressed = useRef(false);
   useEffect(() => {
-    if (!asked.current || !check.value) return;
-    asked.current = false;
+    if (!pressed.current || !check.value) return;
+    pressed.current = false;
     const failed = check.value.checks.filter(({ ok }) => !ok);
     announce(
       failed.length === 0
-        ? "The system check found everything in order"
+        ? "System check: all OK"
         : `${plural(failed.length, "check")} failed: ${failed.map(({ name }) => name).join(", ")}`,
     );
   }, [check.at]);
   return (
     <section aria-labelledby="check">
       <h2 id="check">System check</h2>
-      <Shown of={check} label="Trying each dependency">
+      <Shown of={check} label="Checking dependencies">
         {({ checks }) => (
           <div class="card">
             <ul class="checks">
               {checks.map(({ name, ok, milliseconds: took, detail }) => (
                 <li key={name}>
-                  <span class={`tag ${ok ? "good" : "bad"}`}>{ok ? "in order" : "fails"}</span>
+                  <span class={`tag ${ok ? "good" : "bad"}`}>{ok ? "OK" : "Failed"}</span>
                   <span>{name}</span>
                   <small>{milliseconds(took)}</small>
                   {!ok && <p>{detail}</p>}
@@ -84,13 +80,13 @@ function SystemCheck() {
                 class="secondary small"
                 aria-busy={check.loading}
                 onClick={() => {
-                  asked.current = true;
+                  pressed.current = true;
                   check.reload();
                 }}
               >
                 Check again
               </button>
-              {check.at !== undefined && <small>tried at {time(check.at)}</small>}
+              {check.at !== undefined && <small>Checked at {time(check.at)}</small>}
             </div>
           </div>
         )}

@@ -1,4 +1,4 @@
-/** Metrics as the charts and tables of this page take them, and in words. */
+/** Metrics as data for charts and tables, and in words. */
 import type { Schemas } from "../../api/client";
 import { count, milliseconds, percent, plural } from "../../format";
 
@@ -11,16 +11,16 @@ export const WINDOWS: readonly { window: Window; name: string; every: number }[]
   { window: "7d", name: "Last week", every: 60_000 },
 ];
 
-/** The window that an address asks for; a day where it asks for none, or for one there is not. */
-export const windowOf = (asked: string | undefined) =>
-  WINDOWS.find(({ window }) => window === asked) ?? WINDOWS[1]!;
+/** The window in the address; a day if there is none, or it is unknown. */
+export const windowOf = (name: string | undefined) =>
+  WINDOWS.find(({ window }) => window === name) ?? WINDOWS[1]!;
 
 const share = (part: number, whole: number): number | null => (whole > 0 ? part / whole : null);
 
-/** A number to be drawn as a point where there is something, and not at all where there is none. */
+/** A number for a chart; null, which is not drawn, for zero. */
 const some = (n: number): number | null => (n > 0 ? n : null);
 
-/** One array for each line of a chart, over `x` in seconds; shares are null without predictions. */
+/** One array for each line of a chart over `x` in seconds; shares are null without predictions. */
 export function seriesOf({ points }: Pick<Metrics, "points">) {
   const predicted = points.map((point) => point.clickbait + point.legitimate);
   const shareOf = (name: "clickbait" | "legitimate" | "uncertain") =>
@@ -40,7 +40,7 @@ export function seriesOf({ points }: Pick<Metrics, "points">) {
   };
 }
 
-/** The window in a sentence, for those who do not see the charts. */
+/** The window in a sentence, for screen readers. */
 export function summary({ totals }: Pick<Metrics, "totals">): string {
   const { requests, client_errors, faults, latency_ms, shares } = totals;
   if (requests === 0) return "No requests.";
@@ -54,23 +54,23 @@ export function summary({ totals }: Pick<Metrics, "totals">): string {
 export const LEVELS = {
   none: { name: "no change", tone: "good" },
   moderate: { name: "some change", tone: "warn" },
-  large: { name: "another population", tone: "bad" },
+  large: { name: "clear change", tone: "bad" },
 } as const;
 
-/** Where a drift index lies on its track, 0 to 1: twice the large threshold fills it. */
+/** The place of a drift index on its track, 0 to 1: twice the large threshold fills it. */
 export const onTrack = (value: number, large: number): number =>
   Math.min(1, Math.max(0, value / (2 * large)));
 
-/** What each function is for. */
+/** The purpose of each function. */
 export const PURPOSES: Record<Metrics["functions"][number]["function"], string> = {
-  predict: "answers for one image, and for the service’s state",
-  batch: "ten images at once, forms to upload, batches",
-  worker: "works through the inbox",
+  predict: "single images and the service’s state",
+  batch: "up to ten images, uploads, batches",
+  worker: "images of batches",
   admin: "models, data, corrections, metrics",
-  retrain: "looks at uploads and starts trainings",
+  retrain: "checks uploads and starts trainings",
 };
 
-/** The memory that a process has had, and of how much where Lambda sets a limit. */
+/** The peak memory of a function, and its limit on Lambda. */
 export function memory(used: number | null, limit: number | null): string {
   if (used === null) return "–";
   return limit === null ? `${count(used)} MB` : `${count(used)} of ${count(limit)} MB`;

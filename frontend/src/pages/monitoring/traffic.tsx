@@ -1,4 +1,4 @@
-/** What was asked and how it went, over an hour, a day or a week; asked for again by itself. */
+/** Traffic of the last hour, day or week; refreshes by itself. */
 
 import { useEffect, useRef } from "preact/hooks";
 import { useLocation } from "preact-iso";
@@ -23,7 +23,7 @@ export function Traffic() {
     [window],
     every,
   );
-  // What another window showed stays until the new one is there: nothing jumps.
+  // The last window stays until the new one is loaded: nothing jumps.
   const last = useRef<Metrics | undefined>(undefined);
   if (metrics.value) last.current = metrics.value;
   const value = metrics.value ?? last.current;
@@ -34,8 +34,8 @@ export function Traffic() {
   return (
     <section aria-labelledby="traffic">
       <div class="row apart">
-        <h2 id="traffic">What was asked</h2>
-        <nav class="tabs" aria-label="How far back">
+        <h2 id="traffic">Traffic</h2>
+        <nav class="tabs" aria-label="Period">
           {WINDOWS.map((one) => (
             <a
               key={one.window}
@@ -47,19 +47,18 @@ export function Traffic() {
           ))}
         </nav>
       </div>
-      <Shown of={{ ...metrics, value }} label="Fetching the metrics">
-        {(told) => (
-          <div class={`traffic ${told.window === window ? "" : "waiting"}`}>
-            <Totals of={told.totals} />
-            <Charts of={told} />
+      <Shown of={{ ...metrics, value }} label="Loading metrics">
+        {(loaded) => (
+          <div class={`traffic ${loaded.window === window ? "" : "waiting"}`}>
+            <Totals of={loaded.totals} />
+            <Charts of={loaded} />
             <p class="hint">
-              {metrics.at === undefined ? "Asking …" : `As of ${time(metrics.at)}`}; asked again
-              every {every / 1000} s while this page is seen. Requests and errors are those of the
-              functions predict, batch and worker, for the service’s state too; latency that of
-              predict.
+              {metrics.at === undefined ? "Loading …" : `As of ${time(metrics.at)}`}. Refreshes
+              every {every / 1000} s. Requests and errors are of the functions predict, batch and
+              worker; latency is of predict.
             </p>
-            <Functions of={told.functions} />
-            <Drift of={told.drift} />
+            <Functions of={loaded.functions} />
+            <Drift of={loaded.drift} />
           </div>
         )}
       </Shown>
@@ -84,13 +83,13 @@ function Totals({ of }: { of: Metrics["totals"] }) {
       <Figure
         label="Client errors, 4xx"
         value={count(client_errors)}
-        note={ofRequests(client_errors, ": theirs")}
+        note={ofRequests(client_errors, ", caused by callers")}
       />
       <Figure
         label="Faults, 5xx"
         value={count(faults)}
         tone={faults > 0 ? "bad" : undefined}
-        note={ofRequests(faults, ": ours")}
+        note={ofRequests(faults, ", caused by the service")}
       />
       <Figure
         label="Clickbait"
@@ -105,7 +104,7 @@ function Totals({ of }: { of: Metrics["totals"] }) {
       <Figure
         label="Uncertain"
         value={percent(shares.uncertain)}
-        note={`${count(uncertain)} of both`}
+        note={`${count(uncertain)} predictions`}
       />
       <Figure label="Cold starts" value={count(cold_starts)} note={ofRequests(cold_starts)} />
     </Figures>
@@ -115,10 +114,10 @@ function Totals({ of }: { of: Metrics["totals"] }) {
 function Charts({ of }: { of: Metrics }) {
   if (of.totals.requests === 0) {
     return (
-      <Empty title="Nothing was asked in this time">
+      <Empty title="No requests in this period">
         <p>
-          <a href="/classify">Classify an image</a>, and it is here within a minute; or look further
-          back.
+          <a href="/classify">Classify an image</a>, and it shows up here within a minute. Or choose
+          a longer period.
         </p>
       </Empty>
     );
@@ -127,14 +126,14 @@ function Charts({ of }: { of: Metrics }) {
   const per = of.step_seconds === 60 ? "minute" : "hour";
   const { totals } = of;
   const first = x[0] ?? 0;
-  const half = of.step_seconds / 2; // So that the bars at both ends are whole.
+  const half = of.step_seconds / 2; // The bars at both ends are drawn whole.
   const axis = { x, time: true, xRange: [first - half, (x.at(-1) ?? 0) + half] } as const;
   return (
     <div class="tiles charts">
       <Chart
         {...axis}
-        title={`Requests by ${per}`}
-        label={`Requests by ${per}: ${count(totals.requests)} in all, ${count(totals.cold_starts)} of them with a cold start.`}
+        title={`Requests per ${per}`}
+        label={`Requests per ${per}: ${count(totals.requests)} in all, ${count(totals.cold_starts)} of them with a cold start.`}
         yFormat={wholes}
         series={[
           { label: "Requests", values: lines.requests, colour: "accent", kind: "bars" },
@@ -143,9 +142,9 @@ function Charts({ of }: { of: Metrics }) {
       />
       <Chart
         {...axis}
-        title="Latency, in steps of ten times"
+        title="Latency (log scale)"
         yLog
-        label={`Latency by ${per}: half of the requests take ${milliseconds(totals.latency_ms.p50)} or less, 95 in 100 ${milliseconds(totals.latency_ms.p95)}, 99 in 100 ${milliseconds(totals.latency_ms.p99)}.`}
+        label={`Latency per ${per}: half of the requests take ${milliseconds(totals.latency_ms.p50)} or less, 95 in 100 ${milliseconds(totals.latency_ms.p95)}, 99 in 100 ${milliseconds(totals.latency_ms.p99)}.`}
         yFormat={milliseconds}
         series={[
           { label: "p50", values: lines.p50, colour: "real" },
@@ -155,8 +154,8 @@ function Charts({ of }: { of: Metrics }) {
       />
       <Chart
         {...axis}
-        title={`Errors by ${per}`}
-        label={`Errors by ${per}: ${count(totals.client_errors)} client errors and ${count(totals.faults)} faults in all.`}
+        title={`Errors per ${per}`}
+        label={`Errors per ${per}: ${count(totals.client_errors)} client errors and ${count(totals.faults)} faults in all.`}
         yFormat={wholes}
         series={[
           {
@@ -184,7 +183,7 @@ function Charts({ of }: { of: Metrics }) {
   );
 }
 
-/** Of what is counted there is no half: a short axis would say so twice. */
+/** Counts have no halves: on a short axis they would appear twice. */
 const wholes = (value: number) => (Number.isInteger(value) ? count(value) : "");
 
 const Chart = ({ title, ...plot }: { title: string } & PlotProps) => (

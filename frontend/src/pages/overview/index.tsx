@@ -1,4 +1,4 @@
-/** How things are, in one look; and a place to ask about an image right away. */
+/** The state of the service at a glance, and a place to classify an image. */
 import { useEffect } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
 import { member } from "../../api/session";
@@ -19,9 +19,16 @@ import { Result } from "../classify/result";
 const NOW_MS = 15_000;
 const SHOWN = 8;
 
+/** What each request was for, by the function that answered it. */
+const SOURCES: Record<Schemas["PastPrediction"]["source"], string> = {
+  predict: "Single image",
+  batch: "Up to ten images",
+  worker: "Batch",
+};
+
 type Metrics = Schemas["Metrics"];
 
-/** Sums of the hours since midnight, here where the reader is. */
+/** Sums since midnight in the reader's time zone. */
 function today(metrics: Metrics): { predictions: number; clickbait: number } {
   const midnight = new Date().setHours(0, 0, 0, 0);
   const points = metrics.points.filter((point) => new Date(point.at).getTime() >= midnight);
@@ -40,7 +47,8 @@ function Live() {
   );
   const up = health.value;
   const version = status.value?.model_version;
-  const auc = (info.value?.metrics as { auc?: { value: number | null } } | undefined)?.auc?.value;
+  const accuracy = (info.value?.metrics as { accuracy?: { value: number | null } } | undefined)
+    ?.accuracy?.value;
   return (
     <>
       <Figure
@@ -49,8 +57,8 @@ function Live() {
         tone={up === "up" ? "good" : up === "down" ? "bad" : undefined}
         note={
           up === "down"
-            ? "it does not answer"
-            : status.value && `answering for ${duration(status.value.uptime_seconds)}`
+            ? "No response"
+            : status.value && `Up for ${duration(status.value.uptime_seconds)}`
         }
       />
       <Figure
@@ -58,9 +66,9 @@ function Live() {
         value={version ? <a href={`/models/versions/${version}`}>{version.slice(-6)}</a> : "…"}
         note={
           live.value?.at
-            ? `live since ${dateTime(live.value.at)}`
-            : auc
-              ? `AUC ${auc.toFixed(3)} on images it never saw`
+            ? `Live since ${dateTime(live.value.at)}`
+            : accuracy
+              ? `${percent(accuracy)} right on test images`
               : version
         }
       />
@@ -81,7 +89,7 @@ function Now() {
   );
   if (hour.problem && !hour.value)
     return (
-      <Shown of={hour} label="The figures">
+      <Shown of={hour} label="Loading the figures">
         {() => null}
       </Shown>
     );
@@ -102,7 +110,11 @@ function Now() {
         tone={rate && rate > 0.05 ? "warn" : undefined}
         note={`of ${count(hour.value?.totals.requests)} requests`}
       />
-      <Figure label="p95, last hour" value={milliseconds(latency)} note="19 of 20 are faster" />
+      <Figure
+        label="Response time (95% of requests)"
+        value={milliseconds(latency)}
+        note="or less, last hour"
+      />
     </>
   );
 }
@@ -114,14 +126,14 @@ function Recent() {
     NOW_MS,
   );
   return (
-    <Shown of={recent} label="Recent predictions">
+    <Shown of={recent} label="Loading recent predictions">
       {({ items }) =>
         items.length === 0 ? (
           <Empty title="No predictions yet">
-            <p>Drop an image, and the first one is here.</p>
+            <p>Drop an image to make the first one.</p>
           </Empty>
         ) : (
-          <Scroll label="Recent predictions, a table">
+          <Scroll label="Table of recent predictions">
             <table>
               <thead>
                 <tr>
@@ -130,7 +142,7 @@ function Recent() {
                   <th scope="col" class="number">
                     Clickbait
                   </th>
-                  <th scope="col">By</th>
+                  <th scope="col">Source</th>
                 </tr>
               </thead>
               <tbody>
@@ -143,7 +155,9 @@ function Recent() {
                       <Tag of={one} />
                     </td>
                     <td class="number">{percent(one.probability)}</td>
-                    <td>{one.batch ? <a href={`/batch/${one.batch}`}>batch</a> : one.source}</td>
+                    <td>
+                      {one.batch ? <a href={`/batch/${one.batch}`}>Batch</a> : SOURCES[one.source]}
+                    </td>
                   </tr>
                 ))}
               </tbody>
@@ -169,7 +183,7 @@ export default function Overview() {
         <section aria-labelledby="ask">
           <h2 id="ask">Is it clickbait?</h2>
           <DropZone
-            label="Drop an image here, or paste one"
+            label="Drop or paste an image"
             camera
             paste
             compact={newest !== undefined}
@@ -178,7 +192,7 @@ export default function Overview() {
           {newest && <Result key={newest.id} of={newest} brief />}
           {newest && (
             <p>
-              <a href="/classify">All that was asked in this session</a>
+              <a href="/classify">See all images from this session</a>
             </p>
           )}
         </section>
@@ -187,7 +201,7 @@ export default function Overview() {
           {member.value ? (
             <Recent />
           ) : (
-            <TokenForm reason="What others asked, and how the service does, are not for everybody." />
+            <TokenForm reason="Sign in to see recent activity and service health." />
           )}
         </section>
       </div>

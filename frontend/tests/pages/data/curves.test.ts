@@ -19,7 +19,7 @@ const MATRIX = {
 };
 
 describe("interval", () => {
-  it("reads a metric with bounds, a bare number, and nothing else", () => {
+  it("reads a metric with bounds, or a bare number", () => {
     expect(interval({ value: 0.8, low: 0.7, high: 0.9 })).toEqual({
       value: 0.8,
       low: 0.7,
@@ -60,17 +60,17 @@ describe("atThreshold", () => {
     images: 345,
   });
 
-  it("derives at the service's threshold the very matrix that was measured", () => {
-    // Shares as they are told: rounded to four decimals.
+  it("derives the measured matrix at the service's threshold", () => {
+    // Shares as in the API: rounded to four decimals.
     expect(atThreshold(of(row(0.5, 0.7412, 0.4348)), 0.5)?.counts).toEqual(MATRIX.counts);
   });
 
-  it("takes the row nearest to what a slider says in binary", () => {
+  it("takes the row nearest to the slider's binary value", () => {
     const found = atThreshold(of(row(0.29, 0.9, 0.6), row(0.3, 0.8, 0.5)), 0.1 + 0.2);
     expect(found?.row.threshold).toBe(0.3);
   });
 
-  it("counts everything at nought and nothing at more than all", () => {
+  it("counts everything at 0 and nothing at 1", () => {
     expect(atThreshold(of(row(0, 1, 1)), 0)?.counts).toEqual([
       [0, 175],
       [0, 170],
@@ -81,14 +81,14 @@ describe("atThreshold", () => {
     ]);
   });
 
-  it("counts nothing where recall is undefined, and finds nothing without thresholds", () => {
+  it("has no counts if recall is undefined, and no row without thresholds", () => {
     expect(atThreshold(of(row(0.5, null, 0.4)), 0.5)?.counts).toBeNull();
     expect(atThreshold(of(), 0.5)).toBeNull();
   });
 });
 
 describe("rocSeries", () => {
-  it("puts the service's threshold in its place on the curve", () => {
+  it("puts the service's threshold on the curve", () => {
     const points = [
       { false_positive_rate: 0, true_positive_rate: 0 },
       { false_positive_rate: 0, true_positive_rate: 0.4 },
@@ -120,11 +120,11 @@ describe("reliabilitySeries", () => {
 });
 
 describe("shares", () => {
-  it("are of the class's own images, and the last one reaches to the last edge", () => {
+  it("are of the class's own images, and the last reaches the last edge", () => {
     expect(shares({ histogram: { edges: [0, 1, 2], counts: [1, 3] } })).toEqual([0.25, 0.75, 0.75]);
   });
 
-  it("are none for a class without images", () => {
+  it("are null for a class without images", () => {
     expect(shares({ histogram: { edges: [0, 1, 2], counts: [0, 0] } })).toEqual([null, null, null]);
   });
 });

@@ -17,25 +17,25 @@ const metrics = {
   recall: { value: null, low: null, high: null, reason: "there is no clickbait image" },
 };
 
-it("a measurement has its interval, or none, or the reason why it has no value", () => {
+it("a measurement has an interval, none, or the reason for having no value", () => {
   expect(interval(metrics, "auc")).toEqual({ value: 0.9, low: 0.85, high: 0.94, reason: null });
   expect(interval(metrics, "loss")).toEqual({ value: 0.42, low: null, high: null, reason: null });
   expect(interval(metrics, "recall").reason).toBe("there is no clickbait image");
   expect(interval(metrics, "no such").value).toBeNull();
 });
 
-it("the calibration error is that of the calibrated answers", () => {
+it("the calibration error is that after calibration", () => {
   expect(interval(metrics, "expected_calibration_error").value).toBe(0.07);
 });
 
-it("the ends of an interval tell their unit once, and stay on one line", () => {
+it("the ends of an interval have one unit, and stay on one line", () => {
   const of = (name: string) => MEASURES.find((one) => one.name === name)!.format;
   const one = { value: 0.8, low: 0.7391, high: 0.8686, reason: null };
-  expect(ends(of("accuracy"), one)).toBe("73.9\u00a0to\u00a086.9\u00a0%");
+  expect(ends(of("accuracy"), one)).toBe("73.9\u00a0to\u00a086.9%");
   expect(ends(of("auc"), one)).toBe("0.739\u00a0to\u00a00.869");
 });
 
-it("two intervals that overlap are no clear difference, nor is what has none", () => {
+it("overlapping or missing intervals are no clear difference", () => {
   const of = (low: number | null, high: number | null) => ({ value: 0, low, high, reason: null });
   expect(clearly(of(0.1, 0.2), of(0.2, 0.3))).toBe(false);
   expect(clearly(of(0.1, 0.2), of(0.21, 0.3))).toBe(true);
@@ -43,7 +43,7 @@ it("two intervals that overlap are no clear difference, nor is what has none", (
   expect(clearly(of(null, null), of(0.1, 0.3))).toBe(false);
 });
 
-it("a difference has its sign, and nothing that rounds to nothing has one", () => {
+it("a difference has its sign, unless it rounds to zero", () => {
   expect(signed(0.0123)).toBe("+0.012");
   expect(signed(-0.0123)).toBe("\u22120.012");
   expect(signed(-0.0001)).toBe("±0.000");
@@ -52,7 +52,7 @@ it("a difference has its sign, and nothing that rounds to nothing has one", () =
   expect(difference(interval(metrics, "auc"), interval(metrics, "recall"))).toBeNull();
 });
 
-it("two recipes are told by what differs", () => {
+it("two recipes are compared by what differs", () => {
   expect(recipeChanges({ epochs: 10, seed: 0, mixup: 0.4 }, { epochs: 3, seed: 0 })).toEqual({
     changed: [
       { name: "epochs", ours: "10", theirs: "3" },

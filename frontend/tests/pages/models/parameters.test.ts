@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { FIELDS, type Name, parametersOf } from "../../../src/pages/models/parameters";
 
-it("what is left empty is the recipe's", () => {
+it("an empty field means the recipe's value", () => {
   expect(parametersOf(new FormData())).toEqual({
     architecture: null,
     epochs: null,
@@ -14,7 +14,7 @@ it("what is left empty is the recipe's", () => {
   });
 });
 
-it("what is filled in is asked for, as numbers", () => {
+it("filled fields are sent as numbers", () => {
   const form = new FormData();
   form.set("epochs", " 3 ");
   form.set("learning_rate", "0.0003");
@@ -37,12 +37,12 @@ interface Schema {
   anyOf?: Schema[];
 }
 
-it("every parameter has the kind and the range that the API's document gives it", () => {
+it("every parameter has the kind and range of the API's document", () => {
   const document = new URL("../../../../openapi.json", import.meta.url);
   const { components } = JSON.parse(readFileSync(document, "utf8"));
-  const told: Record<string, Schema> = components.schemas.Parameters.properties;
-  expect(Object.keys(FIELDS).toSorted()).toEqual(Object.keys(told).toSorted());
-  for (const [name, schema] of Object.entries(told)) {
+  const known: Record<string, Schema> = components.schemas.Parameters.properties;
+  expect(Object.keys(FIELDS).toSorted()).toEqual(Object.keys(known).toSorted());
+  for (const [name, schema] of Object.entries(known)) {
     const field = FIELDS[name as Name];
     const { type, minimum, maximum, enum: choices } = schema.anyOf?.[0] ?? schema;
     if (field.kind === "switch") expect(type).toBe("boolean");

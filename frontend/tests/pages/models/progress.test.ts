@@ -25,7 +25,7 @@ const epoch = (change: Partial<Epoch>): Epoch => ({
 });
 
 describe("the steps of a run", () => {
-  it("say what is over, what is now and what is ahead, with the time each took", () => {
+  it("are done, current or ahead, with the duration of each", () => {
     const times = { QUEUED: at(0), RUNNING: at(60) };
     expect(stepsOf({ state: "RUNNING", times }, now(100))).toEqual([
       { name: "Queued", place: "done", at: at(0), seconds: 60 },
@@ -35,7 +35,7 @@ describe("the steps of a run", () => {
     ]);
   });
 
-  it("leave out what an early end did not reach, and do not run on after it", () => {
+  it("are skipped after an early end, and the clock stops", () => {
     const times = { QUEUED: at(0), RUNNING: at(5), REJECTED: at(30) };
     const steps = stepsOf({ state: "REJECTED", times }, now(9_999));
     expect(steps.map(({ place }) => place)).toEqual(["done", "done", "skipped", "done"]);
@@ -44,7 +44,7 @@ describe("the steps of a run", () => {
     expect(tookSeconds({ state: "REJECTED", times, created: at(0) }, now(9_999))).toBe(30);
   });
 
-  it("name the one run that is under way", () => {
+  it("belong to one active run", () => {
     const run = (id: string, state: "PROMOTED" | "EVALUATING") => ({ id, state }) as never;
     expect(runUnderWay([run("b", "PROMOTED"), run("a", "PROMOTED")])).toBeUndefined();
     expect(runUnderWay([run("b", "EVALUATING"), run("a", "PROMOTED")])).toMatchObject({ id: "b" });
@@ -52,14 +52,14 @@ describe("the steps of a run", () => {
 });
 
 describe("the epochs of a run", () => {
-  it("have null, never NaN, where nothing was measured", () => {
+  it("have null, never NaN, if nothing was measured", () => {
     expect(epochsOf([{ epoch: 2, loss: 0.5, val_auc: null, accuracy: "?" }])).toEqual([
       epoch({ epoch: 2, loss: 0.5 }),
     ]);
     expect(epochsOf(null)).toEqual([]);
   });
 
-  it("are best where the validation AUC is highest, the first of equals", () => {
+  it("are best at the highest validation AUC, the first of equals", () => {
     const all = [0.7, 0.9, 0.9, 0.8].map((val_auc, n) => epoch({ epoch: n + 1, val_auc }));
     expect(bestOf(all)?.epoch).toBe(2);
     const without = [0.9, 0.4, 0.6].map((val_loss, n) => epoch({ epoch: n + 1, val_loss }));
@@ -67,7 +67,7 @@ describe("the epochs of a run", () => {
     expect(bestOf([])).toBeUndefined();
   });
 
-  it("tell the time that is left by the latest of them, not by the slow first one", () => {
+  it("predict the time left from the latest ones, not from the slow first one", () => {
     const all = [90, 10, 12, 11].map((seconds, n) => epoch({ epoch: n + 1, seconds }));
     expect(secondsLeft(all, 10)).toBe(66);
     expect(secondsLeft(all, 4)).toBe(0);

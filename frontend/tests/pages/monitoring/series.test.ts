@@ -14,13 +14,13 @@ const point = (at: string, change = {}) => ({
   ...change,
 });
 
-it("an address without a window, or with one there is not, means a day", () => {
+it("an address without a known window means a day", () => {
   expect(windowOf(undefined).window).toBe("24h");
   expect(windowOf("2h").window).toBe("24h");
   expect(windowOf("7d").window).toBe("7d");
 });
 
-it("the last hour is asked for oftener than a day or a week", () => {
+it("the last hour refreshes more often than a day or a week", () => {
   expect(windowOf("1h").every).toBe(15_000);
   expect(windowOf("7d").every).toBe(60_000);
 });
@@ -47,13 +47,13 @@ describe("seriesOf", () => {
     ]);
   });
 
-  it("has shares of the predictions, and none where there were none", () => {
+  it("has shares of the predictions, and null without predictions", () => {
     expect(series.clickbait).toEqual([null, 0.25]);
     expect(series.legitimate).toEqual([null, 0.75]);
     expect(series.uncertain).toEqual([null, 0.5]);
   });
 
-  it("has a point for a fault or a cold start, and none for none", () => {
+  it("has points for faults and cold starts, and null for zero", () => {
     expect(series.faults).toEqual([null, 1]);
     expect(series.coldStarts).toEqual([null, 2]);
     expect(series.requests).toEqual([0, 9]);
@@ -67,29 +67,29 @@ describe("summary", () => {
     shares: { clickbait: null, legitimate: null, uncertain: null },
   };
 
-  it("says that nothing was asked", () => {
+  it("says that there were no requests", () => {
     expect(summary({ totals })).toBe("No requests.");
   });
 
-  it("says what matters in one sentence", () => {
-    const told = {
+  it("has the main figures in one sentence", () => {
+    const busy = {
       ...totals,
       requests: 2000,
       client_errors: 1,
       latency_ms: { p50: 20, p95: 47.2, p99: 90 },
       shares: { ...totals.shares, clickbait: 0.44 },
     };
-    expect(summary({ totals: told })).toBe(
-      "2,000 requests, 1 client error, 0 faults, p95 47 ms, 44 % clickbait.",
+    expect(summary({ totals: busy })).toBe(
+      "2,000 requests, 1 client error, 0 faults, p95 47 ms, 44% clickbait.",
     );
   });
 });
 
-it("the large threshold is half way on the track, and no index leaves it", () => {
+it("the large threshold is in the middle of the track, and no index leaves it", () => {
   expect([onTrack(0, 0.25), onTrack(0.25, 0.25), onTrack(7, 0.25)]).toEqual([0, 0.5, 1]);
 });
 
-it("memory names the limit where there is one, and nothing where nothing ran", () => {
+it("memory has its limit if there is one, and a dash if nothing ran", () => {
   expect(memory(128.3, 1769)).toBe("128 of 1,769 MB");
   expect(memory(128.3, null)).toBe("128 MB");
   expect(memory(null, 1769)).toBe("–");

@@ -1,4 +1,4 @@
-/** What figures of images and of a model mean, in a sentence that anybody understands. */
+/** The features of images and what their figures mean, in plain sentences. */
 import type { Schemas } from "../../api/client";
 import { decimal, NONE, percent, plural } from "../../format";
 
@@ -14,41 +14,41 @@ export const REAL = "clickbait_real";
 export const LABELS = [BAIT, REAL] as const;
 export const TONES = { [BAIT]: "bait", [REAL]: "real" } as const;
 
-/** Of the smaller class, from which share on two classes are even enough, or merely uneven. */
+/** Shares of the smaller class from which classes are balanced, or only somewhat uneven. */
 const EVEN = 0.4;
 const UNEVEN = 0.25;
 
-/** How many images each class has beside the other, and what would even it out. */
+/** The balance of the two classes, and how many images would even it out. */
 export function balance(counts: Record<Label, number>): string {
   const [fewer, more]: readonly [Label, Label] =
     counts[REAL] <= counts[BAIT] ? [REAL, BAIT] : [BAIT, REAL];
   const [few, many] = [counts[fewer], counts[more]];
   const name = (label: Label) => (label === BAIT ? "clickbait" : "legitimate");
   if (few === 0) {
-    return `There is no ${name(fewer)} image: a training needs both classes.`;
+    return `No ${name(fewer)} images yet. Training needs both classes.`;
   }
   const share = few / (few + many);
-  const said = `${percent(counts[BAIT] / (few + many), 0)} are clickbait`;
-  if (share >= EVEN) return `${said}: well balanced.`;
-  const missing = `${plural(many - few, `more ${name(fewer)} image`)} would even it out`;
+  const start = `${percent(counts[BAIT] / (few + many), 0)} clickbait`;
+  if (share >= EVEN) return `${start}: well balanced.`;
+  const missing = `${plural(many - few, `more ${name(fewer)} image`)} would balance them.`;
   if (share >= UNEVEN) {
-    return `${said}: rather uneven. A training weighs both classes alike all the same; ${missing}.`;
+    return `${start}: somewhat uneven, but training weighs both classes equally. ${missing}`;
   }
-  return `${said}: lopsided. The model gets to see few of what is ${name(fewer)}; ${missing}.`;
+  return `${start}: unbalanced. The model sees few ${name(fewer)} images. ${missing}`;
 }
 
 interface Wording {
   title: string;
   more: string;
   less: string;
-  /** What the number is. */
+  /** The unit or meaning of the number. */
   measure: string;
   shown: (value: number | null | undefined) => string;
 }
 
 const whole = (value: number | null | undefined) => decimal(value, 0);
 
-/** Each feature of an image as people speak of it. */
+/** Each feature of an image in everyday words. */
 export const FEATURES: Record<Feature, Wording> = {
   brightness: {
     title: "Brightness",
@@ -59,8 +59,8 @@ export const FEATURES: Record<Feature, Wording> = {
   },
   contrast: {
     title: "Contrast",
-    more: "richer in contrast",
-    less: "flatter",
+    more: "higher in contrast",
+    less: "lower in contrast",
     measure: "spread of the luma, 0 to 127",
     shown: whole,
   },
@@ -80,16 +80,16 @@ export const FEATURES: Record<Feature, Wording> = {
   },
 };
 
-/** From which size on a difference or a correlation has which word; the first is nothing at all. */
+/** Thresholds for the words below; smaller sizes count as nothing. */
 type Steps = readonly [number, number, number];
 
 /** J. Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988: d, then r. */
 const DIFFERENCE: Steps = [0.2, 0.5, 0.8];
 const CORRELATION: Steps = [0.1, 0.3, 0.5];
 
-function degree(size: number, [little, clear, much]: Steps): "" | "a little" | "clearly" | "much" {
+function degree(size: number, [little, clear, much]: Steps): "" | "slightly" | "clearly" | "far" {
   if (size < little) return "";
-  return size < clear ? "a little" : size < much ? "clearly" : "much";
+  return size < clear ? "slightly" : size < much ? "clearly" : "far";
 }
 
 /** How the two classes differ in one feature, with their medians and means. */
@@ -97,48 +97,48 @@ export function compared(feature: Feature, bait: Spread, real: Spread): string {
   const { more, less, shown, title } = FEATURES[feature];
   const [ofBait, ofReal] = [bait.percentiles.p50 ?? null, real.percentiles.p50 ?? null];
   if (ofBait === null || ofReal === null) {
-    return `Only one class has images: its median is ${shown(ofBait ?? ofReal)}.`;
+    return `Only one class has images; its median is ${shown(ofBait ?? ofReal)}.`;
   }
   const numbers =
-    `median ${shown(ofBait)} against ${shown(ofReal)}, ` +
-    `mean ${shown(bait.mean)} against ${shown(real.mean)}`;
+    `median ${shown(ofBait)} and ${shown(ofReal)}, ` +
+    `mean ${shown(bait.mean)} and ${shown(real.mean)}`;
   const spread = Math.hypot(bait.sd ?? 0, real.sd ?? 0) / Math.SQRT2;
   const difference = ofBait - ofReal;
   const size = difference === 0 ? 0 : Math.abs(difference) / spread;
   const how = degree(size, DIFFERENCE);
-  if (!how) return `${title} hardly tells the classes apart: ${numbers}.`;
+  if (!how) return `${title} is about the same in both classes: ${numbers}.`;
   return `Clickbait is ${how} ${difference > 0 ? more : less}: ${numbers}.`;
 }
 
-/** What one feature has to do with what the model says, from Spearman's rho. */
+/** How one feature relates to the model's verdicts, from Spearman's rho. */
 export function effect({
   name,
   with_probability: rho,
   reason,
 }: Pick<Schemas["FeatureEffect"], "name" | "with_probability" | "reason">): string {
   const { more, less, title } = FEATURES[name];
-  if (rho === null) return `Not known: ${reason ?? "it was not measured"}.`;
+  if (rho === null) return `Unknown: ${reason ?? "not measured"}.`;
   const how = degree(Math.abs(rho), CORRELATION);
-  if (!how) return `${title} hardly matters to the verdict.`;
+  if (!how) return `${title} has little effect on the verdict.`;
   const which = rho > 0 ? more : less;
-  return `${which[0]?.toUpperCase()}${which.slice(1)} images are called clickbait ${how} more often.`;
+  return `${which[0]?.toUpperCase()}${which.slice(1)} images are ${how} more often called clickbait.`;
 }
 
-/** A correlation with its sign, as it is usually written. */
+/** A correlation with its sign. */
 export function signed(rho: number | null): string {
   if (rho === null) return NONE;
   const size = decimal(Math.abs(rho), 2);
   return Number(size) === 0 ? size : `${rho < 0 ? "−" : "+"}${size}`;
 }
 
-/** The label that a key's folder names: what lies in `train/legitimate/` is legitimate. */
+/** The label of a key, from its folder: `train/legitimate/` or `train/clickbait/`. */
 export const labelOfKey = (key: string): Label =>
   /^train\/(legitimate|clickbait_real)\//.test(key) ? REAL : BAIT;
 
-/** The file's name, without its folders. */
+/** The file name without its folders. */
 export const fileOf = (key: string): string => key.slice(key.lastIndexOf("/") + 1);
 
-/** Families under both labels first: somebody has to look at those. */
+/** Families with both labels first: they need a decision. */
 export const doubtedFirst = <F extends Pick<Schemas["Family"], "labels">>(items: F[]): F[] => [
   ...items.filter((family) => family.labels.length > 1),
   ...items.filter((family) => family.labels.length <= 1),

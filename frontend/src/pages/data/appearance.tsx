@@ -1,9 +1,8 @@
-/** What the images of each class look like: their features laid over each other, examples, sizes. */
+/** The appearance of the images of each class: features compared, examples, sizes. */
 import { Plot } from "../../charts/plot";
 import { bytes, className, count, percent, plural } from "../../format";
 import { Scroll } from "../../ui/scroll";
 import { shares } from "./curves";
-import { Thumb } from "./thumb";
 import {
   BAIT,
   type Classes,
@@ -14,19 +13,20 @@ import {
   LABELS,
   REAL,
   TONES,
-} from "./words";
+} from "./descriptions";
+import { Thumb } from "./thumb";
 
 type Maybe = number | null | undefined;
 
 const STEPS = { kind: "steps", filled: true } as const;
 
-export function Looks({ of }: { of: Classes }) {
+export function Appearance({ of }: { of: Classes }) {
   return (
-    <section aria-labelledby="looks">
-      <h2 id="looks">What they look like</h2>
+    <section aria-labelledby="appearance">
+      <h2 id="appearance">Image appearance</h2>
       <p class="hint">
-        Shares of each class, so that unequal classes compare. Where the curves lie apart, a model
-        can tell the classes by that alone, and will.
+        The share of each class, so that classes of different size compare. If two curves are far
+        apart, a model can tell the classes by this feature alone.
       </p>
       <div class="tiles pairs">
         {(Object.keys(FEATURES) as Feature[]).map((feature) => (
@@ -47,16 +47,16 @@ function Spread({
   real: ClassFigures;
 }) {
   const { title, measure, shown } = FEATURES[feature];
-  const said = compared(feature, bait[feature], real[feature]);
+  const summary = compared(feature, bait[feature], real[feature]);
   const edges = bait[feature].histogram.edges;
   return (
     <article class="card">
       <h3>
         {title} <small>{measure}</small>
       </h3>
-      <p class="hint">{said}</p>
+      <p class="hint">{summary}</p>
       <Plot
-        label={`${title} of the images of each class. ${said}`}
+        label={`${title} of the images of each class. ${summary}`}
         x={edges}
         xRange={[edges[0] ?? 0, edges.at(-1) ?? 1]}
         xFormat={shown}
@@ -75,7 +75,7 @@ function Spread({
 export function Samples({ of }: { of: Classes }) {
   return (
     <section aria-labelledby="samples">
-      <h2 id="samples">Some of them</h2>
+      <h2 id="samples">Examples</h2>
       {LABELS.map((label) => {
         const { samples, images } = of[label];
         return (

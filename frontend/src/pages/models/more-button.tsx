@@ -1,8 +1,8 @@
-/** The way to a list's next page. */
+/** The button that loads a list's next page. */
 import { Failure } from "../../ui/state";
 import type { Listed } from "./use-list";
 
-export function More({
+export function MoreButton({
   of,
   label,
 }: {

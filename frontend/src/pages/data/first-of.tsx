@@ -1,4 +1,4 @@
-/** The first of many, and the rest when they are asked for. */
+/** The first of many items, and a button that shows the rest. */
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { count } from "../../format";
@@ -10,7 +10,7 @@ export function FirstOf<T>({
   children,
 }: {
   items: readonly T[];
-  /** How many before anybody asks. */
+  /** How many are shown at first. */
   shown: number;
   /** What they are, in the plural. */
   name: string;
