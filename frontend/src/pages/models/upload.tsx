@@ -150,7 +150,7 @@ function Next({ images }: { images: number }) {
         Each image is checked within seconds. Files that cannot be read are listed under{" "}
         <a href="/data#rejected">Rejected files</a>, with the reason. Training starts by itself once
         20 new images have arrived and none has followed for a minute (or as this deployment is
-        set). Fewer than 20 wait for the daily training, or press Train a new model.
+        set). Fewer than 20 wait for the daily training, or press Start training.
       </p>
     </div>
   );
