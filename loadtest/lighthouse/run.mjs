@@ -1,11 +1,10 @@
 /**
- * Lighthouse on each page of the running stack: its mobile profile, a cold cache, the system's
- * Chromium.
+ * Runs Lighthouse on each page of a running stack: mobile profile, cold cache, the system's Chromium.
  *
  *     make up                 # in another terminal
  *     make lighthouse         # [SITE=http://127.0.0.1:8080] [RUNS=3]
  *
- * Prints the median of RUNS runs of each page; the exit status is 1 where one is below LEAST.
+ * Prints the median of RUNS runs of each page; exits with 1 if a score is below LEAST.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
