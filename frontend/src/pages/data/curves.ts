@@ -4,22 +4,6 @@ import { type Counts, countsOf } from "../../ui/confusion-matrix";
 
 type Evaluation = Schemas["Evaluation"];
 
-export interface Interval {
-  value: number;
-  low: number | null;
-  high: number | null;
-}
-
-/** A metric as a training wrote it: with the ends of its interval, or a bare number; else null. */
-export function interval(metric: unknown): Interval | null {
-  if (typeof metric === "number") return { value: metric, low: null, high: null };
-  if (typeof metric !== "object" || metric === null) return null;
-  const { value, low, high } = metric as Record<string, unknown>;
-  if (typeof value !== "number") return null;
-  const bound = (one: unknown) => (typeof one === "number" ? one : null);
-  return { value, low: bound(low), high: bound(high) };
-}
-
 /** The threshold's row, and the counts that follow from its shares; null if one is undefined. */
 export function atThreshold(
   of: Pick<Evaluation, "thresholds" | "confusion_matrix" | "images">,

@@ -11,7 +11,7 @@ import { announce } from "../../ui/announce";
 import { ConfusionMatrix, countsOf } from "../../ui/confusion-matrix";
 import { Figure, Figures } from "../../ui/figure";
 import { Empty, Shown } from "../../ui/state";
-import { type Interval, interval } from "./curves";
+import { ends, interval } from "../models/metrics";
 import { Effects } from "./effects";
 import { Mistakes } from "./mistakes";
 import { Reliability, Roc } from "./quality";
@@ -101,10 +101,10 @@ function Version({ version }: { version: string }) {
     [version],
   );
   const evaluation = useLoad((signal) => evaluationOf(version, signal), [version]);
-  const accuracy = interval(model.value?.metrics.accuracy);
+  const accuracy = interval(model.value?.metrics ?? {}, "accuracy").value;
   useEffect(() => {
-    if (accuracy) announce(`Version ${version} is ${percent(accuracy.value)} accurate`);
-  }, [accuracy?.value]);
+    if (accuracy !== null) announce(`Version ${version} is ${percent(accuracy)} accurate`);
+  }, [accuracy]);
   return (
     <>
       <Shown of={model} label="Loading measurements">
@@ -128,16 +128,13 @@ function Version({ version }: { version: string }) {
   );
 }
 
-const bounds = ({ low, high }: Interval, shown: (value: number) => string): string =>
-  low === null || high === null ? "" : `${shown(low)} to ${shown(high)}`;
-
 function Measured({ of: metrics }: { of: Metrics }) {
   const shares = [
     { name: "accuracy", label: "Accuracy", note: "of verdicts are right" },
     { name: "precision", label: "Precision", note: "of “clickbait” verdicts are right" },
     { name: "recall", label: "Recall", note: "of all clickbait is found" },
-  ].map((one) => ({ ...one, measured: interval(metrics[one.name]) }));
-  const auc = interval(metrics.auc);
+  ].map((one) => ({ ...one, measured: interval(metrics, one.name) }));
+  const auc = interval(metrics, "auc");
   const { after, perfect_at_this_n: perfect } = (metrics.expected_calibration_error ??
     {}) as Record<string, number | undefined>;
   const unsure = (metrics.uncertain ?? {}) as Record<string, number | undefined>;
@@ -149,24 +146,24 @@ function Measured({ of: metrics }: { of: Metrics }) {
           <Figure
             key={name}
             label={label}
-            value={percent(measured?.value)}
+            value={percent(measured.value)}
             note={
               <>
                 {note}
                 <br />
-                {measured && bounds(measured, (value) => percent(value, 0))}
+                {measured.low !== null && ends((value) => percent(value, 0), measured)}
               </>
             }
           />
         ))}
         <Figure
           label="AUC"
-          value={decimal(auc?.value)}
+          value={decimal(auc.value)}
           note={
             <>
               1 is perfect, 0.5 is guessing
               <br />
-              {auc && bounds(auc, decimal)}
+              {auc.low !== null && ends(decimal, auc)}
             </>
           }
         />
@@ -215,7 +212,7 @@ function Curves({ of, metrics }: { of: Evaluation; metrics: Metrics }) {
           <Effects of={of.features} images={of.images} />
         </div>
         <div>
-          <Roc of={of} auc={interval(metrics.auc)} />
+          <Roc of={of} auc={interval(metrics, "auc")} />
           <Reliability of={of} error={metrics.expected_calibration_error} />
         </div>
       </div>

@@ -3,20 +3,18 @@ import type { Schemas } from "../../api/client";
 import { Plot } from "../../charts/plot";
 import { count, decimal, percent } from "../../format";
 import { Scroll } from "../../ui/scroll";
-import { type Interval, reliabilitySeries, rocSeries } from "./curves";
+import { ends, type Interval } from "../models/metrics";
+import { reliabilitySeries, rocSeries } from "./curves";
 
 type Evaluation = Schemas["Evaluation"];
 
 const UNIT = [0, 1] as const;
 const share = (value: number) => percent(value, 0);
 
-export function Roc({ of, auc }: { of: Evaluation; auc: Interval | null }) {
+export function Roc({ of, auc }: { of: Evaluation; auc: Interval }) {
   const { x, curve, here } = rocSeries(of);
-  const area = of.roc.auc ?? auc?.value ?? null;
-  const range =
-    auc && auc.low !== null && auc.high !== null
-      ? ` (95% range: ${decimal(auc.low)} to ${decimal(auc.high)})`
-      : "";
+  const area = of.roc.auc ?? auc.value;
+  const range = auc.low === null ? "" : ` (95% range: ${ends(decimal, auc)})`;
   const summary =
     area === null
       ? ""

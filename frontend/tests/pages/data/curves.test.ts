@@ -1,11 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  atThreshold,
-  interval,
-  reliabilitySeries,
-  rocSeries,
-  shares,
-} from "../../../src/pages/data/curves";
+import { atThreshold, reliabilitySeries, rocSeries, shares } from "../../../src/pages/data/curves";
 import { countsOf } from "../../../src/ui/confusion-matrix";
 
 const MATRIX = {
@@ -17,19 +11,6 @@ const MATRIX = {
     [44, 126],
   ],
 };
-
-describe("interval", () => {
-  it("reads a metric with bounds, or a bare number", () => {
-    expect(interval({ value: 0.8, low: 0.7, high: 0.9 })).toEqual({
-      value: 0.8,
-      low: 0.7,
-      high: 0.9,
-    });
-    expect(interval(0.8)).toEqual({ value: 0.8, low: null, high: null });
-    expect(interval({ value: 0.8 })).toEqual({ value: 0.8, low: null, high: null });
-    for (const none of [null, undefined, "0.8", { value: null }]) expect(interval(none)).toBeNull();
-  });
-});
 
 describe("countsOf", () => {
   it("is legitimate before clickbait, whatever the order of the labels", () => {
