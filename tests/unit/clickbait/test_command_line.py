@@ -25,7 +25,7 @@ def test_each_file_gets_a_line_and_a_bad_one_does_not_stop_the_rest(tmp_path: Pa
     assert third == {"file": str(gone), "error": "No such file or directory"}
 
 
-def test_all_good_is_exit_status_0_and_explain_adds_the_heat_map(tmp_path: Path, capsys) -> None:
+def test_success_is_exit_status_0_and_explain_adds_the_heat_map(tmp_path: Path, capsys) -> None:
     (tmp_path / "a.png").write_bytes(encoded(picture(), "PNG"))
     assert main(["predict", str(tmp_path / "a.png"), "--explain"]) == 0
     (line,) = lines(capsys.readouterr().out)

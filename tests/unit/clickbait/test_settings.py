@@ -13,13 +13,13 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert Settings.from_environment({}) == Settings()
 
 
-def test_an_empty_variable_is_an_unset_one() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.from_environment({"CACHE_SIZE": "", "MODEL_PATH": ""}) == Settings()
 
 
 def test_origins_are_a_comma_list() -> None:
-    made = Settings.from_environment({"ALLOWED_ORIGINS": "http://a, http://b"})
-    assert made.allowed_origins == ["http://a", "http://b"]
+    settings = Settings.from_environment({"ALLOWED_ORIGINS": "http://a, http://b"})
+    assert settings.allowed_origins == ["http://a", "http://b"]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_origins_are_a_comma_list() -> None:
         ("LOG_LEVEL", "LOUD"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_variable(name: str, value: str) -> None:
+def test_an_invalid_value_is_reported_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name}='{value}'"):
         Settings.from_environment({name: value})
 

@@ -41,9 +41,11 @@ def here(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def client(here: Any) -> Iterator[TestClient]:
-    """Calls the batch function, as nobody in particular."""
-    with TestClient(batch_app.app, raise_server_exceptions=False, follow_redirects=False) as made:
-        yield made
+    """Calls the batch function, without a token."""
+    with TestClient(
+        batch_app.app, raise_server_exceptions=False, follow_redirects=False
+    ) as test_client:
+        yield test_client
 
 
 @pytest.fixture
@@ -51,8 +53,8 @@ def admin(here: Any) -> Iterator[TestClient]:
     """Calls the batch function with the admin's token."""
     with TestClient(
         batch_app.app, headers=here.admin, raise_server_exceptions=False, follow_redirects=False
-    ) as made:
-        yield made
+    ) as test_client:
+        yield test_client
 
 
 def problem_of(response: Any, status: int, slug: str) -> dict[str, Any]:
@@ -137,7 +139,7 @@ def test_eleven_images_are_422_naming_the_limit(client: TestClient) -> None:
         {"files": [("files", (f"{i}", b"x")) for i in range(bodies.MAX_PARTS + 1)]},
     ],
 )
-def test_a_form_without_images_or_with_more_than_them_is_422(
+def test_a_form_without_images_or_with_other_parts_is_422(
     client: TestClient, request_parts: dict[str, Any]
 ) -> None:
     problem = problem_of(client.post("/predict-batch", **request_parts), 422, "bad-request")
@@ -153,7 +155,9 @@ def test_a_form_without_images_or_with_more_than_them_is_422(
         {},
     ],
 )
-def test_what_is_no_form_is_415(client: TestClient, request_parts: dict[str, Any]) -> None:
+def test_a_body_that_is_not_a_form_is_415(
+    client: TestClient, request_parts: dict[str, Any]
+) -> None:
     problem = problem_of(client.post("/predict-batch", **request_parts), 415, "unsupported-format")
     assert "curl" in problem["detail"]
 
@@ -174,7 +178,7 @@ def test_images_of_4_mib_together_pass_and_one_byte_more_is_413_naming_batches(
         assert "/batches" in problem["detail"]
 
 
-def test_max_upload_size_is_each_image_s_limit(client: TestClient, here: Any) -> None:
+def test_max_upload_size_limits_each_image(client: TestClient, here: Any) -> None:
     here.set(MAX_UPLOAD_SIZE=str(len(JPEG)))
     answer = post_images(client, ("a", JPEG), ("b", JPEG + b"\0")).json()
     assert [one.get("status") for one in answer["results"]] == [None, 413]
@@ -218,10 +222,10 @@ def test_a_form_for_an_image_and_predict_by_its_key(admin: TestClient, here: Any
     answer = admin.post("/uploads", json={"purpose": "image", "content_type": "image/jpeg"})
     assert answer.status_code == 200
     schemas.UploadForms.model_validate_json(answer.content, strict=True)
-    told = answer.json()
-    assert (told["count"], told["next"], told["expires_in"]) == (1, None, 300)
-    assert told["max_bytes"] == 10_000_000
-    (form,) = told["items"]
+    body = answer.json()
+    assert (body["count"], body["next"], body["expires_in"]) == (1, None, 300)
+    assert body["max_bytes"] == 10_000_000
+    (form,) = body["items"]
     assert {"key": form["key"]} in policy(form)["conditions"]
     with TestClient(predict.app) as anybody:
         missing = anybody.post("/predict", json={"key": form["key"]})
@@ -267,7 +271,7 @@ def test_predict_reads_no_other_object(here: Any, body: Any) -> None:
         problem_of(anybody.post("/predict", json=body), 422, "bad-request")
 
 
-def test_training_images_go_to_their_label_a_form_each(admin: TestClient) -> None:
+def test_each_training_image_gets_a_form_for_its_label(admin: TestClient) -> None:
     asked = {"purpose": "training", "label": "clickbait", "content_type": "image/png", "count": 100}
     forms_given = admin.post("/uploads", json=asked).json()["items"]
     assert len({form["key"] for form in forms_given}) == 100
@@ -276,7 +280,9 @@ def test_training_images_go_to_their_label_a_form_each(admin: TestClient) -> Non
         assert form["key"].endswith(".png")
 
 
-def test_training_is_for_admins_also_where_access_is_public(client: TestClient, here: Any) -> None:
+def test_only_admins_add_training_images_even_if_access_is_public(
+    client: TestClient, here: Any
+) -> None:
     here.set(ACCESS="public")
     image = {"purpose": "image", "content_type": "image/jpeg"}
     training = image | {"purpose": "training", "label": "clickbait"}
@@ -319,7 +325,7 @@ def test_a_wrong_upload_is_422_naming_the_field(
         ("GET", "/batches/b/results"),
     ],
 )
-def test_who_may_call_is_judged_before_anything_else(
+def test_access_is_checked_before_anything_else(
     client: TestClient, here: Any, method: str, path: str
 ) -> None:
     problem_of(client.request(method, path), 401, "unauthorized")
@@ -336,18 +342,18 @@ def begin(admin: TestClient, *files: str) -> dict[str, Any]:
     answer = admin.post("/batches", json={"files": list(files)})
     assert answer.status_code == 201
     schemas.BatchBegun.model_validate_json(answer.content, strict=True)
-    told: dict[str, Any] = answer.json()
-    assert answer.headers["location"] == told["status"] == f"/batches/{told['id']}"
-    return told
+    body: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == body["status"] == f"/batches/{body['id']}"
+    return body
 
 
 def fill(batch: str, *files: str, error: str | None = None) -> None:
     for file in files:
-        told: dict[str, Any] = {"error": error} if error else {
+        fields: dict[str, Any] = {"error": error} if error else {
             "prediction": LABELS[1], "probability": 0.9, "confidence": 0.9,
             "uncertain": False, "model_version": "20260101-000000-abcdef",
         }  # fmt: skip
-        Rows("table", batch).put(Row(file, file, now(), etag="e", modified="2026", **told))
+        Rows("table", batch).put(Row(file, file, now(), etag="e", modified="2026", **fields))
 
 
 def test_a_batch_from_its_names_to_its_results(admin: TestClient, here: Any) -> None:
@@ -366,11 +372,11 @@ def test_a_batch_from_its_names_to_its_results(admin: TestClient, here: Any) -> 
     started = admin.post(begun["start"])
     assert started.status_code == 200
     schemas.Batch.model_validate_json(started.content, strict=True)
-    told = started.json()
-    assert (told["state"], told["done"], told["failed"]) == ("finished", 1, 1)
-    assert told["counts"] == {LABELS[0]: 0, LABELS[1]: 1}
+    body = started.json()
+    assert (body["state"], body["done"], body["failed"]) == ("finished", 1, 1)
+    assert body["counts"] == {LABELS[0]: 0, LABELS[1]: 1}
 
-    answer = admin.get(told["results"]["json"])
+    answer = admin.get(body["results"]["json"])
     schemas.BatchResults.model_validate_json(answer.content, strict=True)
     good, missing = answer.json()["items"]
     assert good["is_clickbait"] is True
@@ -422,7 +428,7 @@ def test_a_wrong_batch_is_422_in_a_short_answer(admin: TestClient, body: Any) ->
     assert len(answer.content) < 5_000
 
 
-def test_half_a_character_is_422_and_not_a_fault(admin: TestClient) -> None:
+def test_half_a_character_is_422_and_not_500(admin: TestClient) -> None:
     answer = admin.post("/batches", content=b'{"files": ["\\ud800"]}')
     problem_of(answer, 422, "bad-request")
 
@@ -433,13 +439,13 @@ def test_a_list_of_names_past_4_mib_is_413(admin: TestClient) -> None:
     assert problem["limit"] == 4 * 1024 * 1024
 
 
-def test_a_dropped_folder_answers_from_its_first_object_on(admin: TestClient, here: Any) -> None:
+def test_a_dropped_folder_is_a_batch_from_its_first_object(admin: TestClient, here: Any) -> None:
     problem_of(admin.get("/batches/holiday"), 404, "not-found")
     here.s3.put_object(Bucket="data", Key="inbox/holiday/a.jpg", Body=JPEG)
     answer = admin.get("/batches/holiday")
     schemas.Batch.model_validate_json(answer.content, strict=True)
-    told = answer.json()
-    assert (told["state"], told["expected"], told["done"]) == ("running", 1, 0)
+    body = answer.json()
+    assert (body["state"], body["expected"], body["done"]) == ("running", 1, 0)
     empty = admin.get("/batches/holiday/results").json()
     assert empty == {"items": [], "count": 0, "next": None}
 
@@ -527,33 +533,35 @@ def test_more_csv_than_an_answer_holds_is_fetched_from_the_bucket(
     assert body.count(b"\r\n") == 4
 
 
-def test_a_link_leads_to_the_same_csv_as_it_is_now(admin: TestClient, here: Any) -> None:
+def test_a_link_leads_to_the_current_csv(admin: TestClient, here: Any) -> None:
     fill("b", "=a.jpg", "é.jpg")
     for more in ("c.jpg", "d.jpg"):
         answer = admin.get("/batches/b/results?format=link")
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/json"
         schemas.ResultsLink.model_validate_json(answer.content, strict=True)
-        told = answer.json()
-        assert told["expires_in"] == 300
-        assert "/results/b/results.csv?" in told["url"]
-        saved = requests.get(told["url"], timeout=5)
+        body = answer.json()
+        assert body["expires_in"] == 300
+        assert "/results/b/results.csv?" in body["url"]
+        saved = requests.get(body["url"], timeout=5)
         assert saved.content == admin.get("/batches/b/results?format=csv").content
         assert (
             'filename="b.csv"'
-            in parse_qs(urlsplit(told["url"]).query)["response-content-disposition"][0]
+            in parse_qs(urlsplit(body["url"]).query)["response-content-disposition"][0]
         )
         fill("b", more)  # What was written is not what is there now.
 
 
-def test_a_batch_without_rows_has_a_link_to_the_header_alone(admin: TestClient, here: Any) -> None:
+def test_a_batch_without_rows_has_a_link_to_a_csv_with_only_the_header(
+    admin: TestClient, here: Any
+) -> None:
     here.s3.put_object(Bucket="data", Key="inbox/holiday/a.jpg", Body=JPEG)
     url = admin.get("/batches/holiday/results?format=link").json()["url"]
     assert requests.get(url, timeout=5).text == ",".join(results.COLUMNS) + "\r\n"
 
 
 @pytest.mark.parametrize("lacking", ["DATA_BUCKET", "TABLE"])
-def test_without_a_cloud_a_batch_is_503_and_ten_images_are_answered(
+def test_without_a_cloud_a_batch_is_503_and_ten_images_are_classified(
     admin: TestClient, here: Any, lacking: str
 ) -> None:
     here.set(**{lacking: ""})
@@ -577,7 +585,7 @@ def test_the_lambda_handler_answers_csv_as_text(here: Any) -> None:
     assert "é.jpg" in answer["body"]
 
 
-def test_starting_needs_neither_boto3_nor_the_document_s_shapes() -> None:
+def test_starting_needs_neither_boto3_nor_the_schemas() -> None:
     script = (
         "import sys, functions.batch.app; "
         "print({'boto3', 'functions.batch.schemas', 'functions.predict.app'} & set(sys.modules))"
@@ -588,7 +596,7 @@ def test_starting_needs_neither_boto3_nor_the_document_s_shapes() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_every_route_s_answer_has_a_shape() -> None:
+def test_every_answer_has_a_schema() -> None:
     document = batch_app.app.openapi()
     named = {
         part.split('"')[0].rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""The batch worker: each image one row, each failure too; only what AWS failed at comes again."""
+"""The batch worker: one row for each image; only messages that AWS failed at come again."""
 
 import csv
 import io
@@ -88,7 +88,7 @@ def handle(*messages: dict[str, Any]) -> list[str]:
     return [failure["itemIdentifier"] for failure in answered["batchItemFailures"]]
 
 
-def test_an_image_becomes_the_row_that_predict_would_answer(cloud: Cloud) -> None:
+def test_the_row_of_an_image_has_the_prediction_that_predict_gives(cloud: Cloud) -> None:
     cloud.put("inbox/b/a.jpg")
     assert handle(message("inbox/b/a.jpg")) == []
     (row,) = cloud.rows().values()
@@ -100,7 +100,7 @@ def test_an_image_becomes_the_row_that_predict_would_answer(cloud: Cloud) -> Non
     assert cloud.csv()[0]["file"] == "a.jpg"
 
 
-def test_the_events_that_s3_and_sqs_send_are_each_dealt_with(cloud: Cloud) -> None:
+def test_events_of_s3_and_sqs_are_processed(cloud: Cloud) -> None:
     event = json.loads((ROOT / "events/s3-inbox-batch.json").read_text())
     cloud.put("inbox/holiday-2026/sub/clé 1.jpg")
     cloud.put("inbox/holiday-2026/broken.jpg", JPEG[:3_000])
@@ -109,7 +109,7 @@ def test_the_events_that_s3_and_sqs_send_are_each_dealt_with(cloud: Cloud) -> No
     cloud.put("inbox/lost.jpg")
     cloud.put("inbox/my folder/a.jpg")
     answered = worker.handler(event, None)
-    # What no event of S3 says is the only one that fails; all else is a row, gone or nobody's.
+    # Only the message that is no S3 event fails.
     (failure,) = answered["batchItemFailures"]
     assert failure["itemIdentifier"] == event["Records"][-1]["messageId"]
     rows = cloud.rows("holiday-2026")
@@ -124,23 +124,23 @@ def test_the_events_that_s3_and_sqs_send_are_each_dealt_with(cloud: Cloud) -> No
     assert [head["sk"]["S"] for head in heads] == ["holiday-2026"]
 
 
-def test_one_event_of_an_object_with_a_space_and_an_accent_finds_it(cloud: Cloud) -> None:
+def test_a_key_with_a_space_and_an_accent_is_found(cloud: Cloud) -> None:
     event = json.loads((ROOT / "events/s3-inbox-created.json").read_text())
     cloud.put("inbox/holiday-2026/sub/clé 1.jpg", PNG)
     assert worker.handler(event, None) == {"batchItemFailures": []}
     assert list(cloud.rows("holiday-2026")) == ["sub/clé 1.jpg"]
 
 
-def test_an_object_outside_of_any_folder_is_told_in_the_log(
+def test_an_object_outside_of_any_batch_folder_is_logged(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(worker.logger, "warning", lambda _, key, **__: told.append(key))
+    logged: list[str] = []
+    monkeypatch.setattr(worker.logger, "warning", lambda _, key, **__: logged.append(key))
     keys = ["inbox/lost.jpg", "inbox/my folder/a", "inbox/b/", "inbox/b/.hidden"]
     for key in keys:
         cloud.put(key)
     assert handle(message("inbox/lost.jpg", "inbox/my+folder/a", *keys[2:])) == []
-    assert told == ["inbox/lost.jpg", "inbox/my folder/a"]
+    assert logged == ["inbox/lost.jpg", "inbox/my folder/a"]
 
 
 def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:
@@ -149,11 +149,11 @@ def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:
     both = message("inbox/b/a.jpg"), message("inbox/b/a.jpg", sender="2")
     assert handle(*both) == []
     assert handle(*both) == []
-    told = cloud.batches.refresh("b").as_dict()
-    assert (told["expected"], told["done"], told["failed"]) == (2, 1, 0)
+    progress = cloud.batches.refresh("b").as_dict()
+    assert (progress["expected"], progress["done"], progress["failed"]) == (2, 1, 0)
 
 
-def test_what_cannot_be_read_is_a_row_with_its_reason(cloud: Cloud) -> None:
+def test_an_unreadable_image_is_a_row_with_its_reason(cloud: Cloud) -> None:
     files = {
         "broken.jpg": (JPEG[:3_000], "ends early"),
         "empty.jpg": (b"", "zero bytes"),
@@ -170,7 +170,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(cloud: Cloud) -> None:
     assert len(cloud.csv()) == 4
 
 
-def test_an_image_that_is_too_large_is_not_even_fetched(
+def test_an_image_that_is_too_large_is_not_fetched(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_UPLOAD_SIZE", "2000")
@@ -181,7 +181,7 @@ def test_an_image_that_is_too_large_is_not_even_fetched(
     assert "2,000" in str(cloud.rows()["a.jpg"].error)
 
 
-def test_a_deleted_object_is_done_with_and_the_batch_is_looked_at(cloud: Cloud) -> None:
+def test_a_deleted_object_is_done_and_the_batch_finishes(cloud: Cloud) -> None:
     cloud.put("inbox/b/a.jpg")
     cloud.put("inbox/b/gone.jpg")
     assert handle(message("inbox/b/a.jpg")) == []
@@ -190,7 +190,7 @@ def test_a_deleted_object_is_done_with_and_the_batch_is_looked_at(cloud: Cloud) 
     assert [row["file"] for row in cloud.csv()] == ["a.jpg"]
 
 
-def test_nothing_but_a_deleted_object_is_no_batch_and_no_failure(cloud: Cloud) -> None:
+def test_a_deleted_object_alone_is_neither_a_batch_nor_a_failure(cloud: Cloud) -> None:
     assert handle(message("inbox/b/gone.jpg")) == []
 
 
@@ -218,7 +218,9 @@ def refused(client: Any, operation: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(("service", "operation"), [("s3", "GetObject"), ("dynamodb", "PutItem")])
-def test_what_aws_fails_at_comes_again_alone(cloud: Cloud, service: str, operation: str) -> None:
+def test_only_the_message_that_aws_failed_at_comes_again(
+    cloud: Cloud, service: str, operation: str
+) -> None:
     for name in ("a.jpg", "bad.jpg", "c.jpg"):
         cloud.put(f"inbox/b/{name}")
     refused(aws.client(service), operation, "bad.jpg")
@@ -230,7 +232,7 @@ def test_what_aws_fails_at_comes_again_alone(cloud: Cloud, service: str, operati
     assert len(cloud.csv()) == 3
 
 
-def test_where_the_results_cannot_be_written_the_batch_s_messages_come_again(
+def test_if_results_cannot_be_written_the_messages_of_the_batch_come_again(
     cloud: Cloud,
 ) -> None:
     cloud.put("inbox/b/a.jpg")
@@ -244,7 +246,7 @@ def test_where_the_results_cannot_be_written_the_batch_s_messages_come_again(
     assert len(cloud.csv()) == 1
 
 
-def test_without_a_model_nothing_is_a_failed_image(
+def test_without_a_model_no_image_counts_as_failed(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(worker, "live", LiveModel(tmp_path))
@@ -287,7 +289,7 @@ def test_a_worker_killed_between_row_and_results_loses_neither(
     assert len(cloud.csv()) == 1
 
 
-def test_a_message_of_another_bucket_or_of_nobody_is_for_the_dead_letters(cloud: Cloud) -> None:
+def test_a_foreign_or_malformed_message_fails(cloud: Cloud) -> None:
     foreign = message("inbox/b/a.jpg", sender="foreign")
     foreign["body"] = foreign["body"].replace(BUCKET, "elsewhere")
     garbage = message(sender="garbage") | {"body": "{half"}
@@ -305,7 +307,7 @@ def test_the_worker_starts_without_boto3_and_without_a_web_framework() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_each_call_tells_its_time_and_memory_in_one_line(
+def test_each_call_writes_its_time_and_memory_in_one_line(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(observability, "IN_LAMBDA", True)
@@ -318,7 +320,7 @@ def test_each_call_tells_its_time_and_memory_in_one_line(
         assert 20 < line["Memory"][0] < 10_000
 
 
-def test_each_prediction_is_logged_once_and_a_failure_is_none(cloud: Cloud) -> None:
+def test_each_prediction_is_logged_once_and_a_failure_is_not(cloud: Cloud) -> None:
     cloud.put("inbox/b/a.jpg")
     cloud.put("inbox/b/broken.jpg", JPEG[:3_000])
     for _ in range(2):

@@ -26,12 +26,12 @@ JPEG = encoded(picture())
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    with TestClient(predict.app) as made:
-        yield made
+    with TestClient(predict.app) as test_client:
+        yield test_client
 
 
 def assert_canonical_problem(response: Any, status: int, slug: str) -> dict[str, Any]:
-    """Every error is told the same way (RFC 9457), and its type is a page."""
+    """Every error is a problem document (RFC 9457) whose type is a page."""
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
@@ -77,7 +77,7 @@ def test_explain_adds_the_heat_map(client: TestClient) -> None:
     assert [len(row) for row in cells] == [7] * 7
 
 
-def test_the_same_bytes_are_answered_from_memory(client: TestClient) -> None:
+def test_the_same_bytes_are_answered_from_the_cache(client: TestClient) -> None:
     data = encoded(picture(seed=99))
     first = client.post("/predict", **form(data)).json()
     again = client.post("/predict", **form(data)).json()
@@ -105,7 +105,9 @@ def test_orientations_of_one_image_get_the_same_answer(client: TestClient) -> No
     assert len(answers) == 1
 
 
-def test_an_image_of_4_mib_passes_and_one_byte_more_is_told_of_uploads(client: TestClient) -> None:
+def test_an_image_of_4_mib_passes_and_one_byte_more_is_413_naming_uploads(
+    client: TestClient,
+) -> None:
     limit = 4 * 1024 * 1024
     at = JPEG + bytes(limit - len(JPEG))
     for post in (
@@ -181,14 +183,14 @@ def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> No
         ),
     ],
 )
-def test_a_bad_request_is_told_what_to_do_instead(
+def test_a_bad_request_says_what_is_wrong(
     client: TestClient, request_parts: dict, status: int, slug: str, says: str
 ) -> None:
     problem = assert_canonical_problem(client.post("/predict", **request_parts), status, slug)
     assert says in problem["detail"]
 
 
-def test_a_parameter_that_is_no_boolean_is_named(client: TestClient) -> None:
+def test_a_parameter_that_is_not_a_boolean_is_named(client: TestClient) -> None:
     problem = assert_canonical_problem(
         client.post("/predict?explain=perhaps", **form(JPEG)), 422, "bad-request"
     )
@@ -202,7 +204,7 @@ def test_an_unknown_route_and_a_wrong_method_are_problems(client: TestClient) ->
     assert "POST" in problem["detail"]
 
 
-def test_every_problem_s_type_is_a_page(client: TestClient) -> None:
+def test_every_problem_type_has_a_page(client: TestClient) -> None:
     kinds, seen = [Problem], set()
     while kinds:
         kind = kinds.pop()
@@ -227,7 +229,7 @@ def test_an_unhandled_exception_is_a_problem_with_an_id_and_no_trace(
     assert "secret" not in response.text
 
 
-def test_without_any_model_the_service_says_503_and_when_to_come_back(
+def test_without_a_model_the_service_answers_503_and_when_to_try_again(
     client: TestClient, monkeypatch, tmp_path
 ) -> None:
     monkeypatch.setattr(predict.service, "live", LiveModel(tmp_path))
@@ -243,7 +245,7 @@ def test_without_any_model_the_service_says_503_and_when_to_come_back(
     assert not check["checks"][0]["ok"]
 
 
-def test_status_and_system_check_tell_of_a_healthy_service(client: TestClient) -> None:
+def test_status_and_system_check_report_a_healthy_service(client: TestClient) -> None:
     status = client.get("/status").json()
     assert status["status"] == "ready"
     assert status["uptime_seconds"] >= 0
@@ -252,13 +254,13 @@ def test_status_and_system_check_tell_of_a_healthy_service(client: TestClient) -
     assert all(c["ok"] and c["milliseconds"] >= 0 for c in check["checks"])
 
 
-def test_model_info_speaks_the_metadata_s_words_without_the_golden_images(
+def test_model_info_is_the_metadata_without_the_golden_images(
     client: TestClient,
 ) -> None:
-    told = client.get("/model-info").json()
+    metadata = client.get("/model-info").json()
     for name in ("model_version", "training_date", "training_images", "accuracy", "epochs_trained"):
-        assert name in told
-    assert "golden" not in told
+        assert name in metadata
+    assert "golden" not in metadata
 
 
 def test_the_documentation_needs_no_cdn(client: TestClient) -> None:
@@ -271,7 +273,7 @@ def test_the_documentation_needs_no_cdn(client: TestClient) -> None:
         assert "/docs/assets/" in page.text
 
 
-def test_root_and_docs_info_lead_on(client: TestClient) -> None:
+def test_root_and_docs_info_link_to_the_routes(client: TestClient) -> None:
     for link in client.get("/").json()["links"].values():
         assert client.get(link).status_code in {200, 405}
     paths = {endpoint["path"] for endpoint in client.get("/docs-info").json()["endpoints"]}
@@ -292,10 +294,10 @@ def test_a_request_id_of_the_caller_is_kept_if_it_is_a_plain_token(client: TestC
 
 
 def event(body: bytes, **changes: Any) -> dict[str, Any]:
-    made = json.loads(json.dumps(EVENT)) | changes
-    made["body"] = base64.b64encode(body).decode()
-    made["headers"]["content-length"] = str(len(body))
-    return made
+    changed = json.loads(json.dumps(EVENT)) | changes
+    changed["body"] = base64.b64encode(body).decode()
+    changed["headers"]["content-length"] = str(len(body))
+    return changed
 
 
 def test_the_lambda_handler_answers_api_gateway(lambda_context: Any) -> None:
@@ -354,7 +356,7 @@ def test_in_lambda_each_request_writes_one_line_of_metrics() -> None:
     assert {"Name": "Memory", "Unit": "Megabytes"} in units
 
 
-def test_a_wrong_model_is_a_kind_of_unavailable() -> None:
+def test_an_invalid_model_is_a_kind_of_unavailable() -> None:
     assert InvalidModel("x").status == 503
 
 

@@ -48,12 +48,12 @@ def notification(*keys: str, bucket: str = BUCKET) -> dict[str, Any]:
     """What S3 says of objects, by their keys as they are encoded."""
     one = json.loads(sample("s3-object-created")["Records"][0]["body"])["Records"][0]
     blank = json.dumps(one)
-    told = []
+    records = []
     for key in keys:
         record = json.loads(blank)
         record["s3"]["object"]["key"], record["s3"]["bucket"]["name"] = key, bucket
-        told.append(record)
-    return {"Records": told}
+        records.append(record)
+    return {"Records": records}
 
 
 class Calls:
@@ -79,35 +79,35 @@ class Calls:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
-    made = Calls()
+    calls = Calls()
     steps = {
-        name: lambda n=name: made(n)
+        name: lambda n=name: calls(n)
         for name in ("on_upload", "on_timer", "reconcile", "on_schedule")
     }
-    uploads = SimpleNamespace(process=lambda key: made("process", key))
+    uploads = SimpleNamespace(process=lambda key: calls("process", key))
     runs = SimpleNamespace(
-        on_job_ended=lambda detail: made("on_job_ended", detail["jobName"], detail["status"])
+        on_job_ended=lambda detail: calls("on_job_ended", detail["jobName"], detail["status"])
     )
     retraining = SimpleNamespace(**steps)
     monkeypatch.setattr(
-        app, "DropFolder", lambda bucket, table: made("uploads of", bucket) and uploads
+        app, "DropFolder", lambda bucket, table: calls("uploads of", bucket) and uploads
     )
     monkeypatch.setattr(app, "Runs", SimpleNamespace(from_settings=lambda: runs))
     monkeypatch.setattr(app, "Triggers", SimpleNamespace(from_settings=lambda: retraining))
-    monkeypatch.setattr(app, "monitoring", SimpleNamespace(emit_drift=lambda: made("drift")))
+    monkeypatch.setattr(app, "monitoring", SimpleNamespace(emit_drift=lambda: calls("drift")))
     monkeypatch.setattr(aws, "client", lambda service: None)
     monkeypatch.setenv("DATA_BUCKET", BUCKET)
     monkeypatch.setenv("TABLE", "table")
     settings.cache_clear()
-    yield made
+    yield calls
     settings.cache_clear()
 
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    told: dict[str, float] = {}
-    monkeypatch.setattr(app, "count", lambda name, value=1: told.update({name: value}))
-    return told
+    counts: dict[str, float] = {}
+    monkeypatch.setattr(app, "count", lambda name, value=1: counts.update({name: value}))
+    return counts
 
 
 # --- one event ------------------------------------------------------------------------------------
@@ -129,19 +129,17 @@ def test_a_key_is_decoded_as_s3_encodes_it(calls: Calls, name: str) -> None:
         ("train/a/%E4%B8%AD.jpg", "train/a/\u4e2d.jpg"),
     ],
 )
-def test_every_encoding_ends_in_the_key_that_was_meant(
-    calls: Calls, encoded: str, key: str
-) -> None:
+def test_every_encoding_is_decoded_to_the_right_key(calls: Calls, encoded: str, key: str) -> None:
     handle(messages(notification(encoded)))
     assert calls.keys() == [key]
 
 
-def test_s3_s_test_event_is_done_with_at_once(calls: Calls) -> None:
+def test_the_test_event_of_s3_is_ignored(calls: Calls) -> None:
     assert failures(handle(sample("s3-test-event"))) == []
     assert calls.steps() == [("uploads of", BUCKET)]
 
 
-def test_kept_images_start_the_clock_once(calls: Calls, counted: dict[str, float]) -> None:
+def test_kept_images_start_the_debounce_timer_once(calls: Calls, counted: dict[str, float]) -> None:
     keys = [f"train/clickbait/{n}.jpg" for n in range(10)]
     calls.became = {keys[3]: "rejected", keys[4]: "rejected", keys[5]: "gone", keys[6]: "ignored"}
     assert failures(handle(messages(*(notification(key) for key in keys)))) == []
@@ -151,19 +149,19 @@ def test_kept_images_start_the_clock_once(calls: Calls, counted: dict[str, float
 
 
 @pytest.mark.parametrize("what", ["rejected", "gone", "ignored"])
-def test_without_a_kept_image_the_clock_is_left_alone(calls: Calls, what: str) -> None:
+def test_without_a_kept_image_the_timer_does_not_start(calls: Calls, what: str) -> None:
     calls.became = {"train/a/x.jpg": what}
     assert failures(handle(messages(notification("train/a/x.jpg")))) == []
     assert "on_upload" not in calls.made
 
 
-def test_a_key_that_is_told_twice_is_looked_at_once(calls: Calls) -> None:
+def test_a_key_named_twice_is_processed_once(calls: Calls) -> None:
     both = notification("train/a/x.jpg", "train/a/y.jpg", "train/a/x.jpg")
     handle(messages(both, notification("train/a/x.jpg"), both))
     assert calls.keys() == ["train/a/x.jpg", "train/a/y.jpg"]
 
 
-def test_our_own_message_asks_whether_it_is_quiet(calls: Calls) -> None:
+def test_the_timer_message_runs_its_step(calls: Calls) -> None:
     assert failures(handle(sample("quiet-message"))) == []
     assert calls.steps()[1:] == ["on_timer"]
     calls.made.clear()
@@ -173,15 +171,13 @@ def test_our_own_message_asks_whether_it_is_quiet(calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed"])
-def test_a_job_that_ended_ends_its_run_and_then_looks_for_the_next(
-    calls: Calls, state: str
-) -> None:
+def test_an_ended_job_ends_its_run_and_starts_the_next(calls: Calls, state: str) -> None:
     assert handle(sample(f"batch-job-state-change-{state}")) is None
     assert calls.made == [("on_job_ended", "20261122-201500-0a1b2c", state.upper()), "reconcile"]
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "SUBMITTED", "PENDING", "RUNNABLE", "STARTING"])
-def test_a_job_on_its_way_changes_nothing(calls: Calls, state: str) -> None:
+def test_a_running_job_changes_nothing(calls: Calls, state: str) -> None:
     event = sample("batch-job-state-change-running")
     event["detail"]["status"] = state
     handle(event)
@@ -191,12 +187,12 @@ def test_a_job_on_its_way_changes_nothing(calls: Calls, state: str) -> None:
 @pytest.mark.parametrize(
     ("action", "does"), [("reconcile", ["reconcile"]), ("daily", ["on_schedule", "drift"])]
 )
-def test_the_clock_s_events_are_told_apart(calls: Calls, action: str, does: list[str]) -> None:
+def test_each_schedule_runs_its_own_step(calls: Calls, action: str, does: list[str]) -> None:
     handle(sample(f"schedule-{action}"))
     assert calls.made == does
 
 
-def test_the_daily_look_is_done_where_drift_cannot_be_told(calls: Calls) -> None:
+def test_the_daily_check_runs_even_if_drift_cannot_be_computed(calls: Calls) -> None:
     """And the failure is raised: the alarm on the function's errors tells of it."""
     calls.fail = {"drift"}
     with pytest.raises(RuntimeError, match="drift failed"):
@@ -218,7 +214,7 @@ def test_the_daily_look_is_done_where_drift_cannot_be_told(calls: Calls) -> None
         {"source": "aws.ec2", "detail-type": "Batch Job State Change", "detail": {}},
     ],
 )
-def test_an_event_that_nobody_knows_is_logged_and_raised(
+def test_an_unknown_event_is_logged_and_raised(
     calls: Calls, capsys: pytest.CaptureFixture[str], event: Any
 ) -> None:
     with pytest.raises(ValueError, match="unknown event"):
@@ -285,7 +281,7 @@ def test_three_poisoned_messages_of_ten_fail_alone(calls: Calls) -> None:
         notification("train/a/good.jpg", "train/a/%FF.jpg"),
     ],
 )
-def test_a_body_of_no_known_shape_fails_and_the_others_are_done(calls: Calls, body: Any) -> None:
+def test_an_unknown_body_fails_and_the_others_succeed(calls: Calls, body: Any) -> None:
     event = messages(notification("train/a/1.jpg"), body, notification("train/a/2.jpg"))
     assert failures(handle(event)) == ["1"]
     assert calls.keys() == ["train/a/1.jpg", "train/a/2.jpg"]
@@ -306,14 +302,14 @@ def test_an_object_that_cannot_be_read_fails_the_messages_that_name_it(
     assert counted["MessagesFailed"] == 2
 
 
-def test_messages_whose_image_could_not_start_the_clock_come_again(calls: Calls) -> None:
+def test_messages_come_again_if_the_timer_cannot_start(calls: Calls) -> None:
     calls.fail = {"on_upload"}
     calls.became = {"train/a/gone.jpg": "gone"}
     event = messages(notification("train/a/gone.jpg"), notification("train/a/1.jpg"))
     assert failures(handle(event)) == ["1"]
 
 
-def test_our_own_message_comes_again_where_its_step_failed(calls: Calls) -> None:
+def test_the_timer_message_comes_again_if_its_step_fails(calls: Calls) -> None:
     calls.fail = {"on_timer"}
     event = messages({"action": "quiet"}, notification("train/a/1.jpg"))
     assert failures(handle(event)) == ["0"]
@@ -347,7 +343,7 @@ def test_every_event_leaves_a_line_in_the_log(
         ("schedule-daily", False),
     ],
 )
-def test_time_and_memory_are_counted_but_for_what_the_clock_sends(
+def test_time_and_memory_are_counted_except_for_schedules(
     calls: Calls, monkeypatch, capsys, name: str, measured: bool
 ) -> None:
     """The clock never rests, and a metric costs by the hour in which it has a value."""

@@ -26,7 +26,7 @@ def filled(*colours: tuple[int, int, int]) -> np.ndarray:
         (filled(RED, BLACK), 38.1225, 38.1225, 0.5, 185.3141),
     ],
 )
-def test_figures_are_those_computed_by_hand(
+def test_the_figures_match_a_computation_by_hand(
     pixels: np.ndarray,
     brightness: float,
     contrast: float,
@@ -46,7 +46,7 @@ def test_figures_are_those_computed_by_hand(
     )
 
 
-def test_figures_of_photographs_are_those_of_exact_arithmetic() -> None:
+def test_the_figures_of_photographs_match_exact_arithmetic() -> None:
     rng = np.random.default_rng(0)
     for scale in (1, 3, 40):
         pixels = rng.integers(0, 256, (224, 224, 3), dtype=np.uint8) // scale
@@ -64,7 +64,7 @@ def test_figures_of_photographs_are_those_of_exact_arithmetic() -> None:
         assert appearance(pixels) == pytest.approx(exact, abs=0.01)
 
 
-def test_the_figures_are_plain_numbers_that_the_table_takes() -> None:
+def test_the_figures_are_plain_numbers_that_the_table_accepts() -> None:
     for value in appearance(filled(RED, GREY)).values():
         assert type(value) is float
         assert len(str(value).partition(".")[2]) <= DIGITS

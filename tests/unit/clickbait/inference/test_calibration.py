@@ -16,7 +16,7 @@ def test_a_perfect_forecast_has_no_calibration_error_and_a_wrong_one_has_all() -
 @pytest.mark.parametrize(
     "fields", [{"temperature": 0, "bias": 0}, {"temperature": 1, "bias": "nan"}]
 )
-def test_a_calibration_that_cannot_be_is_refused(fields: dict) -> None:
+def test_an_impossible_calibration_is_refused(fields: dict) -> None:
     with pytest.raises(ValueError, match="positive temperature"):
         Calibration.from_dict(fields)
 

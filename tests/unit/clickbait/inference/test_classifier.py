@@ -35,7 +35,7 @@ def pixels(seed: int = 0) -> np.ndarray:
     return images.model_input(images.read(encoded(picture(seed=seed))))
 
 
-def test_a_prediction_is_whole_and_consistent(classifier: Classifier) -> None:
+def test_a_prediction_is_complete_and_consistent(classifier: Classifier) -> None:
     for seed in range(5):
         verdict = classifier.predict(pixels(seed))
         assert verdict.prediction == LABELS[verdict.is_clickbait]
@@ -46,7 +46,7 @@ def test_a_prediction_is_whole_and_consistent(classifier: Classifier) -> None:
         assert verdict.heatmap is None
 
 
-def test_the_logit_is_the_mean_of_its_class_activation_map_but_for_a_constant(
+def test_the_logit_is_the_mean_of_its_class_activation_map_up_to_a_constant(
     classifier: Classifier,
 ) -> None:
     logits, cams = classifier.logits(np.stack([pixels(seed) for seed in range(4)]))
@@ -67,7 +67,7 @@ def test_the_heat_map_shows_evidence_for_the_verdict_only() -> None:
     assert heatmap(-np.ones((7, 7), np.float32), True) == [[0] * 7] * 7
 
 
-def test_threads_get_the_answers_that_one_thread_gets(classifier: Classifier) -> None:
+def test_several_threads_get_the_same_predictions_as_one(classifier: Classifier) -> None:
     inputs = [pixels(seed) for seed in range(8)]
     alone = [classifier.predict(one).probability for one in inputs]
     with ThreadPoolExecutor(8) as pool:
@@ -77,7 +77,7 @@ def test_threads_get_the_answers_that_one_thread_gets(classifier: Classifier) ->
     assert together == alone * 10
 
 
-def test_a_model_whose_sha256_is_another_is_refused(metadata: dict) -> None:
+def test_a_model_with_another_sha256_is_refused(metadata: dict) -> None:
     with pytest.raises(InvalidModel, match="sha256"):
         Classifier(MODEL[:-1] + b"\0", metadata)
 
@@ -122,19 +122,21 @@ def test_a_golden_image_that_does_not_decode_is_refused(metadata: dict, golden: 
 @pytest.mark.parametrize(
     "missing", ["model_version", "calibration", "threshold", "uncertain_band", "labels"]
 )
-def test_metadata_that_lacks_a_field_is_refused_by_its_name(metadata: dict, missing: str) -> None:
+def test_metadata_that_lacks_a_field_is_refused_and_the_field_is_named(
+    metadata: dict, missing: str
+) -> None:
     del metadata[missing]
     with pytest.raises(InvalidModel, match=missing):
         Classifier(MODEL, metadata)
 
 
-def test_bytes_that_are_no_model_are_refused_without_a_crash(metadata: dict) -> None:
+def test_bytes_that_are_not_a_model_are_refused_without_a_crash(metadata: dict) -> None:
     for broken in (b"", b"no model", MODEL[: len(MODEL) // 2]):
         metadata["sha256"] = hashlib.sha256(broken).hexdigest()
         with pytest.raises(InvalidModel):
             Classifier(broken, metadata)
 
 
-def test_a_folder_without_a_model_is_refused_by_its_path(tmp_path) -> None:
+def test_a_folder_without_a_model_is_refused_and_its_path_is_named(tmp_path) -> None:
     with pytest.raises(InvalidModel, match=r"metadata\.json|model\.tflite"):
         Classifier.load(tmp_path)

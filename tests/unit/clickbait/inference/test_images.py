@@ -75,12 +75,12 @@ def test_sixteen_bit_grey_keeps_its_greys() -> None:
     assert images.model_input(images.read(encoded(half, "PNG")))[0, 0].tolist() == [128] * 3
 
 
-def test_transparency_is_laid_over_white() -> None:
+def test_transparent_pixels_are_drawn_over_white() -> None:
     clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     assert images.model_input(images.read(encoded(clear, "PNG")))[0, 0].tolist() == [255] * 3
 
 
-def test_a_transparent_palette_colour_is_laid_over_white() -> None:
+def test_a_transparent_palette_colour_is_drawn_over_white() -> None:
     image = Image.new("P", (64, 64), 0)
     image.putpalette([10, 20, 30] + [0] * 765)
     data = encoded(image, "PNG", transparency=0)
@@ -93,7 +93,7 @@ def test_cmyk_white_is_white() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA"])
-def test_a_large_image_shrunk_in_bands_is_what_it_is_in_one_piece(mode: str) -> None:
+def test_shrinking_a_large_image_in_bands_gives_the_same_result(mode: str) -> None:
     large = picture((3_000, 2_100)).convert("RGB")
     banded = images.model_input(images.read(encoded(large.convert(mode), "PNG"))).astype(int)
     whole = large.convert(mode).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
@@ -108,7 +108,7 @@ def test_drafting_a_large_jpeg_changes_the_model_input_little() -> None:
     assert np.abs(drafted - exact).mean() < 2.0
 
 
-def test_a_phone_picture_with_a_second_one_behind_is_its_first() -> None:
+def test_of_a_phone_photo_with_two_pictures_the_first_is_used() -> None:
     data, _ = hostile.good_or_bad()["phone-with-second-picture.jpg"]
     assert images.read(data).width == 640
 

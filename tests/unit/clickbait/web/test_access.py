@@ -1,5 +1,4 @@
-"""access: who sends no token or a wrong one gets in nowhere, learns nothing, and is told what to
-do."""
+"""access: no token or a wrong one opens nothing, reveals nothing, and gets a helpful answer."""
 
 import asyncio
 import hmac
@@ -30,28 +29,28 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(access, "time", made)
-    return made
+    clock = Clock()
+    monkeypatch.setattr(access, "time", clock)
+    return clock
 
 
 @pytest.fixture
 def calls(monkeypatch) -> list[str]:
     """What was asked of Secrets Manager."""
-    made: list[str] = []
+    reads: list[str] = []
     client = aws.client
 
     def counted(service: str) -> Any:
         real = client(service)
 
         def get_secret_value(SecretId: str) -> Any:
-            made.append(SecretId)
+            reads.append(SecretId)
             return real.get_secret_value(SecretId=SecretId)
 
         return SimpleNamespace(get_secret_value=get_secret_value)
 
     monkeypatch.setattr(access.aws, "client", counted)
-    return made
+    return reads
 
 
 @pytest.fixture
@@ -64,8 +63,8 @@ def secret(monkeypatch) -> Iterator[Any]:
 
 
 def use(monkeypatch, **changes: Any) -> None:
-    made = Settings(**({"admin_secret": SECRET} | changes))
-    monkeypatch.setattr(access, "settings", lambda: made)
+    changed = Settings(**({"admin_secret": SECRET} | changes))
+    monkeypatch.setattr(access, "settings", lambda: changed)
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +84,7 @@ def refused(who: Any, given: str | None) -> Problem:
     return caught.value
 
 
-def test_the_token_opens_and_the_record_says_by_which_request(secret: Any) -> None:
+def test_the_token_gives_access_and_the_record_names_the_request(secret: Any) -> None:
     assert ask(admin, TOKEN) == "admin, request request-1"
 
 
@@ -102,7 +101,7 @@ def test_no_token_is_401_a_wrong_one_403_and_both_say_where_the_token_is(secret:
 
 
 @pytest.mark.parametrize("waited", [0.0, 11.0, 400.0])
-def test_without_a_token_the_same_is_done_as_with_a_wrong_one(
+def test_a_missing_token_costs_the_same_work_as_a_wrong_one(
     secret: Any, clock: Clock, calls: list[str], monkeypatch, waited: float
 ) -> None:
     compared: list[tuple[int, int]] = []
@@ -144,7 +143,7 @@ def test_a_new_token_works_at_once_without_a_deployment(
     assert isinstance(refused(admin, TOKEN), Forbidden)
 
 
-def test_a_withdrawn_token_opens_nothing_after_five_minutes(secret: Any, clock: Clock) -> None:
+def test_a_replaced_token_stops_working_after_five_minutes(secret: Any, clock: Clock) -> None:
     ask(admin, TOKEN)
     secret.put_secret_value(SecretId=SECRET, SecretString="new")
     clock.now += access.TOKEN_SECONDS - 1
@@ -177,7 +176,7 @@ def test_without_a_secret_s_name_503_says_which_setting_is_missing(monkeypatch) 
         assert "ADMIN_SECRET" in problem.detail
 
 
-def test_a_secret_that_cannot_be_read_is_503_without_its_cause_and_is_asked_for_seldom(
+def test_an_unreadable_secret_is_503_without_its_cause_and_is_rarely_read_again(
     secret: Any, clock: Clock, calls: list[str], monkeypatch
 ) -> None:
     use(monkeypatch, admin_secret="another")
@@ -191,7 +190,7 @@ def test_a_secret_that_cannot_be_read_is_503_without_its_cause_and_is_asked_for_
     assert ask(admin, TOKEN)
 
 
-def test_a_member_is_anybody_where_access_is_public_and_an_admin_where_it_is_private(
+def test_everybody_is_a_member_if_access_is_public_and_only_an_admin_if_it_is_private(
     secret: Any, monkeypatch
 ) -> None:
     assert isinstance(refused(member, None), Unauthorized)
@@ -202,7 +201,7 @@ def test_a_member_is_anybody_where_access_is_public_and_an_admin_where_it_is_pri
     assert isinstance(refused(admin, None), Unauthorized)
 
 
-def test_another_scheme_is_no_token() -> None:
+def test_another_scheme_is_not_a_token() -> None:
     basic = Request({"type": "http", "headers": [(b"authorization", b"Basic abc")]})
     assert asyncio.run(access.ADMIN_BEARER(basic)) is None
 
