@@ -3,7 +3,6 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -95,8 +94,10 @@ async def predict_batch(
             except Problem as problem:
                 result = problem_document(problem, request_id)
             else:
-                row = partial(history.log, prediction, "batch", request_id=request_id)
-                logged.append(log.submit(row, appearance=appearance))
+                row = log.submit(
+                    history.log, prediction, "batch", request_id=request_id, appearance=appearance
+                )
+                logged.append(row)
                 result = prediction | {"cached": False}
             results.append({"file": file.name} | result)
             await asyncio.sleep(0)  # Lets requests for single images run in between.

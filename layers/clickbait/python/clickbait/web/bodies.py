@@ -137,7 +137,7 @@ async def images_form(request: Request) -> list[File]:
             "Send each image as a file in the field `files`, and nothing else."
         )
     if not 1 <= len(files) <= MAX_IMAGES:
-        instead = "POST /batches takes 10,000" if files else "Send each in the field `files`"
+        instead = "POST /batches takes more" if files else "Send each in the field `files`"
         raise BadRequest(
             f"The form has {len(files)} files; 1 to {MAX_IMAGES} are accepted. {instead}.",
             limit=MAX_IMAGES,
