@@ -134,7 +134,7 @@ export const ALARMS: readonly Alarm[] = [
     means:
       "Messages about images in train/ failed five times and were set aside for two weeks. The images are in the bucket, but training does not know about them.",
     do: [
-      `Find the line “upload failed” or “message not understood”: ${errorsOf("retrain")}.`,
+      `Find the line “upload failed” or “invalid message”: ${errorsOf("retrain")}.`,
       `Once the cause is fixed, move the messages back: \`make replay ARGS="--queue URL --dead-letters URL"\`, with UploadsQueue and UploadsDeadLetters from ${OUTPUTS}.`,
       "Check that they appear as waiting on [Data](/data).",
     ],
