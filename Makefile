@@ -1,4 +1,4 @@
-# Two commands matter: `make up` runs the service on this machine, `make test` proves it. `make help` lists the rest.
+# `make up` runs the service on this machine, `make test` runs all tests, and `make help` lists all targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -8,7 +8,7 @@ export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-# The newest Python of 3.11 to 3.13 that really starts (a version manager's shim may only pretend).
+# The newest Python from 3.11 to 3.13 that starts (the shim of a version manager may not).
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
@@ -16,13 +16,13 @@ RUN := .venv/bin/python
 TRAINING := training/.venv/bin/python
 TEMPLATE := .venv-template/bin
 
-# All that the built page depends on: the API's description is where it has its types from.
+# The built page depends on these; its types come from openapi.json.
 PAGE_SOURCES := openapi.json $(shell find frontend \( -name node_modules -o -name dist \) -prune -o -type f -print)
 
-help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
-up: .venv/up.done frontend/dist/.done ## run the whole service on this machine: http://127.0.0.1:8080, Ctrl-C stops it
+up: .venv/up.done frontend/dist/.done ## run the whole service on this machine: http://127.0.0.1:8080 (Ctrl-C stops it)
 	@exec $(RUN) -m local up
 
 serve: .venv/up.done ## run the API alone, without AWS or an emulator (HOST, PORT, WORKERS, MODEL_PATH ...)
@@ -34,13 +34,13 @@ train: training/.venv/done ## train a model: make train DATA=folder OUT=folder [
 	@: $${DATA:?names the folder with clickbait_fake/ and clickbait_real/} $${OUT:?names the new folder of the version}
 	@exec $(TRAINING) -m training.train --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
-retrain: .venv/up.done ## ask the running service for a new model, and follow it [ARGS="--epochs 3 --url https://..."]
+retrain: .venv/up.done ## start a training run on the running service and follow it [ARGS="--epochs 3 --url https://..."]
 	@exec $(RUN) -m ops retrain $(ARGS)
 
-replay: .venv/up.done ## move what failed for good back to its queue [ARGS="--queue URL --dead-letters URL"]
+replay: .venv/up.done ## move dead letters back to their queue [ARGS="--queue URL --dead-letters URL"]
 	@exec $(RUN) -m ops replay $(ARGS)
 
-ship: ## make the version in VERSION=folder the baseline; contact sheets of users' images stay behind
+ship: ## make VERSION=folder the baseline, without the contact sheets of users' images
 	@: $${VERSION:?names the folder of a finished version} && test -f "$(VERSION)/metadata.json"
 	mkdir -p layers/baseline/baseline training/baseline/plots
 	cp "$(VERSION)"/model.tflite "$(VERSION)"/{metadata,reference,evaluation}.json layers/baseline/baseline/
@@ -48,7 +48,7 @@ ship: ## make the version in VERSION=folder the baseline; contact sheets of user
 	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
 	cp "$(VERSION)"/card.md MODEL_CARD.md
 
-test: lint test-python test-site test-training test-service ## set everything up and run every test
+test: lint test-python test-site test-training test-service ## run all tests; installs what they need
 
 lint: .venv/test.done
 	$(RUN) -m ruff check .
@@ -57,67 +57,67 @@ lint: .venv/test.done
 	.venv/bin/lint-imports
 
 test-python: .venv/test.done ## unit and integration tests
-	$(RUN) -m pytest -n 2 tests/unit tests/integration
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration tests/unit
 
-test-site: frontend/dist/.done ## the page's own checks, without a browser
+test-site: frontend/dist/.done ## lint and unit tests of the page, without a browser
 	cd frontend && npm run lint && npm test
 
-test-training: training/.venv/done ## training, end to end on images the tests draw
+test-training: training/.venv/done ## tests of training, on drawn images
 	$(TRAINING) -m pytest -n 2 --dist loadfile tests/training
 
-test-template: .venv/test.done .venv-template/done ## the cloud's template and its build
+test-template: .venv/test.done .venv-template/done ## tests of the template and its build
 	$(RUN) -m pytest tests/template
 
-test-stack: .venv/test.done training/.venv/done frontend/dist/.done ## the local stack, started for real
+test-stack: .venv/test.done training/.venv/done frontend/dist/.done ## tests on a running local stack
 	$(RUN) -m pytest tests/end_to_end
 
-test-browser: .venv/test.done frontend/dist/.done ## the page in a Chromium, which is installed where there is none
+test-browser: .venv/test.done frontend/dist/.done ## tests of the page in Chromium; installs it if missing
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest tests/browser
 
 # The two files that train come first. A file stays with one worker; each worker has one stack.
-test-service: .venv/test.done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser, two files at a time
+test-service: .venv/test.done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser in parallel
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/end_to_end/test_retraining.py tests/browser/test_models.py tests/end_to_end tests/template tests/browser
 
-contract: .venv/test.done .venv-contract/done frontend/dist/.done ## the whole API against its document, right and wrong requests, 3 minutes [ARGS]
+contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the API against openapi.json with valid and invalid requests; 3 minutes [ARGS]
 	@exec $(RUN) -m tests.contract.run $(ARGS)
 
-soak: .venv/test.done training/.venv/done frontend/dist/.done ## what is too slow for `make test`: trainings killed at ten moments
+soak: .venv/test.done training/.venv/done frontend/dist/.done ## slow tests: trainings killed at ten moments; 10 minutes
 	$(RUN) -m pytest tests/soak
 
 deploy: .venv-template/done ## build, deploy to AWS with the page and the image that trains, prune old versions, print the URLs (ARGS: for sam deploy)
 	@$(TEMPLATE)/python -m ops.deploy $(ARGS)
 
-openapi: .venv/up.done ## write openapi.json anew
+openapi: .venv/up.done ## write openapi.json
 	$(RUN) -m functions.openapi openapi.json
 
-bench: .venv/test.done training/.venv/done .venv-peers/done ## speed beside the bare loop, the seed and peers
+bench: .venv/test.done training/.venv/done .venv-peers/done ## compare the speed with a bare loop, the seed and peers [ARGS]
 	$(RUN) loadtest/bench.py $(ARGS)
 
-loadtest: .venv/up.done .venv-load/done ## what it holds: make loadtest USERS=100 MINUTES=3 [HOST=http://... RAMP=s WORKERS=n]
+loadtest: .venv/up.done .venv-load/done ## load test: make loadtest USERS=100 MINUTES=3 [HOST=http://... RAMP=s WORKERS=n]
 	@.venv-load/bin/python loadtest/report.py --users $(or $(USERS),100) --minutes $(or $(MINUTES),3) \
 		$(if $(RAMP),--ramp $(RAMP)) $(if $(WORKERS),--workers $(WORKERS)) \
 		$(if $(findstring command,$(origin HOST)),--host $(HOST))
 
-lighthouse: loadtest/lighthouse/node_modules/.done ## Lighthouse's scores of the page that `make up` serves [SITE=http://... RUNS=3]
+lighthouse: loadtest/lighthouse/node_modules/.done ## Lighthouse scores of the page that `make up` serves [SITE=http://... RUNS=3]
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && SITE=$(SITE) RUNS=$(RUNS) node loadtest/lighthouse/run.mjs
 
-screenshots: .venv/test.done training/.venv/done frontend/dist/.done ## README's pictures of the page, anew [ARGS="--everything"]
+screenshots: .venv/test.done training/.venv/done frontend/dist/.done ## take the README's screenshots [ARGS="--everything"]
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m tests.browser.screenshots \
 		frontend/screenshots --photos $$(echo training/.venv/lib/python3*/site-packages/sklearn/datasets/images) $(ARGS)
 
-lock: .venv/test.done ## resolve every requirements.in anew
+lock: .venv/test.done ## resolve every requirements.in
 	$(RUN) -m pip install --quiet pip-tools
 	for room in tests layers/dependencies local training tests/template tests/contract loadtest loadtest/peers; do \
 		.venv/bin/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
 			--no-emit-trusted-host --no-emit-options --annotation-style line \
 			--output-file $$room/requirements.txt $$room/requirements.in || exit 1; done
 
-clean: ## remove what was built; keeps .local, the local cloud's state
+clean: ## remove environments and build outputs; keeps .local
 	rm -rf .venv .venv-template .venv-peers .venv-load .venv-contract training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
 	rm -rf frontend/node_modules frontend/dist loadtest/lighthouse/node_modules
 
-# An environment is made anew when its lock file changes; its stamp is written last.
+# An environment is rebuilt when its lock file changes; its stamp is written last.
 define environment
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found; on Debian: apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
@@ -145,7 +145,7 @@ training/.venv/done: training/requirements.txt
 
 OLDEST_NODE := $(shell sed -n 's/.*"node": ">=\(.*\)".*/\1/p' frontend/package.json)
 
-# What package-lock.json of $(1) says, and nothing else.
+# Install exactly what package-lock.json of $(1) says.
 define packages
 	@found=$$(node -p process.versions.node 2>/dev/null) && npm --version >/dev/null 2>&1 && \
 		printf '%s\n' $(OLDEST_NODE) "$$found" | sort --check=silent --version-sort || \

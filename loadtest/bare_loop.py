@@ -1,12 +1,12 @@
-"""The most this machine can do: decode and invoke one file on W processes, and no server at all.
+"""The upper limit of this machine: decode and classify one file in W processes, without a server.
 
 python loadtest/bare_loop.py MODEL IMAGE SECONDS WORKERS: prints images a second.
-Decode and invocation are those of the peers (Pillow with `draft`, LiteRT, one thread).
+Decoding and invocation are as in the peers (Pillow with `draft`, LiteRT, one thread).
 """
 
+import argparse
 import io
 import multiprocessing
-import sys
 import time
 from pathlib import Path
 
@@ -38,14 +38,20 @@ def work(model: str, data: bytes, seconds: float, counts: "multiprocessing.Queue
     counts.put(done)
 
 
-if __name__ == "__main__":
-    model, image, seconds, workers = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
-    counts: "multiprocessing.Queue[int]" = multiprocessing.Queue()
-    data = Path(image).read_bytes()
-    processes = [
-        multiprocessing.Process(target=work, args=(model, data, seconds, counts))
-        for _ in range(workers)
-    ]
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="model.tflite")
+    parser.add_argument("image", type=Path)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("workers", type=int)
+    given = parser.parse_args()
+    counts: multiprocessing.Queue[int] = multiprocessing.Queue()
+    job = (given.model, given.image.read_bytes(), given.seconds, counts)
+    processes = [multiprocessing.Process(target=work, args=job) for _ in range(given.workers)]
     for process in processes:
         process.start()
-    print(sum(counts.get() for _ in processes) / seconds)
+    print(sum(counts.get() for _ in processes) / given.seconds)
+
+
+if __name__ == "__main__":
+    main()

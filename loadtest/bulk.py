@@ -1,15 +1,14 @@
-"""A folder of images through `inbox/` of the local stack, with a worker killed in the middle.
+"""Measure a batch in `inbox/` of the local stack, with a worker killed in the middle.
 
     make up                                      # in another terminal
     python loadtest/bulk.py --data IMAGES        # 1,000 images, 20 of them broken
 
-Drops the images, kills -9 the worker that is at it when a third is done, waits for the batch's end
-and holds the results against what was dropped: each file exactly once, by its name, the broken ones
-as failed. Prints images/s, beside a bare loop over the same images on every core.
+Drops the images, kills a worker (-9) after a third of them, waits for the end of the batch and
+checks the results: each file exactly once, by its name, with the broken ones as failed. Prints the
+images per second, also those of a bare loop over the same images on all cores.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -18,9 +17,7 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import boto3
 import httpx
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,27 +26,28 @@ sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
 from clickbait.inference import images  # noqa: E402
 from clickbait.inference.classifier import Classifier  # noqa: E402
 from clickbait.settings import CHECKOUT_BASELINE  # noqa: E402
+from loadtest.stack import Stack  # noqa: E402
 from training.gather import find  # noqa: E402
 
 PATIENCE_SECONDS = 1800
 
 
 def workers(state: Path) -> list[int]:
-    """Processes of the worker function of the stack in `state`."""
+    """The ids of the processes that run the worker function of the stack in `state`."""
     found = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
-            told = environ.read_bytes()
+            variables = environ.read_bytes()
         except OSError:
             continue
-        mine = str(state.resolve()).encode()
-        if b"POWERTOOLS_SERVICE_NAME=worker\0" in told and mine in told:
+        folder = str(state.resolve()).encode()
+        if b"POWERTOOLS_SERVICE_NAME=worker\0" in variables and folder in variables:
             found.append(int(environ.parent.name))
     return found
 
 
 def predict(paths: list[Path]) -> int:
-    """A bare loop: read, decode, classify; nothing else."""
+    """Read, decode and classify images, and nothing else."""
     model = Classifier.load(CHECKOUT_BASELINE)
     for path in paths:
         model.predict(images.model_input(images.read(path.read_bytes())))
@@ -57,7 +55,7 @@ def predict(paths: list[Path]) -> int:
 
 
 def bare_loop(paths: list[Path]) -> float:
-    """Images/s of it on every core, processes started beforehand."""
+    """Images per second of `predict` on all cores, in processes that already run."""
     cores = len(os.sched_getaffinity(0))
     parts = [paths[i::cores] for i in range(cores)]
     with ProcessPoolExecutor(cores) as pool:
@@ -70,37 +68,20 @@ def bare_loop(paths: list[Path]) -> float:
 def main() -> None:
     """Drop, kill, wait, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--broken", type=int, default=20)
+    parser.add_argument("--data", type=Path, required=True, help="folder of images")
+    parser.add_argument("--count", type=int, default=1000, help="images in all [1000]")
+    parser.add_argument("--broken", type=int, default=20, help="broken images among them [20]")
     parser.add_argument("--spare", action="store_true", help="kill no worker")
-    parser.add_argument("--visibility", type=int, help="seconds until a killed worker's messages "
-                        "come again; the template's are 360, as Lambda asks")  # fmt: skip
-    parser.add_argument("--state", type=Path, default=ROOT / ".local")
+    parser.add_argument("--visibility", type=int, help="visibility timeout in seconds [360]")
+    parser.add_argument("--state", type=Path, default=ROOT / ".local", help="STATE_DIR [.local]")
     options = parser.parse_args()
-    stack = json.loads((options.state / "stack.json").read_text())
-    token = (options.state / "admin-token").read_text().strip()
-    clients: dict[str, Any] = {
-        service: boto3.client(
-            service,
-            endpoint_url=stack["cloud_url"],
-            region_name=stack["region"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        for service in ("s3", "sqs")
-    }
+    stack = Stack(options.state)
+    s3, api = stack.cloud("s3"), stack.api()
     if options.visibility:
-        clients["sqs"].set_queue_attributes(
-            QueueUrl=stack["outputs"]["InboxQueue"],
+        stack.cloud("sqs").set_queue_attributes(
+            QueueUrl=stack.outputs["InboxQueue"],
             Attributes={"VisibilityTimeout": str(options.visibility)},
         )
-    api = httpx.Client(
-        base_url=stack["api_url"],
-        headers={"authorization": f"Bearer {token}"},
-        trust_env=False,
-        timeout=60,
-    )
     batch = f"bulk-{int(time.time())}"
     paths = [options.data / file for file, _ in find(options.data)]
     random.Random(0).shuffle(paths)
@@ -111,41 +92,41 @@ def main() -> None:
     }
 
     def drop(name: str) -> None:
-        clients["s3"].put_object(
-            Bucket=stack["outputs"]["DataBucket"], Key=f"inbox/{batch}/{name}", Body=dropped[name]
+        s3.put_object(
+            Bucket=stack.outputs["DataBucket"], Key=f"inbox/{batch}/{name}", Body=dropped[name]
         )
 
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         drops = [pool.submit(drop, name) for name in dropped]
-        told = follow(api, batch, options, began)
+        marks = follow(api, batch, options, began)
         for one in drops:
             one.result()
     seconds = time.monotonic() - began
     compare(api, batch, dropped)
     loop = bare_loop(paths)
     rate = len(dropped) / seconds
-    print(f"all after {seconds:.1f} s: {rate:.1f} images/s")
-    print(f"bare loop: {loop:.1f} images/s; the share of it: {rate / loop:.2f}")
-    for share, at in told.items():
+    print(f"finished after {seconds:.1f} s: {rate:.1f} images/s")
+    print(f"bare loop: {loop:.1f} images/s; ratio: {rate / loop:.2f}")
+    for share, at in marks.items():
         done = len(dropped) * share / at
-        print(f"  {share:.0%} after {at:.1f} s: {done:.1f} images/s, {done / loop:.2f} of it")
+        print(f"  {share:.0%} after {at:.1f} s: {done:.1f} images/s, ratio {done / loop:.2f}")
 
 
 def follow(
     api: httpx.Client, batch: str, options: argparse.Namespace, began: float
 ) -> dict[float, float]:
-    """Wait for the end, kill a worker on the way; seconds at which a share was done."""
+    """Wait for the end and kill a worker on the way; the seconds until each share was done."""
     marks: dict[float, float] = {}
     killed = options.spare
     while time.monotonic() - began < PATIENCE_SECONDS:
-        answer = api.get(f"/batches/{batch}")
+        response = api.get(f"/batches/{batch}")
         now = time.monotonic() - began
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if response.status_code == httpx.codes.NOT_FOUND:
             time.sleep(0.2)
             continue
-        told = answer.raise_for_status().json()
-        share = (told["done"] + told["failed"]) / options.count
+        body = response.raise_for_status().json()
+        share = (body["done"] + body["failed"]) / options.count
         for mark in (0.25, 0.5, 0.9, 0.95):
             if share >= mark:
                 marks.setdefault(mark, now)
@@ -155,19 +136,19 @@ def follow(
                 os.kill(pids[0], signal.SIGKILL)
                 print(f"killed worker {pids[0]} of {len(pids)} at {share:.0%}", flush=True)
                 killed = True
-        if share >= 1 and told["finished"]:
-            print({k: told[k] for k in ("state", "expected", "done", "failed")})
+        if share >= 1 and body["finished"]:
+            print({k: body[k] for k in ("state", "expected", "done", "failed")})
             return marks
         time.sleep(1)
-    raise SystemExit(f"not done in {PATIENCE_SECONDS} s: {told}")
+    raise SystemExit(f"not done in {PATIENCE_SECONDS} s: {body}")
 
 
 def compare(api: httpx.Client, batch: str, dropped: dict[str, bytes]) -> None:
-    """Hold the results against what was dropped; exits where they differ."""
+    """Compare the results with the dropped files; exit if they differ."""
     rows, cursor = [], None
     while True:
-        asked = {"format": "json", "limit": 1000} | ({"cursor": cursor} if cursor else {})
-        page = api.get(f"/batches/{batch}/results", params=asked).raise_for_status().json()
+        query = {"format": "json", "limit": 1000} | ({"cursor": cursor} if cursor else {})
+        page = api.get(f"/batches/{batch}/results", params=query).raise_for_status().json()
         rows += page["items"]
         cursor = page["next"]
         if not cursor:

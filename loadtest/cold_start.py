@@ -1,8 +1,9 @@
-"""Cold start: from process start to the first answer, through Lambda's real runtime client.
+"""Measure the cold start, from the start of a process to its first response, with Lambda's client.
 
-python loadtest/cold_start.py [RUNS]: median and range of RUNS processes, then what imports cost.
+python loadtest/cold_start.py [RUNS]: median and range of RUNS processes, then the time of imports.
 """
 
+import argparse
 import base64
 import json
 import os
@@ -21,8 +22,8 @@ HANDLER = "functions.predict.app.handler"
 SHOWN = ("fastapi", "pydantic", "mangum", "numpy", "ai_edge_litert", "PIL", "aws_lambda_powertools")
 
 
-def first_answer() -> tuple[float, float]:
-    """Milliseconds from the process's start to its first answer, and from there to its second."""
+def first_response() -> tuple[float, float]:
+    """Milliseconds from the start of a process to its first response, and on to the second."""
     event = json.loads((ROOT / "events/http-predict.json").read_text())
     event["body"] = base64.b64encode((ROOT / "sample.jpg").read_bytes()).decode()
     with invoked(HANDLER, [event, event]) as api:
@@ -33,7 +34,7 @@ def first_answer() -> tuple[float, float]:
 
 
 def imports() -> dict[str, float]:
-    """Milliseconds of each package's import, with what it imports first (`-X importtime`)."""
+    """Milliseconds of each package's import, with its own imports (`-X importtime`)."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import functions.predict.app"],
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers/clickbait/python'}"},
@@ -50,16 +51,19 @@ def imports() -> dict[str, float]:
 
 
 def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 9
-    first_answer()  # the files come into the page cache, as Lambda's own cache has them
-    firsts, seconds = zip(*(first_answer() for _ in range(runs)), strict=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=int, nargs="?", default=9, help="processes to start [9]")
+    runs = parser.parse_args().runs
+    first_response()  # Fills the page cache, as Lambda's own cache would.
+    firsts, seconds = zip(*(first_response() for _ in range(runs)), strict=True)
     print(
-        f"first answer, {runs} fresh processes: median {statistics.median(firsts):.0f} ms, ", end=""
+        f"first response, {runs} fresh processes: median {statistics.median(firsts):.0f} ms, ",
+        end="",
     )
     print(
         f"{min(firsts):.0f} to {max(firsts):.0f}; the second takes {statistics.median(seconds):.0f}"
     )
-    print("| import | ms, with what it imports first |\n|---|---|")
+    print("| import | ms, with its own imports |\n|---|---|")
     for name, cost in imports().items():
         print(f"| {name} | {cost:.0f} |")
 

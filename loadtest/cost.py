@@ -1,8 +1,7 @@
-"""What a million predictions cost, and a month of none, item by item: python loadtest/cost.py
+"""The cost of a million predictions and of an idle month, by item: python loadtest/cost.py
 
-From measured milliseconds and memory (the options; their defaults say where they come from) and
-dated list prices of us-east-1. Free tiers, discounts and taxes are left out: they differ by
-account.
+The inputs are measured times and sizes (the options) and dated list prices of us-east-1. Free
+tiers, discounts and taxes are left out, because they differ by account.
 """
 
 import argparse
@@ -14,15 +13,15 @@ HOURS_A_MONTH = 730
 MILLION = 1_000_000
 GB = 1e9
 GATEWAY_UNIT = 512 * 1024
-"""Bytes of a request that HTTP API meters as one; larger ones count as several."""
+"""Bytes of a metered request of HTTP API; a larger request counts as several."""
 
 WRITE_UNIT = 1024
-"""Bytes that one write request unit of DynamoDB takes."""
+"""Bytes of a write request unit of DynamoDB."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars for one unit, and where that was read when."""
+    """Dollars for one unit, with the source and its date."""
 
     dollars: float
     unit: str
@@ -30,9 +29,9 @@ class Price:
     seen: str
 
 
-AWS = "aws.amazon.com/{}/pricing, from memory: not read again"
+AWS = "aws.amazon.com/{}/pricing, from memory, not checked again"
 READ = "2026-11"
-"""When the sources were looked up; the date that a source bears itself is in its text."""
+"""When the sources were read; a source's own date is in its text."""
 
 PRICES: Mapping[str, Price] = {
     "lambda": Price(0.0000133334, "GB-s, arm64", "git.mcrn.ar lambda-13-cost.md", READ),
@@ -62,61 +61,60 @@ PRICES: Mapping[str, Price] = {
     "s3 batch object": Price(1.00 / MILLION, "object", AWS.format("s3"), READ),
     "transition": Price(0.025 / 1000, "transition", "aws.amazon.com/step-functions/pricing", READ),
 }
-"""us-east-1. `python loadtest/cost.py --prices` prints it."""
+"""Prices of us-east-1; `python loadtest/cost.py --prices` prints them."""
 
 REKOGNITION_IMAGES_A_SECOND = 5.0
-"""Of one inference unit at most: "can support up to 5 transactions per second", its maker's
+"""Maximum of an inference unit: "can support up to 5 transactions per second", AWS's
 amazon-rekognition-custom-labels-demo, 2019."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a prediction takes. The defaults are of one 1280 x 720 JPEG of 210 KB; those marked are
-    to be measured on the machine in question."""
+    """The measured inputs. The defaults are for a 1280 x 720 JPEG of 210 KB; measure those marked
+    so on your own stack."""
 
     milliseconds: float = 25.0
-    """Billed, warm: to be measured. 10 ms of work on x86, 5 ms of history, and room for arm64."""
+    """Billed, warm; measure it. 10 ms of work on x86, 5 ms for the history, and a margin."""
     memory_mb: int = 1_769
-    """Of the function: the template's."""
+    """The function's memory in the template."""
     cold_share: float = 0.01
-    """Requests that start a process: to be measured in traffic of one's own."""
+    """Share of requests that start a process; measure it in your own traffic."""
     cold_milliseconds: float = 1_000.0
-    """INIT, which is billed: to be measured."""
+    """The billed INIT phase; measure it."""
     image_bytes: int = 210_000
     answer_bytes: int = 1_000
-    """With its headers."""
+    """With headers."""
     log_bytes: int = 1_154
-    """Measured on the local stack: the platform's lines and one EMF line, 1,100; and counted: 54 of
-    that line are Memory's, which came later."""
+    """1,100 for the platform's lines and one EMF line, measured on the local stack, and 54 for the
+    metric Memory, counted."""
     row_bytes: int = 435
-    """Counted: 335 of a row of the history, names included, and 100 that DynamoDB adds."""
+    """335 for a row of the history with its names, and 100 that DynamoDB adds; counted."""
     kept_days: float = 30.0
 
     def __post_init__(self) -> None:
         for each in fields(self):
             if getattr(self, each.name) < 0:
-                raise ValueError(f"{each.name} is {getattr(self, each.name)}; it is 0 or more")
+                raise ValueError(f"{each.name} is {getattr(self, each.name)}; the minimum is 0")
 
 
 @dataclass(frozen=True)
 class Idle:
-    """What is there when nobody asks, as the template makes it."""
+    """The resources of the template that cost money without any request."""
 
     secrets: int = 1
     alarmed_metrics: int = 18
-    """CloudWatch bills an alarm by the metrics that it looks at; `tests/template` holds the number.
-    """
+    """CloudWatch bills an alarm by its metrics; `tests/template` checks the number."""
     free_alarms: int = 10
-    """Of an account, always; likewise the next but one."""
+    """Free in every account, for ever; so are `free_queue_requests`."""
     versions_gb: float = 0.3
     """Ten versions of a model with their weights and plots."""
     image_gb: float = 1.0
-    """The training's container, compressed."""
+    """Compressed size of the training image."""
     queue_requests: int = 1_300_000
-    """Lambda asks two idle queues so often."""
+    """Lambda's polls of two idle queues."""
     free_queue_requests: int = MILLION
     schedules: int = 4 * HOURS_A_MONTH + 30
-    """Calls of the retrain function: each quarter of an hour, and daily."""
+    """Calls of the retrain function: every 15 minutes, and daily."""
     schedule_seconds: float = 0.5
     schedule_memory_mb: int = 1_769
 
@@ -140,8 +138,8 @@ def million(m: Measured) -> dict[str, float]:
 
 
 def idle_month(i: Idle) -> dict[str, float]:
-    """Dollars for a month without a request, by item. Metrics cost in the hours they are written
-    in, which is never."""
+    """Dollars for a month without requests, by item. Metrics cost nothing then, because they are
+    billed in the hours in which they are written."""
     compute = i.schedules * i.schedule_seconds * i.schedule_memory_mb / 1024
     return {
         "the admin's token": _of("secret", i.secrets),
@@ -154,9 +152,9 @@ def idle_month(i: Idle) -> dict[str, float]:
 
 
 def bulk_million(m: Measured, batch: int = 10) -> dict[str, float]:
-    """Dollars for a million objects in `inbox/`: no gateway; an upload, a queue and a row more.
+    """Dollars for a million objects in `inbox/`, by item.
 
-    `batch` messages come to a worker at a time; each is fetched from S3 within 20 ms.
+    A worker gets `batch` messages at a time and needs 20 ms to fetch an image from S3.
     """
     seconds = (m.milliseconds + 20.0) / 1e3
     calls = MILLION / batch
@@ -178,11 +176,11 @@ def container_month(vcpus: float = 1, gb: float = 2, addresses: int = 3) -> floa
 
 
 def elsewhere() -> dict[str, tuple[float, float]]:
-    """Dollars for a million images and for an idle month, of others."""
+    """Dollars for a million images and for an idle month, for the alternatives."""
     unit_hours = MILLION / REKOGNITION_IMAGES_A_SECOND / 3_600
     return {
         "Google Vision, one feature": (_of("google", MILLION), 0.0),
-        "Rekognition Custom Labels, always at its most": (_of("rekognition", unit_hours), 0.0),
+        "Rekognition Custom Labels, always at full load": (_of("rekognition", unit_hours), 0.0),
         "Rekognition Custom Labels, one unit kept on": (
             _of("rekognition", HOURS_A_MONTH),
             _of("rekognition", HOURS_A_MONTH),
@@ -192,7 +190,7 @@ def elsewhere() -> dict[str, tuple[float, float]]:
 
 
 def break_even(m: Measured, i: Idle) -> float:
-    """Predictions a month from which on the container is cheaper than functions."""
+    """The predictions per month above which a container is cheaper than functions."""
     each = sum(million(m).values()) / MILLION
     return max(0.0, container_month() - sum(idle_month(i).values())) / each
 
@@ -202,32 +200,32 @@ def _of(name: str, units: float) -> float:
 
 
 def _units(size: float, unit: int) -> int:
-    """Whole units that `size` bytes are billed as; one at least."""
+    """The billed units of `size` bytes; at least one."""
     return max(1, math.ceil(size / unit))
 
 
 def table(title: str, items: Mapping[str, float]) -> list[str]:
-    """Items and their sum, as markdown."""
+    """Items and their sum as Markdown."""
     lines = [f"| {title} | $ |", "|---|---|"]
     lines += [f"| {name} | {dollars:.2f} |" for name, dollars in items.items()]
-    return [*lines, f"| **together** | **{sum(items.values()):.2f}** |", ""]
+    return [*lines, f"| **total** | **{sum(items.values()):.2f}** |", ""]
 
 
 def report(m: Measured, i: Idle) -> list[str]:
-    """Everything, as markdown."""
+    """The whole report as Markdown."""
     ours, idle = sum(million(m).values()), sum(idle_month(i).values())
     lines = table("a million predictions", million(m))
     lines += table("a million images in bulk", bulk_million(m))
-    lines += table("a month of none", idle_month(i))
-    lines += ["| beside others | $ a million | $ an idle month |", "|---|---|---|"]
+    lines += table("an idle month", idle_month(i))
+    lines += ["| alternatives | $ a million | $ an idle month |", "|---|---|---|"]
     lines.append(f"| **this service** | **{ours:.2f}** | **{idle:.2f}** |")
     lines += [f"| {name} | {a:,.2f} | {b:,.2f} |" for name, (a, b) in elsewhere().items()]
     even = break_even(m, i)
     return [
         *lines,
         "",
-        f"A container is cheaper from {even / MILLION:.1f} million predictions a month on, where "
-        "one is enough for them.",
+        f"Above {even / MILLION:.1f} million predictions a month a container is cheaper, if one is "
+        "enough.",
     ]
 
 
@@ -236,7 +234,7 @@ def main() -> None:
     for each in fields(Measured):
         name = "--" + each.name.replace("_", "-")
         parser.add_argument(name, type=type(each.default), default=each.default)
-    parser.add_argument("--prices", action="store_true", help="the prices and where they are from")
+    parser.add_argument("--prices", action="store_true", help="print the prices and their sources")
     given = vars(parser.parse_args())
     if given.pop("prices"):
         for name, price in PRICES.items():

@@ -1,7 +1,7 @@
-"""Users of the service, for locust: each sends images that nobody has sent before.
+"""Users of the service, for locust: each sends images with new bytes.
 
-`make loadtest` runs them; with locust's own page: locust -f loadtest/locustfile.py --host URL
-RAMP, USERS and MINUTES set the shape, THINK the seconds between two requests of a user.
+`make loadtest` runs them. To use locust's own page: locust -f loadtest/locustfile.py --host URL
+RAMP, USERS and MINUTES set the shape; THINK sets the seconds between two requests of a user.
 """
 
 import os
@@ -17,27 +17,27 @@ from tests.samples.drawn import encoded, picture
 
 IMAGES = 8
 GRAIN = 7.0
-"""Standard deviation of noise that makes a drawing's file as large as a photograph's: 210 KB."""
+"""Standard deviation of the noise that makes a drawing as large as a photograph: 210 KB."""
 
-MOST_PATIENCE = 10.0
-"""Seconds that a refused user waits at most, whatever Retry-After says."""
+MAX_PATIENCE = 10.0
+"""Maximum seconds that a refused user waits, whatever Retry-After says."""
 
 BOUNDARY = b"----loadtest0123456789"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
 
 
 def thumbnails() -> list[bytes]:
-    """JPEGs of 1280 x 720, as large as real ones."""
+    """JPEGs of 1280 x 720, as large as real thumbnails."""
     noise = np.random.default_rng(0).normal(0, GRAIN, (720, 1280, 1))
-    made = []
+    images = []
     for seed in range(IMAGES):
         grainy = np.clip(np.asarray(picture((1280, 720), seed)) + noise, 0, 255)
-        made.append(encoded(Image.fromarray(grainy.astype(np.uint8)), quality=85))
-    return made
+        images.append(encoded(Image.fromarray(grainy.astype(np.uint8)), quality=85))
+    return images
 
 
 def distinct(jpeg: bytes) -> bytes:
-    """`jpeg` with a comment that no other has: the same picture in bytes that no cache knows."""
+    """`jpeg` with a random comment: the same picture in bytes that no cache has."""
     comment = os.urandom(16)
     return b"%b\xff\xfe\x00\x12%b%b" % (jpeg[:2], comment, jpeg[2:])
 
@@ -53,11 +53,11 @@ def form(field: str, *files: bytes) -> bytes:
 
 
 class Caller(FastHttpUser):
-    """Somebody with a folder of thumbnails; waits before trying again where the service is full."""
+    """A user with a folder of thumbnails, who waits before a retry if the service is full."""
 
     images = thumbnails()
     batches = True
-    """False where the server has no /predict-batch (`make serve` of the predict function alone)."""
+    """False if the server has no /predict-batch."""
 
     think = float(os.environ.get("THINK", "1"))
     wait_time = between(0.5 * think, 1.5 * think)
@@ -66,17 +66,17 @@ class Caller(FastHttpUser):
 
     @task(8)
     def predict(self) -> None:
-        """An image that the cache has not seen."""
+        """Send an image that is not in the cache."""
         self.send("predict", "/predict", form("file", distinct(random.choice(self.images))))
 
     @task(2)
     def repeat(self) -> None:
-        """One of few images, again and again."""
+        """Send one of a few images again."""
         self.send("cached", "/predict", form("file", random.choice(self.images)))
 
     @task(1)
     def batch(self) -> None:
-        """Ten images in one request."""
+        """Send ten images in one request."""
         if not self.batches:
             self.predict()
             return
@@ -85,28 +85,28 @@ class Caller(FastHttpUser):
 
     @task(1)
     def status(self) -> None:
-        """Whether it is ready."""
+        """Ask for the status."""
         self.send("status", "/status", None)
 
     def send(self, name: str, path: str, body: bytes | None) -> None:
-        """Ask, and be patient where told to be."""
+        """Send a request, and wait as long as Retry-After says."""
         method, headers = ("POST", FORM) if body is not None else ("GET", {})
         with self.client.request(
             method, path, name=name, data=body, headers=headers, catch_response=True
-        ) as answer:
-            patience = (answer.headers or {}).get("retry-after")
-            refused = answer.status_code in (429, 503) and patience is not None
+        ) as response:
+            patience = (response.headers or {}).get("retry-after")
+            refused = response.status_code in (429, 503) and patience is not None
             if refused:
-                answer.failure(f"refused, {answer.status_code}")
-            elif answer.status_code == 404 and path == "/predict-batch":
+                response.failure(f"refused, {response.status_code}")
+            elif response.status_code == 404 and path == "/predict-batch":
                 Caller.batches = False
-                answer.success()
+                response.success()
         if refused:
-            gevent.sleep(min(float(patience), MOST_PATIENCE))
+            gevent.sleep(min(float(patience), MAX_PATIENCE))
 
 
 class Shape(LoadTestShape):
-    """A profile; without one, that which the environment asks for."""
+    """The shape of a profile, or of the environment's variables."""
 
     def __init__(self, profile: Profile | None = None) -> None:
         super().__init__()
@@ -117,6 +117,6 @@ class Shape(LoadTestShape):
         )
 
     def tick(self) -> tuple[int, float] | None:
-        """Users at this moment, and how many may be started a second."""
+        """The current number of users, and the rate at which they start."""
         users = self.profile.users_at(self.get_run_time())
         return (users, max(1.0, float(users))) if users else None

@@ -1,45 +1,42 @@
-"""How many users at which moment, and what their requests come to: arithmetic alone, no load."""
+"""Load profiles and the summary of samples: pure arithmetic."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-PROFILES = (10, 25, 50, 100, 200, 500)
-"""Users of the runs that README tells of."""
-
 RAMP_SECONDS = 120
-MOST_USERS = 1_000
-MOST_MINUTES = 30
-MOST_REQUESTS = 500_000
-"""A run ends at whichever comes first: against a cloud, every request is paid for."""
+MAX_USERS = 1_000
+MAX_MINUTES = 30
+MAX_REQUESTS = 500_000
+"""Limits of a run, because in a cloud every request costs money."""
 
 NORMAL = 2.0
-"""Latency up to so many times the one before the load is normal again."""
+"""Latency is normal up to this multiple of the latency before the load."""
 
 NORMAL_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A linear ramp from one user to `users`, then all of them until `seconds` have passed."""
+    """A linear ramp from one user to `users`, who stay until `seconds` have passed."""
 
     users: int
     seconds: float
     ramp: float = RAMP_SECONDS
 
     def __post_init__(self) -> None:
-        if not 1 <= self.users <= MOST_USERS:
-            raise ValueError(f"USERS is {self.users}; it is 1 to {MOST_USERS}")
-        if not 0 < self.seconds <= 60 * MOST_MINUTES:
-            raise ValueError(f"MINUTES is {self.seconds / 60:g}; it is more than 0 to 30")
+        if not 1 <= self.users <= MAX_USERS:
+            raise ValueError(f"USERS is {self.users}; the range is 1 to {MAX_USERS}")
+        if not 0 < self.seconds <= 60 * MAX_MINUTES:
+            raise ValueError(f"MINUTES is {self.seconds / 60:g}; the range is above 0, up to 30")
         if not 0 <= self.ramp < self.seconds:
             raise ValueError(
-                f"RAMP is {self.ramp:g} s of {self.seconds:g} s: some must be left for all users"
+                f"RAMP is {self.ramp:g} s of {self.seconds:g} s: leave some for all users"
             )
 
     def users_at(self, second: float) -> int:
-        """Users so many seconds after the beginning; 0 when it is over."""
+        """The number of users at a second of the run; 0 after its end."""
         if second >= self.seconds:
             return 0
         if second >= self.ramp:
@@ -49,20 +46,20 @@ class Profile:
 
 @dataclass(frozen=True)
 class Sample:
-    """One request: when it ended (seconds from the beginning), how long it took, how it went."""
+    """One request: its end (seconds since the start of the run), its duration and its result."""
 
     at: float
     name: str
     ms: float
     refused: bool = False
-    """503 with Retry-After, or 429: the service is full and says so."""
+    """503 with Retry-After, or 429: the service is full."""
     failed: bool = False
-    """Any other answer that is not 2xx, or none at all."""
+    """Any other response that is not 2xx, or none."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A line of the table; milliseconds of answered requests, NaN where there are none."""
+    """A row of the table, with milliseconds of answered requests, or NaN if there are none."""
 
     requests: int
     per_second: float
@@ -76,7 +73,7 @@ class Summary:
 
 
 def summary(samples: Sequence[Sample], seconds: float) -> Summary:
-    """What `samples` of a phase of so many seconds come to."""
+    """The summary of the samples of a phase that lasted `seconds`."""
     answered = sorted(s.ms for s in samples if not (s.refused or s.failed))
     refused = sorted(s.ms for s in samples if s.refused)
     return Summary(
@@ -93,7 +90,7 @@ def summary(samples: Sequence[Sample], seconds: float) -> Summary:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The least of sorted `values` that `share` percent of them do not exceed; NaN of none."""
+    """The percentile (nearest rank) of sorted `values`; NaN if there are none."""
     if not values:
         return float("nan")
     rank = -(-len(values) * share // 100)
@@ -101,8 +98,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def recovery(ends: float, probes: Sequence[Sample], before: float) -> float | None:
-    """Seconds from `ends` until probes are normal: the first of NORMAL_IN_A_ROW that were all
-    answered within NORMAL times `before` milliseconds. None where they never were."""
+    """Seconds from `ends` to the first of NORMAL_IN_A_ROW probes within NORMAL times `before` ms.
+
+    None if there are no such probes.
+    """
     after = [p for p in probes if p.at >= ends]
     good = [not (p.refused or p.failed) and p.ms <= NORMAL * before for p in after]
     for i in range(len(after) - NORMAL_IN_A_ROW + 1):
@@ -112,7 +111,7 @@ def recovery(ends: float, probes: Sequence[Sample], before: float) -> float | No
 
 
 def by_second(samples: Sequence[Sample]) -> list[tuple[int, list[Sample]]]:
-    """Samples by the second in which they ended, without gaps."""
+    """The samples by the second of their end, without gaps."""
     if not samples:
         return []
     seconds: dict[int, list[Sample]] = {n: [] for n in range(int(max(s.at for s in samples)) + 1)}
@@ -122,5 +121,5 @@ def by_second(samples: Sequence[Sample]) -> list[tuple[int, list[Sample]]]:
 
 
 def busy(samples: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Processor time (at, seconds used so far) as cores busy between each two of them."""
+    """The number of busy cores over time, from samples (time, CPU seconds used so far)."""
     return [(b[0], (b[1] - a[1]) / (b[0] - a[0])) for a, b in pairwise(samples) if b[0] > a[0]]

@@ -1,11 +1,11 @@
-"""Load the service, and tell how it held: python loadtest/report.py --users 100 --minutes 3
+"""Load the service and report how it performed: python loadtest/report.py --users 100 --minutes 3
 
-Without --host it starts `make serve` on this machine for each number of workers, and watches its
-processor and memory. With --host it loads that address and nothing else; whoever names it answers
-for it. Table, plot and samples go into --out.
+Without --host the script starts `make serve` on this machine for each number of workers and records
+its CPU time and memory. With --host it loads only that address, which must be yours. It writes a
+table, a plot and all samples to --out.
 """
 
-# locust patches the standard library, and has to be first.
+# locust patches the standard library, so it must be imported first.
 from locust import events  # isort: skip
 from locust.env import Environment  # isort: skip
 
@@ -37,11 +37,11 @@ from loadtest.profiles import Profile, Sample, Summary, summary  # noqa: E402
 
 START_SECONDS = 90
 BASELINE = 20
-"""Requests one after the other before the load: what normal is."""
+"""Number of sequential requests before the load; their median is the normal latency."""
 
 PROBE_SECONDS = 0.2
 RECOVERY_SECONDS = 60
-"""How long after the load it is waited for normal latency."""
+"""Maximum time to wait for normal latency after the load."""
 
 WATCH_SECONDS = 1.0
 
@@ -51,7 +51,7 @@ RULE = "|---|---|---|---|---|---|---|---|---|---|"
 
 @dataclass
 class Run:
-    """One load on one server, with all that was seen."""
+    """One load on one server, with everything that was measured."""
 
     name: str
     profile: Profile
@@ -67,7 +67,7 @@ class Run:
     crashed: bool = False
 
     def phases(self) -> Iterator[tuple[str, Summary]]:
-        """The ramp, which began on a server just started, and all users on a warm one."""
+        """The ramp, which begins on a new server, and the phase with all users."""
         ramp, end = self.profile.ramp, self.ended
         if ramp:
             first = [s for s in self.samples if s.at < ramp]
@@ -76,13 +76,13 @@ class Run:
             yield "warm, all users", summary([s for s in self.samples if s.at >= ramp], end - ramp)
 
     def recovery(self) -> float | None:
-        """Seconds from the load's end to normal latency."""
+        """Seconds from the end of the load to normal latency."""
         return profiles.recovery(self.ended, self.probes, self.normal_ms)
 
 
 @contextmanager
 def serving(workers: int) -> Iterator[tuple[str, psutil.Process, float]]:
-    """`make serve` on a free port of loopback: its address, its process, its seconds to ready."""
+    """Run `make serve` on a free port; yields its address, its process and its start time."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -112,7 +112,7 @@ def serving(workers: int) -> Iterator[tuple[str, psutil.Process, float]]:
 
 
 def load(run: Run, host: str, tree: psutil.Process | None, started: float | None) -> None:
-    """Ask one by one, then with all users, then one by one until all is as before."""
+    """Send requests one by one, then with all users, then one by one until latency is normal."""
     Caller.host = host
     environment = Environment(user_classes=[Caller], shape_class=Shape(run.profile), events=events)
     runner = environment.create_local_runner()
@@ -130,7 +130,7 @@ def load(run: Run, host: str, tree: psutil.Process | None, started: float | None
             time.monotonic() - began, name, response_time, refused, bool(exception) and not refused
         )
         run.samples.append(sample)
-        if len(run.samples) >= profiles.MOST_REQUESTS:
+        if len(run.samples) >= profiles.MAX_REQUESTS:
             runner.quit()
 
     events.request.add_listener(listen)
@@ -148,7 +148,7 @@ def load(run: Run, host: str, tree: psutil.Process | None, started: float | None
 
 
 def probe(user: Caller, began: float) -> Sample:
-    """One image by one user, outside of locust's statistics."""
+    """Send one image outside of locust's statistics."""
     body = form("file", distinct(user.images[0]))
     started = time.monotonic()
     with user.client.request(
@@ -164,7 +164,7 @@ def probe(user: Caller, began: float) -> Sample:
 
 
 def watch(run: Run, tree: psutil.Process | None, runner: Any, began: float) -> None:
-    """Processor seconds and memory (PSS: what is shared counts once) of the server, each second."""
+    """Record the server's CPU seconds and memory (PSS: shared pages count once) every second."""
     while True:
         now = time.monotonic() - began
         run.users.append((now, runner.user_count))
@@ -183,14 +183,14 @@ def watch(run: Run, tree: psutil.Process | None, runner: Any, began: float) -> N
 
 
 def table(runs: Sequence[Run]) -> list[str]:
-    """What was measured, as markdown."""
+    """The results as Markdown."""
     lines = [HEAD, RULE]
     for run in runs:
-        for phase, told in run.phases():
+        for phase, result in run.phases():
             lines.append(
-                f"| {run.name} | {phase} | {told.per_second:.1f} | {told.mean:.0f} "
-                f"| {told.p50:.0f} | {told.p95:.0f} | {told.p99:.0f} | {told.refused} "
-                f"| {told.refused_p95:.0f} | {told.failed} |"
+                f"| {run.name} | {phase} | {result.per_second:.1f} | {result.mean:.0f} "
+                f"| {result.p50:.0f} | {result.p95:.0f} | {result.p99:.0f} | {result.refused} "
+                f"| {result.refused_p95:.0f} | {result.failed} |"
             )
     lines += [
         "",
@@ -210,7 +210,7 @@ def table(runs: Sequence[Run]) -> list[str]:
 
 
 def by_task(runs: Sequence[Run]) -> list[str]:
-    """The warm phase, task by task, as markdown."""
+    """The results of the warm phase by task, as Markdown."""
     lines = [
         "",
         "| run | task | requests | mean ms | p50 | p95 | p99 |",
@@ -219,10 +219,10 @@ def by_task(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         warm = [s for s in run.samples if s.at >= run.profile.ramp]
         for name in sorted({s.name for s in warm}):
-            told = summary([s for s in warm if s.name == name], max(run.ended, 1.0))
+            result = summary([s for s in warm if s.name == name], max(run.ended, 1.0))
             lines.append(
-                f"| {run.name} | {name} | {told.requests} | {told.mean:.0f} | {told.p50:.0f} "
-                f"| {told.p95:.0f} | {told.p99:.0f} |"
+                f"| {run.name} | {name} | {result.requests} | {result.mean:.0f} | {result.p50:.0f} "
+                f"| {result.p95:.0f} | {result.p99:.0f} |"
             )
     return lines
 
@@ -232,7 +232,7 @@ def _or_none(seconds: float | None) -> str:
 
 
 def plot(runs: Sequence[Run], file: Path) -> None:
-    """Rate, latency, processor and memory over time, a column a run."""
+    """Plot rate, latency, CPU and memory over time, one column per run."""
     mpl.use("Agg")
     from matplotlib import pyplot
 
@@ -261,7 +261,9 @@ def plot(runs: Sequence[Run], file: Path) -> None:
                 for _, some in seconds
             ]
             latency.plot(times, values, label=f"p{share}")
-        latency.plot([p.at for p in run.probes], [p.ms for p in run.probes], ".", label="after it")
+        latency.plot(
+            [p.at for p in run.probes], [p.ms for p in run.probes], ".", label="after the load"
+        )
         latency.set(ylabel="ms", yscale="log")
         latency.legend(loc="upper left")
         if run.processor:
@@ -274,7 +276,7 @@ def plot(runs: Sequence[Run], file: Path) -> None:
 
 
 def keep(runs: Sequence[Run], folder: Path) -> None:
-    """Table, plot and every sample."""
+    """Write the table, the plot and all samples."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text("\n".join([*table(runs), *by_task(runs)]) + "\n")
     plot(runs, folder / "plot.png")
@@ -290,19 +292,27 @@ def keep(runs: Sequence[Run], folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", type=int, nargs="+", default=[100], help="one run each")
-    parser.add_argument("--minutes", type=float, default=3.0, help="of one run, ramp included")
-    parser.add_argument("--ramp", type=float, default=profiles.RAMP_SECONDS, help="seconds")
-    parser.add_argument("--host", default="", help="an address of yours, instead of our own server")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--out", type=Path, default=ROOT / ".local/loadtest")
+    parser.add_argument(
+        "--users", type=int, nargs="+", default=[100], help="users of each run [100]"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=3.0, help="minutes of a run, with its ramp [3]"
+    )
+    parser.add_argument(
+        "--ramp", type=float, default=profiles.RAMP_SECONDS, help="seconds of the ramp [120]"
+    )
+    parser.add_argument("--host", default="", help="address of your service [a new local server]")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1, 2], help="workers of each run [1 2]"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / ".local/loadtest", help="folder")
     given = parser.parse_args()
     try:
         wanted = [Profile(users, 60 * given.minutes, given.ramp) for users in given.users]
     except ValueError as error:
         sys.exit(str(error))
     if given.host and not (urlparse(given.host).scheme and urlparse(given.host).netloc):
-        sys.exit(f"HOST is {given.host!r}; it is an address, like https://api.example.org")
+        sys.exit(f"HOST={given.host!r} is not an address such as https://api.example.org")
     runs = []
     for profile in wanted:
         if given.host:
@@ -318,7 +328,7 @@ def main() -> None:
             print(*table([run])[2:], sep="\n", file=sys.stderr)
     print(f"{given.host or 'make serve'}, {os.cpu_count()} cores shared with the users; ", end="")
     print(f"{Caller.think:g} s between two requests of a user on average")
-    print("/predict-batch: " + ("among them" if Caller.batches else "not served here"))
+    print("/predict-batch: " + ("included" if Caller.batches else "not available here"))
     print(*table(runs), *by_task(runs), sep="\n")
     keep(runs, given.out)
     print(f"plot and samples: {given.out}")

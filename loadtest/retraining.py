@@ -1,15 +1,14 @@
-"""What a retraining takes on the local stack, with a client predicting all the while.
+"""Measure a retraining on the local stack while a client sends predictions.
 
     make up                                        # in another terminal, with an empty STATE_DIR
     python loadtest/retraining.py --data IMAGES    # 400 images into train/, one by one
 
-Uploads images that the model that ships never trained on, follows the runs to their end, and prints
-how many there were, what each decided and why, how long each stage took, how many answers failed
-meanwhile, and when the new version answered first.
+Uploads images that the baseline was not trained on and follows the runs until they end. Prints the
+result, the reason and the stages of each run, the number of failed predictions meanwhile, and the
+time of the first prediction by the new version.
 """
 
 import argparse
-import json
 import random
 import sys
 import threading
@@ -19,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
 
 from clickbait.store.runs import ENDED  # noqa: E402
+from loadtest.stack import Stack  # noqa: E402
 from training.gather import find  # noqa: E402
 from training.sides import read_manifest  # noqa: E402
 
@@ -36,36 +35,36 @@ PATIENCE_SECONDS = 3600
 
 @dataclass
 class Client:
-    """Predicts at a steady rate until it is told to stop, and keeps every answer's fate."""
+    """Sends predictions at a steady rate until `stop` is set, and records every response."""
 
     url: str
     images: list[bytes]
     stop: threading.Event = field(default_factory=threading.Event)
-    answers: list[tuple[float, int, str]] = field(default_factory=list)
+    responses: list[tuple[float, int, str]] = field(default_factory=list)
     """(time, status or 0, model_version) of each request."""
 
     def run(self) -> None:
         with httpx.Client(base_url=self.url, trust_env=False, timeout=30) as http:
             due = time.monotonic()
             while not self.stop.is_set():
-                self.answers.append(self._ask(http))
+                self.responses.append(self._ask(http))
                 due += 1 / REQUESTS_PER_SECOND
                 self.stop.wait(max(0.0, due - time.monotonic()))
 
     def _ask(self, http: httpx.Client) -> tuple[float, int, str]:
-        image = self.images[len(self.answers) % len(self.images)]
+        image = self.images[len(self.responses) % len(self.images)]
         try:
-            answer = http.post("/predict", content=image, headers={"content-type": "image/jpeg"})
-            version = answer.json().get("model_version", "") if answer.is_success else ""
-            if version and answer.headers["x-model-version"] != version:
+            response = http.post("/predict", content=image, headers={"content-type": "image/jpeg"})
+            version = response.json().get("model_version", "") if response.is_success else ""
+            if version and response.headers["x-model-version"] != version:
                 return time.time(), 0, "mixed"
-            return time.time(), answer.status_code, version
+            return time.time(), response.status_code, version
         except httpx.HTTPError as error:
             return time.time(), 0, type(error).__name__
 
 
 def choose(data: Path, manifest: Path, count: int) -> list[tuple[Path, str]]:
-    """`count` images of `data`, with their labels, that `manifest` has not on its training side."""
+    """`count` labelled images of `data` that are not on the training side of `manifest`."""
     trained = {r.file for r in read_manifest(manifest) if r.side == "train"}
     found = [(data / file, label) for file, label in find(data) if file not in trained]
     random.Random(0).shuffle(found)
@@ -73,20 +72,19 @@ def choose(data: Path, manifest: Path, count: int) -> list[tuple[Path, str]]:
 
 
 def follow(api: httpx.Client, known: set[str]) -> list[dict[str, Any]]:
-    """Every run that is not in `known`, once all of them have ended and none has begun for a
-    while."""
+    """All runs that are not in `known`, after they have ended and no run has begun for a while."""
     until = time.monotonic() + PATIENCE_SECONDS
-    told = ""
+    last = ""
     quiet_since = None
     while time.monotonic() < until:
         runs = [r for r in api.get("/runs").json()["items"] if r["id"] not in known]
         line = "  ".join(f"{r['id']} {r['state']} {r.get('epoch', '')}" for r in runs)
-        if line != told:
+        if line != last:
             print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
-            told = line
+            last = line
         if runs and all(r["state"] in ENDED for r in runs):
             quiet_since = quiet_since or time.monotonic()
-            if time.monotonic() - quiet_since > 75:  # A quiet period, and a message's way.
+            if time.monotonic() - quiet_since > 75:  # Longer than the quiet period.
                 return [api.get(f"/runs/{r['id']}").json() for r in reversed(runs)]
         else:
             quiet_since = None
@@ -97,39 +95,28 @@ def follow(api: httpx.Client, known: set[str]) -> list[dict[str, Any]]:
 def main() -> None:
     """Upload, follow, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=400)
-    parser.add_argument("--skip", type=int, default=0, help="leave out so many of the draw first")
-    parser.add_argument("--exam", type=int, default=0, help="so many more go into exam/ before")
+    parser.add_argument("--data", type=Path, required=True, help="folder of labelled images")
+    parser.add_argument("--count", type=int, default=400, help="images to upload [400]")
+    parser.add_argument("--skip", type=int, default=0, help="skip this many images first [0]")
+    parser.add_argument("--exam", type=int, default=0, help="put this many into exam/ first [0]")
+    parser.add_argument("--swap", action="store_true", help="swap the labels")
+    parser.add_argument("--anyway", action="store_true", help="POST /retrain with skip_label_check")
     parser.add_argument(
-        "--swap", action="store_true", help="put each into the other class's folder"
+        "--manifest",
+        type=Path,
+        default=ROOT / "training/baseline/manifest.csv",
+        help="manifest of the baseline",
     )
-    parser.add_argument("--anyway", action="store_true", help="POST /retrain, skip_label_check")
-    parser.add_argument("--manifest", type=Path, default=ROOT / "training/baseline/manifest.csv")
-    parser.add_argument("--state", type=Path, default=ROOT / ".local")
+    parser.add_argument("--state", type=Path, default=ROOT / ".local", help="STATE_DIR [.local]")
     options = parser.parse_args()
-    stack = json.loads((options.state / "stack.json").read_text())
-    token = (options.state / "admin-token").read_text().strip()
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=stack["cloud_url"],
-        region_name=stack["region"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    bucket = stack["outputs"]["DataBucket"]
-    api = httpx.Client(
-        base_url=stack["api_url"],
-        headers={"authorization": f"Bearer {token}"},
-        trust_env=False,
-        timeout=60,
-    )
+    stack = Stack(options.state)
+    s3, api, bucket = stack.cloud("s3"), stack.api(), stack.outputs["DataBucket"]
     chosen = choose(options.data, options.manifest, options.skip + options.count + options.exam)
     images = chosen[options.skip : options.skip + options.count]
     for path, label in chosen[options.skip + options.count :]:
         s3.put_object(Bucket=bucket, Key=f"exam/{label}/{path.name}", Body=path.read_bytes())
     known = {r["id"] for r in api.get("/runs").json()["items"]}
-    client = Client(stack["api_url"], [path.read_bytes() for path, _ in images[:50]])
+    client = Client(stack.description["api_url"], [path.read_bytes() for path, _ in images[:50]])
     thread = threading.Thread(target=client.run)
     thread.start()
     try:
@@ -148,7 +135,7 @@ def main() -> None:
 
 
 def report(runs: list[dict[str, Any]], client: Client, began: float) -> None:
-    """Print what happened."""
+    """Print the runs and the predictions."""
     for run in runs:
         print(f"\nrun {run['id']}: {run['state']}: {run['reason']}")
         for name in ("images", "seconds", "version", "warnings"):
@@ -156,14 +143,14 @@ def report(runs: list[dict[str, Any]], client: Client, began: float) -> None:
                 print(f"  {name}: {run[name]}")
         for state, at in run["times"].items():
             print(f"  {state:<10} {at}")
-    statuses = Counter(status for _, status, _ in client.answers)
-    print(f"\n{len(client.answers)} predictions meanwhile, by status: {dict(statuses)}")
+    statuses = Counter(status for _, status, _ in client.responses)
+    print(f"\n{len(client.responses)} predictions meanwhile, by status: {dict(statuses)}")
     seen: dict[str, float] = {}
-    for at, _, version in client.answers:
+    for at, _, version in client.responses:
         if version:
             seen.setdefault(version, at)
     for version, at in seen.items():
-        print(f"  {version} answered first {at - began:.1f} s after the first upload")
+        print(f"  {version} first answered {at - began:.1f} s after the first upload")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """A real server, started as `make serve` starts it."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,15 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.local_stack import free_ports
 from tests.waiting import DEADLINE
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass
@@ -44,7 +38,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     started: list[Server] = []
 
     def start(**variables: str) -> Server:
-        temporary, port = tmp_path_factory.mktemp("server"), free_port()
+        temporary, (port,) = tmp_path_factory.mktemp("server"), free_ports(1)
         environment = {"PORT": str(port), "WORKERS": "1", "TMPDIR": str(temporary)} | variables
         process = subprocess.Popen(
             [sys.executable, "-m", "local.serve"],

@@ -23,7 +23,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from clickbait.settings import CHECKOUT_BASELINE, Settings
 from local.serve.worker import MAX_WAIT, MAX_WAITING, SENDING_SECONDS, Queue
-from tests.integration.conftest import ROOT, Server, free_port
+from tests.integration.conftest import ROOT, Server
+from tests.local_stack import free_ports
 from tests.waiting import DEADLINE
 
 SAMPLE = (ROOT / "sample.jpg").read_bytes()
@@ -72,7 +73,7 @@ def run_to_end(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_wrong_setting_is_one_line_and_no_traceback(variables: dict[str, str], says: str) -> None:
-    done = run_to_end({"API_PORT": str(free_port())} | variables)
+    done = run_to_end({"API_PORT": str(free_ports(1)[0])} | variables)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert says in last

@@ -59,7 +59,7 @@ def test_at_the_break_even_both_cost_the_same() -> None:
 def test_others_by_hand() -> None:
     others = cost.elsewhere()
     assert others["Google Vision, one feature"][0] == pytest.approx(1_500)
-    busy, _ = others["Rekognition Custom Labels, always at its most"]
+    busy, _ = others["Rekognition Custom Labels, always at full load"]
     assert busy == pytest.approx(1e6 / 5 / 3_600 * 4)
     assert others["Rekognition Custom Labels, one unit kept on"][1] == pytest.approx(2_920)
 
@@ -87,7 +87,7 @@ def test_the_command_prints_every_table() -> None:
         text=True,
         check=True,
     )
-    for title in ("a million predictions", "in bulk", "a month of none", "beside others"):
+    for title in ("a million predictions", "in bulk", "an idle month", "alternatives"):
         assert title in done.stdout
 
 

@@ -6,20 +6,15 @@ import pytest
 
 from local.settings import HOST, StackSettings, check_port
 from ops import StackError
+from tests.local_stack import free_ports
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+PORTS = ("API_PORT", "CLOUD_PORT", "SITE_PORT")
 
 
 @pytest.fixture
 def environment(tmp_path):
     return {
-        "API_PORT": str(free_port()),
-        "CLOUD_PORT": str(free_port()),
-        "SITE_PORT": str(free_port()),
+        **{name: str(port) for name, port in zip(PORTS, free_ports(3), strict=True)},
         "STATE_DIR": str(tmp_path / "state"),
     }
 
@@ -78,7 +73,7 @@ def test_one_port_for_two_things_is_refused(environment, one, other):
 def test_a_kept_state_belongs_to_its_cloud_port(environment):
     StackSettings.from_environment(environment).claim()
     StackSettings.from_environment(environment).claim()
-    moved = environment | {"CLOUD_PORT": str(free_port())}
+    moved = environment | {"CLOUD_PORT": str(free_ports(1)[0])}
     with pytest.raises(StackError, match=f"belongs to CLOUD_PORT={environment['CLOUD_PORT']}"):
         StackSettings.from_environment(moved).claim()
 
