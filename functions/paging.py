@@ -28,7 +28,7 @@ def encode_cursor(of: str, place: str | None) -> str | None:
 
 
 def decode_cursor(of: str, cursor: str | None) -> str | None:
-    """The place that `encode_cursor` was given; raises BadRequest where it was given none."""
+    """The place that `encode_cursor` was given; raises BadRequest for any other cursor."""
     if cursor is None:
         return None
     try:
@@ -44,6 +44,6 @@ def decode_cursor(of: str, cursor: str | None) -> str | None:
 def invalid_cursor() -> BadRequest:
     """The problem of a cursor that the list did not give."""
     return BadRequest(
-        "Invalid cursor. Use `next` from the previous page.",
+        "query.cursor: Invalid cursor. Use `next` from the previous page.",
         errors=[{"field": "query.cursor", "message": "not a cursor of this list"}],
     )
