@@ -1,1 +1,1 @@
-"""Images that the tests draw: none of them is anybody's."""
+"""Images that the tests draw, so that they belong to nobody."""

@@ -1,4 +1,4 @@
-"""Addresses of the page, and what is to answer for them, here and on AWS."""
+"""Addresses of the page, and what they return, on this machine and on AWS."""
 
 PAGES = [
     "/",
@@ -12,7 +12,7 @@ PAGES = [
     "//",
     "//example.org/app.js",
 ]
-"""index.html answers for these."""
+"""These return index.html."""
 
 FILES = [
     "/index.html",
@@ -26,4 +26,4 @@ FILES = [
     "/assets/../index.html",
     "/assets/",
 ]
-"""Nothing but the file of that name answers for these, or it is missing."""
+"""These return the file of that name, or 404."""

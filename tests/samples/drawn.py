@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 
 def picture(size: tuple[int, int] = (640, 360), seed: int = 0) -> Image.Image:
-    """A colourful drawing without symmetry: every orientation of it looks different."""
+    """A colourful drawing without symmetry: its eight orientations all differ."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", size, tuple(int(v) for v in rng.integers(0, 256, 3)))
     pen = ImageDraw.Draw(image)

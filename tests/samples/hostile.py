@@ -1,4 +1,4 @@
-"""Files that somebody sends by mistake or on purpose; each must get an answer, none may hurt."""
+"""Files that people send by mistake or on purpose. Each must get an answer and do no harm."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def flat_png(width: int, height: int, depth: int = 1, colour: int = 0) -> bytes:
-    """A PNG of one colour that is a thousandth of its pixels' size: 9000 x 9000 takes 10 KB."""
+    """A PNG of one colour, a thousandth as large as its pixels: 9000 x 9000 takes 10 KB."""
     row = 1 + (width * depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] + 7) // 8
     packer = zlib.compressobj(9)
     data = b"".join(packer.compress(bytes(row)) for _ in range(height)) + packer.flush()
@@ -92,7 +92,7 @@ def modes() -> dict[str, bytes]:
 
 @cache
 def good_or_bad() -> dict[str, tuple[bytes, set[int]]]:
-    """name -> (bytes, statuses that are right for it)."""
+    """name -> (bytes, correct statuses)."""
     base = picture()
     kinds = {"jpg": encoded(base), "png": encoded(base, "PNG"), "webp": encoded(base, "WEBP")}
     fine, bad = {200}, {422}
