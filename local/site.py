@@ -196,11 +196,11 @@ def _variants(file: PageFile) -> tuple[_Variant, _Variant]:
 
 def _takes_gzip(accepted: str) -> bool:
     """Whether a client accepts gzip, or any coding, with a weight above zero."""
-    asked = {}
+    accepts = {}
     for coding in accepted.lower().replace(" ", "").split(","):
         name, weighted, weight = coding.partition(";q=")
-        asked[name] = not weighted or weight.strip("0.") != ""
-    return asked.get("gzip", asked.get("*", False))
+        accepts[name] = not weighted or weight.strip("0.") != ""
+    return accepts.get("gzip", accepts.get("*", False))
 
 
 def _is_current(tag: bytes, known: bytes) -> bool:

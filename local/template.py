@@ -314,10 +314,10 @@ def _with_excluded_punctuation(resources: dict[str, Any]) -> None:
     """Replace ExcludePunctuation, which the emulator ignores, by ExcludeCharacters, in place."""
     for resource in resources.values():
         if resource["Type"] == "AWS::SecretsManager::Secret":
-            asked = resource["Properties"].get("GenerateSecretString", {})
-            if asked.get("ExcludePunctuation"):
-                kept_out = asked.get("ExcludeCharacters", "") + string.punctuation
-                asked["ExcludeCharacters"] = kept_out
+            options = resource["Properties"].get("GenerateSecretString", {})
+            if options.get("ExcludePunctuation"):
+                excluded = options.get("ExcludeCharacters", "") + string.punctuation
+                options["ExcludeCharacters"] = excluded
 
 
 def _with_integer_concurrency(template: Template, parameters: Mapping[str, str]) -> None:
@@ -328,9 +328,9 @@ def _with_integer_concurrency(template: Template, parameters: Mapping[str, str])
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             scaling = resource["Properties"].get("ScalingConfig", {})
-            asked = scaling.get("MaximumConcurrency")
-            if isinstance(asked, dict):
-                name = asked["Ref"]
+            concurrency = scaling.get("MaximumConcurrency")
+            if isinstance(concurrency, dict):
+                name = concurrency["Ref"]
                 given = parameters.get(name, template["Parameters"][name]["Default"])
                 scaling["MaximumConcurrency"] = int(given)
 

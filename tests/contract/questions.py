@@ -1,4 +1,4 @@
-"""For Schemathesis: images and ids that the stack knows, what is known to differ, and a tally."""
+"""Hooks for Schemathesis: known images and ids, known differences, and a tally."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from schemathesis.openapi.checks import UnsupportedMethodResponse
 from schemathesis.specs.openapi.checks import RejectedPositiveData
 
 FOLDER = Path(os.environ["CONTRACT_FOLDER"])
-"""What the runner has drawn and put into the stack, and where the tally goes."""
+"""The runner's folder, with images and known.json, and with the tally."""
 
 KNOWN: dict[str, list[str]] = json.loads((FOLDER / "known.json").read_text())
-"""Ids of the stack by the name of the path parameter (`key`: of an upload)."""
+"""Ids of the stack by the name of their path parameter (`key` is that of an upload)."""
 
 WITHOUT_TOKEN = os.environ.get("CONTRACT_TOKEN", "") == ""
 
 OPAQUE = ("query.cursor", "query.at")
-"""Texts whose grammar a schema cannot say: an unreadable one is a 422 that the route documents."""
+"""Strings whose grammar a schema cannot express; an invalid one gets a documented 422."""
 
 
 def images(kind: str) -> st.SearchStrategy[bytes]:
@@ -36,8 +36,10 @@ schemathesis.openapi.format("binary", images("*"))
 
 @schemathesis.hook
 def flatmap_case(context: Any, case: Any) -> st.SearchStrategy[Any]:
-    """Three of four well-formed questions are about something that exists; and a whole number is
-    written as one: 8.0 is an integer to JSON Schema, and a 422 here."""
+    """Use known ids in three of four valid requests, and write whole floats as integers.
+
+    JSON Schema accepts 8.0 as an integer; the API answers 422.
+    """
     if not case.meta or not case.meta.generation.mode.is_positive:
         return st.just(case)
     if case.media_type == "application/json" and isinstance(case.body, dict):
@@ -50,30 +52,30 @@ def flatmap_case(context: Any, case: Any) -> st.SearchStrategy[Any]:
     if not slots:
         return st.just(case)
 
-    def asked(places: Iterable[int]) -> Any:
+    def with_known_ids(places: Iterable[int]) -> Any:
         for (where, name), place in zip(slots, places, strict=True):
             if place % 4:
                 where[name] = KNOWN[name][place % len(KNOWN[name])]
         return case
 
-    return st.tuples(*(st.integers(0, 999) for _ in slots)).map(asked)
+    return st.tuples(*(st.integers(0, 999) for _ in slots)).map(with_known_ids)
 
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> bool:
-    """Keep a failure unless it is one of two that are meant to be as they are."""
-    kept = is_one(failure, response)
+    """Keep a failure unless it is one of two intended differences."""
+    kept = is_failure(failure, response)
     if not kept:
         note(case, let_pass=type(failure).__name__)
     return kept
 
 
-def is_one(failure: Failure, response: Any) -> bool:
+def is_failure(failure: Failure, response: Any) -> bool:
     if isinstance(failure, RejectedPositiveData) and response.status_code == 422:
         fields = [wrong["field"] for wrong in response.json().get("errors", [])]
         return not fields or not set(fields) <= set(OPAQUE)
-    # HTTP API has one default route for all that the functions do not ask for, and it goes to
-    # `predict`, which knows its own routes only: there, another method is a route that is not.
+    # HTTP API sends all requests without a route to `predict`, which has its own routes only. So
+    # another method of a route is an unknown route.
     if isinstance(failure, UnsupportedMethodResponse):
         return response.status_code != 404
     return True
@@ -81,15 +83,15 @@ def is_one(failure: Failure, response: Any) -> bool:
 
 @schemathesis.check
 def protected_routes_answer_nobody(ctx: Any, response: Any, case: Any) -> None:
-    """Without the token, a route that asks for one says 401 to every question."""
-    asked = response.request.method == case.operation.method.upper()
-    if WITHOUT_TOKEN and asked and case.operation.definition.raw.get("security"):
+    """Without the token, a protected route answers 401 to every request."""
+    same_method = response.request.method == case.operation.method.upper()
+    if WITHOUT_TOKEN and same_method and case.operation.definition.raw.get("security"):
         assert response.status_code == 401, f"{response.status_code} without a token"
 
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
-    """One line for each answer: its status, and whether our functions gave it."""
+    """Record each response: its status, and whether our functions sent it."""
     note(
         case,
         method=response.request.method,

@@ -1,10 +1,10 @@
-"""Ask the whole API of a local stack what its document says may be asked, and what may not:
+"""Test the whole API of a local stack against openapi.json, with valid and invalid requests:
 python -m tests.contract.run [OPTIONS OF schemathesis run]
 
-Fails where an answer is a 5xx, breaks its schema or is none that openapi.json names, where a wrong
-request is accepted, and where a route never answered a right one with success. First as the admin,
-then as nobody. `--include-name "POST /predict"` asks one route alone what it was asked among the
-others: nothing is left to chance. CONTRACT_LOGS=folder keeps the stack's logs.
+Fails if a response is a 5xx, breaks its schema or is not in openapi.json, if an invalid request is
+accepted, or if no valid request to a route succeeds. Runs first as the admin, then without a token.
+`--include-name "POST /predict"` sends one route the same requests as in the whole run.
+CONTRACT_LOGS=folder keeps the stack's logs.
 """
 
 import json
@@ -28,14 +28,14 @@ SCHEMATHESIS = ROOT / ".venv-contract" / "bin" / "schemathesis"
 HERE = Path(__file__).parent
 
 MANY = 60
-"""Corrections that wait and batches that are open: each that is decided or started is one less, and
-there must be some to the end."""
+"""Number of pending corrections and of open batches. Requests decide or start them, and some must
+be left at the end."""
 
 QUIET_SECONDS = 900
-"""The longest that the template takes: nothing that is uploaded here starts a training."""
+"""The template's maximum, so that no upload starts a training."""
 
-NOBODYS_EXAMPLES = 4
-"""A question to a route that asks for the token first is answered before it is read."""
+EXAMPLES_WITHOUT_TOKEN = 4
+"""Few, because protected routes answer 401 before they read a request."""
 
 
 def main(options: list[str]) -> int:
@@ -53,10 +53,10 @@ def main(options: list[str]) -> int:
             fill(stack, folder)
             print(f"The stack is there after {time.monotonic() - started:.0f} s.", flush=True)
             token = (stack.state_dir / "admin-token").read_text().strip()
-            failed = asked(stack, folder, token, options)
+            failed = has_failures(stack, folder, token, options)
             admin = tally(folder)
-            nobody = [*options, "--phases", "coverage,fuzzing", "-n", str(NOBODYS_EXAMPLES)]
-            failed |= asked(stack, folder, "", nobody)
+            nobody = [*options, "--phases", "coverage,fuzzing", "-n", str(EXAMPLES_WITHOUT_TOKEN)]
+            failed |= has_failures(stack, folder, "", nobody)
             tally(folder)
         finally:
             log = stack.state_dir / "logs"
@@ -65,7 +65,7 @@ def main(options: list[str]) -> int:
             stack.stop()
     unreached = sorted(operations(options) - admin)
     for operation in unreached:
-        print(f"{operation} never answered with success: nothing is known of its answers.")
+        print(f"{operation} never succeeded, so its responses were not tested.")
     if failed:
         again = "make contract ARGS='--include-name \"POST /predict\"'"
         print(f"The same questions to one route alone, by its name above: {again}")
@@ -74,8 +74,7 @@ def main(options: list[str]) -> int:
 
 
 def fill(stack: LocalStack, folder: Path) -> None:
-    """One of each thing that a route can be asked for, and images to send; `known.json` names
-    them."""
+    """Create one of everything that routes return, and images to send; write `known.json`."""
     images = folder / "images"
     images.mkdir()
     for seed, (extension, kind) in enumerate({"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}.items()):
@@ -99,7 +98,7 @@ def right(answer: httpx.Response) -> dict:
 
 
 def versions(stack: LocalStack, admin: httpx.Client) -> list[str]:
-    """The baseline, and a copy of it that has never been live."""
+    """The baseline, and a copy of it that was never live."""
     (shipped,) = right(admin.get("/models"))["items"]
     source = stack.checkout / "layers" / "baseline" / "baseline"
     name = "20990101-000000-abcdef"
@@ -114,7 +113,7 @@ def versions(stack: LocalStack, admin: httpx.Client) -> list[str]:
 
 
 def batches(stack: LocalStack, admin: httpx.Client) -> list[str]:
-    """A folder that was dropped, finished, with a broken file; and MANY that await their files."""
+    """A finished batch of a dropped folder with a broken file, and MANY that await their files."""
     dropped = "dropped"
     bucket = stack.description()["outputs"]["DataBucket"]
     files = {f"{n}.jpg": encoded(picture((320, 180), n)) for n in range(4)} | {"bad.jpg": b"bad"}
@@ -130,7 +129,7 @@ def batches(stack: LocalStack, admin: httpx.Client) -> list[str]:
 
 
 def uploads(admin: httpx.Client) -> list[str]:
-    """The keys of two uploads: one is there, one never came."""
+    """The keys of two uploads, one of which is missing."""
     wanted = {"purpose": "image", "content_type": "image/jpeg", "count": 2}
     there, missing = right(admin.post("/uploads", json=wanted))["items"]
     file = {"file": encoded(picture())}
@@ -144,8 +143,8 @@ def correction(admin: httpx.Client, seed: int) -> str:
     return right(admin.post("/feedback", data={"label": "legitimate"}, files=file))["id"]
 
 
-def asked(stack: LocalStack, folder: Path, token: str, options: list[str]) -> bool:
-    """Whether Schemathesis found something."""
+def has_failures(stack: LocalStack, folder: Path, token: str, options: list[str]) -> bool:
+    """Run Schemathesis; return whether it found a failure."""
     command = [str(SCHEMATHESIS), "--config-file", str(HERE / "schemathesis.toml"), "run"]
     command += [str(stack.checkout / "openapi.json"), "--url", stack.api_url, "--no-color"]
     if token:
@@ -163,14 +162,14 @@ def asked(stack: LocalStack, folder: Path, token: str, options: list[str]) -> bo
 
 
 def tally(folder: Path) -> set[str]:
-    """The operations that answered with success; prints how often each was asked, and the worst."""
+    """The operations that succeeded; prints the number of responses by status, and the slowest."""
     file = folder / "tally.jsonl"
     noted = [json.loads(line) for line in file.read_text().splitlines()]
     file.unlink()
     lines = [line for line in noted if "status" in line]
     statuses: dict[str, Counter[str]] = {}
     for line in lines:
-        # What the emulator or the gateway before it said has no request id of ours.
+        # Responses of the emulator or the gateway have no request id.
         whose = "" if line["ours"] else f" (not ours, {line['method']})"
         statuses.setdefault(line["operation"], Counter())[f"{line['status']}{whose}"] += 1
     for operation, counted in sorted(statuses.items()):
@@ -186,7 +185,7 @@ def listed(counted: Counter[str]) -> str:
 
 
 def operations(options: list[str]) -> set[str]:
-    """Those that all must be reached: none where the options choose some."""
+    """The operations that must succeed: all, or none if the options select some."""
     if any(option.startswith(("--include", "--exclude", "--phases")) for option in options):
         return set()
     paths = json.loads((ROOT / "openapi.json").read_text())["paths"]

@@ -63,8 +63,8 @@ def test_a_body_over_the_gateways_limit_gets_413_in_its_own_words(api):
 
 def test_the_page_may_call_the_api_and_other_pages_may_not(stack, api):
     def preflight(origin: str):
-        asked = {"origin": origin, "access-control-request-method": "POST"}
-        return api.options("/predict", headers=asked)
+        headers = {"origin": origin, "access-control-request-method": "POST"}
+        return api.options("/predict", headers=headers)
 
     page = stack.description()["site_url"]
     for origin in (page, page.replace("127.0.0.1", "localhost")):
@@ -142,9 +142,9 @@ def test_a_port_in_use_is_refused_in_one_line_that_names_the_variable(stack, tmp
         ("SITE_PORT", stack.site_port),
     ):
         other = LocalStack(tmp_path / variable)
-        said = other.refused(**{variable: str(port)})
-        assert said.count("\n") == 1
-        assert str(port) in said and variable in said
+        output = other.refused(**{variable: str(port)})
+        assert output.count("\n") == 1
+        assert str(port) in output and variable in output
         assert not (tmp_path / variable).exists()
 
 
@@ -152,7 +152,7 @@ def test_without_a_built_page_nothing_starts_and_one_line_says_what_builds_it(tm
     checkout = copy_of_the_checkout(tmp_path / "checkout")
     shutil.rmtree(checkout / "frontend")
     stack = LocalStack(tmp_path / "state", checkout)
-    said = stack.refused()
-    assert said.count("\n") == 1
-    assert "The page is not built" in said and "`make up`" in said
+    output = stack.refused()
+    assert output.count("\n") == 1
+    assert "The page is not built" in output and "`make up`" in output
     assert stack.processes() == set()

@@ -21,7 +21,7 @@ LABELS = {"clickbait_real", "clickbait_fake"}
 
 
 def picture(number: int) -> bytes:
-    """A small JPEG that no other number gives."""
+    """A small JPEG, different for each number."""
     buffer = io.BytesIO()
     Image.effect_noise((320, 180), 10 + number).convert("RGB").save(buffer, "JPEG")
     return buffer.getvalue()
@@ -66,7 +66,7 @@ def test_a_folder_that_is_dropped_is_a_batch_with_a_result_for_each_file(stack, 
     files["deep/er/ü.jpg"] = picture(9)
     files["broken.jpg"] = b"not an image"
     drop(stack, name, files)
-    # From its first object on, so that nobody has to wait for a worker to see it.
+    # It exists from its first object on, before a worker sees it.
     assert admin.get(f"/batches/{name}").json()["source"] == "folder"
     found = finished(admin, name)
     assert (found["expected"], found["done"], found["failed"]) == (6, 5, 1)
@@ -120,8 +120,8 @@ def test_ten_images_in_one_request_each_have_their_own_answer(api):
 
 
 def test_an_image_that_was_uploaded_past_the_api_is_predicted_by_its_key(admin, api):
-    asked = {"purpose": "image", "content_type": "image/jpeg"}
-    answer = admin.post("/uploads", json=asked)
+    form_request = {"purpose": "image", "content_type": "image/jpeg"}
+    answer = admin.post("/uploads", json=form_request)
     assert answer.status_code == 200, answer.text
     (form,) = answer.json()["items"]
     early = api.post("/predict", json={"key": form["key"]})
@@ -178,7 +178,7 @@ def test_drift_is_told_and_the_daily_look_measures_it(stack, admin):
     done = stack.cloud("lambda").invoke(FunctionName=f"{function}:live", Payload=daily)
     assert "FunctionError" not in done, done["Payload"].read()
     drift = admin.get("/metrics").json()["drift"]
-    # Too few predictions to say anything, and so it says: with no reference it would say that.
+    # The reason is too few predictions. Without a reference it would be the reference.
     reasons = {feature["reason"] for feature in drift["features"].values()}
     assert drift["model_version"] and all("say nothing" in reason for reason in reasons)
 

@@ -1,4 +1,4 @@
-"""Drop images, and the model replaces itself, or says why not; one call brings the old one back."""
+"""Uploaded images replace the model, or the run says why not; one call restores the old model."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.end_to_end
 
 OF_EACH = 120
-"""A test side of about 36 images: the gate wants 30."""
+"""Gives a test side of about 36 images; the gate needs 30."""
 
 ENDED = {"PROMOTED", "REJECTED", "FAILED"}
 
@@ -36,7 +36,7 @@ def admin(stack: LocalStack) -> Iterator[httpx.Client]:
 
 
 def upload(stack: LocalStack, first: int, of_each: int) -> None:
-    """Drawings into train/, each into the folder of its class."""
+    """Upload drawings into train/, each into the folder of its class."""
     s3, bucket = stack.cloud("s3"), stack.description()["outputs"]["DataBucket"]
     for seed in range(first, first + of_each):
         for label in LABELS:
@@ -62,7 +62,7 @@ def version_that_answers(admin: httpx.Client) -> str:
 
 
 class Caller(threading.Thread):
-    """Predicts all the while, and counts what it is answered."""
+    """Sends predictions until the end, and counts the responses."""
 
     def __init__(self, stack: LocalStack) -> None:
         super().__init__()
@@ -81,8 +81,8 @@ class Caller(threading.Thread):
                     headers={"content-type": "image/jpeg"},
                 )
                 self.statuses[answer.status_code] += 1
-                said = answer.json().get("model_version")
-                self.mixed += answer.headers.get("x-model-version") != said
+                version = answer.json().get("model_version")
+                self.mixed += answer.headers.get("x-model-version") != version
                 if self.done.wait(0.1):
                     return
 
@@ -96,7 +96,7 @@ class Caller(threading.Thread):
 
 
 def test_uploads_that_the_live_model_contradicts_are_rejected_before_training(stack, admin):
-    """The model knows photographs: it calls next to all drawings legitimate."""
+    """The model was trained on photographs and calls nearly all drawings legitimate."""
     before = version_that_answers(admin)
     upload(stack, 0, OF_EACH)
     assert eventually(lambda: runs(admin)), "no run started"
@@ -115,10 +115,10 @@ def test_uploads_that_the_live_model_contradicts_are_rejected_before_training(st
 def test_a_better_model_goes_live_by_itself_and_no_answer_fails(stack, admin):
     before = version_that_answers(admin)
     with Caller(stack) as caller:
-        asked = {"skip_label_check": True, "epochs": 1}
-        # The end of a job is body a moment after that of its run: until then the answer is 409.
+        parameters = {"skip_label_check": True, "epochs": 1}
+        # The end of a job is reported after that of its run; until then the API answers 409.
         answer = eventually(
-            lambda: (got := admin.post("/retrain", json=asked)).status_code == 202 and got
+            lambda: (got := admin.post("/retrain", json=parameters)).status_code == 202 and got
         )
         body = ended(admin, answer.json()["id"])
         assert body["state"] == "PROMOTED", body
@@ -135,7 +135,7 @@ def test_a_better_model_goes_live_by_itself_and_no_answer_fails(stack, admin):
 
 
 def test_of_two_promotions_at_one_moment_one_wins(stack, admin):
-    """As they overlap or not: never two winners that saw the same model live."""
+    """Whether they overlap or not, two never win over the same live model."""
     live, other = [m["version"] for m in admin.get("/models").json()["items"]][:2]
     statuses: list[int] = []
     for _ in range(10):
@@ -172,7 +172,7 @@ def test_three_poisoned_messages_of_ten_end_as_dead_letters_and_can_be_replayed(
     outputs = stack.description()["outputs"]
     sqs = stack.cloud("sqs")
     queue, dead = outputs["UploadsQueue"], outputs["UploadsDeadLetters"]
-    # On AWS a message is tried again after six minutes; here nobody waits for that.
+    # On AWS the next attempt of a message comes after six minutes; here after one second.
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
     s3 = stack.cloud("s3")
     keys = [f"train/{LABELS[n % 2]}/late {n}.jpg" for n in range(7)]
@@ -199,4 +199,4 @@ def test_three_poisoned_messages_of_ten_end_as_dead_letters_and_can_be_replayed(
 
     assert eventually(lambda: letters() == 3 and described() == 7), (letters(), described())
     assert "3 messages" in stack.operate("replay")
-    assert eventually(lambda: letters() == 3), "they are as broken as they were"
+    assert eventually(lambda: letters() == 3), "broken messages came back to the queue"

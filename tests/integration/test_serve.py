@@ -106,9 +106,9 @@ def test_the_routes_of_every_function_are_served(alone: Server) -> None:
 
 def test_debug_mode_logs_each_request_with_its_id(serve: Callable[..., Server]) -> None:
     server = serve(DEBUG_MODE="true")
-    said = fetch(f"{server.url}/status").headers["x-request-id"]
+    request_id = fetch(f"{server.url}/status").headers["x-request-id"]
     server.process.terminate()
-    assert said in server.process.communicate(timeout=DEADLINE)[0]
+    assert request_id in server.process.communicate(timeout=DEADLINE)[0]
 
 
 def test_cors_is_for_named_origins_only(alone: Server) -> None:

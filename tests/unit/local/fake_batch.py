@@ -1,4 +1,4 @@
-"""A cloud that takes reports, and the stand-in of AWS Batch in front of tiny commands."""
+"""A fake cloud for reports, and the local AWS Batch with tiny commands as jobs."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ class AlreadyThere(Exception):
 
 
 class FakeCloud:
-    """CloudWatch, EventBridge and Lambda as far as a job's reports see them; one client is all."""
+    """The parts of CloudWatch, EventBridge and Lambda that reports use, in one client."""
 
     exceptions = SimpleNamespace(ResourceAlreadyExistsException=AlreadyThere)
 
@@ -91,7 +91,7 @@ class FakeCloud:
 
     @property
     def states(self) -> list[str]:
-        """What the rule's target was told, in order."""
+        """The states in the target's events, in order."""
         return [event["detail"]["status"] for _, event in self.invoked]
 
 
@@ -115,18 +115,18 @@ class StandIn:
             transport=httpx.ASGITransport(batch.app), base_url="http://batch"
         )
 
-    async def call(self, name: str, **asked):
-        answer = await self.http.post(f"/v1/{name.lower()}", json=asked)
+    async def call(self, name: str, **request):
+        answer = await self.http.post(f"/v1/{name.lower()}", json=request)
         return answer.json() if answer.is_success else answer
 
-    async def submit(self, script: str, name: str = "run-1", **asked) -> str:
+    async def submit(self, script: str, name: str = "run-1", **request) -> str:
         answer = await self.call(
             "SubmitJob",
             jobName=name,
             jobQueue="arn:aws:batch:us-east-1:000000000000:job-queue/JobQueue",
             jobDefinition="stack-training",
-            containerOverrides={"command": ["sh", "-c", script], **asked.pop("overrides", {})},
-            **asked,
+            containerOverrides={"command": ["sh", "-c", script], **request.pop("overrides", {})},
+            **request,
         )
         return answer["jobId"]
 
@@ -151,7 +151,7 @@ class StandIn:
 
 @asynccontextmanager
 async def running(root, cloud=None, credentials=None):
-    """A stand-in that works, and is stopped as a stack stops it."""
+    """A running stand-in, stopped as the stack stops it."""
     stand_in = StandIn(root, cloud or FakeCloud(), credentials)
     work = asyncio.create_task(stand_in.jobs.work())
     sending = asyncio.create_task(stand_in.reports.send())

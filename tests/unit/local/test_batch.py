@@ -25,7 +25,7 @@ def refusal(answer) -> str:
 def test_a_submitted_job_is_its_definition_with_what_was_asked_for(tmp_path):
     async def scenario():
         async with running(tmp_path) as batch:
-            asked = {
+            request = {
                 "jobName": "20260101-000000-abcdef",
                 "jobQueue": "JobQueue",
                 "jobDefinition": arn("job-definition", "JobDefinition:1"),
@@ -39,9 +39,9 @@ def test_a_submitted_job_is_its_definition_with_what_was_asked_for(tmp_path):
                 },
                 "retryStrategy": {"attempts": 1},
             }
-            made = await batch.call("SubmitJob", **asked)
-            assert set(made) == {"jobArn", "jobId", "jobName"}
-            return await batch.job(made["jobArn"])
+            job = await batch.call("SubmitJob", **request)
+            assert set(job) == {"jobArn", "jobId", "jobName"}
+            return await batch.job(job["jobArn"])
 
     job = asyncio.run(scenario())
     assert job["jobQueue"] == QUEUE
@@ -56,17 +56,17 @@ def test_a_submitted_job_is_its_definition_with_what_was_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "named"),
+    ("fields", "named"),
     [
         ({"jobName": "../up", "jobDefinition": "stack-training"}, "jobName '../up'"),
         ({"jobName": "", "jobDefinition": "stack-training"}, "jobName ''"),
         ({"jobName": "a", "jobDefinition": "other"}, "JobDefinition other not found"),
     ],
 )
-def test_what_aws_refuses_is_refused(tmp_path, asked, named):
+def test_what_aws_refuses_is_refused(tmp_path, fields, named):
     async def scenario():
         async with running(tmp_path) as batch:
-            assert named in refusal(await batch.call("SubmitJob", jobQueue="JobQueue", **asked))
+            assert named in refusal(await batch.call("SubmitJob", jobQueue="JobQueue", **fields))
 
     asyncio.run(scenario())
 
@@ -79,8 +79,8 @@ def test_jobs_are_listed_by_state_or_by_name_in_any_state(tmp_path):
             now = await batch.submit("sleep 9999", "run-2")
             await batch.until(now, "RUNNING")
 
-            async def listed(**asked):
-                found = await batch.call("ListJobs", **({"jobQueue": QUEUE} | asked))
+            async def listed(**request):
+                found = await batch.call("ListJobs", **({"jobQueue": QUEUE} | request))
                 return [job["jobName"] for job in found["jobSummaryList"]]
 
             assert await listed() == ["run-2"]
@@ -102,8 +102,8 @@ def test_unknown_jobs_and_calls_are_told(tmp_path):
         async with running(tmp_path) as batch:
             assert await batch.call("DescribeJobs", jobs=["x"]) == {"jobs": []}
             for call in ("TerminateJob", "CancelJob"):
-                told = refusal(await batch.call(call, jobId="x", reason="y"))
-                assert told == "Job x not found"
+                message = refusal(await batch.call(call, jobId="x", reason="y"))
+                assert message == "Job x not found"
             assert "submitjob" in refusal(await batch.call("CreateJobQueue"))
 
     asyncio.run(scenario())

@@ -139,11 +139,11 @@ class FakeCloud:
 
 def test_what_is_not_there_is_created_and_its_outputs_come_back():
     cloud = FakeCloud()
-    made = deploy.deploy(cloud, PREPARED)
+    deployed = deploy.deploy(cloud, PREPARED)
     assert cloud.calls == ["CREATE"]
-    assert made.api_id == "abc"
-    assert made.outputs == {"DataBucket": "data"}
-    assert made.log_groups == ["/aws/lambda/predict"]
+    assert deployed.api_id == "abc"
+    assert deployed.outputs == {"DataBucket": "data"}
+    assert deployed.log_groups == ["/aws/lambda/predict"]
 
 
 def test_what_is_there_is_updated_and_former_artefacts_are_forgotten():
@@ -190,8 +190,8 @@ def test_a_tables_expiry_is_set_through_the_api():
 
 
 def test_a_job_definition_comes_back_with_its_values():
-    made = deploy.deploy(FakeCloud(), PREPARED)
-    assert made.jobs == {"JobDefinition": {"Environment": [{"Name": "B", "Value": "data too"}]}}
+    deployed = deploy.deploy(FakeCloud(), PREPARED)
+    assert deployed.jobs == {"JobDefinition": {"Environment": [{"Name": "B", "Value": "data too"}]}}
 
 
 def test_a_deployment_that_never_ends_is_given_up(monkeypatch):

@@ -291,7 +291,7 @@ RULES = [
 
 
 @pytest.mark.parametrize(
-    ("strategy", "made", "code", "why", "retried"),
+    ("strategy", "attempts", "code", "why", "retried"),
     [
         ({}, 1, 1, "", False),
         ({"attempts": 3}, 2, 1, "", True),
@@ -303,5 +303,5 @@ RULES = [
         ({"attempts": 3, "evaluateOnExit": RULES[:1]}, 1, 5, "", True),
     ],
 )
-def test_the_first_condition_that_matches_decides(strategy, made, code, why, retried):
-    assert is_retried(strategy, made, code, why) is retried
+def test_the_first_condition_that_matches_decides(strategy, attempts, code, why, retried):
+    assert is_retried(strategy, attempts, code, why) is retried

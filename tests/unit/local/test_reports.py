@@ -1,5 +1,4 @@
-"""A job's changes reach the functions that wait for them, its lines CloudWatch; or they get lost,
-and the job goes on."""
+"""A job's changes reach the functions, and its lines CloudWatch; if not, the job goes on."""
 
 import asyncio
 import logging

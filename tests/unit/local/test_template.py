@@ -230,11 +230,11 @@ def test_a_parameter_that_the_template_does_not_have_is_refused(checkout):
 
 
 def test_a_job_definition_keeps_what_needs_no_container_and_its_values_become_outputs(checkout):
-    made = prepared(checkout)
-    (job,) = made.jobs.values()
+    deployable = prepared(checkout)
+    (job,) = deployable.jobs.values()
     assert set(job) == {"JobDefinitionName", "RetryStrategy", "ContainerProperties"}
     assert set(job["ContainerProperties"]) == {"Command", "Environment", "JobRoleArn"}
-    outputs = made.template["Outputs"]
+    outputs = deployable.template["Outputs"]
 
     def resolved(node):
         return outputs[node["Output"]]["Value"]
@@ -260,7 +260,7 @@ def test_an_alarm_on_a_sum_is_left_out_because_the_emulator_refuses_it(checkout)
 
 
 def test_how_many_may_work_on_a_queue_is_a_number_and_not_a_reference_to_one(checkout):
-    def asked(**parameters):
+    def concurrency(**parameters):
         template = prepare(checkout, parameters, {}).template
         (mapping,) = [
             resource["Properties"]
@@ -269,7 +269,7 @@ def test_how_many_may_work_on_a_queue_is_a_number_and_not_a_reference_to_one(che
         ]
         return mapping["ScalingConfig"]["MaximumConcurrency"]
 
-    assert (asked(), asked(Workers="7")) == (5, 7)
+    assert (concurrency(), concurrency(Workers="7")) == (5, 7)
 
 
 def test_a_token_has_no_punctuation(checkout):

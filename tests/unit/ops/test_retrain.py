@@ -16,14 +16,16 @@ RUN = {"id": "20260101-000000-abcdef", "state": "QUEUED", "reason": "Asked for."
 
 
 class Api(BaseHTTPRequestHandler):
-    """Answers from `answers`, one after the other, the last one for ever; keeps what was asked."""
+    """Returns `responses` in order, the last one again and again; records `requests`."""
 
     def do_GET(self):
         server = self.server
         length = int(self.headers.get("content-length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        server.asked.append((self.command, self.path, self.headers["authorization"], body))
-        status, content = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
+        server.requests.append((self.command, self.path, self.headers["authorization"], body))
+        status, content = (
+            server.responses.pop(0) if len(server.responses) > 1 else server.responses[0]
+        )
         text = content if isinstance(content, str) else json.dumps(content)
         self.send_response(status)
         self.send_header("content-length", str(len(text)))
@@ -38,12 +40,12 @@ class Api(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api(tmp_path, monkeypatch) -> Iterator[ThreadingHTTPServer]:
-    """An API that is this machine's stack."""
+    """An API that looks like the local stack."""
     monkeypatch.setattr(retrain, "POLL_SECONDS", 0)
     monkeypatch.delenv("API_URL", raising=False)
     monkeypatch.delenv("ADMIN_TOKEN", raising=False)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    server.answers, server.asked = [], []
+    server.responses, server.requests = [], []
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     (tmp_path / "stack.json").write_text(json.dumps({"api_url": server.url}))
     (tmp_path / "admin-token").write_text("secret\n")
@@ -64,7 +66,7 @@ def ask(*arguments: str):
 
 def test_a_run_is_followed_to_its_end_and_its_reason(api):
     running = RUN | {"state": "RUNNING", "epochs": 2, "reason": "It trains."}
-    api.answers += [
+    api.responses += [
         (202, RUN),
         (200, RUN | {"state": "RUNNING", "reason": "It lists."}),
         (200, running | {"epoch": 1, "metrics": {"val_auc": 0.8125}}),
@@ -82,20 +84,20 @@ def test_a_run_is_followed_to_its_end_and_its_reason(api):
         "PROMOTED: Better by 0.02.",
     ]
     posted = ("POST", "/retrain", "Bearer secret", {"epochs": 2, "from_scratch": True})
-    assert api.asked[0] == posted
-    assert {each[:3] for each in api.asked[1:]} == {
+    assert api.requests[0] == posted
+    assert {each[:3] for each in api.requests[1:]} == {
         ("GET", "/runs/20260101-000000-abcdef", "Bearer secret")
     }
 
 
 @pytest.mark.parametrize(("state", "status"), [("PROMOTED", 0), ("REJECTED", 0), ("FAILED", 1)])
 def test_the_exit_status_says_whether_the_training_failed(api, state, status):
-    api.answers.append((202, RUN | {"state": state}))
+    api.responses.append((202, RUN | {"state": state}))
     assert ask().exit_code == status
 
 
 def test_a_refusal_is_one_line(api):
-    api.answers.append((422, {"detail": "epochs: 999 is more than\n200", "title": "Invalid"}))
+    api.responses.append((422, {"detail": "epochs: 999 is more than\n200", "title": "Invalid"}))
     done = ask("--epochs", "999")
     assert done.exit_code == 1
     assert done.output == (
@@ -105,11 +107,11 @@ def test_a_refusal_is_one_line(api):
 
 def test_an_api_that_stays_away_is_given_up(api, monkeypatch):
     monkeypatch.setattr(retrain, "MAX_FAILURES", 3)
-    api.answers += [(202, RUN), (502, "<html>")]
+    api.responses += [(202, RUN), (502, "<html>")]
     done = ask()
     assert done.exit_code == 1
     assert done.output.endswith(f"/runs/{RUN['id']} answers 502: <html>\n")
-    assert len(api.asked) == 4
+    assert len(api.requests) == 4
 
 
 def test_another_api_needs_its_own_token(api, monkeypatch):
@@ -118,11 +120,11 @@ def test_another_api_needs_its_own_token(api, monkeypatch):
         1,
         "retrain: --url needs --token too, or ADMIN_TOKEN.\n",
     )
-    api.answers.append((202, RUN | {"state": "REJECTED"}))
+    api.responses.append((202, RUN | {"state": "REJECTED"}))
     monkeypatch.setenv("API_URL", api.url + "/")
     monkeypatch.setenv("ADMIN_TOKEN", "theirs")
     assert ask().exit_code == 0
-    assert api.asked[0][2] == "Bearer theirs"
+    assert api.requests[0][2] == "Bearer theirs"
 
 
 def test_without_a_stack_one_line_says_how_to_get_one(tmp_path, monkeypatch):
