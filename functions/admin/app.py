@@ -1,4 +1,4 @@
-"""Models, trainings, labelled images and corrections: what is there, and what an admin decides."""
+"""The admin function: models, trainings, labelled images, corrections and monitoring."""
 
 from clickbait import aws
 from clickbait.web import access
@@ -7,7 +7,7 @@ from functions.admin import dataset, debug, evaluation, feedback, models, monito
 
 app = create_app(
     "Clickbait Classifier: administration",
-    "Which model is live and why, how trainings went, what the labelled images look like.",
+    "Which model is live and why, how trainings went, and how the service is doing.",
 )
 for subject in (models, evaluation, runs, dataset, feedback, monitoring, debug):
     app.include_router(subject.router)

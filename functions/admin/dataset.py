@@ -1,4 +1,4 @@
-"""What the labelled images are like, which were refused, and which no training has seen yet."""
+"""The labelled images in figures, the rejected ones, and those that wait for a training."""
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -15,12 +15,12 @@ router = APIRouter()
 
 @router.get(
     "/dataset",
-    summary="Counts, sizes, colours, duplicates and refused images",
+    summary="Counts, sizes, colours, duplicates and rejected images",
     responses=documented("Dataset", *PROTECTED),
 )
 def dataset(_: Member, view_url: ViewUrl) -> Response:
-    """Figures over every image in `train/` that could be read, by class; and for an admin addresses
-    to look at some of them, which work for five minutes."""
+    """Figures of every usable image in `train/`, by class. An admin also gets links to some of
+    them, which work for five minutes."""
     images = dataset_stats.read_images(stores.table())
     return json_response(
         dataset_stats.describe(images, view_url)

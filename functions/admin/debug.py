@@ -1,4 +1,4 @@
-"""What this process is made of and has just done, for whoever looks for a fault."""
+"""Versions, settings and recent requests of this process, for finding faults."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -32,8 +32,8 @@ LIBRARIES = (
     responses=documented("Debug", *PROTECTED),
 )
 def debug(_: Admin) -> Response:
-    """Of the one process that answers: there may be others. No setting is a secret: the one of the
-    admin's token is only its name."""
+    """Shows one process; there may be others. It shows no secret: the setting of the admin token is
+    only the name of its secret."""
     return json_response(
         {
             "versions": {
@@ -49,7 +49,7 @@ def debug(_: Admin) -> Response:
 
 
 def _installed(name: str) -> str | None:
-    """A library's version; None where the layer was trimmed of what says it."""
+    """A library's version; None if the trimmed layer has no metadata of it."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What a version did on its test side: curves, thresholds, and its worst mistakes to look at."""
+"""How a version did on its test images: curves, thresholds, and its worst mistakes."""
 
 import json
 from typing import Any
@@ -21,33 +21,33 @@ router = APIRouter()
 
 @router.get(
     "/models/{version}/evaluation",
-    summary="What a version did on its test side",
+    summary="How a version did on its test images",
     responses=documented("Evaluation", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def evaluation(_: Member, version: Version, view_url: ViewUrl) -> Response:
-    """Measured once, when it was made. For an admin a mistake has an address where this very image
-    lies in the data bucket now: those of the model that ships lie in nobody's."""
+    """Measured once, when the version was trained. An admin gets a link to each mistake whose image
+    is in the data bucket. The test images of the built-in model are not."""
     models.metadata_of(version)
-    told = _stored(version)
-    here = stores.images_here(mistake["file"] for mistake in told["mistakes"])
+    evaluation = _stored(version)
+    hashes = stores.training_images(mistake["file"] for mistake in evaluation["mistakes"])
 
-    def address(mistake: dict[str, Any]) -> str | None:
+    def url(mistake: dict[str, Any]) -> str | None:
         key = mistake["file"]
-        return view_url(key) if here.get(key) == mistake["sha256"] else None
+        return view_url(key) if hashes.get(key) == mistake["sha256"] else None
 
-    mistakes = [mistake | {"url": address(mistake)} for mistake in told["mistakes"]]
-    return json_response({"version": version} | told | {"mistakes": mistakes})
+    mistakes = [mistake | {"url": url(mistake)} for mistake in evaluation["mistakes"]]
+    return json_response({"version": version} | evaluation | {"mistakes": mistakes})
 
 
 def _stored(version: str) -> dict[str, Any]:
-    """What its training wrote of a version that there is; raises NotFound where it wrote none."""
+    """The evaluation that a version's training wrote; raises NotFound if it wrote none."""
     try:
         if version != models.shipped_version():
             return stores.registry().evaluation(version)
-        told: dict[str, Any] = json.loads((settings().model_folder / EVALUATION).read_bytes())
+        document: dict[str, Any] = json.loads((settings().model_folder / EVALUATION).read_bytes())
     except (NotFound, FileNotFoundError) as error:
         raise NotFound(
-            f"Version {version} has no {EVALUATION}: it was made before trainings wrote one. Those "
-            "made from now on have it; for an older one `python -m training.reevaluate` makes it."
+            f"Version {version} has no {EVALUATION}, because it was trained before trainings wrote "
+            "one. `python -m training.reevaluate` writes it."
         ) from error
-    return told
+    return document

@@ -1,4 +1,4 @@
-"""The shapes of what `functions.admin.evaluation` answers."""
+"""Response models of `functions.admin.evaluation`."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from clickbait import Label
 
 
 class Band(BaseModel):
-    """Probabilities between which a verdict is called uncertain."""
+    """Probabilities between which a prediction is uncertain."""
 
     low: float
     high: float
@@ -24,7 +24,7 @@ class ConfusionMatrix(BaseModel):
 
 
 class RocPoint(BaseModel):
-    """What one threshold makes of the images."""
+    """The rates at one threshold."""
 
     false_positive_rate: float = Field(ge=0, le=1)
     true_positive_rate: float = Field(ge=0, le=1)
@@ -34,24 +34,24 @@ class Roc(BaseModel):
     """The receiver operating characteristic."""
 
     auc: float | None = Field(description="area under the curve; null without both classes")
-    reason: str | None = Field(description="why there is none")
+    reason: str | None = Field(description="why it is null")
     points: list[RocPoint] = Field(
         description="from (0, 0) to (1, 1), 201 at most; none without both classes"
     )
 
 
 class AtThreshold(BaseModel):
-    """What comes of calling clickbait from `threshold` on; null where it is undefined."""
+    """Figures if `threshold` decides what is clickbait; null if undefined."""
 
     threshold: float
     precision: float | None
     recall: float | None
     accuracy: float | None
-    called: float | None = Field(description="share of the images that is called clickbait")
+    called: float | None = Field(description="share of the images predicted as clickbait")
 
 
 class ReliabilityBin(BaseModel):
-    """The images whose probability lies from `low` to below `high`; null where there are none."""
+    """Images with a probability from `low` to below `high`; null without images."""
 
     low: float
     high: float
@@ -61,29 +61,28 @@ class ReliabilityBin(BaseModel):
 
 
 class FeatureEffect(BaseModel):
-    """Spearman's rank correlation of an image feature, over the test images; -1 to 1."""
+    """Spearman's rank correlation of an image feature over the test images, -1 to 1."""
 
     name: Literal["brightness", "contrast", "saturation", "colourfulness"]
-    with_probability: float | None = Field(description="with what the model says")
-    with_label: float | None = Field(description="with what they are")
+    with_probability: float | None = Field(description="with the model's probability")
+    with_label: float | None = Field(description="with the label")
     reason: str | None = Field(description="why one of them is null")
 
 
 class Mistake(BaseModel):
-    """A test image that the model is wrong about."""
+    """A test image with a wrong prediction."""
 
-    file: str = Field(description="its name in the manifest; of a run, its key in the data bucket")
+    file: str = Field(description="its name in the manifest: for a run, the key in the data bucket")
     sha256: str
-    label: Label = Field(description="what it is")
-    probability: float = Field(ge=0, le=1, description="what the model says, of clickbait")
+    label: Label = Field(description="the right one")
+    probability: float = Field(ge=0, le=1, description="of clickbait, by the model")
     url: str | None = Field(
-        description="to look at it, for five minutes; null where this very image does not lie in "
-        "train/ now"
+        description="link to the image, works for five minutes; null if train/ no longer has it"
     )
 
 
 class Evaluation(BaseModel):
-    """What a version did on its test side, which it has never learned from."""
+    """How a version did on its test images, which it never learned from."""
 
     version: str
     images: int = Field(ge=0)
@@ -93,5 +92,5 @@ class Evaluation(BaseModel):
     roc: Roc
     thresholds: list[AtThreshold] = Field(description="0.00, 0.01 and so on to 1.00")
     reliability: list[ReliabilityBin] = Field(description="ten, of equal width")
-    features: list[FeatureEffect] = Field(description="what of an image goes with the verdict")
-    mistakes: list[Mistake] = Field(description="the 24 it is most confident of, worst first")
+    features: list[FeatureEffect] = Field(description="how image features go with the prediction")
+    mistakes: list[Mistake] = Field(description="the 24 most confident ones, worst first")

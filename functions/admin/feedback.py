@@ -1,5 +1,4 @@
-"""Corrections: anybody who may predict may send one; an admin decides what becomes training
-data."""
+"""Corrections: users send them, and an admin decides which ones are used for training."""
 
 import re
 from typing import Annotated
@@ -34,13 +33,16 @@ FORM = {
                 "additionalProperties": False,
                 "properties": {
                     "file": {"type": "string", "format": "binary"},
-                    "label": {"enum": list(LABEL_OF_FOLDER), "description": "what it really is"},
-                    # Empty is as good as left out: so a page sends what it does not know.
-                    "prediction": {"enum": [*LABELS, ""], "description": "what was answered"},
+                    "label": {"enum": list(LABEL_OF_FOLDER), "description": "the right label"},
+                    # An empty field counts as left out: a page sends one if it has no value.
+                    "prediction": {
+                        "enum": [*LABELS, ""],
+                        "description": "the predicted label",
+                    },
                     "model_version": {
                         "type": "string",
                         "pattern": f"^({VERSION.pattern})?$",
-                        "description": "by which version",
+                        "description": "the version that predicted it",
                     },
                 },
             }
@@ -51,7 +53,7 @@ FORM = {
 
 @router.post(
     "/feedback",
-    summary="Say what an image really is",
+    summary="Correct a prediction",
     status_code=201,
     responses=documented(
         "FeedbackAnswer",
@@ -64,32 +66,32 @@ FORM = {
     openapi_extra={"requestBody": FORM},
 )
 def give(_: Member, form: Annotated[Form, Depends(image_form)]) -> Response:
-    """The image is checked as /predict checks it, and waits for an admin's decision."""
+    """Checks the image as /predict does, and keeps it until an admin decides."""
     label = _label(form.fields)
-    told = {name: form.fields[name] for name in FIELDS - {"label"} if form.fields.get(name)}
+    facts = {name: form.fields[name] for name in FIELDS - {"label"} if form.fields.get(name)}
     image = images.read(form.file.data, settings().max_upload_size)
-    told["file_name"] = form.file.name
-    kept = stores.feedback().put(form.file.data, image.format, label, told)
-    facts = {
+    facts["file_name"] = form.file.name
+    kept = stores.feedback().put(form.file.data, image.format, label, facts)
+    about_image = {
         "width": image.width,
         "height": image.height,
         "format": image.format,
         "bytes": len(form.file.data),
         "sha256": images.sha256(form.file.data),
     }
-    return json_response(kept | {"file_name": form.file.name, "image": facts}, status=201)
+    return json_response(kept | {"file_name": form.file.name, "image": about_image}, status=201)
 
 
 def _label(fields: dict[str, str]) -> str:
     """The label of a correction; raises BadRequest naming each field that is wrong."""
-    wrong = dict.fromkeys(fields.keys() - FIELDS, "there is no such field")
+    wrong = dict.fromkeys(fields.keys() - FIELDS, "unknown field")
     label = LABEL_OF_FOLDER.get(fields.get("label", ""))
     if label is None:
-        wrong["label"] = f"one of {', '.join(LABEL_OF_FOLDER)} is needed"
+        wrong["label"] = f"must be one of {', '.join(LABEL_OF_FOLDER)}"
     if fields.get("prediction") and fields["prediction"] not in LABELS:
-        wrong["prediction"] = f"it is {' or '.join(LABELS)}"
+        wrong["prediction"] = f"must be {' or '.join(LABELS)}"
     if fields.get("model_version") and not VERSION.fullmatch(fields["model_version"]):
-        wrong["model_version"] = "it is letters, digits and hyphens, 64 at most"
+        wrong["model_version"] = "must be letters, digits and hyphens, 64 at most"
     if label is None or wrong:
         raise wrong_fields(sorted(wrong.items()))
     return label
@@ -97,32 +99,32 @@ def _label(fields: dict[str, str]) -> str:
 
 @router.get(
     "/feedback",
-    summary="Corrections that wait, oldest first",
+    summary="Corrections to review, oldest first",
     responses=documented("FeedbackList", errors.BadRequest, *PROTECTED),
 )
 def waiting(_: Admin, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
-    """Each with an address to look at it, which works for five minutes."""
+    """Each has a link to its image, which works for five minutes."""
     items, last = stores.feedback().page(limit, decode_cursor("feedback", cursor))
     return json_response(page(items, encode_cursor("feedback", last)))
 
 
 @router.post(
     "/feedback/{feedback}/accept",
-    summary="Make a correction training data",
+    summary="Accept a correction",
     responses=documented(
         "AcceptAnswer", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
     ),
 )
 def accept(_: Admin, feedback: FeedbackId) -> Response:
-    """It is copied into the drop folder of its label, where it counts as a new image."""
+    """Moves it to the training images of its label, where it counts as new."""
     return json_response(stores.feedback().accept(feedback) | {"decision": "accepted"})
 
 
 @router.post(
     "/feedback/{feedback}/reject",
-    summary="Throw a correction away",
+    summary="Reject a correction",
     responses=documented("RejectAnswer", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def reject(_: Admin, feedback: FeedbackId) -> Response:
-    """It is deleted."""
+    """Deletes it."""
     return json_response(stores.feedback().reject(feedback) | {"decision": "rejected"})

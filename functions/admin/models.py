@@ -1,4 +1,4 @@
-"""Versions of the model: what there is, which is live, who decided, and making another one live."""
+"""Model versions: list them, show one, promote one, and the history of promotions."""
 
 import json
 import re
@@ -33,37 +33,36 @@ from functions.paging import (
 router = APIRouter()
 
 READERS = 16
-"""Versions read at a time: a page of them is as many calls to S3, 20 ms each."""
+"""Versions read at a time. Each takes a call to S3, 20 ms."""
 
-REMEMBERED = 1_000
-"""Versions whose metadata this process keeps: they never change, and are 10 KB without golden
+CACHED = 1_000
+"""Versions whose metadata this process keeps. It never changes, and has 10 KB without the golden
 images."""
 
 RUNS_SEARCHED = 300
-"""Newest runs that are looked through for the one that made a version: a year of almost daily ones.
-"""
+"""Newest runs that are searched for the one that trained a version: a year of almost daily runs."""
 
 FIGURES = (
     "accuracy", "precision", "recall", "f1", "auc", "brier", "loss", "expected_calibration_error",
 )  # fmt: skip
-"""Metrics that a list of versions shows."""
+"""Metrics in a list of versions."""
 
 GAP_IN_TIME = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
-"""Where the `+` of a time zone was: in a query string it means a space."""
+"""The place of the `+` of a time zone, which means a space in a query string."""
 
 Version = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$", description="a version's name")]
 
 
 class Promotion(BaseModel):
-    """Why a version is made live, and whether that passes the gate."""
+    """Why a version is promoted, and whether the checks are overridden."""
 
     model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)
-    ] = Field(description="why, in a sentence: it is kept, and shown to whoever asks who decided")
+    ] = Field(description="why, in a sentence; it is shown in the release history")
     force: bool = Field(
-        False, description="make a version live that the gate stopped, or has not seen"
+        False, description="promote a version that the gate rejected, or has not judged"
     )
 
 
@@ -73,25 +72,24 @@ class Promotion(BaseModel):
     responses=documented("Models", errors.BadRequest, *PROTECTED),
 )
 def models(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
-    """Each with its figures; the baseline, which is there before any training, is one of them."""
+    """Each version with its metrics. The built-in model, the baseline, is one of them."""
     before = decode_cursor("models", cursor)
     shipped = shipped_version()
-    live, there = shipped, set()
+    live, stored = shipped, set()
     if settings().models_bucket:
         registry = stores.registry()
-        there = set(registry.versions())
+        stored = set(registry.versions())
         live = _live(registry.pointer())
-    names = sorted(there | {shipped}, reverse=True)
+    names = sorted(stored | {shipped}, reverse=True)
     rest = [name for name in names if before is None or name < before]
     with ThreadPoolExecutor(READERS) as pool:
         items = list(pool.map(_summary, rest[:limit]))
-    makers = _makers({item["version"] for item in items})
-    told = [
-        item | {"live": item["version"] == live, "run": makers.get(item["version"])}
-        for item in items
+    runs = _runs_of({item["version"] for item in items})
+    items = [
+        item | {"live": item["version"] == live, "run": runs.get(item["version"])} for item in items
     ]
     following = encode_cursor("models", rest[limit - 1]) if len(rest) > limit else None
-    return json_response(page(told, following))
+    return json_response(page(items, following))
 
 
 @router.get(
@@ -100,7 +98,7 @@ def models(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Re
     responses=documented("Model", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def model(_: Member, version: Version) -> Response:
-    """How it was made and measured, when it was live, and what the gate said to it."""
+    """How it was trained and measured, when it was live, and the gate's decision."""
     metadata = metadata_of(version)
     live, promotions = shipped_version(), []
     if settings().models_bucket:
@@ -112,7 +110,7 @@ def model(_: Member, version: Version) -> Response:
             "version": version,
             "live": version == live,
             "source": _source(version),
-            "run": _makers({version}).get(version),
+            "run": _runs_of({version}).get(version),
             "metadata": {k: v for k, v in metadata.items() if k != "metrics"},
             "metrics": metadata.get("metrics") or {},
             "promotions": promotions,
@@ -130,17 +128,17 @@ def model(_: Member, version: Version) -> Response:
     openapi_extra=json_request("Promotion"),
 )
 def promote(
-    by: Admin, version: Version, asked: Annotated[Promotion, Depends(json_body(Promotion))]
+    by: Admin, version: Version, promotion: Annotated[Promotion, Depends(json_body(Promotion))]
 ) -> Response:
     """A version that has been live before, or the baseline, goes live at once: a roll-back.
 
-    Another one needs `force`, because the gate stopped it or has not seen it. It is loaded and
-    answers its golden images first. Every serving process follows within half a minute.
+    Any other needs `force`, because the gate rejected it or has not judged it. First it is loaded
+    and checked on its golden images. Every serving process follows within half a minute.
     """
     registry = stores.registry()
-    seen = registry.pointer()
+    pointer = registry.pointer()
     history = registry.promotions()
-    if version == _live(seen):
+    if version == _live(pointer):
         last = history[0] if history else None
         return json_response({"changed": False, "version": version, "promotion": last})
     metadata_of(version)
@@ -148,47 +146,47 @@ def promote(
         version in (p["version"], p["previous"]) for p in history
     )
     gate = None if known else _gate(version)
-    if not known and not asked.force:
+    if not known and not promotion.force:
         raise Conflict(
             f"Version {version} has never been live: {_objection(gate)} "
-            'Only {"force": true, "reason": "..."} makes it live all the same.',
+            'To promote it all the same, send {"force": true, "reason": "..."}.',
             gate=gate,
         )
-    promotion = registry.promote(
+    record = registry.promote(
         version,
         by=by,
-        reason=asked.reason,
+        reason=promotion.reason,
         forced=not known,
         gate=gate,
         baseline=settings().model_folder,
-        expected=seen,
+        expected=pointer,
     )
-    return json_response({"changed": True, "version": version, "promotion": promotion})
+    return json_response({"changed": True, "version": version, "promotion": record})
 
 
 @router.get(
     "/promotions",
-    summary="Which model was live when, and who decided",
+    summary="Release history: which model was live when, and who decided",
     responses=documented("Promotions", errors.BadRequest, *PROTECTED),
 )
 def promotions(
     _: Member,
     at: Annotated[
         str | None,
-        Query(max_length=40, description="a time (ISO 8601, UTC where it has no zone): up to then"),
+        Query(max_length=40, description="only up to this time (ISO 8601; UTC without a zone)"),
     ] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
-    """Newest first; `live` is the one that served at `at`, or serves now."""
+    """Newest first. `live` is the version that was live at `at`, or is live now."""
     before = decode_cursor("promotions", cursor)
     until = _moment(at)
     history = stores.registry().promotions() if settings().models_bucket else []
     later = [p for p in history if until and datetime.fromisoformat(p["at"]) > until]
-    told = history[len(later) :]
+    earlier = history[len(later) :]
     first = {"version": later[-1]["previous"] if later else shipped_version()}
-    live = told[0] if told else first | dict.fromkeys(("at", "by", "reason"))
-    rest = [p for p in told if before is None or p["at"] < before]
+    live = earlier[0] if earlier else first | dict.fromkeys(("at", "by", "reason"))
+    rest = [p for p in earlier if before is None or p["at"] < before]
     following = encode_cursor("promotions", rest[limit - 1]["at"]) if len(rest) > limit else None
     return json_response({"live": live} | page(rest[:limit], following))
 
@@ -200,14 +198,14 @@ def _moment(at: str | None) -> datetime | None:
         moment = datetime.fromisoformat(GAP_IN_TIME.sub("+", at))
     except ValueError as error:
         raise BadRequest(
-            f"query.at: {at!r} is no time; write it as 2026-11-22T10:00:00Z.",
+            f"query.at: {at!r} is not a time. Write it as 2026-11-22T10:00:00Z.",
             errors=[{"field": "query.at", "message": str(error)}],
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def shipped_version() -> str:
-    """The version of the model that ships."""
+    """The version of the built-in model."""
     return baseline_version(settings().model_folder)
 
 
@@ -220,7 +218,7 @@ def _source(version: str) -> str:
 
 
 def metadata_of(version: str) -> dict[str, Any]:
-    """All that a version says of itself but its golden images; raises NotFound or InvalidModel."""
+    """A version's metadata without its golden images; raises NotFound or InvalidModel."""
     config = settings()
     if version == shipped_version():
         return _shipped_metadata(config.model_folder)
@@ -234,7 +232,7 @@ def _shipped_metadata(folder: FilePath) -> dict[str, Any]:
     return _without_golden(json.loads((folder / "metadata.json").read_bytes()))
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED)
 def _stored_metadata(_: str, version: str) -> dict[str, Any]:
     return _without_golden(stores.registry().metadata(version))
 
@@ -244,8 +242,7 @@ def _without_golden(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(version: str) -> dict[str, Any]:
-    """A version in a list; one that cannot be read says so, and the others are listed all the
-    same."""
+    """A version in a list. One that cannot be read has an `error`; the others are listed."""
     try:
         metadata, error = metadata_of(version), None
     except Problem as problem:
@@ -265,29 +262,29 @@ def _summary(version: str) -> dict[str, Any]:
     }
 
 
-def _makers(versions: set[str]) -> dict[str, str]:
-    """The run that made each of `versions`, where it is among the RUNS_SEARCHED newest."""
-    wanted = versions - {shipped_version()} - _made_by.keys()
+def _runs_of(versions: set[str]) -> dict[str, str]:
+    """The run that trained each of `versions`, if it is among the RUNS_SEARCHED newest."""
+    wanted = versions - {shipped_version()} - _trained_by.keys()
     cursor, left = None, RUNS_SEARCHED
     while wanted and left > 0 and settings().table:
         runs, cursor = stores.runs().page(MAX_LIMIT, cursor)
         for run in runs:
             if run.get("version") in wanted:
-                _made_by[run["version"]] = run["id"]
+                _trained_by[run["version"]] = run["id"]
                 wanted.discard(run["version"])
         left -= len(runs)
         if cursor is None:
             break
-    return {version: _made_by[version] for version in versions if version in _made_by}
+    return {version: _trained_by[version] for version in versions if version in _trained_by}
 
 
-_made_by: dict[str, str] = {}
-"""Version -> run, as far as was found: it never changes."""
+_trained_by: dict[str, str] = {}
+"""Version -> run, for those that were found. It never changes."""
 
 
 def _gate(version: str) -> dict[str, Any] | None:
-    """What the gate said in the run that made a version; None where nobody knows any more."""
-    run = _makers({version}).get(version)
+    """The gate's decision in the run that trained a version; None if it is not known."""
+    run = _runs_of({version}).get(version)
     if run is None:
         return None
     try:
@@ -299,5 +296,5 @@ def _gate(version: str) -> dict[str, Any] | None:
 
 def _objection(gate: dict[str, Any] | None) -> str:
     if not gate:
-        return "no gate has judged it."
+        return "the gate has not judged it."
     return f"the gate said: {str(gate.get('reason') or 'nothing').rstrip('.')}."

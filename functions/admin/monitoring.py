@@ -1,4 +1,4 @@
-"""What was predicted, and how the service does."""
+"""Past predictions, and metrics of the service."""
 
 import re
 from datetime import date
@@ -22,10 +22,10 @@ router = APIRouter()
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def written_out(day: str) -> str:
-    """`day` as it is; raises ValueError unless it is written as YYYY-MM-DD.
+def checked_day(day: str) -> str:
+    """`day` unchanged; raises ValueError unless it has the form YYYY-MM-DD.
 
-    Pydantic alone takes a number too, as seconds since 1970: the day of `2026` is 1970-01-01.
+    Pydantic alone also accepts a number, as seconds since 1970: it reads `2026` as 1970-01-01.
     """
     if not DAY.fullmatch(day):
         raise ValueError("a day is written as YYYY-MM-DD")
@@ -37,7 +37,7 @@ Prediction = Annotated[
     Query(alias="class", pattern=f"^({'|'.join(LABELS)})$", description="only this class"),
 ]
 Day = Annotated[
-    Annotated[date, BeforeValidator(written_out)] | None,
+    Annotated[date, BeforeValidator(checked_day)] | None,
     Query(description="only this day, in UTC, as YYYY-MM-DD"),
 ]
 Version = Annotated[str | None, Query(max_length=64, description="only by this version")]
@@ -60,10 +60,10 @@ def predictions(
     version: Version = None,
     batch: Batch = None,
 ) -> Response:
-    """Of the last 30 days; the image itself is not kept.
+    """Predictions of the last 30 days. Images are not kept.
 
-    A page may have fewer than `limit` items, or none, and a `next` all the same: where what is
-    asked for is rare, each answer looks through 10,000 predictions.
+    A page may have fewer than `limit` items, or none, and still a `next`: if few predictions match,
+    each response searches 10,000 of them.
     """
     items, following = history.page(
         stores.table(),
@@ -83,15 +83,15 @@ def predictions(
     responses=documented("Metrics", errors.BadRequest, *PROTECTED),
 )
 def metrics(_: Member, window: Window = "24h") -> Response:
-    """By minute for `1h`, by hour for `24h` and `7d`.
+    """Points for each minute of `1h`, or each hour of `24h` and `7d`.
 
-    Drift compares the last day's images with those the live model learned from, whatever the
+    Drift compares the images of the last day with those the live model learned from, for any
     window.
     """
     stores.table()
     try:
-        told = monitoring.metrics(window) | {"drift": monitoring.drift()}
+        body = monitoring.metrics(window) | {"drift": monitoring.drift()}
     except aws.faults() as error:
         logger.error("metrics cannot be read", reason=str(error))
         raise Unavailable("The metrics cannot be read now; the log says why. Try again.") from error
-    return json_response(told)
+    return json_response(body)

@@ -1,4 +1,4 @@
-"""The shapes of what `functions.admin.monitoring` answers."""
+"""Response models of `functions.admin.monitoring`."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Level = Literal["none", "moderate", "large"]
 
 
 class ImageFeatures(BaseModel):
-    """What an image looked like to the model, in four numbers."""
+    """The appearance of an image at the model's input size, in four numbers."""
 
     brightness: float = Field(ge=0, le=255, description="mean luma")
     contrast: float = Field(ge=0, description="standard deviation of luma")
@@ -20,7 +20,7 @@ class ImageFeatures(BaseModel):
 
 
 class PastPrediction(BaseModel):
-    """One answer that was given."""
+    """A past prediction."""
 
     at: str
     request_id: str
@@ -30,7 +30,7 @@ class PastPrediction(BaseModel):
     uncertain: bool
     model_version: str
     sha256: str = Field(description="of the image's bytes")
-    ms: float = Field(ge=0, description="milliseconds to decode and classify; about 0 where cached")
+    ms: float = Field(ge=0, description="milliseconds to decode and classify; about 0 if cached")
     source: Literal["predict", "batch", "worker"]
     batch: str | None
     features: ImageFeatures | None
@@ -43,7 +43,7 @@ class Predictions(Page):
 
 
 class Latency(BaseModel):
-    """Milliseconds of requests to `predict`; null where there were none."""
+    """Milliseconds of requests to `predict`; null without requests."""
 
     p50: float | None
     p95: float | None
@@ -51,20 +51,20 @@ class Latency(BaseModel):
 
 
 class Counts(BaseModel):
-    """What was counted in some time."""
+    """Counts over a time."""
 
     requests: int = Field(ge=0)
-    client_errors: int = Field(ge=0, description="answers 400 to 499")
-    faults: int = Field(ge=0, description="answers 500 and up")
+    client_errors: int = Field(ge=0, description="responses 400 to 499")
+    faults: int = Field(ge=0, description="responses 500 and up")
     cold_starts: int = Field(ge=0)
     clickbait: int = Field(ge=0)
     legitimate: int = Field(ge=0)
-    uncertain: int = Field(ge=0, description="of the two before, those inside the uncertain band")
+    uncertain: int = Field(ge=0, description="those of both classes inside the uncertain band")
     latency_ms: Latency
 
 
 class Shares(BaseModel):
-    """Parts of the predictions; null where there were none."""
+    """Shares of the predictions; null without predictions."""
 
     clickbait: float | None
     legitimate: float | None
@@ -72,45 +72,45 @@ class Shares(BaseModel):
 
 
 class Totals(Counts):
-    """Of the whole window."""
+    """Totals of the whole window."""
 
-    error_rate: float | None = Field(description="of requests; null where there were none")
+    error_rate: float | None = Field(description="of requests; null without requests")
     shares: Shares
 
 
 class MetricsPoint(Counts):
-    """Of the minute or hour that begins at `at`."""
+    """The minute or hour that begins at `at`."""
 
     at: str
 
 
 class FeatureDrift(BaseModel):
-    """How far one feature of the last day's images is from the training's."""
+    """The drift of one feature of the last day's images from the training's."""
 
-    psi: float | None = Field(description="population stability index; null where not known")
+    psi: float | None = Field(description="population stability index; null if not known")
     level: Level | None
-    sample: int = Field(ge=0, description="predictions of the last day that it is made from")
-    reason: str | None = Field(description="why there is none")
+    sample: int = Field(ge=0, description="predictions of the last day that it is computed from")
+    reason: str | None = Field(description="why it is null")
 
 
 class DriftFeatures(BaseModel):
-    """The features that are watched."""
+    """The features whose drift is computed."""
 
     brightness: FeatureDrift
     contrast: FeatureDrift
     saturation: FeatureDrift
-    score: FeatureDrift = Field(description="the probability, of the live version's answers alone")
+    score: FeatureDrift = Field(description="the probability; only of the live version")
 
 
 class Thresholds(BaseModel):
-    """From which index on a change has a name."""
+    """The index at which each level begins."""
 
     moderate: float
     large: float
 
 
 class Drift(BaseModel):
-    """The last day's input against what the live version learned from."""
+    """The last day's images compared with those the live version learned from."""
 
     model_version: str | None
     hours: int
@@ -121,7 +121,7 @@ class Drift(BaseModel):
 
 
 class Duration(BaseModel):
-    """Milliseconds of a function's invocations; null where there were none."""
+    """Milliseconds of a function's invocations; null without invocations."""
 
     p50: float | None
     p95: float | None
@@ -129,24 +129,24 @@ class Duration(BaseModel):
 
 
 class FunctionFigures(BaseModel):
-    """What one function did in the window."""
+    """The figures of one function over the window."""
 
     function: Literal["predict", "batch", "worker", "admin", "retrain"]
     invocations: int = Field(
         ge=0,
-        description="requests, or events; of retrain without those of the clock, which never rest",
+        description="requests, or events; without the scheduled ones of retrain",
     )
     duration_ms: Duration
     memory_mb: float | None = Field(
-        ge=0, description="the most that one process has had; null where nothing ran"
+        ge=0, description="the most that one process used; null without invocations"
     )
     memory_limit_mb: int | None = Field(
-        ge=1, description="what a process may have; null outside of Lambda"
+        ge=1, description="the limit of a process; null outside of Lambda"
     )
 
 
 class Metrics(BaseModel):
-    """How the service did in a window that ends now."""
+    """Metrics of a window that ends now."""
 
     model_config = {"populate_by_name": True}
 

@@ -1,4 +1,4 @@
-"""Training runs: start one, and how they go."""
+"""Training runs: start one, list them, and follow one."""
 
 from typing import Annotated, Any
 
@@ -29,11 +29,11 @@ RunId = Annotated[str, Path(max_length=64, description="a run's id")]
 def retrain(
     by: Admin, parameters: Annotated[Parameters, Depends(json_body(Parameters))]
 ) -> Response:
-    """Now, on all images there are, with these parameters; what is not given is as usual.
+    """Starts a training on all images now. Parameters that are left out have their default.
 
-    One runs at a time: 409 names the one under way.
+    Only one training runs at a time: 409 names the one in progress.
     """
-    run = stores.runs().request("admin", parameters, f"Asked for by {by}.")
+    run = stores.runs().request("admin", parameters, f"Requested by {by}.")
     return json_response(run, {"location": f"/runs/{run['id']}"}, status=202)
 
 
@@ -43,7 +43,7 @@ def retrain(
     responses=documented("RunList", errors.BadRequest, *PROTECTED),
 )
 def runs(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
-    """Each with its state, and the reason for it in a sentence."""
+    """Each run with its state, and the reason for it in a sentence."""
     items, following = stores.runs().page(limit, decode_cursor("runs", cursor))
     return json_response(page(items, encode_cursor("runs", following)))
 
@@ -54,19 +54,19 @@ def runs(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Resp
     responses=documented("Run", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def run(_: Member, run: RunId, view_url: ViewUrl) -> Response:
-    """Its epochs while it runs; then what the gate said, and the last lines of its log."""
+    """The epochs so far; after the end also the gate's decision and the last lines of the log."""
     return json_response(_with_urls(stores.runs().get(run), view_url))
 
 
 def _with_urls(run: dict[str, Any], view_url: ViewUrl) -> dict[str, Any]:
-    """`run` with an address to look at each image whose label was doubted; None where it is there
-    no more, or is not for who asks."""
+    """`run` with a link to each image whose label is doubted: None if the image no longer exists or
+    the caller is not an admin."""
     check = run.get("label_check")
     if not check:
         return run
-    here = stores.images_here(image["key"] for image in check["worst"])
+    existing = stores.training_images(image["key"] for image in check["worst"])
     worst = [
-        image | {"url": view_url(image["key"]) if image["key"] in here else None}
+        image | {"url": view_url(image["key"]) if image["key"] in existing else None}
         for image in check["worst"]
     ]
     return run | {"label_check": check | {"worst": worst}}

@@ -1,4 +1,4 @@
-"""The shapes of this function's bodies and answers, as the OpenAPI document shows them."""
+"""Request and response models of this function, for the OpenAPI document."""
 
 from typing import Any, Literal
 
@@ -18,12 +18,12 @@ assert State.__args__ == STATES  # type: ignore[attr-defined]
 class Page(BaseModel):
     """One page of a list; `next` is the `cursor` of the following one, null at the end."""
 
-    count: int = Field(ge=0, description="items in this answer")
+    count: int = Field(ge=0, description="items in this page")
     next: str | None
 
 
 class SideCounts(BaseModel):
-    """Images a version was made with."""
+    """Images that a version was trained and measured with."""
 
     train: int | None
     validation: int | None
@@ -31,20 +31,20 @@ class SideCounts(BaseModel):
 
 
 class ModelSummary(BaseModel):
-    """One version in the list of them."""
+    """A version in a list."""
 
     version: str
     live: bool
-    source: Literal["baseline", "run"] = Field(description="baseline: the model that ships")
-    run: str | None = Field(description="the run that made it")
+    source: Literal["baseline", "run"] = Field(description="baseline: the built-in model")
+    run: str | None = Field(description="the run that trained it")
     training_date: str | None
     architecture: str | None
     images: SideCounts
     metrics: dict[str, Any] = Field(
         description="accuracy, precision, recall, f1 and auc with their intervals; brier, loss, "
-        "expected_calibration_error; null where it was not measured"
+        "expected_calibration_error; null if not measured"
     )
-    error: str | None = Field(description="why its metadata cannot be read, if so")
+    error: str | None = Field(description="why its metadata cannot be read; else null")
 
 
 class Models(Page):
@@ -54,12 +54,12 @@ class Models(Page):
 
 
 class PromotionRecord(BaseModel):
-    """A change of the live model."""
+    """A promotion: a change of the live model."""
 
     version: str
     previous: str | None
     at: str
-    by: str = Field(description="who decided: a run, or an admin and the request")
+    by: str = Field(description="a run, or an admin and the request")
     reason: str
     forced: bool
     gate: dict[str, Any] | None
@@ -72,19 +72,19 @@ class Model(BaseModel):
     live: bool
     source: Literal["baseline", "run"]
     run: str | None
-    metadata: dict[str, Any] = Field(description="as its training wrote it, but golden images")
+    metadata: dict[str, Any] = Field(description="as its training wrote it, without golden images")
     metrics: dict[str, Any]
-    promotions: list[PromotionRecord] = Field(description="when it was made live, newest first")
-    gate: dict[str, Any] | None = Field(description="what the gate said in the run that made it")
+    promotions: list[PromotionRecord] = Field(description="its promotions, newest first")
+    gate: dict[str, Any] | None = Field(description="the gate's decision, from its run")
 
 
 class PromotionAnswer(BaseModel):
-    """What a promotion did."""
+    """The result of a promotion."""
 
-    changed: bool = Field(description="false where the version was live already")
+    changed: bool = Field(description="false if the version was live already")
     version: str
     promotion: PromotionRecord | None = Field(
-        description="the one that made it live; null where the baseline has been live all along"
+        description="the one that made it live; null if the baseline was always live"
     )
 
 
@@ -100,7 +100,7 @@ class LiveThen(BaseModel):
 
 
 class Promotions(Page):
-    """Changes of the live model, newest first."""
+    """Promotions, newest first."""
 
     live: LiveThen
     items: list[PromotionRecord]
@@ -109,13 +109,13 @@ class Promotions(Page):
 class DoubtedLabel(BaseModel):
     """A new image whose label the live model contradicts."""
 
-    key: str = Field(description="in the data bucket, when it was looked at")
+    key: str = Field(description="in the data bucket, at the time of the check")
     label: Label
-    probability: float = Field(ge=0, le=1, description="what the live model says, of clickbait")
+    probability: float = Field(ge=0, le=1, description="of clickbait, by the live model")
     url: str | None = Field(
         None,
-        description="for an admin, to look at it, for five minutes; null where it is there no "
-        "more; left out of a list of runs",
+        description="link for an admin, works for five minutes; null if the image no longer "
+        "exists; left out of a list of runs",
     )
 
 
@@ -127,20 +127,20 @@ class LabelOfClass(BaseModel):
 
 
 class LabelCheck(BaseModel):
-    """What the live model says of the labels of new images, before a training."""
+    """How the live model agrees with the labels of new images, before a training."""
 
     rejected: bool
-    reason: str = Field(description="why, where it is rejected; else empty")
-    warning: str = Field(description="empty where there is none")
+    reason: str = Field(description="why it is rejected; else empty")
+    warning: str = Field(description="empty without one")
     images: int
     contradicted: int
     classes: dict[Label, LabelOfClass]
-    own_error: float | None = Field(description="share of its own test images it was wrong about")
-    worst: list[DoubtedLabel] = Field(description="the ten that it contradicts most")
+    own_error: float | None = Field(description="the live model's error rate on its test images")
+    worst: list[DoubtedLabel] = Field(description="the ten most doubtful labels")
 
 
 class Run(BaseModel):
-    """A training run; what is not known yet is left out."""
+    """A training run. Fields that are not known yet are left out."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -150,7 +150,7 @@ class Run(BaseModel):
     trigger: Literal["uploads", "schedule", "admin"]
     parameters: dict[str, Any]
     created: str
-    times: dict[str, str] = Field(description="when it came into each state")
+    times: dict[str, str] = Field(description="when it reached each state")
     epoch: int | None = None
     epochs: int | None = None
     metrics: dict[str, Any] | None = Field(None, description="of the last epoch")
@@ -172,14 +172,14 @@ class RunList(Page):
 
 
 class Histogram(BaseModel):
-    """Images by value: `counts` has one number fewer than `edges`."""
+    """Images by value. `counts` has one number fewer than `edges`."""
 
     edges: list[float]
     counts: list[int]
 
 
 class Spread(BaseModel):
-    """How one number is spread over the images of a class; null where there are none."""
+    """The distribution of one figure over the images of a class; null without images."""
 
     mean: float | None
     sd: float | None
@@ -190,7 +190,7 @@ class Spread(BaseModel):
 
 
 class Look(BaseModel):
-    """An image of the data bucket, and an address to look at it."""
+    """An image in the data bucket, and a link to it."""
 
     key: str
     url: str | None = Field(description="for an admin; works for five minutes")
@@ -208,16 +208,16 @@ class ClassFigures(BaseModel):
     contrast: Spread = Field(description="standard deviation of the luma")
     saturation: Spread = Field(description="mean S of HSV, 0 to 1")
     colourfulness: Spread = Field(description="Hasler and Suesstrunk 2003, M3")
-    samples: list[Look] = Field(description="eight, the same ones as long as they are there")
+    samples: list[Look] = Field(description="eight, the same ones each time")
 
 
 class Family(BaseModel):
-    """Images that are the same, or look it."""
+    """Images that are identical, or look alike."""
 
     images: int
-    labels: list[Label] = Field(description="two: one of them is wrong")
+    labels: list[Label] = Field(description="two if one of them is wrong")
     keys: list[str] = Field(description="the first 20")
-    looks: list[Look] = Field(description="the first four of them")
+    looks: list[Look] = Field(description="links to the first four of them")
 
 
 class Families(BaseModel):
@@ -229,20 +229,20 @@ class Families(BaseModel):
 
 
 class NearFamilies(Families):
-    """Families by looks (perceptual hash), of images that differ in their bytes."""
+    """Families of images that look alike (by perceptual hash) and differ in their bytes."""
 
     compared: int = Field(description="images compared, the newest")
 
 
 class Duplicates(BaseModel):
-    """Images that are there more than once."""
+    """Duplicate images."""
 
     identical: Families
     near: NearFamilies
 
 
 class RejectedImage(BaseModel):
-    """An image that was set aside, and why."""
+    """A rejected image, and the reason."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -250,20 +250,19 @@ class RejectedImage(BaseModel):
     reason: str
     detail: str
     url: str | None = Field(
-        description="for an admin, to look at it where it was set aside, for five minutes; null "
-        "where it is there no more"
+        description="link for an admin, works for five minutes; null if the image no longer exists"
     )
 
 
 class RejectedImages(BaseModel):
-    """Images that were set aside; `items` has the first 100 by key."""
+    """Rejected images. `items` has the first 100 by key."""
 
     images: int
     items: list[RejectedImage]
 
 
 class Waiting(BaseModel):
-    """Images that no run has trained on."""
+    """New images: no run has trained on them."""
 
     images: int
     counts: dict[Label, int]
@@ -281,7 +280,7 @@ class Dataset(BaseModel):
 
 
 class FeedbackImage(BaseModel):
-    """What was sent, upright."""
+    """The image that was sent, upright."""
 
     width: int
     height: int
@@ -291,17 +290,17 @@ class FeedbackImage(BaseModel):
 
 
 class FeedbackAnswer(BaseModel):
-    """A correction that now waits."""
+    """A new correction."""
 
     id: str
     label: Label
     at: str
-    file_name: str = Field(description="as it was sent; it names nothing here")
+    file_name: str = Field(description="as it was sent")
     image: FeedbackImage
 
 
 class WaitingFeedback(BaseModel):
-    """A correction that waits."""
+    """A correction to review."""
 
     id: str
     label: Label | None
@@ -311,33 +310,33 @@ class WaitingFeedback(BaseModel):
     file_name: str | None
     prediction: str | None
     model_version: str | None
-    url: str = Field(description="to look at it; works for five minutes")
+    url: str = Field(description="link to the image; works for five minutes")
 
 
 class FeedbackList(Page):
-    """Corrections that wait, oldest first."""
+    """Corrections to review, oldest first."""
 
     items: list[WaitingFeedback]
 
 
 class AcceptAnswer(BaseModel):
-    """A correction that became training data."""
+    """An accepted correction."""
 
     id: str
     decision: Literal["accepted"]
     label: Label
-    key: str = Field(description="where it lies in the data bucket now")
+    key: str = Field(description="of its training image in the data bucket")
 
 
 class RejectAnswer(BaseModel):
-    """A correction that was thrown away."""
+    """A rejected correction."""
 
     id: str
     decision: Literal["rejected"]
 
 
 class RecentRequest(BaseModel):
-    """One request that this process answered."""
+    """A request to this process."""
 
     at: str
     method: str
@@ -348,7 +347,7 @@ class RecentRequest(BaseModel):
 
 
 class Debug(BaseModel):
-    """What one process is made of and has just done."""
+    """Versions, settings and recent requests of one process."""
 
     versions: dict[str, str | None]
     settings: dict[str, Any]

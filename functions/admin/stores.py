@@ -1,4 +1,4 @@
-"""The stored things that the routes read and write; each says which setting it lacks."""
+"""The stores that the routes read and write. Each raises Unavailable if its setting is empty."""
 
 from collections.abc import Callable, Iterable
 from typing import Annotated
@@ -15,37 +15,38 @@ from clickbait.web.access import Given, is_admin
 
 
 def registry() -> Registry:
-    """The models bucket; raises Unavailable where there is none."""
-    return Registry(_set("models_bucket"))
+    """The models bucket."""
+    return Registry(_setting("models_bucket"))
 
 
 def runs() -> Runs:
-    """The runs in the table; raises Unavailable where there is none."""
-    _set("table")
+    """The runs in the table."""
+    _setting("table")
     return Runs.from_settings()
 
 
 def feedback() -> Feedback:
-    """The corrections in the data bucket; raises Unavailable where there is none."""
-    return Feedback(_set("data_bucket"))
+    """The corrections in the data bucket."""
+    return Feedback(_setting("data_bucket"))
 
 
 def table() -> str:
-    """The table's name; raises Unavailable where there is none."""
-    return _set("table")
+    """The table's name."""
+    return _setting("table")
 
 
 def data_bucket() -> str:
-    """The data bucket's name; raises Unavailable where there is none."""
-    return _set("data_bucket")
+    """The data bucket's name."""
+    return _setting("data_bucket")
 
 
-def images_here(keys: Iterable[str]) -> dict[str, str]:
+def training_images(keys: Iterable[str]) -> dict[str, str]:
     """Those of `keys`, at most 100, that are training images now, each with the SHA-256 of its
-    bytes; none where this service stores nothing."""
+    bytes; {} if this service stores nothing."""
     config = settings()
-    stored = config.table and config.data_bucket
-    return dataset_stats.training_images(config.table, keys) if stored else {}
+    if not (config.table and config.data_bucket):
+        return {}
+    return dataset_stats.training_images(config.table, keys)
 
 
 def view_url(given: Given) -> Callable[[str], str | None]:
@@ -60,11 +61,11 @@ def view_url(given: Given) -> Callable[[str], str | None]:
 ViewUrl = Annotated[Callable[[str], str | None], Depends(view_url)]
 
 
-def _set(name: str) -> str:
+def _setting(name: str) -> str:
     value: str = getattr(settings(), name)
     if not value:
         raise Unavailable(
-            f"This service runs without {name.upper()}: it answers predictions, and stores "
-            "nothing. `make up` and a deployment have all of it."
+            f"This service runs without {name.upper()}: it only predicts, and stores nothing. "
+            "`make up` and a deployment have all of it."
         )
     return value

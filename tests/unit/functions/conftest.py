@@ -75,7 +75,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         made.set(**ENVIRONMENT)
         yield made
     models._stored_metadata.cache_clear()
-    models._made_by.clear()
+    models._trained_by.clear()
     monkeypatch.undo()
     settings.cache_clear()
 

@@ -76,7 +76,7 @@ def test_a_version_without_one_is_404_that_says_why(admin: TestClient, cloud: An
     answer = admin.get(f"/models/{OLD}/evaluation")
     assert answer.status_code == 404
     assert f"Version {OLD} has no evaluation.json" in answer.json()["detail"]
-    assert "made before" in answer.json()["detail"]
+    assert "was trained before" in answer.json()["detail"]
     put(cloud, OLD, SHIPPED)
     assert admin.get(f"/models/{OLD}/evaluation").status_code == 200
 
@@ -88,13 +88,13 @@ def test_a_model_that_ships_without_one_is_404_too(
     cloud.set(MODEL_PATH=str(tmp_path))
     answer = admin.get(f"/models/{cloud.baseline}/evaluation")
     assert answer.status_code == 404
-    assert "made before" in answer.json()["detail"]
+    assert "was trained before" in answer.json()["detail"]
 
 
 def test_an_unknown_version_is_told_as_unknown(admin: TestClient, cloud: Any) -> None:
     answer = admin.get("/models/20000101-000000-ffffff/evaluation")
     assert answer.status_code == 404
-    assert "made before" not in answer.json()["detail"]
+    assert "was trained before" not in answer.json()["detail"]
     assert admin.get("/models/a_b/evaluation").status_code == 422
 
 

@@ -187,7 +187,7 @@ def test_what_no_gate_has_judged_needs_force_too(admin: TestClient, cloud: Any) 
     for version in (NEW, OLD):
         refused = promote(admin, version)
         assert refused.status_code == 409
-        assert "no gate has judged it" in refused.json()["detail"]
+        assert "the gate has not judged it" in refused.json()["detail"]
 
 
 def test_rolling_back_needs_no_force(admin: TestClient, cloud: Any) -> None:
