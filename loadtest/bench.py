@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,20 +21,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import psutil
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "layers/clickbait/python")]
 
 from clickbait.settings import CHECKOUT_BASELINE  # noqa: E402
-from tests.samples.drawn import encoded, picture  # noqa: E402
+from tests.local_stack import free_ports  # noqa: E402
+from tests.samples.drawn import encoded, grainy, picture  # noqa: E402
 
 PEERS = ROOT / ".venv-peers/bin"
 START_SECONDS = 90
-GRAIN = 7.0
-"""Standard deviation of the noise, of 255."""
 
 
 @dataclass
@@ -155,18 +151,6 @@ def bare_loop(image: Path, seconds: int, workers: int) -> float:
     return float(done.stdout)
 
 
-def grainy(image: Image.Image) -> Image.Image:
-    """`image` with the grain of a photograph, so that its file is as large: about 210 KB."""
-    noise = np.random.default_rng(0).normal(0, GRAIN, (image.height, image.width, 1))
-    return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def table(rows: Mapping[str, Sequence[Mapping[str, float]]], rounds: int) -> Iterator[str]:
     """A markdown table of medians over the rounds; ratios are computed within each round."""
 
@@ -211,7 +195,7 @@ def main() -> None:
     print(f"{image.name}: {image.stat().st_size:,} bytes, {given.clients} clients, ", end="")
     print(f"{given.workers} workers, {os.cpu_count()} cores, {given.rounds} x {given.seconds} s")
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
-    port = free_port()
+    (port,) = free_ports(1)
     everybody = list(contenders(given.yardstick, port, given.workers, scratch))
     for turn in range(given.rounds):
         rows["bare loop"].append({"rps": bare_loop(image, given.seconds, given.workers)})

@@ -8,17 +8,12 @@ import os
 import random
 
 import gevent
-import numpy as np
 from locust import FastHttpUser, LoadTestShape, between, task
-from PIL import Image
 
 from loadtest.profiles import RAMP_SECONDS, Profile
-from tests.samples.drawn import encoded, picture
+from tests.samples.drawn import encoded, grainy, picture
 
 IMAGES = 8
-GRAIN = 7.0
-"""Standard deviation of the noise that makes a drawing as large as a photograph: 210 KB."""
-
 MAX_PATIENCE = 10.0
 """Maximum seconds that a refused user waits, whatever Retry-After says."""
 
@@ -28,12 +23,7 @@ FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
 
 def thumbnails() -> list[bytes]:
     """JPEGs of 1280 x 720, as large as real thumbnails."""
-    noise = np.random.default_rng(0).normal(0, GRAIN, (720, 1280, 1))
-    images = []
-    for seed in range(IMAGES):
-        grainy = np.clip(np.asarray(picture((1280, 720), seed)) + noise, 0, 255)
-        images.append(encoded(Image.fromarray(grainy.astype(np.uint8)), quality=85))
-    return images
+    return [encoded(grainy(picture((1280, 720), seed)), quality=85) for seed in range(IMAGES)]
 
 
 def distinct(jpeg: bytes) -> bytes:
