@@ -50,7 +50,7 @@ STOP_SECONDS = 10
 class Busy(Unavailable):
     """Raise when the queue is full, so that the client sends the request again later."""
 
-    title = "The service is full"
+    title = "Service busy"
     headers: ClassVar[dict[str, str]] = {"Retry-After": str(RETRY_AFTER)}
 
     def __init__(self) -> None:

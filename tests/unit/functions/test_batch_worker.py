@@ -157,7 +157,7 @@ def test_an_unreadable_image_is_a_row_with_its_reason(cloud: Cloud) -> None:
     files = {
         "broken.jpg": (JPEG[:3_000], "ends early"),
         "empty.jpg": (b"", "zero bytes"),
-        "text.jpg": (b"hello", "looks like no image"),
+        "text.jpg": (b"hello", "is not an image"),
         "large.jpg": (JPEG + bytes(MAX_IMAGE_BYTES), "10,000,000"),
     }
     for name, (body, _) in files.items():

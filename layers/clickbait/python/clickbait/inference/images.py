@@ -136,15 +136,18 @@ def format_of(data: bytes) -> str:
     for name, each in FORMATS.items():
         if each.magic.match(data):
             return name
+    guess = _guess(data)
+    finding = f"looks like {guess}" if guess else "is not an image"
     *titles, last = (each.title for each in FORMATS.values())
     raise UnsupportedFormat(
-        f"The content looks like {_guess(data)}; {', '.join(titles)} and {last} are supported. "
+        f"The content {finding}; {', '.join(titles)} and {last} are supported. "
         "Convert the image first.",
         supported=list(MEDIA_TYPES),
     )
 
 
 def _guess(data: bytes) -> str:
+    """The kind of file that `data` seems to be; empty if it is unknown."""
     known = {
         b"GIF8": "a GIF",
         b"BM": "a BMP",
@@ -159,7 +162,7 @@ def _guess(data: bytes) -> str:
     }
     if data[4:8] == b"ftyp":
         return "a HEIC, AVIF or MP4 file"
-    return next((name for magic, name in known.items() if data.startswith(magic)), "no image")
+    return next((name for magic, name in known.items() if data.startswith(magic)), "")
 
 
 def sha256(data: bytes) -> str:
