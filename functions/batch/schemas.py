@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from clickbait import Label
 from clickbait.inference.images import FormatName
-from clickbait.store.rows import COLUMNS
+from clickbait.store.results import COLUMNS
 from functions.batch.batches import NewBatch
 from functions.batch.uploads import Upload
 

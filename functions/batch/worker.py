@@ -25,7 +25,8 @@ from clickbait.store import history
 from clickbait.store.batches import Batches, Names
 from clickbait.store.live import serving
 from clickbait.store.presigned import read_within
-from clickbait.store.rows import Outcome, Row, Rows, now, stored_fields
+from clickbait.store.results import Row, stored_fields
+from clickbait.store.rows import Outcome, Rows, now
 
 READERS = 4
 """Objects read at a time: reading is waiting. Images are classified one at a time, because there is

@@ -21,7 +21,8 @@ from clickbait.store.batches import Batches
 from clickbait.store.drop_folder import DropFolder
 from clickbait.store.feedback import Feedback
 from clickbait.store.registry import Registry
-from clickbait.store.rows import Row, Rows
+from clickbait.store.results import Row
+from clickbait.store.rows import Rows
 from clickbait.store.runs import Parameters, Runs
 from clickbait.store.triggers import TIMER_MESSAGE, Triggers
 from tests.cloud import TABLE, create_buckets, create_table

@@ -19,7 +19,8 @@ from clickbait import LABELS
 from clickbait.store import batches, history, results
 from clickbait.store.batches import NEVER_ARRIVED
 from clickbait.store.live import LiveModel
-from clickbait.store.rows import Row, Rows, now
+from clickbait.store.results import Row
+from clickbait.store.rows import Rows, now
 from clickbait.web import bodies
 from functions.batch import app as batch_app
 from functions.batch import batches as routes

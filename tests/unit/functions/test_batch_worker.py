@@ -20,7 +20,8 @@ from clickbait.settings import MAX_IMAGE_BYTES, settings
 from clickbait.store import batches, history, results
 from clickbait.store.batches import Batches
 from clickbait.store.live import LiveModel
-from clickbait.store.rows import Row, Rows
+from clickbait.store.results import Row
+from clickbait.store.rows import Rows
 from functions.batch import worker
 from tests.cloud import create_buckets, create_table
 from tests.samples.drawn import encoded, picture

@@ -17,7 +17,8 @@ from clickbait.keys import batch_and_name
 from clickbait.settings import settings
 from clickbait.store import batches, presigned, results
 from clickbait.store.batches import NEVER_ARRIVED, Batches
-from clickbait.store.rows import Row, Rows, now
+from clickbait.store.results import Row
+from clickbait.store.rows import Rows, now
 from tests.cloud import create_buckets, create_table
 
 BUCKET, TABLE = "data", "table"

@@ -15,8 +15,8 @@ from clickbait import LABELS, aws
 from clickbait.errors import Unavailable
 from clickbait.store import results
 from clickbait.store import rows as rows_module
-from clickbait.store.results import csv_lines, safe
-from clickbait.store.rows import COLUMNS, Row, Rows
+from clickbait.store.results import COLUMNS, Row, csv_lines, safe
+from clickbait.store.rows import Rows
 from tests.cloud import create_buckets, create_table
 
 BUCKET, TABLE, BATCH = "data", "table", "b"

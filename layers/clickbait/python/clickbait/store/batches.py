@@ -29,7 +29,8 @@ from clickbait.keys import BATCH_ID, BATCH_PARTITION, INBOX, batch_and_name
 from clickbait.observability import logger
 from clickbait.settings import settings
 from clickbait.store import presigned, results
-from clickbait.store.rows import TRANSACTION, Row, Rows, now
+from clickbait.store.results import Row
+from clickbait.store.rows import TRANSACTION, Rows, now
 
 FILES = "files.json"
 """The names of a batch's files, stored beside its results: an item of the table has 400 KB."""

@@ -1,4 +1,4 @@
-"""The results of a batch as JSON lines, and as CSV that a spreadsheet can open.
+"""The results of a batch: their columns, as JSON lines, and as CSV that a spreadsheet can open.
 
 Both are written while the table is read, so only a few pages of rows are in memory.
 """
@@ -6,12 +6,26 @@ Both are written while the table is read, so only a few pages of rows are in mem
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from clickbait import aws
+from clickbait import LABELS, Label, aws
 from clickbait.keys import RESULTS
-from clickbait.store.rows import COLUMNS, Row
+
+COLUMNS: dict[str, Any] = {
+    "file": str,
+    "prediction": Label | None,
+    "is_clickbait": bool | None,
+    "probability": float | None,
+    "confidence": float | None,
+    "uncertain": bool | None,
+    "model_version": str | None,
+    "error": str | None,
+}
+"""The columns of a batch's results, as CSV and as JSON, and their types. Each names an attribute of
+Row: to add a column, add it here and to Row. If a prediction has such a field, the worker fills it.
+"""
 
 CSV_TYPE = "text/csv; charset=utf-8"
 
@@ -28,6 +42,45 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 OTHER_SEPARATORS = (";", "\t")
 """Cell separators in countries that use a decimal comma. A row whose file name has one is quoted:
 otherwise the second half of the name would be a cell of its own there, perhaps with a formula."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The result of one file: a prediction or an error.
+
+    `name` is its key below the batch's folder, and sorts the rows. `file` is its owner's name for
+    it. `etag` and `modified` identify the object; both are empty if none arrived.
+    """
+
+    name: str
+    file: str
+    at: str
+    etag: str = ""
+    modified: str = ""
+    prediction: str | None = None
+    probability: float | None = None
+    confidence: float | None = None
+    uncertain: bool | None = None
+    model_version: str | None = None
+    error: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None
+
+    @property
+    def is_clickbait(self) -> bool | None:
+        return None if self.failed else self.prediction == LABELS[1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row by COLUMNS; None in a column that does not apply."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+def stored_fields(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a prediction that its row has."""
+    return {name: prediction[name] for name in prediction if name in Row.__dataclass_fields__}
+
 
 # --- CSV -----------------------------------------------------------------------------------------
 

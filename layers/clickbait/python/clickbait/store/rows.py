@@ -1,28 +1,15 @@
-"""The rows of a batch: one for each file, written once for each object, read in order."""
+"""The rows of a batch in the table: one for each file, written once for each object, in order."""
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from clickbait import LABELS, Label, aws
+from clickbait import aws
 from clickbait.errors import Unavailable
 from clickbait.keys import rows_partition
-
-COLUMNS: dict[str, Any] = {
-    "file": str,
-    "prediction": Label | None,
-    "is_clickbait": bool | None,
-    "probability": float | None,
-    "confidence": float | None,
-    "uncertain": bool | None,
-    "model_version": str | None,
-    "error": str | None,
-}
-"""The columns of a batch's results, as CSV and as JSON, and their types. Each names an attribute of
-Row: to add a column, add it here and to Row. If a prediction has such a field, the worker fills it.
-"""
+from clickbait.store.results import Row
 
 TRANSACTION = 100
 """DynamoDB writes no more rows in one transaction."""
@@ -32,44 +19,6 @@ PAUSE_SECONDS = 0.2
 """Pause before the second try. Each pause after it is longer by this much."""
 
 Outcome = Literal["new", "replaced", "again"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The result of one file: a prediction or an error.
-
-    `name` is its key below the batch's folder, and sorts the rows. `file` is its owner's name for
-    it. `etag` and `modified` identify the object; both are empty if none arrived.
-    """
-
-    name: str
-    file: str
-    at: str
-    etag: str = ""
-    modified: str = ""
-    prediction: str | None = None
-    probability: float | None = None
-    confidence: float | None = None
-    uncertain: bool | None = None
-    model_version: str | None = None
-    error: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        return self.error is not None
-
-    @property
-    def is_clickbait(self) -> bool | None:
-        return None if self.failed else self.prediction == LABELS[1]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The row by COLUMNS; None in a column that does not apply."""
-        return {name: getattr(self, name) for name in COLUMNS}
-
-
-def stored_fields(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a prediction that its row has."""
-    return {name: prediction[name] for name in prediction if name in Row.__dataclass_fields__}
 
 
 class Rows:
