@@ -8,7 +8,7 @@ from tests.samples.drawn import encoded, picture
 
 from .conftest import PHONE, WIDE, choose, new_context, token_of, violations, visit
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.end_to_end
 
 PATHS = (
     "/",

@@ -12,7 +12,7 @@ from tests.samples.drawn import encoded, picture
 
 from .conftest import as_admin, choose, token_of, violations_in_both, visit
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.end_to_end
 
 BATCH_URL = re.compile(r"/batch/[^/]+$")
 

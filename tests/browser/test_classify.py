@@ -11,7 +11,7 @@ from tests.samples.drawn import encoded, picture
 
 from .conftest import NETWORK_ERROR, PHONE, as_admin, choose, new_context, token_of, visit
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.end_to_end
 
 PAGES = ("Overview", "Classify", "Batch", "Data", "Models", "Monitoring")
 

@@ -10,7 +10,7 @@ from tests.waiting import eventually
 
 from .conftest import as_admin, visit
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.end_to_end
 
 
 def percent(share: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from clickbait.errors import Conflict, InvalidModel, NotFound
@@ -116,6 +117,19 @@ def test_a_version_that_fails_its_golden_images_never_goes_live(registry, tmp_pa
     assert registry.pointer() is None and registry.promotions() == []
 
 
+@pytest.fixture
+def atomic_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make moto's calls atomic, as S3's are: it checks If-Match and writes in two steps."""
+    lock, call = threading.RLock(), BaseClient._make_api_call
+
+    def locked(*arguments: Any) -> Any:
+        with lock:
+            return call(*arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", locked)
+
+
+@pytest.mark.usefixtures("atomic_calls")
 @pytest.mark.parametrize("already", [False, True])
 def test_of_two_promotions_at_one_moment_one_wins(registry, tmp_path, already):
     for version in (NEW, OTHER):

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from clickbait.store.registry import Registry
 from functions.admin import schemas
 from tests.unit.functions.conftest import BASELINE
+from tests.waiting import DEADLINE
 
 OLD, NEW = "20990101-000000-aaaaaa", "20990102-000000-bbbbbb"
 GATE = {"passed": False, "reason": "The AUC may be 0.09 lower than the champion's."}
@@ -275,7 +276,7 @@ def test_of_two_promotions_at_one_moment_one_wins_and_the_other_is_409(
     load = Registry.load
 
     def together(self: Registry, version: str) -> Any:
-        both.wait(30)  # Both have read the pointer and neither has written it.
+        both.wait(DEADLINE)  # Both have read the pointer and neither has written it.
         return load(self, version)
 
     monkeypatch.setattr(Registry, "load", together)
