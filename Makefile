@@ -143,6 +143,7 @@ endef
 training/.venv/done: training/requirements.txt
 	$(call environment,training/.venv,training/requirements.txt)
 
+# 20.19, not 22: build machines still have Node 20 (frontend/README.md, "Versions held back").
 OLDEST_NODE := $(shell sed -n 's/.*"node": ">=\(.*\)".*/\1/p' frontend/package.json)
 
 # Install exactly what package-lock.json of $(1) says.
