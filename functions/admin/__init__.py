@@ -1,1 +1,1 @@
-"""The function for whoever looks after the service: models, trainings, data, corrections."""
+"""The admin function: models, trainings, data, corrections and monitoring."""

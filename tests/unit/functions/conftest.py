@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -63,11 +64,25 @@ class Cloud:
         return [one["Key"] for one in found]
 
 
+new_client = aws._new_client
+
+
+@cache
+def kept_client(service: str, options: str) -> Any:
+    """A client that all tests share, because creating one takes as long as a test."""
+    return new_client(service, **json.loads(options))
+
+
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     from functions.admin import models
 
     with mock_aws():
+        monkeypatch.setattr(
+            aws,
+            "_new_client",
+            lambda service, **options: kept_client(service, json.dumps(options, sort_keys=True)),
+        )
         monkeypatch.setattr(access, "token", access.Token())
         # AWS Batch is a stand-in elsewhere: here a run stays as it was asked for.
         monkeypatch.setattr(Runs, "_submit", lambda self, run: None)

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from fastapi.testclient import TestClient
 
 from clickbait import aws
 from functions import openapi
-from tests.unit.functions.conftest import TOKEN
+from tests.unit.functions.conftest import TOKEN, new_client
 
 ROOT = Path(__file__).resolve().parents[3]
+
+cached_document = cache(openapi.document)
 
 MEMBER = [
     ("GET", "/models"),
@@ -59,7 +62,7 @@ def call(client: TestClient, method: str, path: str, headers: dict[str, str]) ->
 def test_every_route_is_in_the_table_of_who_may_call_it() -> None:
     documented = {
         (method.upper(), path)
-        for path, operations in openapi.document()["paths"].items()
+        for path, operations in cached_document()["paths"].items()
         for method in operations
         if path not in PUBLIC
     }
@@ -123,7 +126,7 @@ def test_without_its_buckets_and_table_the_function_says_so(admin: TestClient, c
 def test_the_document_says_which_token_a_route_takes_and_how_it_refuses(
     method: str, path: str
 ) -> None:
-    document = openapi.document()
+    document = cached_document()
     operation = document["paths"][path][method.lower()]
     scheme = "AdminToken" if (method, path) in ADMIN else "MemberToken"
     assert operation["security"] == [{scheme: []}]
@@ -133,7 +136,7 @@ def test_the_document_says_which_token_a_route_takes_and_how_it_refuses(
 
 def test_every_shape_that_the_document_names_is_in_it() -> None:
     named = set(re.findall(r'"#/components/schemas/([^"]+)"', openapi.text()))
-    assert named <= set(openapi.document()["components"]["schemas"])
+    assert named <= set(cached_document()["components"]["schemas"])
 
 
 def test_an_unknown_route_of_the_function_is_a_problem(admin: TestClient) -> None:
@@ -166,9 +169,11 @@ def test_the_lambda_handler_answers_api_gateway(cloud: Any) -> None:
 
 
 def test_after_a_restore_nothing_of_the_snapshot_is_believed(
-    client: TestClient, cloud: Any
+    client: TestClient, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.admin.app import wake
+
+    monkeypatch.setattr(aws, "_new_client", new_client)
 
     assert client.get("/debug", headers=cloud.admin).status_code == 200
     secrets = aws.client("secretsmanager")

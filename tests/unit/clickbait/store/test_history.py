@@ -110,7 +110,8 @@ def test_a_made_up_cursor_is_refused_before_the_table_does(cursor: str) -> None:
         history.page(TABLE, 10, cursor)
 
 
-def test_filters_by_class_day_version_and_batch() -> None:
+def test_filters_by_class_day_version_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "RETENTION_DAYS", 2)  # Each day is eight queries.
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     logged(4, today - timedelta(days=1))
     real = logged(3, today, prediction="clickbait_real")
@@ -130,6 +131,7 @@ def test_a_rare_match_ends_the_page_early_and_the_cursor_goes_on(
     rare = logged(1, today, version="v2")
     logged(30, today + timedelta(seconds=1))
     monkeypatch.setattr(history, "MOST_READ", 16)
+    monkeypatch.setattr(history, "RETENTION_DAYS", 2)
     rows, cursor = history.page(TABLE, 5, version="v2")
     assert rows == []
     assert cursor is not None

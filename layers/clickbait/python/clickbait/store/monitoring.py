@@ -1,4 +1,4 @@
-"""The service's metrics, from CloudWatch, and drift: do images still look like the training's?
+"""The service's metrics, from CloudWatch, and drift: how far its images are from the training's.
 
 Drift is the population stability index of the last day's predictions against the training images of
 the live version, feature by feature. It says that the input has changed, not that predictions are
