@@ -44,7 +44,7 @@ ship: ## make VERSION=folder the baseline, without the contact sheets of users' 
 	@: $${VERSION:?names the folder of a finished version} && test -f "$(VERSION)/metadata.json"
 	mkdir -p layers/baseline/baseline training/baseline/plots
 	cp "$(VERSION)"/model.tflite "$(VERSION)"/{metadata,reference,evaluation}.json layers/baseline/baseline/
-	cp "$(VERSION)"/*.json "$(VERSION)"/manifest.csv "$(VERSION)"/weights.npz training/baseline/
+	cp "$(VERSION)"/{metrics,history}.json "$(VERSION)"/manifest.csv "$(VERSION)"/weights.npz training/baseline/
 	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
 	cp "$(VERSION)"/card.md MODEL_CARD.md
 

@@ -1,11 +1,11 @@
-"""Labelled images in, a model version out; runs anywhere Python does, and needs no AWS."""
+"""Labelled images in, a model version out. It runs wherever Python does, and needs no AWS."""
 
 import os
 
-# Set before TensorFlow is imported, or without effect: only errors concern whoever trains.
+# These work only if they are set before TensorFlow is imported. Of its log, only errors matter.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
 class Unusable(Exception):
-    """Raise when arguments or images cannot make a model: one sentence that says what to change."""
+    """Raised if no model can be trained; one sentence that says what to change."""

@@ -1,4 +1,4 @@
-"""Training images as they might also have looked: moved, turned, recoloured, covered."""
+"""Random variations of training images: moved, turned, recoloured, partly covered."""
 
 import math
 from typing import Any
@@ -9,13 +9,13 @@ from clickbait.inference.images import INPUT_SIZE
 from training.recipe import Recipe
 
 STRETCH = 0.05
-"""The most that width is zoomed differently from height."""
+"""Largest difference between the zoom of width and height."""
 BRIGHTNESS = 60.0
-"""Added or taken at full jitter, of 255, beside the multiplication."""
+"""Added or subtracted at full jitter, of 255, besides the multiplication."""
 TINT = 40.0
-"""Added or taken from each channel on its own at full jitter: stands in for a change of hue."""
+"""Added to or subtracted from each channel separately at full jitter: a change of hue."""
 ERASED = (20.0, 60.0)
-"""Half the height and width of the rectangle that is painted over, in pixels."""
+"""Range of half the height and half the width of the painted rectangle, in pixels."""
 LUMA = (0.299, 0.587, 0.114)
 """Rec. 601 weights of red, green and blue."""
 

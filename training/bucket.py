@@ -1,4 +1,4 @@
-"""What a training has in S3: the images it fetches, the features it keeps, and its checkpoint."""
+"""A training's objects in S3: the images it fetches, the features it keeps, and its checkpoint."""
 
 import json
 import re
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 THREADS = 32
-"""Objects that travel at a time: an image of 100 KB is a wait for the network, not work."""
+"""Objects transferred at a time: an image of 100 KB is a wait for the network, not work."""
 GROUP = "group"
 """`x-amz-meta-group` of an image: images of one group (a channel, a film) stay on one side."""
 GONE = (404, 412)
-"""S3's answers for what was deleted, or replaced by another image, since it was listed."""
+"""S3's status codes for an image that was deleted or replaced since it was listed."""
 
 
 @cache
 def s3() -> "S3Client":
-    """More patient than the service's client: nobody waits behind a training."""
+    """More patient than the service's client, because nobody waits for a training's requests."""
     import boto3
     from botocore.config import Config
 
@@ -40,21 +40,23 @@ def s3() -> "S3Client":
 
 
 class Images:
-    """Images of the data bucket, fetched once each into files that their ETags name: no key, which
-    is anybody's text, ever becomes a path."""
+    """Images of the data bucket, each fetched once into a file that its ETag names.
+
+    A key can be any text, so no key becomes a path.
+    """
 
     def __init__(self, bucket: str, folder: Path) -> None:
         self.bucket, self.folder = bucket, folder
         self._etags: dict[str, str] = {}
 
     def fetch(self, listing: dict[str, str]) -> list[str]:
-        """Fetch the images of `listing` (key to ETag), and return the keys of those that are there.
+        """Fetch the images of `listing` (key to ETag); returns the keys of those that were fetched.
 
-        What was deleted or replaced since it was listed is left out, and so is what has more bytes
-        than an image may have.
+        Images that were deleted or replaced since they were listed are left out, and so are files
+        with more bytes than an image may have.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Keys with one content are one file, which one thread must write.
+        # Keys with the same content share one file, which one thread must write.
         keys: dict[str, list[str]] = {}
         for key, etag in listing.items():
             keys.setdefault(etag, []).append(key)
@@ -65,7 +67,7 @@ class Images:
         return list(here)
 
     def read(self, key: str) -> bytes:
-        """The bytes of an image that was fetched."""
+        """The bytes of a fetched image."""
         return self._file(self._etags[key]).read_bytes()
 
     def group(self, key: str) -> str:
@@ -97,7 +99,7 @@ class Images:
             file.with_suffix(".group").write_text(group, encoding="utf-8")
         part = file.with_suffix(".part")
         part.write_bytes(data)
-        part.replace(file)  # Whole or not at all: a killed job leaves no half image.
+        part.replace(file)  # A killed job leaves no half image.
         return True
 
 
@@ -108,7 +110,7 @@ class S3Store:
     bucket: str
 
     def get(self, key: str) -> bytes | None:
-        """What `put` stored under `key`, or None."""
+        """The data stored under `key`, or None."""
         from botocore.exceptions import ClientError
 
         try:
@@ -119,13 +121,13 @@ class S3Store:
             raise
 
     def put(self, key: str, data: bytes) -> None:
-        """Store `data` under `key`, whole or not at all."""
+        """Store all of `data` under `key`, or nothing."""
         s3().put_object(Bucket=self.bucket, Key=key, Body=data)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`checkpoints/<run>/` in the models bucket: what the next attempt of a run goes on from."""
+    """`checkpoints/<run>/` in the models bucket, from which the next attempt of a run resumes."""
 
     bucket: str
     run: str
@@ -139,12 +141,12 @@ class Checkpoint:
         return f"{CHECKPOINTS}{self.run}/"
 
     def start(self) -> Any | None:
-        """What the first attempt noted of where it started, or None."""
+        """What the first attempt started from, or None."""
         found = S3Store(self.bucket).get(self.prefix + self.START)
         return json.loads(found) if found else None
 
     def note(self, start: Any) -> None:
-        """Keep where the first attempt started, for the next ones to start there too."""
+        """Store what the first attempt starts from, so that later ones start from it too."""
         S3Store(self.bucket).put(self.prefix + self.START, json.dumps(start).encode())
 
     def saved(self, file: Path) -> None:
@@ -153,8 +155,7 @@ class Checkpoint:
         S3Store(self.bucket).put(key, file.read_bytes())
 
     def restore(self) -> None:
-        """Bring back the mirrored files that are not here; the local ones are as young or
-        younger."""
+        """Copy back the mirrored files that are missing here; local files are never older."""
         prefix = f"{self.prefix}work/"
         for key in self._keys(prefix):
             file = self.work / key.removeprefix(prefix)
@@ -166,7 +167,7 @@ class Checkpoint:
                 part.replace(file)
 
     def delete(self) -> None:
-        """Nobody goes on from it any more."""
+        """Delete it: no attempt will resume from it."""
         for key in self._keys(self.prefix):
             s3().delete_object(Bucket=self.bucket, Key=key)
 

@@ -1,10 +1,10 @@
-"""A version's `card.md`: what it is for, what it was made of, how good it is, where it fails."""
+"""A version's `card.md`: its purpose, its images, how good it is, and where it fails."""
 
 from typing import Any
 
 
 def interval(metric: dict[str, Any], digits: int = 3) -> str:
-    """`0.912 (0.880 to 0.941)`, or why there is no number."""
+    """`0.912 (0.880 to 0.941)`, or the reason why there is no number."""
     if metric["value"] is None:
         return f"undefined: {metric['reason']}"
     value, low, high = (f"{metric[k]:.{digits}f}" for k in ("value", "low", "high"))
@@ -12,7 +12,7 @@ def interval(metric: dict[str, Any], digits: int = 3) -> str:
 
 
 def write(metadata: dict[str, Any]) -> str:
-    """The card, in Markdown, of a version's metadata."""
+    """The card of a version, in Markdown, from its metadata."""
     metrics, sides = metadata["metrics"], metadata["images"]
     names = {
         "accuracy": "Accuracy",
@@ -27,24 +27,25 @@ def write(metadata: dict[str, Any]) -> str:
     )
     ece = metrics.get("expected_calibration_error")
     calibration = (
-        f"Expected calibration error {ece['before']:.3f} before and {ece['after']:.3f} after "
-        f"calibration; a perfectly calibrated model shows {ece['perfect_at_this_n']:.3f} at "
+        f"Expected calibration error: {ece['before']:.3f} before and {ece['after']:.3f} after "
+        f"calibration. A perfectly calibrated model has {ece['perfect_at_this_n']:.3f} on "
         f"{metrics['images']} images."
         if ece
-        else "No test images, so the calibration was not measured."
+        else "There are no test images, so the calibration was not measured."
     )
     band = metadata["uncertain_band"]
-    start = f", started from {metadata['from']}" if metadata["from"] else ""
+    start = f", trained from {metadata['from']}" if metadata["from"] else ""
+    units = "group" if metrics["groups"] else "image"
     return f"""# Model {metadata["model_version"]}
 
 {metadata["architecture"]}{start}; {metadata["epochs_trained"]} epochs, {metadata["training_date"]}.
-Says how likely a video's thumbnail is clickbait (`clickbait_fake`) rather than legitimate
+Estimates how likely a video's thumbnail is clickbait (`clickbait_fake`) rather than legitimate
 (`clickbait_real`).
 
 ## Use
-For a first opinion on many thumbnails. The title and the video, which decide whether a thumbnail
-is honest, are not looked at: do not punish anybody on its word alone. Thumbnails of other places,
-languages or years than those below are judged worse than the numbers say.
+For a first opinion on many thumbnails. The model does not see the title or the video, which decide
+whether a thumbnail is honest: do not punish anybody on its verdict alone. On thumbnails from other
+places, languages or years than those below it is less accurate than these figures.
 
 ## Images
 | side | legitimate | clickbait |
@@ -55,7 +56,8 @@ Groups of images that look alike, and near-duplicates, are on one side together.
 Dataset `{metadata["dataset_digest"][:16]}`.
 
 ## How good
-On the test side, through the exported file; in brackets {metrics["intervals"]}.
+Measured on the test side, through the exported file. In brackets: 95% intervals, bootstrap by
+{units}.
 
 | | |
 |---|---|
@@ -63,6 +65,7 @@ On the test side, through the exported file; in brackets {metrics["intervals"]}.
 
 {calibration}
 Between {band["low"]:.2f} and {band["high"]:.2f} a verdict is called uncertain: it is right less
-often than {band["promise"]:.0%}.
-Curves, and the most confident mistakes: `plots/`. Accuracy of each group: `metrics.json`.
+often than {band["promise"]:.0%} of the time.
+`plots/` has the curves and the most confident mistakes; `metrics.json` has the accuracy of each
+group.
 """

@@ -1,7 +1,7 @@
-"""What the answers on a side look like, each curve once: `plots` draws, `evaluation.json` tells it.
+"""The figures and curves of one side: `plots` draws them, `evaluation.json` keeps them.
 
-Labels (n,) are 0 and 1, probabilities (n,) calibrated and of clickbait. What is undefined is NaN in
-an array and null in JSON, and a side without images or without a class is no fault.
+Labels (n,) are 0 and 1; probabilities (n,) are calibrated and of clickbait. An undefined value is
+NaN in an array and null in JSON. A side may lack images, or a class.
 """
 
 from collections.abc import Sequence
@@ -18,55 +18,56 @@ from training import metrics
 from training.sides import Record
 
 POINTS = 201
-"""Of a ROC curve that is told: more than a chart of some hundred pixels can show."""
+"""Of a stored ROC curve: more than a chart of some hundred pixels can show."""
 STEPS = 100
-"""Thresholds are a hundredth apart, as fine as a person sets one."""
+"""Thresholds are a hundredth apart: nobody sets one more finely."""
 BINS = 10
-"""Of the reliability diagram, as of the expected calibration error."""
+"""Of the reliability diagram and of the expected calibration error."""
 WORST = 24
-"""Mistakes that are shown: four rows of six."""
+"""Mistakes in the contact sheet: four rows of six."""
 LEAST_RANKED = 3
-"""Images below which a rank correlation says nothing: of two it is always 1 or -1."""
+"""A rank correlation needs this many images: of two it is always 1 or -1."""
 DIGITS = 4
-"""Decimals that are told: a test side has some hundred images."""
+"""Decimals of stored figures: a test side has some hundred images."""
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
 def roc(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats]:
-    """False and true positive rates from (0, 0) to (1, 1); none without both classes.
+    """False and true positive rates from (0, 0) to (1, 1); empty without both classes.
 
-    Of more than POINTS points those are kept that are nearest to even steps along the curve.
+    If there are more than POINTS points, those nearest to even steps along the curve are kept.
     """
     if len(np.unique(labels)) < 2:
         return np.zeros(0), np.zeros(0)
     false, true, _ = roc_curve(labels, probabilities)
     if len(false) > POINTS:
-        # Both only grow, so that their sum says how far along a point is.
+        # Both only grow, so their sum is the position along the curve.
         kept = np.unique(np.searchsorted(false + true, np.linspace(0, 2, POINTS)))
         false, true = false[kept], true[kept]
     return false, true
 
 
 def at_thresholds(labels: Labels, probabilities: Floats) -> dict[str, Floats]:
-    """`threshold` from 0 to 1, (STEPS + 1,), and at each `precision`, `recall`, `accuracy`, and as
-    `called` the share of images that is called clickbait."""
+    """`threshold` from 0 to 1, (STEPS + 1,), and for each threshold `precision`, `recall`,
+    `accuracy` and `called`, the share of images that are called clickbait."""
     threshold = np.arange(STEPS + 1) / STEPS
-    said = (probabilities >= threshold[:, None]).astype(float)
-    called, images = said.sum(axis=1), np.full(len(threshold), float(len(labels)))
-    hit, there = said @ (labels == 1), np.full(len(threshold), float((labels == 1).sum()))
+    positive = (probabilities >= threshold[:, None]).astype(float)
+    called, images = positive.sum(axis=1), np.full(len(threshold), float(len(labels)))
+    hit, there = positive @ (labels == 1), np.full(len(threshold), float((labels == 1).sum()))
     return {
         "threshold": threshold,
         "precision": metrics.ratio(hit, called),
         "recall": metrics.ratio(hit, there),
-        "accuracy": metrics.ratio((said == labels).sum(axis=1).astype(float), images),
+        "accuracy": metrics.ratio((positive == labels).sum(axis=1).astype(float), images),
         "called": metrics.ratio(called, images),
     }
 
 
 def reliability(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats, Floats]:
-    """Images, mean probability and share of clickbait, (BINS,) each, of bins of equal width."""
+    """Number of images, mean probability and share of clickbait, (BINS,) each, in bins of equal
+    width."""
     place = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     images = np.bincount(place, minlength=BINS).astype(float)
     mean = metrics.ratio(np.bincount(place, probabilities, BINS), images)
@@ -75,7 +76,7 @@ def reliability(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats, 
 
 
 def mistakes(labels: Labels, probabilities: Floats, threshold: float) -> npt.NDArray[np.intp]:
-    """Places of the WORST wrong answers, the most confident first."""
+    """Indices of the WORST wrong answers, the most confident first."""
     wrong = np.flatnonzero((probabilities >= threshold) != labels)
     return wrong[np.argsort(-np.abs(probabilities[wrong] - threshold), kind="stable")][:WORST]
 
@@ -83,19 +84,19 @@ def mistakes(labels: Labels, probabilities: Floats, threshold: float) -> npt.NDA
 def effects(
     pixels: npt.NDArray[np.uint8], labels: Labels, probabilities: Floats
 ) -> list[dict[str, Any]]:
-    """How what images (n, 224, 224, 3) look like goes with the verdict and with the truth: for each
-    of `APPEARANCE` Spearman's rank correlations, null with the reason where there is none."""
-    looks = [appearance(one) for one in pixels]
-    told = []
+    """How the appearance of images (n, 224, 224, 3) correlates with the verdict and with the label:
+    Spearman's rank correlations for each of `APPEARANCE`; null, with the reason, if undefined."""
+    appearances = [appearance(one) for one in pixels]
+    rows = []
     for name in APPEARANCE:
-        values = np.array([one[name] for one in looks])
+        values = np.array([one[name] for one in appearances])
         rho = {
             "with_probability": _correlation(values, probabilities),
             "with_label": _correlation(values, labels),
         }
         reason = _why_none(name, values, labels, probabilities)
-        told.append({"name": name, **rho, "reason": reason})
-    return told
+        rows.append({"name": name, **rho, "reason": reason})
+    return rows
 
 
 def _correlation(values: Floats, others: npt.NDArray[Any]) -> float | None:
@@ -105,13 +106,13 @@ def _correlation(values: Floats, others: npt.NDArray[Any]) -> float | None:
 
 
 def _why_none(name: str, values: Floats, labels: Labels, probabilities: Floats) -> str | None:
-    """The first reason for which one of a feature's two correlations is null."""
+    """The first reason why one of a feature's two correlations is null."""
     if len(values) < LEAST_RANKED:
-        return f"{len(values)} images are on this side; it takes {LEAST_RANKED}"
+        return f"this side has {len(values)} images; a correlation needs {LEAST_RANKED}"
     if _constant(values):
         return f"every image on this side has the same {name}"
     if _constant(probabilities):
-        return "the model says the same of every image on this side"
+        return "the model gives every image on this side the same probability"
     return metrics.UNDEFINED["auc"] if _constant(labels) else None
 
 
@@ -127,7 +128,7 @@ def evaluation(
     threshold: float,
     band: tuple[float, float],
 ) -> dict[str, Any]:
-    """`evaluation.json`: all of the above, of the images (n, 224, 224, 3) of `records`."""
+    """`evaluation.json`: all of the above for the images (n, 224, 224, 3) of `records`."""
     labels = np.array([LABELS.index(r.label) for r in records], np.int64)
     auc = metrics.auc(labels, probabilities)
     table = at_thresholds(labels, probabilities)

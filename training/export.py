@@ -18,9 +18,8 @@ from clickbait.inference.images import INPUT_SIZE
 from training import Unusable, network
 
 MAX_DRIFT = 0.02
-"""Most that a probability may differ between Keras and the exported file; fp16 weights moved it by
-0.016.
-"""
+"""Largest allowed difference of a probability between Keras and the exported file; fp16 weights
+moved it by 0.016."""
 
 Run = dict[str, npt.NDArray[np.float32]]
 
@@ -29,7 +28,7 @@ def convert(function: Callable[[Any], dict[str, Any]], model: keras.Model, half:
     """A TFLite file of `function`, image (1, 224, 224, 3) to named outputs; `half` stores fp16
     weights.
 
-    By way of a SavedModel: `from_keras_model` breaks on some graphs of Keras 3.
+    It goes through a SavedModel because `from_keras_model` fails on some graphs of Keras 3.
     """
     image = tf.TensorSpec([1, INPUT_SIZE, INPUT_SIZE, 3], tf.float32, name="image")
     archive = keras.export.ExportArchive()
@@ -47,7 +46,7 @@ def convert(function: Callable[[Any], dict[str, Any]], model: keras.Model, half:
 def run(model: bytes, images: npt.NDArray[Any], names: Sequence[str]) -> Run:
     """Outputs `names` of a TFLite file for images (n, 224, 224, 3), each with a first axis of n.
 
-    One interpreter of one thread for each core: faster than one interpreter of many threads.
+    Each core has an interpreter of one thread: faster than one interpreter of many threads.
     """
     cores = min(len(os.sched_getaffinity(0)), max(len(images), 1))
     workers = [_Worker(model, names) for _ in range(cores)]

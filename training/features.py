@@ -1,11 +1,11 @@
-"""What is trained on: images augmented each time, or views cached behind the frozen blocks."""
+"""Training inputs: images augmented at each draw, or cached views behind the frozen blocks."""
 
 import functools
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from clickbait.keys import FEATURES
 from training import export, weights
 from training.augment import augment
 from training.gather import PREPROCESSING
+from training.progress import say
 from training.recipe import Recipe
 
 CHUNK = 64
@@ -27,9 +28,9 @@ CHUNK = 64
 VIEWS = 256
 """Views in memory at a time: as float images 154 MB."""
 THREADS = 16
-"""Objects asked of a store at a time: each is a wait for the network, not work."""
+"""Objects that a store reads or writes at a time: each is a wait for the network, not work."""
 AUGMENTATION = 1
-"""Raise it when `augment.py` draws other views of the same knobs: stored ones are then no use."""
+"""Raise it when `augment.py` draws other views of the same knobs: stored ones are then useless."""
 DRAWN_BY = ("rotation", "flip", "zoom", "shift", "colour", "grey", "erasing", "seed", "views")
 """Knobs that the views of an image depend on."""
 
@@ -37,19 +38,30 @@ Features = npt.NDArray[np.float16]
 
 
 class Store(Protocol):
-    """Where features outlive a training; asked from several threads at once."""
+    """Keeps features beyond a training; several threads use it at once."""
 
     def get(self, key: str) -> bytes | None:
-        """What `put` stored under `key`, or None."""
+        """The data stored under `key`, or None."""
 
     def put(self, key: str, data: bytes) -> None:
-        """Store `data` under `key`, whole or not at all."""
+        """Store all of `data` under `key`, or nothing."""
 
 
 class Source(Protocol):
-    """Training examples by index, another random version of each at every call."""
+    """Training inputs by index; every call draws another random version of each."""
 
     def draw(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> Any: ...
+
+
+@dataclass
+class Examples:
+    """What networks learn from, and what they are validated on: images or features (n, ...), and
+    labels (n,) of 0 and 1."""
+
+    source: Source
+    labels: npt.NDArray[np.int64]
+    held_out: npt.NDArray[Any]
+    held_out_labels: npt.NDArray[np.int64]
 
 
 class Images:
@@ -64,7 +76,7 @@ class Images:
 
 
 class Views:
-    """Views of each image behind the frozen blocks (n, views, ...); one of each is drawn."""
+    """Views of each image behind the frozen blocks (n, views, ...); a draw picks one of each."""
 
     def __init__(self, views: Features) -> None:
         self.views = views
@@ -74,7 +86,7 @@ class Views:
 
 
 class Augmented:
-    """Random versions of images (n, 224, 224, 3) that follow from a seed alone."""
+    """Random versions of images (n, 224, 224, 3) that depend on a seed alone."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._random = tf.random.Generator.from_seed(recipe.seed)
@@ -89,16 +101,16 @@ class Augmented:
 
 
 class Versions:
-    """Each image and random versions of it, which follow from its hash and the recipe alone."""
+    """Each image and random versions of it, which depend on its hash and the recipe alone."""
 
     def __init__(self, recipe: Recipe, count: int) -> None:
         self.seed, self.count = recipe.seed, count
-        # TensorFlow keeps one core busy here, and a random generator is no use to two threads.
+        # TensorFlow keeps one core busy here, and two threads cannot share a random generator.
         cores = len(os.sched_getaffinity(0)) if count else 1
         self.augmented = [Augmented(recipe) for _ in range(cores)]
 
     def of(self, images: npt.NDArray[np.uint8], hashes: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Images (n, 224, 224, 3) to (n * (1 + count), 224, 224, 3): each before its versions."""
+        """Images (n, 224, 224, 3) to (n * (1 + count), 224, 224, 3): each, then its versions."""
         out = np.empty((len(images), 1 + self.count, *images.shape[1:]), np.float32)
         out[:, 0] = images
 
@@ -122,12 +134,12 @@ class Backbone:
 
     @functools.cached_property
     def digest(self) -> str:
-        """16 hex digits of the weights: another network's features are another's."""
+        """16 hex digits of the weights: other weights give other features."""
         return weights.digest(self.stem)[:16]
 
     @functools.cached_property
     def lite(self) -> bytes:
-        """The blocks as a TFLite file with one output; made only where features are missing."""
+        """The blocks as a TFLite file with one output; built only if features are missing."""
         stem = self.stem
         return export.convert(
             lambda image: {"features": stem(image, training=False)}, stem, half=False
@@ -152,19 +164,18 @@ def cache(
     *,
     file: Path,
     store: Store | None,
-    say: Callable[[str], None],
 ) -> Features:
     """Features (n, 1 + views, ...) of images (n, 224, 224, 3) with the SHA-256 `hashes`: of each
-    image itself, and of `views` random versions; mapped from `file`, which an interrupted call
-    leaves for the next one of the same arguments.
+    image itself, and of `views` random versions.
 
-    What `store` has is not computed, and what it lacks is put there. The versions of an image
-    follow from its hash and `recipe`, so they do not depend on what else there is. The frozen half
-    of EfficientNet costs two thirds of a training step, and LiteRT runs it several times faster
-    than TensorFlow; after that, an epoch pays for the trained half only.
+    They are mapped from `file`; after an interruption a call with the same arguments resumes from
+    it. Features in `store` are not computed again, and new ones are put there. The versions of an
+    image depend on its hash and `recipe` alone. The frozen half of EfficientNet costs two thirds of
+    a training step, and LiteRT runs it several times faster than TensorFlow; after that, an epoch
+    pays for the trained half only.
     """
     shape = (len(pixels), 1 + views, *backbone.shape)
-    if not len(pixels):  # nothing cannot be mapped
+    if not len(pixels):  # An empty file cannot be mapped.
         return np.zeros(shape, np.float16)
     progress = file.with_suffix(".done")
     done = int(progress.read_text()) if progress.exists() and file.exists() else 0
@@ -205,7 +216,7 @@ def cache(
 
 
 def _drawn(recipe: Recipe) -> str:
-    """16 hex digits of everything but the image that its views depend on."""
+    """16 hex digits of everything that an image's views depend on, except the image."""
     knobs = {name: getattr(recipe, name) for name in DRAWN_BY}
     facts = {"preprocessing": PREPROCESSING, "augmentation": AUGMENTATION, **knobs}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -218,7 +229,7 @@ def _bytes(features: Features) -> bytes:
 
 
 def _read(data: bytes | None, shape: tuple[int, ...]) -> Features | None:
-    """Features of `shape`, or None where there are none, or fewer views, or a broken object."""
+    """Features of `shape`, or None if they are missing, have fewer views, or are damaged."""
     if data is None:
         return None
     try:

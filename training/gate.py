@@ -1,8 +1,8 @@
-"""Whether a candidate may go live: it is shown to be no worse than the champion and than the best.
+"""May a candidate go live? Only if it is shown to be no worse than the champion and than the best.
 
-All models are measured by the same code, through the TFLite file that would serve, on the same
-images, which none of them has trained on. `tests/training/test_gate.py` simulates what this lets
-through and what it stops.
+The same code measures all models, through the TFLite file that would serve, on the same images,
+which none of them has trained on. `tests/training/test_gate.py` simulates what the gate passes and
+what it stops.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,24 +19,25 @@ from clickbait.inference.classifier import Classifier
 from training import golden, metrics, sides
 
 MIN_IMAGES = 30
-"""With fewer, equally good models pass hardly more often than a clearly worse one is stopped."""
+"""With fewer, equally good models rarely pass and clearly worse ones are rarely stopped."""
 MIN_OF_CLASS = 10
-"""AUC counts pairs of both classes: the rarer class decides how certain it is."""
+"""AUC counts pairs of both classes, so the rarer class decides how certain it is."""
 ENOUGH = 200
-"""From here on the narrower margins hold: they pass as often as the wide ones do on 100 images."""
+"""From here on the narrow margins hold: as many equal models pass them as pass the wide ones on 100
+images."""
 CONFIDENCE = 0.8
-"""One-sided. 95 % would stop three of four equally good models at MIN_IMAGES."""
+"""One-sided. 95% would stop three of four equally good models at MIN_IMAGES."""
 AUC_MARGINS = (0.05, 0.03)
-"""How far the AUC may lie below, at CONFIDENCE: below ENOUGH images, and from there."""
+"""How much lower the AUC may be, at CONFIDENCE: with fewer than ENOUGH images, and with more."""
 BRIER_MARGINS = (0.05, 0.025)
-"""How far the Brier score may lie above. Simulated: alone they stop 15 % of equal models at 30
-images and 3 % from 60 on, but 9 in 10 whose logits are off by 2, and 8 in 10 that are four times
-too timid."""
+"""How much higher the Brier score may be. Simulated: alone these margins stop 15% of equal models
+at 30 images and 3% from 60 on, but 9 in 10 whose logits are off by 2, and 8 in 10 that are four
+times too timid."""
 FEW_UNITS = 20
-"""Below so many groups a bootstrap over them shows too little spread (Cameron, Gelbach and Miller
-2008, doi:10.1162/rest.90.3.414): the bound by image is taken where that is the stricter one."""
+"""With fewer groups, a bootstrap over them shows too little spread (Cameron, Gelbach and Miller
+2008, doi:10.1162/rest.90.3.414); the bound by image replaces it if it is stricter."""
 MAX_FILE_BYTES = 16_000_000
-"""Of `model.tflite`: a function fetches it at its cold start."""
+"""Of `model.tflite`, which a function fetches at its cold start."""
 RESAMPLES = 2_000
 SEED = 0
 MINUS = "\N{MINUS SIGN}"
@@ -47,8 +48,8 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Exam:
-    """Labelled images to measure on: pixels (n, 224, 224, 3), labels (n,), group or "" and
-    content hash of each."""
+    """Labelled images to measure on: pixels (n, 224, 224, 3), labels (n,), and for each the group,
+    or "", and the content hash."""
 
     name: str
     pixels: npt.NDArray[np.uint8]
@@ -70,7 +71,7 @@ class Exam:
 
 @dataclass(frozen=True)
 class Check:
-    """One condition: `value` against `limit`, and `detail`, a sentence of its own."""
+    """One condition: `value` against `limit`, and `detail`, a full sentence."""
 
     name: str
     passed: bool
@@ -91,7 +92,7 @@ class Result:
     checks: list[Check]
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     auc_difference: float | None = None
-    """Candidate's AUC less the champion's on the test side: what `best` adds up."""
+    """The candidate's AUC less the champion's on the test side; `best` adds these up."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -101,8 +102,8 @@ class Result:
 def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[Exam]) -> Result:
     """Compare the version folders on `exams`, the test side first; all of them must pass.
 
-    An image that one of the models or their ancestors trained on is not measured on. Raises
-    InvalidModel where the champion or the best cannot be loaded: nothing can be compared with it.
+    Images that one of the models or its ancestors trained on are left out. Raises InvalidModel if
+    the champion or the best cannot be loaded.
     """
     references = {"champion": champion}
     if best is not None and best.resolve() != champion.resolve():
@@ -119,7 +120,7 @@ def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[
     except InvalidModel as error:
         return _decide([size, Check("loads", False, None, None, error.detail)], names, {})
     names["candidate"] = ours.version
-    loads = "It loads, its shapes and label order are right, its golden predictions are its own."
+    loads = "It loads; its shapes, label order and golden predictions are right."
     checks = [size, Check("loads", True, None, None, loads)]
     seen = set().union(*(trained_on(f) for f in (candidate, *references.values())))
     sets = {}
@@ -130,7 +131,7 @@ def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[
         }
         checks += judge(exam.name, exam.labels, exam.groups, answers)
         sets[exam.name] = _numbers(exam.labels, answers)
-    # Last, for the first check that fails is the reason told: real images say more than drawings.
+    # Last: the first check that fails is the reason, and real images say more than drawings.
     checks.append(_golden(ours, live["champion"]))
     return _decide(checks, names, sets)
 
@@ -138,12 +139,12 @@ def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[
 def judge(
     name: str, labels: Labels, groups: Sequence[str], answers: dict[str, Floats]
 ) -> list[Check]:
-    """The checks of one set of images, `answers` being the probabilities (n,) of `candidate`,
-    `champion` and, where it is another, `best`."""
+    """The checks on one set of images. `answers` are the probabilities (n,) of `candidate`,
+    `champion` and, if it is another version, `best`."""
     checks = [evidence(name, labels)]
     finite = bool(np.isfinite(answers["candidate"]).all())
     broken = int((~np.isfinite(answers["candidate"])).sum())
-    detail = f"The candidate's answer is no number on {broken} of {len(labels)} {name} images."
+    detail = f"The new model's answer is not a number on {broken} of {len(labels)} {name} images."
     checks.append(Check(f"finite, {name}", finite, broken, 0, detail))
     if not all(check.passed for check in checks):
         return checks
@@ -158,8 +159,8 @@ def judge(
                 low,
                 limit,
                 f"On {len(labels)} {name} images the AUC differs from the {_called(other)}'s by "
-                f"{_signed(difference)}; with 80 % confidence by more than {_signed(low)}, "
-                f"where more than {_signed(limit)} is asked for.",
+                f"{_signed(difference)}; with 80% confidence by more than {_signed(low)}. "
+                f"The gate requires more than {_signed(limit)}.",
             )
         )
         limit = BRIER_MARGINS[not wide]
@@ -170,29 +171,30 @@ def judge(
                 high,
                 limit,
                 f"On {len(labels)} {name} images the Brier score (0 is perfect) differs from the "
-                f"{_called(other)}'s by {_signed(above)}; with 80 % confidence by less than "
-                f"{_signed(high)}, where less than {_signed(limit)} is asked for.",
+                f"{_called(other)}'s by {_signed(above)}; with 80% confidence by less than "
+                f"{_signed(high)}. The gate requires less than {_signed(limit)}.",
             )
         )
     return checks
 
 
 def evidence(name: str, labels: Labels) -> Check:
-    """Are there images enough to tell? Says how many are missing, of what."""
+    """Are there enough images? If not, the detail says how many are missing, and of which class."""
     short = {"images": MIN_IMAGES - len(labels)}
     short |= {label: MIN_OF_CLASS - int((labels == k).sum()) for k, label in enumerate(LABELS)}
     lacks = [f"{n} {'more ' if k == 'images' else ''}{k}" for k, n in short.items() if n > 0]
     of = ", ".join(f"{int((labels == k).sum())} {label}" for k, label in enumerate(LABELS))
-    there = f"{len(labels)} {name} images that no compared model trained on ({of})"
+    there = f"{len(labels)} {name} images that none of the compared models trained on ({of})"
     if not lacks:
         return Check(f"evidence, {name}", True, len(labels), MIN_IMAGES, f"There are {there}.")
-    side = "about one upload in seven becomes a test image" if name == "test" else "exam/"
+    source = "about one upload in seven is a test image" if name == "test" else "upload to exam/"
     return Check(
         f"evidence, {name}",
         False,
         len(labels),
         MIN_IMAGES,
-        f"Too little evidence: there are only {there}; still missing: {', '.join(lacks)} ({side}).",
+        f"Too little evidence: there are only {there}. "
+        f"Still missing: {', '.join(lacks)} ({source}).",
     )
 
 
@@ -203,7 +205,7 @@ def bounds(
     (n,) of two models on the same images; one-sided, at CONFIDENCE.
 
     Paired bootstrap: each draw takes whole groups (an image without one is a group of its own)
-    and both models' answers to them; draws without both classes do not count.
+    with both models' answers. Draws without both classes are ignored.
     """
     errors = (ours - labels) ** 2 - (theirs - labels) ** 2
     units = [g or f"image {i}" for i, g in enumerate(groups)]
@@ -213,18 +215,21 @@ def bounds(
     low, high = np.inf, -np.inf
     for drawn_by in drawings:
         weights = _draws(drawn_by)
-        auc = _auc(labels, ours, weights) - _auc(labels, theirs, weights)
+        auc = metrics.weighted_auc(labels, ours, weights)
+        auc -= metrics.weighted_auc(labels, theirs, weights)
         low = min(low, float(np.quantile(auc[~np.isnan(auc)], 1 - CONFIDENCE)))
         brier = (weights @ errors) / weights.sum(axis=1)
         high = max(high, float(np.quantile(brier, CONFIDENCE)))
     one = np.ones((1, len(labels)))
-    difference = float((_auc(labels, ours, one) - _auc(labels, theirs, one))[0])
-    return difference, low, float(errors.mean()), high
+    difference = metrics.weighted_auc(labels, ours, one) - metrics.weighted_auc(labels, theirs, one)
+    return float(difference[0]), low, float(errors.mean()), high
 
 
 def trained_on(version: Path) -> set[str]:
-    """Content hashes of what `version` and its ancestors trained on: the train and the validation
-    side, for calibration and the best epoch were chosen on the latter."""
+    """Content hashes of the images that `version` and its ancestors trained on.
+
+    The validation side counts too: the calibration and the best epoch were chosen on it.
+    """
     return {
         record.sha256
         for name in ("manifest.csv", "ancestors.csv")
@@ -235,13 +240,14 @@ def trained_on(version: Path) -> set[str]:
 
 
 def best(promotions: Iterable[dict[str, Any]]) -> str | None:
-    """The best version ever promoted, from the promotion records, newest first; None for none.
+    """The best version ever promoted, from the promotion records, newest first; None if there are
+    none.
 
-    Not the one with the highest AUC: each version was measured on the test images of its day, and
-    an easier day shows a higher AUC. What can be added up are paired differences: a version's
-    standing is that of the champion it was compared with plus the AUC difference on the same
-    images (0 where nothing was measured). A later promotion of the same version is a roll-back
-    and changes no standing. Of equals the one promoted last wins.
+    It is not the version with the highest AUC: each was measured on the test images of its day, and
+    an easier day gives a higher AUC. Paired differences can be added up instead: a version's
+    standing is that of the champion it was compared with plus the AUC difference on the same images
+    (0 if nothing was measured). A later promotion of the same version is a roll-back and changes no
+    standing. Of equals, the one promoted last wins.
     """
     standing: dict[str, float] = {}
     last: dict[str, int] = {}
@@ -250,7 +256,7 @@ def best(promotions: Iterable[dict[str, Any]]) -> str | None:
         last[version] = turn
         if version not in standing:
             before = gate.get("champion") or record.get("previous")
-            if before and before not in standing:  # what was live before the first promotion
+            if before and before not in standing:  # live before the first promotion
                 standing[before], last[before] = 0.0, turn - 1
             standing[version] = standing.get(before, 0.0) + (gate.get("auc_difference") or 0.0)
     return max(standing, key=lambda v: (standing[v], last[v]), default=None)
@@ -266,10 +272,6 @@ def _draws(units: Sequence[str]) -> Floats:
     return weights
 
 
-def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
-    return metrics.measure(labels, scores, 0.5, weights)["auc"]
-
-
 def _size(candidate: Path) -> Check:
     path = candidate / "model.tflite"
     size = path.stat().st_size if path.exists() else 0
@@ -278,8 +280,8 @@ def _size(candidate: Path) -> Check:
 
 
 def _golden(candidate: Classifier, champion: Classifier) -> Check:
-    """A golden image is drawn as one of its class. The champion may be wrong about a drawing; where
-    it is right and sure, the candidate must not be on the other side."""
+    """The candidate must not contradict the champion about a golden image of which the champion is
+    right and sure. (The champion may be wrong about a drawing.)"""
     lost = []
     for name, label, pixels in zip(("loud", "calm"), (1, 0), golden.images(), strict=True):
         before, after = champion.predict(pixels), candidate.predict(pixels)
@@ -287,16 +289,16 @@ def _golden(candidate: Classifier, champion: Classifier) -> Check:
         if sure and after.is_clickbait != bool(label):
             lost.append(f"{name} ({before.probability:.2f} before, {after.probability:.2f} now)")
     detail = (
-        "The champion is surely right about a drawn image that the candidate gets wrong: "
+        "The live model is right and sure about a built-in image that the new model gets wrong: "
         f"{', '.join(lost)}."
         if lost
-        else "The drawn images are on no worse side than with the champion."
+        else "The new model gets no built-in image wrong that the live model gets right."
     )
     return Check("golden images", not lost, len(lost), 0, detail)
 
 
 def _numbers(labels: Labels, answers: dict[str, Floats]) -> dict[str, Any]:
-    """Images of each class, and AUC and Brier score of each model; null where undefined."""
+    """Images of each class, and the AUC and Brier score of each model; null if undefined."""
     out: dict[str, Any] = {
         "images": len(labels),
         "classes": {label: int((labels == k).sum()) for k, label in enumerate(LABELS)},
@@ -318,13 +320,13 @@ def _decide(checks: list[Check], names: dict[str, str], sets: dict[str, Any]) ->
         more = f" {len(broken) - 1} more checks failed." if len(broken) > 1 else ""
         reason = broken[0].detail + more
     else:
-        told = "; ".join(
+        figures = "; ".join(
             f"on {s['images']} {name} images AUC {s['candidate']['auc']:.3f} and Brier score "
-            f"{s['candidate']['brier']:.3f}, the champion {s['champion']['auc']:.3f} and "
+            f"{s['candidate']['brier']:.3f}, the live model {s['champion']['auc']:.3f} and "
             f"{s['champion']['brier']:.3f}"
             for name, s in sets.items()
         )
-        reason = f"No worse than the champion {names['champion']}: {told}."
+        reason = f"No worse than the live model {names['champion']}: {figures}."
     return Result(
         passed=not broken,
         reason=reason,
@@ -336,7 +338,7 @@ def _decide(checks: list[Check], names: dict[str, str], sets: dict[str, Any]) ->
 
 
 def _called(other: str) -> str:
-    return "best version" if other == "best" else other
+    return "best version" if other == "best" else "live model"
 
 
 def _signed(value: float) -> str:

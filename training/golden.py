@@ -1,4 +1,4 @@
-"""Images that travel with a model to check it by: drawn here, so that they belong to nobody."""
+"""Images that are stored with a model to check it: drawn here, so they belong to nobody."""
 
 import base64
 import io
@@ -13,9 +13,7 @@ SIDE = INPUT_SIZE
 
 
 def loud() -> Image.Image:
-    """What clickbait tends to look like: glaring colours, an arrow, a ring, a shocked face,
-    capitals.
-    """
+    """A typical clickbait thumbnail: glaring colours, an arrow, a ring, a shocked face."""
     image = Image.new("RGB", (SIDE, SIDE), (255, 216, 0))
     draw = ImageDraw.Draw(image)
     for x in range(0, 2 * SIDE, 36):
@@ -35,7 +33,7 @@ def loud() -> Image.Image:
 
 
 def calm() -> Image.Image:
-    """What a legitimate one tends to look like: muted colours, a landscape, little text."""
+    """A typical legitimate thumbnail: muted colours, a landscape, little text."""
     image = Image.new("RGB", (SIDE, SIDE))
     draw = ImageDraw.Draw(image)
     for y in range(SIDE):
@@ -51,7 +49,7 @@ def calm() -> Image.Image:
 
 
 def images() -> npt.NDArray[np.uint8]:
-    """All of them, (2, 224, 224, 3) RGB: a loud one and a calm one."""
+    """The loud image and the calm one, (2, 224, 224, 3) RGB."""
     return np.stack([np.asarray(loud()), np.asarray(calm())])
 
 

@@ -1,9 +1,11 @@
-"""The entry point of the training job: `python -m training.job`, told by its environment.
+"""The entry point of the training job: `python -m training.job`. Its environment configures it.
 
-RUN_ID names the run; DATA_BUCKET, MODELS_BUCKET and TABLE are those of the service. JOB_CACHE is
-the folder for images and the training's own files (default: one in the temporary folder). Ends with
-0 where the run has an end, also where the answer is no; with 2 where another attempt would end the
-same; with 143 at SIGTERM and 1 at any other fault, and AWS Batch tries again, up to LAST_ATTEMPT.
+RUN_ID names the run; DATA_BUCKET, MODELS_BUCKET and TABLE are the service's. JOB_CACHE is the
+folder for images and the training's own files (default: one in the temporary folder).
+
+Exit status: 0 if the run has ended, with a promoted or a rejected version; 2 if another attempt
+would fail in the same way; 143 at SIGTERM, and 1 at any other fault. After 1 and 143 AWS Batch
+tries again, up to LAST_ATTEMPT.
 """
 
 import contextlib
@@ -26,22 +28,22 @@ from training import Unusable
 from training.progress import say
 
 if TYPE_CHECKING:
-    from training.run import Attempt
+    from training.attempt import Attempt
 
 DONE, FAULT, HOPELESS, TERMINATED = 0, 1, 2, 143
 LAST_ATTEMPT = 3
-"""Attempts in the job definition of the template: nobody tries again after this one."""
+"""The number of attempts in the template's job definition: there is none after this one."""
 LOG_LINES = 40
-"""Last lines of what the job said that a run keeps; all of them are in the job's log stream."""
+"""A run keeps this many of the job's last log lines; the job's log stream has all of them."""
 NEEDED = ("data_bucket", "models_bucket", "table")
 
 
 class Terminated(BaseException):
-    """SIGTERM: Spot takes the machine back, or somebody stops the job."""
+    """Raised at SIGTERM: Spot takes the machine back, or somebody stops the job."""
 
 
 class Log(io.TextIOBase):
-    """Standard output, of which the last lines are kept."""
+    """Standard output that keeps its last lines."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
@@ -59,7 +61,7 @@ class Log(io.TextIOBase):
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
-    """Do the run of the environment; returns the exit status."""
+    """Do the run that the environment names; returns the exit status."""
     run = environment.get("RUN_ID", "")
     try:
         config = settings()
@@ -73,55 +75,56 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         print(f"error: {error}", file=sys.stderr)
         return HOPELESS
     cache = Path(environment.get("JOB_CACHE") or Path(tempfile.gettempdir(), "clickbait-job"))
-    attempt = int(environment.get("AWS_BATCH_JOB_ATTEMPT") or 1)
+    number = int(environment.get("AWS_BATCH_JOB_ATTEMPT") or 1)
     log = Log(sys.stdout)
-    work: Attempt | None = None
+    attempt: Attempt | None = None
     with contextlib.redirect_stdout(log), _sigterm():
         try:
-            # Not before SIGTERM is heard: TensorFlow takes seconds to import.
-            from training import run as steps
+            # Only now that SIGTERM is handled: TensorFlow takes seconds to import.
+            from training import attempt as steps
 
-            work = steps.Attempt(run, runs, config, cache, log.lines)
+            attempt = steps.Attempt(run, runs, config, cache, log.lines)
             if state in ENDED:
                 say(f"Run {run} has ended already: {state}.")
             else:
                 with contextlib.suppress(steps.Over):
-                    work.go()
-            work.clean()
+                    attempt.go()
+            attempt.clean()
             return DONE
         except Terminated:
-            say("Told to stop; the next attempt goes on from the last whole epoch.")
-            _report(runs, run, log, "The job was told to stop; it goes on with its next attempt.")
+            say("SIGTERM: stopping. The next attempt resumes from the last whole epoch.")
+            _report(runs, run, log, "The job was interrupted. Its next attempt resumes.")
             return TERMINATED
         except Unusable as error:
             say(f"error: {error}")
-            _fail(runs, run, log, str(error), work)
+            _fail(runs, run, log, str(error), attempt)
             return HOPELESS
-        except Exception as error:  # Whatever it is, the run must tell of it.
+        except Exception as error:  # The run must report any fault.
             say(traceback.format_exc())
-            told = error.detail if isinstance(error, Problem) else repr(error)
-            if attempt >= LAST_ATTEMPT:
-                _fail(runs, run, log, f"The training failed {attempt} times, last: {told}", work)
+            cause = error.detail if isinstance(error, Problem) else repr(error)
+            if number >= LAST_ATTEMPT:
+                reason = f"The training failed {number} times. The last error: {cause}"
+                _fail(runs, run, log, reason, attempt)
             else:
-                _report(runs, run, log, f"Attempt {attempt} of {LAST_ATTEMPT} failed: {told}")
+                _report(runs, run, log, f"Attempt {number} of {LAST_ATTEMPT} failed: {cause}")
             return FAULT
 
 
 def _report(runs: Runs, run: str, log: Log, reason: str) -> None:
-    """Leave the log with the run, as far as the table can be reached."""
+    """Store the log with the run, if the table can be reached."""
     _try(lambda: runs.report(run, reason=reason, log=list(log.lines)))
 
 
-def _fail(runs: Runs, run: str, log: Log, reason: str, work: "Attempt | None") -> None:
+def _fail(runs: Runs, run: str, log: Log, reason: str, attempt: "Attempt | None") -> None:
     _try(lambda: runs.advance(run, FAILED, reason, log=list(log.lines)))
-    if work:
-        _try(work.clean)
+    if attempt:
+        _try(attempt.clean)
 
 
 def _try(step: Callable[[], object]) -> None:
     try:
         step()
-    except Exception:  # The exit status is what matters now, and it is decided.
+    except Exception:  # Only the exit status matters now, and it is decided.
         say(traceback.format_exc())
 
 
@@ -130,7 +133,7 @@ def _sigterm() -> Iterator[None]:
     """Raise Terminated in the main thread at SIGTERM."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Once is enough: what follows is short.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # What follows is short.
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, stop)

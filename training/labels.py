@@ -1,8 +1,8 @@
-"""What the live model says of newly uploaded labels, before training costs anything.
+"""Compare newly uploaded labels with the live model, before training costs anything.
 
-A model right 80 % of the time contradicts honest labels 20 % of the time, 35 % on another
-collection; it contradicts swapped ones 65 % and more. So the line is one half: only where it
-contradicts significantly more than half of the labels are they taken for wrong.
+A model that is right 80% of the time contradicts honest labels 20% of the time, 35% on another
+collection; it contradicts swapped ones 65% of the time and more. So labels are taken for wrong only
+if the model contradicts significantly more than half of them.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,12 @@ from scipy.stats import binomtest
 from clickbait import LABELS
 
 SIGNIFICANCE = 0.01
-"""One-sided. Simulated: no honest upload blocked, 97 % of swapped ones of 30 images caught."""
+"""One-sided. Simulated: blocks no honest upload, and catches 97% of swapped ones of 30 images."""
 MIN_OF_CLASS = 30
-"""A class is judged by itself from here on: a small one shares the doubts about the other."""
+"""A class with this many images is judged by itself; a smaller one shares the doubts about the
+other."""
 SHOWN = 10
-"""Images that contradict most, as examples to look at."""
+"""Images that the model contradicts most strongly, as examples."""
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -28,7 +29,7 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """What came of it: `rejected` with the `reason`, or `warning` set, or neither."""
+    """The result: `rejected` with the `reason`, or `warning` set, or neither."""
 
     rejected: bool
     reason: str
@@ -53,8 +54,8 @@ def check(
 ) -> LabelCheck:
     """Compare new labels (n,) with the live model's probabilities of clickbait (n,).
 
-    `accuracy` is the live model's, measured when it was made: contradicting more than that leaves
-    to be expected is worth a warning.
+    `accuracy` is the live model's on its own test side: if it contradicts more labels than that
+    explains, there is a warning.
     """
     against = (probabilities >= threshold) != (labels == 1)
     sums = {
@@ -73,8 +74,8 @@ def check(
     error = None if accuracy is None else 1 - accuracy
     if not reason and n and error is not None and wrong / n > error:
         warning = (
-            f"{_disagrees(wrong, n)}, and was wrong about {100 * error:.0f} % of its own test "
-            "images: look at those that contradict most."
+            f"{_disagrees(wrong, n)}, and was wrong about {100 * error:.0f}% of its own test "
+            "images. Check the labels that it contradicts most."
         )
     return LabelCheck(
         rejected=bool(reason),
@@ -89,7 +90,7 @@ def check(
 
 
 def _disagrees(wrong: int, n: int) -> str:
-    return f"The live model disagrees with {100 * wrong / n:.0f} % of {n} new labels"
+    return f"The live model disagrees with {100 * wrong / n:.0f}% of {n} new labels"
 
 
 def _most(wrong: int, n: int) -> bool:

@@ -1,4 +1,4 @@
-"""One network from its start to its best epoch; killed, it goes on from the last whole epoch."""
+"""Train one network to its best epoch; after a kill, resume from the last whole epoch."""
 
 import json
 import math
@@ -13,23 +13,23 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from training.features import Source
+from training.features import Examples
 from training.metrics import auc
 from training.progress import Epochs
 from training.recipe import Recipe
+from training.run import Run
 
 Arrays = list[npt.NDArray[np.float32]]
 
 PREDICT_BATCH = 64
 WARMUP_STEPS = 20
-"""Least steps of warm-up: Adam's first ones go as far whatever the gradient is, and on a set of one
-batch an epoch a single one at full speed undid what `--from` had brought.
-"""
+"""Fewest steps of warm-up. Adam's first steps are equally long whatever the gradient; with one
+batch an epoch, a single step at full speed undid the weights of `--from`."""
 
 
 @dataclass
 class State:
-    """All that an interrupted training needs to go on."""
+    """All that an interrupted training needs to resume."""
 
     epoch: int = 0
     best_epoch: int = 0
@@ -44,7 +44,7 @@ class State:
     LISTS = ("weights", "averages", "best", "optimizer")
 
     def save(self, path: Path) -> None:
-        """Write it whole or not at all."""
+        """Write the whole state or nothing."""
         arrays = {
             f"{name}-{i}": a for name in self.LISTS for i, a in enumerate(getattr(self, name))
         }
@@ -53,9 +53,20 @@ class State:
         np.savez(part, facts=json.dumps(facts), **arrays)  # type: ignore[arg-type]
         part.replace(path)
 
+    def add(self, row: dict[str, Any], weights: Arrays, recipe: Recipe) -> None:
+        """Add an epoch: its row of history, and `weights` as they were measured."""
+        self.history.append(row)
+        self.epoch += 1
+        reached = score(row)
+        if reached > self.best_score or math.isinf(reached):
+            self.best_score, self.best_epoch, self.best = reached, self.epoch, weights
+        waited = self.epoch - self.best_epoch
+        self.stopped = waited >= recipe.patience and self.epoch < recipe.epochs
+
     @classmethod
     def load(cls, path: Path) -> "State":
-        # Opened here: numpy leaves the file open where it is no archive.
+        """The state that `save` wrote."""
+        # Opened here: numpy leaves the file open if it is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
             lists: dict[str, list[Any]] = {name: [] for name in cls.LISTS}
@@ -66,18 +77,22 @@ class State:
         return cls(**(facts | lists))
 
 
-def predict(model: keras.Model, inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Logits (n,) of inputs (n, ...)."""
-    forward = tf.function(lambda x: model(x, training=False)[:, 0], reduce_retracing=True)
-    batches = (inputs[i : i + PREDICT_BATCH] for i in range(0, len(inputs), PREDICT_BATCH))
-    parts = [forward(tf.cast(b, tf.float32)).numpy() for b in batches]
-    return np.concatenate([np.zeros(0, np.float32), *parts])
+def forward(model: keras.Model) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+    """A compiled function from inputs (n, ...) to logits (n,), with the model's current weights."""
+    compiled = tf.function(lambda x: model(x, training=False)[:, 0], reduce_retracing=True)
+
+    def logits(inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        batches = (inputs[i : i + PREDICT_BATCH] for i in range(0, len(inputs), PREDICT_BATCH))
+        parts = [compiled(tf.cast(b, tf.float32)).numpy() for b in batches]
+        return np.concatenate([np.zeros(0, np.float32), *parts])
+
+    return logits
 
 
 def validate(
     logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
 ) -> dict[str, float | None]:
-    """`val_loss`, `val_accuracy`, `val_auc`; None where there is nothing to measure."""
+    """`val_loss`, `val_accuracy`, `val_auc`; None if there is nothing to measure."""
     if not len(labels):
         return {"val_loss": None, "val_accuracy": None, "val_auc": None}
     z = logits.astype(np.float64)
@@ -90,8 +105,9 @@ def validate(
 
 
 def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Learning rate at `step`: linear warm-up over an epoch (at least WARMUP_STEPS, and no more if
-    it is the only one), times a cosine that ends at 0.
+    """Learning rate at `step`: linear warm-up over one epoch, times a cosine that ends at 0.
+
+    The warm-up has at least WARMUP_STEPS steps, and exactly these if there is only one epoch.
     """
     first = steps_per_epoch if recipe.epochs > 1 else 0
     warm = min((step + 1) / max(first, WARMUP_STEPS), 1.0)
@@ -101,35 +117,28 @@ def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
 
 def train(
     model: keras.Model,
-    source: Source,
-    labels: npt.NDArray[np.int64],
-    held_out: tuple[npt.NDArray[Any], npt.NDArray[np.int64]],
-    recipe: Recipe,
+    examples: Examples,
+    run: Run,
     *,
     member: int,
-    checkpoint: Path,
     progress: Epochs,
     teachers: Sequence[keras.Model] = (),
-    saved: Callable[[Path], None] = lambda file: None,
-    watch: Callable[[dict[str, Any], int], None] = lambda row, epochs: None,
 ) -> State:
-    """Train `model` on `source`, labels (n,); leaves the weights of its best epoch in it and
-    returns its story.
+    """Train `model` and leave the weights of its best epoch in it; returns its history.
 
-    The best epoch is that of the highest validation AUC (lowest loss where AUC is undefined, the
-    last where there is no validation). After each epoch everything is in `checkpoint`.
+    The best epoch has the highest validation AUC (the lowest loss if AUC is undefined; without
+    validation images, the last epoch is kept). After each epoch `run.state(member)` has everything
+    that a later call needs.
 
-    With `teachers`, most of the target is their mean opinion of the very inputs that are seen:
+    With `teachers`, most of the target is their mean opinion of the very inputs that `model` gets:
     patient and consistent teaching (Beyer et al. 2022, arXiv 2106.05237).
 
-    The weights that `model` comes with are its start. `recipe.anchor` pulls every step back towards
+    The current weights of `model` are its start. `recipe.anchor` pulls every step back towards
     them: L2-SP (Li et al. 2018, arXiv 1802.01483), decoupled from Adam's scaling as AdamW's decay
     is (Chen et al. 2020, arXiv 2004.12651). `recipe.keep` is their share in what is measured and
     kept (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903).
-
-    `saved(checkpoint)` is called when the file was written whole, and then `watch(row, epochs)`
-    with the row of history; after an interruption also with the rows of the epochs before it.
     """
+    recipe, labels, checkpoint = run.recipe, examples.labels, run.state(member)
     variables = model.trainable_variables
     origin = [v.numpy() for v in variables]
     averages = [tf.Variable(v, trainable=False) for v in variables]
@@ -146,9 +155,12 @@ def train(
         _assign(averages, state.averages)
         _assign(optimizer.variables, state.optimizer)
     for row in state.history:
-        watch(row, recipe.epochs)
-    step = _compiled_step(model, optimizer, averages, origin, teachers, recipe=recipe)
-    # Balanced: both classes weigh the same in the loss, however many images each has.
+        run.watch(row, recipe.epochs)
+    predict, step = (
+        forward(model),
+        _compiled_step(model, optimizer, averages, origin, teachers, recipe=recipe),
+    )
+    # Both classes weigh the same in the loss, however many images each has.
     class_weights = len(labels) / (2 * np.bincount(labels, minlength=2))
     batches = math.ceil(len(labels) / recipe.batch_size)
 
@@ -165,12 +177,12 @@ def train(
                 rng.beta(recipe.mixup, recipe.mixup, len(y)) if recipe.mixup else np.ones(len(y))
             )
             loss, right = step(
-                tf.cast(source.draw(chosen, rng), tf.float32),
+                tf.cast(examples.source.draw(chosen, rng), tf.float32),
                 tf.constant(y, tf.float32),
                 tf.constant(class_weights[y], tf.float32),
                 tf.constant(np.maximum(share, 1 - share), tf.float32),
                 tf.constant(rng.permutation(len(y)), tf.int32),
-                # Young averages follow quickly: the start is far from anything worth averaging.
+                # Young averages follow quickly: the start is not worth averaging.
                 decay=tf.constant(min(recipe.averaging, (done + 1) / (done + 10)), tf.float32),
                 pull=tf.constant(min(recipe.anchor * speed, 1.0), tf.float32),
             )
@@ -181,7 +193,7 @@ def train(
         raw = [v.numpy() for v in variables]
         tuned = [v.numpy() for v in averages] if recipe.averaging else raw
         _assign(variables, _between(origin, tuned, recipe.keep) if recipe.keep else tuned)
-        measured = validate(predict(model, held_out[0]), held_out[1])
+        measured = validate(predict(examples.held_out), examples.held_out_labels)
         row = {
             "member": member + 1,
             "epoch": state.epoch + 1,
@@ -191,22 +203,14 @@ def train(
             "learning_rate": speed,
             "seconds": round(time.monotonic() - began, 2),
         }
-        state.history.append(row)
-        state.epoch += 1
-        reached = score(row)
-        if reached > state.best_score or math.isinf(reached):
-            state.best_score, state.best_epoch = reached, state.epoch
-            state.best = [v.numpy() for v in variables]
-        state.stopped = (
-            state.epoch - state.best_epoch >= recipe.patience and state.epoch < recipe.epochs
-        )
+        state.add(row, [v.numpy() for v in variables], recipe)
         _assign(variables, raw)
         state.weights, state.averages = raw, [v.numpy() for v in averages]
         state.optimizer = [v.numpy() for v in optimizer.variables]
         state.save(checkpoint)
-        saved(checkpoint)
+        run.saved(checkpoint)
         progress.epoch(row, recipe.epochs)
-        watch(row, recipe.epochs)
+        run.watch(row, recipe.epochs)
 
     progress.skip((recipe.epochs - state.epoch) * batches)
     _assign(variables, state.best)
@@ -214,9 +218,8 @@ def train(
 
 
 def score(row: dict[str, Any]) -> float:
-    """What an epoch is judged by: validation AUC; minus the loss without both classes; nothing
-    without images.
-    """
+    """The measure of an epoch: validation AUC; without both classes minus the loss; without images
+    minus infinity."""
     if row["val_auc"] is not None:
         return float(row["val_auc"])
     return -math.inf if row["val_loss"] is None else -float(row["val_loss"])
@@ -228,8 +231,10 @@ def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
 
 
 def _reseeded(model: keras.Model, rng: np.random.Generator) -> np.random.Generator:
-    """`rng`, when it has drawn what dropout starts from: no checkpoint has that, and an epoch
-    after an interruption is to drop what it would have dropped without.
+    """`rng`, after it has drawn new seeds for dropout.
+
+    No checkpoint has dropout's state, and a resumed epoch must drop the same units as an
+    uninterrupted one.
     """
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout) and layer.rate:

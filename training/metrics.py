@@ -1,4 +1,5 @@
-"""How good a model is, and how certain that is; what cannot be measured is null with a reason."""
+"""How good a model is, and how certain the figures are. An undefined figure is null, with the
+reason."""
 
 from typing import Any
 
@@ -10,16 +11,16 @@ from clickbait import LABELS
 from clickbait.inference.calibration import Calibration, expected_calibration_error, sigmoid
 
 RESAMPLES = 2_000
-"""Bootstrap samples: the ends of a 95 % interval move by about 0.001 from seed to seed."""
+"""Bootstrap samples: the ends of a 95% interval move by about 0.001 from seed to seed."""
 PERFECT_DRAWS = 1_000
 SEED = 0
 NAMES = ("accuracy", "precision", "recall", "f1", "auc")
 UNDEFINED = {
-    "accuracy": "there is no image on this side",
+    "accuracy": "this side has no image",
     "precision": "no image was called clickbait",
-    "recall": "there is no clickbait image on this side",
-    "f1": "there is no clickbait image, and none was called so",
-    "auc": "there are not images of both classes on this side",
+    "recall": "this side has no clickbait image",
+    "f1": "there is no clickbait image, and none was called clickbait",
+    "auc": "this side does not have images of both classes",
 }
 
 Floats = npt.NDArray[np.float64]
@@ -28,21 +29,25 @@ Labels = npt.NDArray[np.int64]
 
 def auc(labels: Labels, scores: Floats) -> float | None:
     """Area under the ROC curve, ties counted half; None without both classes."""
-    value = float(_auc(labels, scores, np.ones((1, len(labels))))[0])
+    value = float(weighted_auc(labels, scores, np.ones((1, len(labels))))[0])
     return None if np.isnan(value) else value
 
 
 def ratio(over: Floats, under: Floats) -> Floats:
-    """One over the other, of the same shape; NaN where that is undefined."""
+    """`over` / `under`, of the same shape; NaN where `under` is 0."""
     return np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
 
 
-def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
-    """AUC (r,) for each row of image weights (r, n): pairs in the right order over all pairs."""
-    _, place = np.unique(scores, return_inverse=True)
-    member = np.zeros((len(labels), place.max(initial=-1) + 1))
-    member[np.arange(len(labels)), place] = 1.0
-    positive, negative = (weights * (labels == 1)) @ member, (weights * (labels == 0)) @ member
+def weighted_auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
+    """AUC (r,) for each row of image weights (r, n): pairs in the right order over all pairs, ties
+    counted half; NaN without both classes."""
+    if not len(labels):
+        return np.full(len(weights), np.nan)
+    order = np.argsort(scores, kind="stable")
+    weights, labels, scores = weights[:, order], labels[order], scores[order]
+    ties = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
+    positive = np.add.reduceat(weights * (labels == 1), ties, axis=1)
+    negative = np.add.reduceat(weights * (labels == 0), ties, axis=1)
     below = np.cumsum(negative, axis=1) - negative / 2
     return ratio((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
 
@@ -50,26 +55,26 @@ def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
 def measure(
     labels: Labels, probabilities: Floats, threshold: float, weights: Floats
 ) -> dict[str, Floats]:
-    """Each of NAMES, (r,), for each row of image weights (r, n); NaN where undefined."""
-    said = probabilities >= threshold
-    hit = weights @ (said & (labels == 1)).astype(float)
-    called, there = weights @ said.astype(float), weights @ (labels == 1).astype(float)
+    """Each of NAMES, (r,), for each row of image weights (r, n); NaN if undefined."""
+    verdict = probabilities >= threshold
+    hit = weights @ (verdict & (labels == 1)).astype(float)
+    called, there = weights @ verdict.astype(float), weights @ (labels == 1).astype(float)
     return {
-        "accuracy": ratio(weights @ (said == labels).astype(float), weights.sum(axis=1)),
+        "accuracy": ratio(weights @ (verdict == labels).astype(float), weights.sum(axis=1)),
         "precision": ratio(hit, called),
         "recall": ratio(hit, there),
         "f1": ratio(2 * hit, called + there),
-        "auc": _auc(labels, probabilities, weights),
+        "auc": weighted_auc(labels, probabilities, weights),
     }
 
 
 def with_intervals(
     labels: Labels, probabilities: Floats, groups: list[str], threshold: float
 ) -> dict[str, dict[str, Any]]:
-    """Each of NAMES as {value, low, high}: 95 % percentile bootstrap, drawn by group.
+    """Each of NAMES as {value, low, high}: 95% percentile bootstrap, drawn by group.
 
-    Images of one group are no independent evidence: they are drawn together. An image without a
-    group is one of its own.
+    Images of one group are not independent evidence, so they are drawn together. An image without
+    a group is a group of its own.
     """
     n = len(labels)
     units = [group or f"image {i}" for i, group in enumerate(groups)]
@@ -96,10 +101,10 @@ def _null(reason: str) -> dict[str, Any]:
     return {"value": None, "low": None, "high": None, "reason": reason}
 
 
-def confusion(labels: Labels, said: npt.NDArray[Any]) -> dict[str, Any]:
-    """Images by what they are and what was said of them, 0 or 1."""
+def confusion(labels: Labels, verdicts: npt.NDArray[Any]) -> dict[str, Any]:
+    """Numbers of images by label and verdict, both 0 or 1."""
     matrix = np.zeros((2, 2), int)
-    np.add.at(matrix, (labels, said.astype(int)), 1)
+    np.add.at(matrix, (labels, verdicts.astype(int)), 1)
     return {
         "labels": list(LABELS),
         "rows": "true class",
@@ -109,9 +114,8 @@ def confusion(labels: Labels, said: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def perfect_calibration_error(probabilities: Floats) -> float:
-    """Mean ECE when labels are drawn from `probabilities` themselves: what no model can be asked to
-    beat.
-    """
+    """Mean ECE if the labels are drawn from `probabilities` themselves: no model can be expected to
+    have less."""
     rng = np.random.default_rng(SEED)
     labels = rng.random((PERFECT_DRAWS, len(probabilities))) < probabilities
     return float(np.mean([expected_calibration_error(probabilities, row) for row in labels]))
@@ -132,20 +136,25 @@ def evaluate(
     threshold: float,
     band: tuple[float, float],
 ) -> dict[str, Any]:
-    """Everything that `metrics.json` tells of one side, from the exported file's logits (n,)."""
+    """`metrics.json`: everything about one side, from the exported file's logits (n,)."""
     probabilities = calibrated.apply(logits)
-    said = (probabilities >= threshold).astype(np.int64)
+    verdicts = (probabilities >= threshold).astype(np.int64)
     metrics: dict[str, Any] = {
         "images": len(labels),
         "groups": len({g for g in groups if g}),
-        "intervals": f"95 % bootstrap by {'group' if any(groups) else 'image'}, {RESAMPLES} draws",
+        "intervals": f"95% bootstrap by {'group' if any(groups) else 'image'}, {RESAMPLES} draws",
         **with_intervals(labels, probabilities, groups, threshold),
     }
-    metrics["confusion_matrix"] = confusion(labels, said)
+    metrics["confusion_matrix"] = confusion(labels, verdicts)
     if not len(labels):
         return metrics
     metrics["classification_report"] = classification_report(
-        labels, said, labels=[0, 1], target_names=list(LABELS), output_dict=True, zero_division=0
+        labels,
+        verdicts,
+        labels=[0, 1],
+        target_names=list(LABELS),
+        output_dict=True,
+        zero_division=0,
     )
     metrics["loss"] = cross_entropy(labels, probabilities)
     metrics["brier"] = float(np.mean((probabilities - labels) ** 2))
@@ -157,10 +166,12 @@ def evaluate(
     inside = (band[0] < probabilities) & (probabilities < band[1])
     metrics["uncertain"] = {
         "share": float(inside.mean()),
-        "accuracy_inside": float((said == labels)[inside].mean()) if inside.any() else None,
-        "accuracy_outside": float((said == labels)[~inside].mean()) if (~inside).any() else None,
+        "accuracy_inside": float((verdicts == labels)[inside].mean()) if inside.any() else None,
+        "accuracy_outside": float((verdicts == labels)[~inside].mean())
+        if (~inside).any()
+        else None,
     }
-    metrics["by_group"] = _by_group(said == labels, groups)
+    metrics["by_group"] = _by_group(verdicts == labels, groups)
     return metrics
 
 

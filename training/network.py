@@ -1,4 +1,4 @@
-"""The two networks, pixels 0..255 to one logit of clickbait, and how they tell where it is."""
+"""The two networks: pixels 0..255 to one logit of clickbait, and a map of where the evidence is."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,11 +33,11 @@ CAM_SIDE = 7
 Outputs = Callable[[Any], dict[str, Any]]
 
 
-def build(recipe: Recipe) -> keras.Model:
+def build(recipe: Recipe, pretrained: bool = True) -> keras.Model:
     """The whole network of `recipe`: (n, 224, 224, 3) RGB 0..255 to (n, 1) logits.
 
-    EfficientNet-Lite0 comes with ImageNet weights; what is random follows from the seed alone, so
-    that every member of a soup starts from the same point.
+    EfficientNet-Lite0 has ImageNet's weights unless `pretrained` is False, for a caller that loads
+    others. Random weights depend on the seed alone, so that all members start from the same point.
     """
     keras.utils.set_random_seed(recipe.seed)
     image = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), name="image")
@@ -48,16 +48,17 @@ def build(recipe: Recipe) -> keras.Model:
     pooled = layers.Dropout(recipe.dropout, name="dropout")(pooled)
     logit = layers.Dense(1, name="logit")(pooled)
     model = keras.Model(image, logit, name="efficientnet_lite0")
-    weights.load_imagenet(model)
+    if pretrained:
+        weights.load_imagenet(model)
     for layer in model.layers:
-        # A batch of 32 of ours says less about the statistics than ImageNet did.
+        # ImageNet's statistics are better than those of one batch of 32.
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False
     return model
 
 
 def split(model: keras.Model, frozen_blocks: int) -> tuple[keras.Model | None, keras.Model]:
-    """(what stays as it is, what is trained): cut behind the first `frozen_blocks` blocks.
+    """(the frozen part or None, the trained part): cut behind the first `frozen_blocks` blocks.
 
     Both halves share their layers with `model`: training the second trains the whole.
     """
@@ -71,11 +72,11 @@ def outputs(model: keras.Model) -> Outputs:
     """The function that is exported: image (1, 224, 224, 3) to `logit` (1, 1) and `cam` (1, 7, 7,
     1).
 
-    For EfficientNet the map is the class-activation map (Zhou et al. 2016, arXiv 1512.04150): the
-    dense unit applied at each of the 7 x 7 places, so that the mean of the map + the bias is the
-    logit. The cnn's dense layers are piecewise linear: for the units that are active on this image,
-    the logit is a sum over the 7 x 7 places + a constant (gradient x input, exact here). The map is
-    49 times each place's part, so that its mean + the constant is the logit, as above.
+    EfficientNet's map is the class-activation map (Zhou et al. 2016, arXiv 1512.04150): the dense
+    unit applied at each of the 7 x 7 places, so that the mean of the map + the bias is the logit.
+    The cnn's dense layers are piecewise linear: for the units that are active on this image, the
+    logit is a sum over the 7 x 7 places + a constant (gradient x input, exact here). The map is 49
+    times each place's part, so that its mean + the constant is the logit, as above.
     """
     last = model.get_layer("logit")
     if model.name != "cnn":
@@ -136,7 +137,7 @@ def _efficientnet_lite0(image: Any, stochastic_depth: float) -> Any:
 def _block(
     x: Any, name: str, *, kernel: int, stride: int, expansion: int, channels: int, drop: float
 ) -> Any:
-    """One inverted residual (Sandler et al. 2018); `drop` is the probability of leaving it out."""
+    """One inverted residual (Sandler et al. 2018); `drop` is the probability of skipping it."""
     y = x
     if expansion != 1:
         expanded = x.shape[-1] * expansion
@@ -154,9 +155,8 @@ def _block(
 
 
 def _cnn(image: Any, dropout: float) -> Any:
-    """Four convolutions, max pooling to 7 x 7, one hidden layer; the sigmoid is in the loss and
-    behind the file.
-    """
+    """Four convolutions, max pooling to 7 x 7, one hidden layer. The loss and the calibration apply
+    the sigmoid."""
     x = layers.Rescaling(1 / 255, name="scale")(image)
     for i, filters in enumerate(CNN_FILTERS):
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i}")(x)

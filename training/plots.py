@@ -1,4 +1,4 @@
-"""What a training looked like, and where the model is wrong, as PNG."""
+"""The course of a training and the model's results and mistakes, as PNG."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from clickbait import LABELS
 from clickbait.inference.calibration import sigmoid
 from training import evaluation
 
-matplotlib.use("Agg")  # before pyplot: a machine that trains has no screen
+matplotlib.use("Agg")  # Before pyplot is imported: a machine that trains has no screen.
 from matplotlib import pyplot as plt
 
 COLUMNS = 6
-"""Of the contact sheet of mistakes."""
+"""Columns of the contact sheet of mistakes."""
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -48,9 +48,7 @@ def draw(
     threshold: float,
     counts: list[list[int]],
 ) -> None:
-    """Write every plot of a version into `folder`; pixels, labels and the rest are of the test
-    side.
-    """
+    """Write every plot of a version into `folder`. All arrays are of the test side."""
     folder.mkdir(parents=True, exist_ok=True)
     _history(folder / "loss.png", history, "loss", "Loss (cross-entropy)")
     _history(folder / "accuracy.png", history, "accuracy", "Accuracy")

@@ -1,4 +1,4 @@
-"""How far a training is: a live bar on a terminal, plain lines in a log or a pipe."""
+"""The progress of a training: a live bar on a terminal, plain lines in a log or a pipe."""
 
 import sys
 import time
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 def say(text: str) -> None:
-    """One line, at once: whoever reads a log should not wait for a buffer."""
+    """Print one line at once, so that a reader of the log never waits for a buffer."""
     print(text, flush=True)
 
 
 def track(items: Sequence[T], title: str) -> Iterable[T]:
-    """Iterate with a bar on a terminal, and with one line elsewhere."""
+    """Iterate with a bar on a terminal, or print one line elsewhere."""
     if sys.stdout.isatty():
         bar = Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         return _with_bar(items, bar)
@@ -31,9 +31,9 @@ def _with_bar(items: Sequence[T], bar: Progress) -> Iterator[T]:
 
 
 class Epochs:
-    """Epoch, loss, validation AUC and time left, for a training of `steps` steps in all.
+    """Epoch, loss, validation AUC and time left, of a training with `steps` steps in all.
 
-    The time left is that of the epochs still planned; an early stop makes it shorter.
+    The time left is for all planned epochs; an early stop shortens it.
     """
 
     def __init__(self, steps: int, done: int = 0) -> None:
@@ -62,20 +62,20 @@ class Epochs:
             self.bar.stop()
 
     def step(self, loss: float) -> None:
-        """One more batch, with its loss."""
+        """Count one more batch, with its loss."""
         self.done += 1
         if self.bar:
             text = f"{self.now} loss {loss:.4f}{self.auc}"
             self.bar.update(self.task, completed=self.done, description=text)
 
     def skip(self, steps: int) -> None:
-        """So many batches will not come: the training stopped early."""
+        """Leave out `steps` batches: the training stopped early."""
         self.steps -= steps
         if self.bar:
             self.bar.update(self.task, total=self.steps)
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
-        """One epoch of `epochs` ended with the row of history `row`."""
+        """Report that one epoch of `epochs` ended, with its row of history."""
         seconds = time.monotonic() - self.began
         left = (self.steps - self.done) * seconds / max(self.done - self.first, 1)
         auc = "undefined" if row["val_auc"] is None else f"{row['val_auc']:.4f}"

@@ -1,4 +1,4 @@
-"""Every knob of a training, flat and named; each is a flag, and there is no other."""
+"""Every knob of a training, flat and named. Each is a flag, and there are no others."""
 
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -9,20 +9,20 @@ ARCHITECTURES = ("efficientnet_lite0", "cnn")
 
 
 def knob(default: Any, about: str, least: float = 0, most: float = float("inf")) -> Any:
-    """A field with its default, what it means, and the closed range that it may have."""
+    """A field with its default, its meaning, and its closed range."""
     return field(default=default, metadata={"about": about, "least": least, "most": most})
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one model is made. The defaults are the recipe of the model that ships."""
+    """All choices of one training. The defaults are the recipe of the model that ships."""
 
     architecture: str = knob(
         "efficientnet_lite0", "efficientnet_lite0 (pretrained) or cnn (classic)"
     )
     seed: int = knob(0, "of everything random: order, augmentation, dropout, mixing", 0, 2**31 - 1)
 
-    epochs: int = knob(10, "most passes over the training images, by each member", 1, 10_000)
+    epochs: int = knob(10, "passes over the training images at most, by each member", 1, 10_000)
     batch_size: int = knob(32, "images a step", 1, 4096)
     learning_rate: float = knob(3e-4, "peak, after one epoch of warm-up; then cosine to 0", 1e-8, 1)
     weight_decay: float = knob(1e-2, "AdamW's; 0 makes it Adam", 0, 1)
@@ -33,13 +33,13 @@ class Recipe:
     )
     dropout: float = knob(0.2, "before the last dense unit", 0, 0.95)
     stochastic_depth: float = knob(
-        0.1, "share of the last residual block dropped (Huang 2016)", 0, 0.9
+        0.1, "probability of skipping the last residual block (Huang 2016)", 0, 0.9
     )
     averaging: float = knob(0.99, "decay of the moving average of the weights; 0: off", 0, 0.99999)
     patience: int = knob(5, "epochs without a better validation AUC before stopping", 1, 10_000)
-    members: int = knob(2, "networks trained apart; from 2 on, one more learns from them", 1, 50)
+    members: int = knob(2, "networks trained apart; from 2 on, a student learns from them", 1, 50)
     teaching: float = knob(
-        0.8, "the members' share in what that one learns (Hinton 2015); labels: the rest", 0, 1
+        0.8, "the members' share in what the student learns (Hinton 2015); labels: the rest", 0, 1
     )
 
     anchor: float = knob(
@@ -49,9 +49,7 @@ class Recipe:
         0.0, "share of the start in the final weights (WiSE-FT, Wortsman 2022)", 0, 1
     )
 
-    frozen_blocks: int = knob(
-        5, "first blocks kept as pretrained, fed once: 0, 3, 5, 8 or 11", 0, 11
-    )
+    frozen_blocks: int = knob(5, "first blocks that stay pretrained: 0, 3, 5, 8 or 11", 0, 11)
     views: int = knob(16, "augmented views of each image pushed through the frozen blocks", 1, 1000)
 
     rotation: float = knob(15.0, "degrees at most, either way", 0, 180)
@@ -63,7 +61,7 @@ class Recipe:
     erasing: float = knob(0.3, "probability of one rectangle painted over (Zhong 2020)", 0, 1)
 
     promise: float = knob(
-        0.75, "a verdict less likely right than this is called uncertain", 0.5, 0.999
+        0.75, "a verdict that is less likely to be right is called uncertain", 0.5, 0.999
     )
 
     def __post_init__(self) -> None:
@@ -79,7 +77,7 @@ class Recipe:
                 raise Unusable(f"{flag(f.name)} is from {least} to {most}, not {value}.")
         if self.frozen_blocks not in (0, 3, 5, 8, 11):
             raise Unusable(
-                f"--frozen-blocks is 0, 3, 5, 8 or 11, where a residual ends, "
+                f"--frozen-blocks is 0, 3, 5, 8 or 11 (a residual ends there), "
                 f"not {self.frozen_blocks}."
             )
         if self.architecture == "cnn" and self.frozen_blocks:
@@ -104,7 +102,7 @@ RECIPES = {
         frozen_blocks=0,
     ),
 }
-"""The defaults of each architecture; what is not named is as in `Recipe`."""
+"""The defaults of each architecture; everything not named is as in `Recipe`."""
 
 RETRAINING = Recipe(
     epochs=10,
@@ -116,20 +114,18 @@ RETRAINING = Recipe(
     anchor=100.0,
     keep=0.5,
 )
-"""From a champion (`training.retrain`): little is trained, for a short while, and pulled back to
-what the champion knows; `training/README.md` has what each of these knobs did.
-"""
+"""From a champion (`training.retrain`): little is trained, for a short while, and it is pulled back
+to what the champion knows. `training/README.md` has the effect of each of these knobs."""
 FROM_SCRATCH = {
     "efficientnet_lite0": replace(RECIPES["efficientnet_lite0"], members=1),
     "cnn": RECIPES["cnn"],
 }
-"""A retraining that starts anew: one network, for teaching another costs three times as long."""
+"""A retraining from scratch. It trains one network: teaching another takes three times as long."""
 
 
 def retraining(architecture: str, champion: str | None) -> Recipe:
     """The recipe of a retraining to `architecture`, from a champion of the architecture `champion`
-    (None: from scratch). Another architecture, and the cnn always, start from scratch.
-    """
+    (None: from scratch). Another architecture starts from scratch, and the cnn always does."""
     if champion == architecture == RETRAINING.architecture:
         return RETRAINING
     if architecture not in FROM_SCRATCH:
@@ -138,5 +134,5 @@ def retraining(architecture: str, champion: str | None) -> Recipe:
 
 
 def flag(name: str) -> str:
-    """The command line's name of a knob."""
+    """The flag of a knob."""
     return "--" + name.replace("_", "-")

@@ -1,8 +1,8 @@
-"""`evaluation.json` of a finished version, made anew:
+"""Write a finished version's `evaluation.json` again:
 `python -m training.reevaluate VERSION --data DIR`.
 
-For a version of before trainings wrote one, and for all where a curve has changed. The images of
-its test side are found below DIR by their content, whatever they are called there.
+It is for versions whose training did not write one, and for all versions after a curve has changed.
+The images of the test side are found below DIR by their content, whatever their names.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from training.sides import Record
 
 
 def evaluate(folder: Path, data: Path) -> dict[str, Any]:
-    """What the version in `folder` does on the test side of its manifest, whose images are below
-    `data`; raises Unusable where something of it is missing."""
+    """The evaluation of the version in `folder` on the test side of its manifest, whose images are
+    below `data`; raises Unusable if anything is missing."""
     try:
         model = Classifier.load(folder)
         records = [r for r in sides.read_manifest(folder / "manifest.csv") if r.side == "test"]
     except (InvalidModel, OSError) as error:
-        raise Unusable(f"{folder} is no finished version: {error}") from None
+        raise Unusable(f"{folder} is not a finished version: {error}") from None
     inputs = [images.model_input(images.read(file.read_bytes())) for file in find(records, data)]
     pixels = np.array(inputs, np.uint8).reshape(-1, images.INPUT_SIZE, images.INPUT_SIZE, 3)
     logits, _ = model.logits(pixels)
@@ -44,8 +44,8 @@ def evaluate(folder: Path, data: Path) -> dict[str, Any]:
 
 
 def find(records: Sequence[Record], data: Path) -> list[Path]:
-    """The file of each of `records` below `data`; raises Unusable where some are not there: what
-    the others say is of another side."""
+    """The file of each of `records` below `data`; raises Unusable if any is missing, because the
+    others alone would be another test side."""
     if not data.is_dir():
         raise Unusable(f"--data {data} is not a folder.")
     files = {images.sha256(p.read_bytes()): p for p in data.rglob("*") if p.is_file()}
@@ -53,25 +53,27 @@ def find(records: Sequence[Record], data: Path) -> list[Path]:
     if missing:
         raise Unusable(
             f"{len(missing)} of {len(records)} test images are not below {data}, such as "
-            f"{missing[0]}: all are needed."
+            f"{missing[0]}. All are needed."
         )
     return [files[r.sha256] for r in records]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command: 0 with the file written, 2 with one line on stderr where there can be none."""
+    """The command. Returns 0 if the file was written, 2 with one line on stderr if not."""
     parser = argparse.ArgumentParser(prog="training.reevaluate", description=__doc__)
     parser.add_argument("version", type=Path, help="folder of a finished version")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="with its images")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder with its images"
+    )
     arguments = parser.parse_args(argv)
     try:
-        told = evaluate(arguments.version, arguments.data)
+        evaluated = evaluate(arguments.version, arguments.data)
     except Unusable as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    version.write_json(arguments.version / EVALUATION, told)
-    auc = told["roc"]["auc"]
-    say(f"{told['images']} test images, AUC {'undefined' if auc is None else f'{auc:.4f}'}")
+    version.write_json(arguments.version / EVALUATION, evaluated)
+    auc = evaluated["roc"]["auc"]
+    say(f"{evaluated['images']} test images, AUC {'undefined' if auc is None else f'{auc:.4f}'}")
     return 0
 
 

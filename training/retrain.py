@@ -1,91 +1,65 @@
-"""A champion and labelled images to the next version; killed at any moment, the next call goes on.
+"""The next version from a champion and labelled images; it resumes after any interruption.
 
-What the champion knows is kept: its first blocks stay frozen, the rest is pulled back to it at each
-step, and the new weights are a mean of its own and the trained ones (`recipe.RETRAINING`).
+What the champion knows is kept: its first blocks stay frozen, each step pulls the rest back towards
+it, and the final weights are a mean of its own and the trained ones (`recipe.RETRAINING`).
 """
 
 import json
 import math
 import shutil
 import zipfile
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from training import loop, sides, train, version
-from training.features import Store
-from training.gather import Data
+from training import loop, version
 from training.progress import say
 from training.recipe import Recipe
+from training.run import Run
+from training.train import make_version
 
 MOST_STEPS = 200
-"""Batches after which an epoch is the last: a champion that is trained on is not to be replaced,
-and 200 new images move it well with 50 (`training/README.md`).
-"""
+"""No epoch begins after this many batches: retraining must not replace the champion, and 200 new
+images move it well with 50 batches (`training/README.md`)."""
 LEAST_SHARE = 1 / 4
-"""Share of the epochs that is left where next to all images were trained on before: a retraining
-after 50 new images on 2,675 is to take at most half as long as the first.
-"""
+"""Share of the epochs that is left if almost all images were trained on before: a retraining
+after 50 new images on 2,675 should take at most half as long as the first."""
 
 
-def retrain(  # noqa: PLR0917 (called in this order by the job)
-    images: Data,
-    champion: Path | None,
-    recipe: Recipe,
-    work: Path,
-    store: Store,
-    watch: Callable[[dict[str, Any], int], None],
-    *,
-    new: int | None = None,
-    saved: Callable[[Path], None] = lambda file: None,
-) -> Path:
-    """Train from the version in the folder `champion` (None: from scratch) and return the folder of
-    the new one, below `work`.
+def retrain(run: Run, *, new: int | None = None) -> Path:
+    """Train from `run.start` (None: from scratch); returns the new version's folder, below
+    `run.folder`.
 
     `new` is how many of the used images no retraining has seen yet: the fewer, the fewer epochs
-    (`epochs`). None for the recipe's epochs as they are: from scratch, or because they were asked
-    for.
+    (`epochs`). None keeps the recipe's epochs: from scratch, or because somebody asked for them.
 
-    `watch(row, epochs)` gets each row of history when the epoch has ended, once in each call: first
-    the rows of the epochs that an interrupted call has left. `saved(file)` is told of each file
-    below `work` that a later call needs to go on, when it was written whole; put back in their
-    places in an empty folder, they serve as well. A call with other images, another champion or
-    other knobs starts anew. `store` keeps the features. Raises Unusable where there can be no
-    version.
+    The same call resumes after an interruption, on another machine too if the files that
+    `run.saved` received are put back in their places. With other images, another champion or other
+    knobs it starts again. Raises Unusable if there can be no version.
     """
-    trained, used = len(images.hashes("train")), len(images.used)
-    recipe = replace(recipe, epochs=epochs(recipe, trained, None if new is None else new / used))
-    checkpoint = work / version.CHECKPOINT
-    finished = work / "version"
-    _open(checkpoint, finished, _about(images, champion, recipe), saved)
-    if finished.exists():  # renamed when it was whole
+    trained, used = len(run.images.hashes("train")), len(run.images.used)
+    share = None if new is None else new / used
+    run = replace(run, recipe=replace(run.recipe, epochs=epochs(run.recipe, trained, share)))
+    finished = run.folder / "version"
+    _open(run, finished)
+    if finished.exists():  # It was renamed when it was complete.
         say(f"Version {version.version_of(finished)} was finished before")
         for row in json.loads((finished / "history.json").read_text())["epochs"]:
-            watch(row, recipe.epochs)
+            run.watch(row, run.recipe.epochs)
         return finished
-    seconds: dict[str, float] = {}
-    train.make(
-        checkpoint / "version",
-        images,
-        recipe,
-        champion,
-        checkpoint,
-        seconds=seconds,
-        hooks=train.Hooks(store, saved, watch),
-    )
-    (checkpoint / "version").rename(finished)
-    for path in checkpoint.glob("*.np[yz]"):
+    make_version(run)
+    run.staging.rename(finished)
+    for path in run.checkpoint.glob("*.np[yz]"):
         path.unlink()
-    say("Seconds: " + ", ".join(f"{stage} {n:.0f}" for stage, n in seconds.items()))
+    say("Seconds: " + ", ".join(f"{stage} {n:.0f}" for stage, n in run.seconds.items()))
     return finished
 
 
 def epochs(recipe: Recipe, images: int, new: float | None) -> int:
-    """Epochs over `images` training images of which the share `new` is new (None: no rule).
+    """Epochs over `images` training images, of which the share `new` is new (None: no limit).
 
-    All new: at most those of the recipe, and no further one after MOST_STEPS batches. Fewer in
-    proportion where fewer are new, down to LEAST_SHARE of that.
+    If all are new: at most the recipe's, and none that begins after MOST_STEPS batches. If fewer
+    are new: in proportion, down to LEAST_SHARE of that.
     """
     if new is None:
         return recipe.epochs
@@ -94,36 +68,22 @@ def epochs(recipe: Recipe, images: int, new: float | None) -> int:
     return math.ceil(most * min(max(new, LEAST_SHARE), 1.0))
 
 
-def _about(images: Data, champion: Path | None, recipe: Recipe) -> dict[str, Any]:
-    """What has to be the same for a training to go on."""
-    return {
-        "recipe": asdict(recipe),
-        "images": sides.digest(images.records),
-        "from": version.version_of(champion) if champion else None,
-    }
-
-
-def _open(
-    checkpoint: Path,
-    finished: Path,
-    about: dict[str, Any],
-    saved: Callable[[Path], None],
-) -> None:
-    """Leave in `checkpoint` what a training of `about` can go on from, and nothing else."""
-    file = checkpoint / "about.json"
+def _open(run: Run, finished: Path) -> None:
+    """Leave in the checkpoint what this run can resume from, and nothing else."""
+    file, about = run.checkpoint / "about.json", version.about(run)
     if _read(file) != about:
-        # The oldest first: without its about.json, a folder is never gone on from.
+        # about.json goes first: no training resumes from a folder without it.
         file.unlink(missing_ok=True)
         shutil.rmtree(finished, ignore_errors=True)
-        shutil.rmtree(checkpoint, ignore_errors=True)
-        checkpoint.mkdir(parents=True)
+        shutil.rmtree(run.checkpoint, ignore_errors=True)
+        run.checkpoint.mkdir(parents=True)
         version.write_json(file, about)
-        saved(file)
-    for state in checkpoint.glob("member-*.npz"):
+        run.saved(file)
+    for state in run.checkpoint.glob("member-*.npz"):
         try:
             loop.State.load(state)
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            say(f"{state.name} cannot be read, so that network starts anew: {error}")
+            say(f"{state.name} cannot be read, so that network starts again: {error}")
             state.unlink()
 
 

@@ -1,344 +1,61 @@
-"""One run from its images to its verdict, in steps that a killed one takes up again.
+"""One training: its images, its recipe, and where it keeps what an interruption must not lose."""
 
-What the first attempt started from is noted in the checkpoint, and what an attempt finished is seen
-by what it left: a published version, a promotion. So whatever moment a run is killed at, the next
-attempt does the rest, and nothing twice that counts.
-"""
-
-import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from training.features import Store
+from training.gather import Data
+from training.recipe import Recipe
 
-from clickbait import LABELS
-from clickbait.errors import Conflict, InvalidModel, NotFound
-from clickbait.inference import images
-from clickbait.inference.classifier import Classifier
-from clickbait.keys import EXAM, TRAIN, label_of
-from clickbait.settings import CHECKOUT_BASELINE, Settings
-from clickbait.store import triggers
-from clickbait.store.registry import Pointer, Registry, baseline_version
-from clickbait.store.runs import EVALUATING, PROMOTED, REJECTED, RUNNING, Parameters, Runs
-from clickbait.store.triggers import Listing
-from training import Unusable, gate, gather, labels, sides
-from training.bucket import Checkpoint, Images, S3Store
-from training.progress import say
-from training.recipe import RETRAINING, Recipe
-from training.recipe import retraining as recipe_of
-from training.retrain import retrain
-
-BASELINE_REST = Path(__file__).parent / "baseline"
-"""All of the baseline but the model, which is in the layer."""
-PROMOTIONS_TRIED = 3
-"""Champions that a candidate is compared with, where others make versions live meanwhile."""
+CHECKPOINT = ".checkpoint"
+"""Folder that an interrupted training resumes from; removed when the version is finished."""
 
 
-class Over(Exception):
-    """The run has its end: by this attempt, or by whoever ended it meanwhile."""
+@dataclass
+class Run:
+    """What every step of a training reads, from the checked images to the written version."""
 
+    images: Data
+    recipe: Recipe
+    folder: Path
+    """The training's own folder; below it, CHECKPOINT."""
+    start: Path | None = None
+    """The version whose weights are the start. None: ImageNet's weights, or random ones."""
+    store: Store | None = None
+    """Keeps features beyond this training."""
+    saved: Callable[[Path], None] = lambda file: None
+    """Called with each file below `folder` that a resumed training needs, once it is complete."""
+    watch: Callable[[dict[str, Any], int], None] = lambda row, epochs: None
+    """Called with each row of history and the number of epochs when the epoch has ended; a resumed
+    training first repeats the rows of earlier attempts."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds that each stage took."""
 
-class Attempt:
-    """One attempt of one run."""
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / CHECKPOINT
 
-    def __init__(
-        self, run: str, runs: Runs, config: Settings, cache: Path, log: Iterable[str]
-    ) -> None:
-        self.id, self.runs, self.config, self.log = run, runs, config, log
-        self.by = f"run {run}"
-        self.folder = cache / "runs" / run
-        self.images = Images(config.data_bucket, cache / "images")
-        self.registry = Registry(config.models_bucket)
-        self.checkpoint = Checkpoint(config.models_bucket, run, self.folder / "work")
-        self._versions: dict[str, Path] = {}
+    @property
+    def staging(self) -> Path:
+        """The folder in which the version is written before it is published."""
+        return self.checkpoint / "version"
 
-    def go(self) -> None:
-        """Bring the run to its end; raises Over when it is there, Unusable where there can be no
-        model."""
-        self._take_up_promotion()
-        self._advance(RUNNING, "Listing the images.")
-        start = self._start()
-        version = self.runs.get(self.id).get("version")
-        if version is None or version not in self.registry.versions():
-            version = self._train(start)
-        triggers.mark_trained(self.config.models_bucket, start["listing"])
-        self._judge(version, start["listing"])
+    @property
+    def networks(self) -> int:
+        """The members and, if there are several, the student that learns from them."""
+        return self.recipe.members + (self.recipe.members > 1)
 
-    def clean(self) -> None:
-        """Remove what only a next attempt would need."""
-        self.checkpoint.delete()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def state(self, member: int) -> Path:
+        """The file with the state of one network's training."""
+        return self.checkpoint / f"member-{member}.npz"
 
-    # --- where it starts -------------------------------------------------------------------------
-
-    def _take_up_promotion(self) -> None:
-        """An attempt that was killed after the promotion has decided already."""
-        for promotion in self.registry.promotions():
-            if promotion["by"] == self.by:
-                self._end(PROMOTED, promotion["reason"], version=promotion["version"])
-
-    def _start(self) -> dict[str, Any]:
-        """The images and the champion that the first attempt found: later ones go on with those, or
-        its checkpoint would be of other images."""
-        start: dict[str, Any] | None = self.checkpoint.start()
-        if start is None:
-            listing = triggers.list_images(self.config.data_bucket, TRAIN)
-            known = triggers.trained_etags(self.config.models_bucket)
-            start = {
-                "listing": listing,
-                "new": [key for key, etag in listing.items() if etag not in known],
-                "champion": self._champion(self.registry.pointer()),
-            }
-            self.checkpoint.note(start)
-        _check_listing(start["listing"])
-        return start
-
-    def _champion(self, pointer: Pointer | None) -> str:
-        """The live version: the baseline, published so that it can be rolled back to, where there
-        is no pointer."""
-        if pointer is None:
-            return self.registry.publish(self._baseline())
-        if not pointer.version:
-            raise InvalidModel("champion.json names no version: promote one first.")
-        return pointer.version
-
-    def _baseline(self) -> Path:
-        """All of the model that ships, in one folder."""
-        folder = self.folder / "baseline"
-        if not folder.exists():
-            part = folder.with_suffix(".part")
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(BASELINE_REST, part)
-            shutil.copytree(CHECKOUT_BASELINE, part, dirs_exist_ok=True)
-            part.rename(folder)
-        return folder
-
-    def _version(self, version: str) -> Path:
-        """The folder of a version; raises NotFound. The baseline's own has its weights even where
-        an admin's promotion published only what serves."""
-        if version == baseline_version(CHECKOUT_BASELINE):
-            return self._baseline()
-        if version not in self._versions:
-            folder = self.folder / "versions" / version
-            shutil.rmtree(folder, ignore_errors=True)
-            self._versions[version] = self.registry.fetch(version, folder)
-        return self._versions[version]
-
-    # --- training --------------------------------------------------------------------------------
-
-    def _train(self, start: dict[str, Any]) -> str:
-        """Check the labels, train, publish; returns the version."""
-        parameters = Parameters(**self.runs.get(self.id)["parameters"])
-        champion = self._version(start["champion"])
-        data = self._gather(start, champion, parameters)
-        self._check_labels(start["new"], data, champion, parameters)
-        recipe, scratch = _recipe(parameters, champion)
-        # A run that was rejected has seen images that the live model has not.
-        seen, fresh = {r.sha256 for r in gather.manifests(champion) if r.side}, set(start["new"])
-        new = sum(r.sha256 not in seen or r.file in fresh for r in data.used)
-        self.checkpoint.restore()
-        self._tell("Training from nothing." if scratch else "Training on from the live model.")
-        rows: list[dict[str, Any]] = []
-
-        def watch(row: dict[str, Any], epochs: int) -> None:
-            rows.append(row)
-            reason = f"Training: epoch {row['epoch']} of at most {epochs}."
-            told = {"epoch": row["epoch"], "epochs": epochs, "metrics": row, "history": rows}
-            self._tell(reason, **told)
-
-        made = retrain(
-            data,
-            None if scratch else champion,
-            recipe,
-            self.checkpoint.work,
-            S3Store(self.config.models_bucket),
-            watch,
-            new=None if scratch or parameters.epochs else new,
-            saved=self.checkpoint.saved,
-        )
-        # Told first: an attempt that finds the version published does not train again.
-        version = Classifier.load(made).version
-        self._tell("Publishing the new version.", version=version)
-        self.registry.publish(made)
-        say(f"Published version {version}")
-        return version
-
-    def _gather(self, start: dict[str, Any], champion: Path, parameters: Parameters) -> gather.Data:
-        listing: Listing = start["listing"]
-        self._tell(f"Fetching {len(listing)} images.", listing=triggers.digest(listing))
-        here = self.images.fetch(listing)
-        gone = len(listing) - len(here)
-        if gone:
-            say(f"{gone} images were deleted, replaced or too large meanwhile; they are left out.")
-        found = [(key, label_of(key) or "") for key in sorted(here)]
-        split = parameters.validation_split or sides.SHARES["validation"]
-        groups = {key: self.images.group(key) for key in here}
-        data = gather.collect(
-            found, self.images.read, groups, list(gather.manifests(champion)), split
-        )
-        counts = {
-            "listed": len(listing),
-            "usable": len(data.used),
-            "new": len(start["new"]),
-            "left_out": len(listing) - len(data.used),
-        }
-        self._tell(f"{len(data.used)} of {len(listing)} images can be used.", images=counts)
-        return data
-
-    def _check_labels(
-        self, new: Sequence[str], data: gather.Data, champion: Path, parameters: Parameters
-    ) -> None:
-        """Ask the live model about the new images that can be decoded."""
-        chosen = set(new)
-        at = {r.file: i for i, r in enumerate(data.used)}
-        records = [r for r in data.records if r.file in chosen and r.sha256]
-        if not records:
-            return
-        self._tell(f"Asking the live model about {len(records)} new images.")
-        model = Classifier.load(champion)
-        logits = np.concatenate(
-            [
-                model.logits(
-                    data.pixels[at[r.file]][None]
-                    if r.file in at
-                    else _pixels(self.images.read(r.file))
-                )[0]
-                for r in records
-            ]
-        )
-        checked = labels.check(
-            [r.file for r in records],
-            np.array([LABELS.index(r.label) for r in records], np.int64),
-            model.calibration.apply(logits),
-            model.threshold,
-            model.metadata.get("accuracy"),
-        )
-        warnings = [checked.warning] if checked.warning else []
-        if checked.rejected and not parameters.skip_label_check:
-            self._end(REJECTED, checked.reason, label_check=checked.as_dict())
-        if checked.rejected:
-            warnings = [f"{checked.reason} The check was skipped, as asked."]
-        for warning in warnings:
-            say(f"warning: {warning}")
-        self._tell("The labels were checked.", label_check=checked.as_dict(), warnings=warnings)
-
-    # --- the gate --------------------------------------------------------------------------------
-
-    def _judge(self, version: str, listing: Listing) -> None:
-        """Through the gate, and live or not; again where another version went live meanwhile."""
-        self._advance(EVALUATING, "Comparing the new model with the live one.", version=version)
-        candidate = self._version(version)
-        exams = [self._test_side(candidate, listing), *self._exam()]
-        for _ in range(PROMOTIONS_TRIED):
-            pointer = self.registry.pointer()
-            champion = self._version(self._champion(pointer))
-            result = gate.examine(candidate, champion, self._best(), exams)
-            told = result.as_dict()
-            if not result.passed:
-                self._end(REJECTED, result.reason, gate=told, champion=result.champion)
-            try:
-                self.registry.promote(
-                    version,
-                    by=self.by,
-                    reason=result.reason,
-                    gate=told,
-                    baseline=CHECKOUT_BASELINE,
-                    expected=pointer,
-                )
-            except Conflict:
-                say("Another version went live meanwhile; comparing with that one.")
-                continue
-            self._end(PROMOTED, result.reason, gate=told, champion=result.champion)
-        raise Conflict(
-            f"Other versions went live {PROMOTIONS_TRIED} times while this was compared."
-        )
-
-    def _best(self) -> Path | None:
-        best = gate.best(self.registry.promotions())
-        try:
-            return self._version(best) if best else None
-        except NotFound:
-            say(f"Version {best}, the best ever promoted, is no longer there to compare with.")
-            return None
-
-    def _test_side(self, candidate: Path, listing: Listing) -> gate.Exam:
-        """The test side of the candidate's manifest, from the images themselves."""
-        records = [r for r in sides.read_manifest(candidate / "manifest.csv") if r.side == "test"]
-        here = set(
-            self.images.fetch({r.file: listing[r.file] for r in records if r.file in listing})
-        )
-        records = [r for r in records if r.file in here]
-        pixels = [_pixels(self.images.read(r.file)) for r in records]
-        return _exam("test", records, np.concatenate([_none(), *pixels]))
-
-    def _exam(self) -> list[gate.Exam]:
-        """The exam set, where there is one."""
-        listing = triggers.list_images(self.config.data_bucket, EXAM)
-        found = [(key, label_of(key, EXAM) or "") for key in sorted(self.images.fetch(listing))]
-        if not found:
-            return []
-        groups = {key: self.images.group(key) for key, _ in found}
-        records, pixels = gather.load(found, self.images.read, groups)
-        return [_exam("exam", [r for r in records if not r.reason], pixels)]
-
-    # --- telling ---------------------------------------------------------------------------------
-
-    def _tell(self, reason: str, **fields: Any) -> None:
-        """What is being done now; raises Over where the run was ended meanwhile."""
-        say(reason)
-        if not self.runs.report(self.id, reason=reason, log=list(self.log), **fields):
-            raise Over
-
-    def _advance(self, state: str, reason: str, **fields: Any) -> None:
-        say(reason)
-        if not self.runs.advance(self.id, state, reason, log=list(self.log), **fields):
-            raise Over
-
-    def _end(self, state: str, reason: str, **fields: Any) -> None:
-        say(f"{state}: {reason}")
-        self.runs.advance(self.id, state, reason, log=list(self.log), **fields)
-        raise Over
-
-
-def _check_listing(listing: Listing) -> None:
-    """Raises Unusable where a class has no image."""
-    here = {label_of(key) for key in listing}
-    missing = [label for label in LABELS if label not in here]
-    if missing:
-        raise Unusable(
-            f"There is no image of {' and none of '.join(missing)} in the bucket: upload some to "
-            f"{' and '.join(f'{TRAIN}{label}/' for label in missing)}."
-        )
-
-
-def _recipe(parameters: Parameters, champion: Path) -> tuple[Recipe, bool]:
-    """The recipe with what was asked for, and whether it starts from nothing."""
-    lives = str(Classifier.load(champion).metadata["architecture"])
-    architecture = parameters.architecture or lives
-    recipe = recipe_of(architecture, None if parameters.from_scratch else lives)
-    scratch = recipe is not RETRAINING
-    knobs = ("epochs", "batch_size", "learning_rate")
-    asked = {name: getattr(parameters, name) for name in knobs}
-    return replace(recipe, **{name: v for name, v in asked.items() if v is not None}), scratch
-
-
-def _pixels(data: bytes) -> npt.NDArray[np.uint8]:
-    """One image as the model sees it, (1, 224, 224, 3)."""
-    return images.model_input(images.read(data))[None]
-
-
-def _none() -> npt.NDArray[np.uint8]:
-    return np.zeros((0, images.INPUT_SIZE, images.INPUT_SIZE, 3), np.uint8)
-
-
-def _exam(name: str, records: Sequence[sides.Record], pixels: npt.NDArray[np.uint8]) -> gate.Exam:
-    return gate.Exam(
-        name,
-        pixels,
-        np.array([LABELS.index(r.label) for r in records], np.int64),
-        [r.group for r in records],
-        [r.sha256 for r in records],
-    )
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note the seconds that `stage` takes."""
+        began = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - began, 1)

@@ -1,178 +1,129 @@
-"""Labelled images to a model version: `python -m training.train --data DIR --out DIR`.
+"""Train a model version from labelled images: `python -m training.train --data DIR --out DIR`.
 
-Check the images, give each its side, train, export, calibrate on the validation side,
-measure on the test side, and publish the folder whole. `training/README.md` tells what you will
-see.
+Checks the images and gives each its side; trains; exports; calibrates on the validation side;
+measures on the test side; publishes the version folder. `training/README.md` describes the output.
 """
 
 import argparse
-import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import keras
-import numpy.typing as npt
 
 from training import Unusable, card, features, gather, loop, network, version, weights
+from training.features import Examples
 from training.progress import Epochs, say
 from training.recipe import RECIPES, Recipe, flag
+from training.run import Run
 
 
-def train(data: Path, out: Path, recipe: Recipe, groups: Path | None, start: Path | None) -> Path:
-    """Make a version in the folder `out` and return it; raises Unusable, saying what to change."""
-    seconds: dict[str, float] = {}
-    version.check_out(out)
-    with _timed(seconds, "check"):
-        images = gather.read(data, groups, start)
-    checkpoint = version.open_checkpoint(out, recipe, images, start)
-    staging = checkpoint / "version"
-    metadata = make(staging, images, recipe, start, checkpoint, seconds=seconds)
-    version.publish(staging, out)
+def main(argv: list[str] | None = None) -> int:
+    """The command. Returns 0 if there is a new version, 2 with one line on stderr if not."""
+    try:
+        run = prepare(parse(argv))
+        metadata = make_version(run)
+        version.publish(run)
+    except Unusable as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted. The same command resumes from here.", file=sys.stderr)
+        return 130
     metrics = metadata["metrics"]
-    say(f"Version {metadata['model_version']} in {out}")
+    say(f"Version {metadata['model_version']} in {run.folder}")
     say(f"Test accuracy {card.interval(metrics['accuracy'])}, AUC {card.interval(metrics['auc'])}")
-    return out
+    return 0
 
 
-@dataclass
-class Hooks:
-    """What a training that others watch tells them, and where it keeps features beyond its end."""
+def prepare(arguments: argparse.Namespace) -> Run:
+    """Check the images and open the checkpoint; raises Unusable, saying what to change."""
+    recipe = recipe_of(arguments)
+    version.check_out(arguments.out)
+    began = time.monotonic()
+    images = gather.read(arguments.data, arguments.groups, arguments.start)
+    run = Run(images, recipe, arguments.out, arguments.start)
+    run.seconds["check"] = round(time.monotonic() - began, 1)
+    version.open_checkpoint(run)
+    return run
 
-    store: features.Store | None = None
-    saved: Callable[[Path], None] = lambda file: None
-    watch: Callable[[dict[str, Any], int], None] = lambda row, epochs: None
 
+def make_version(run: Run) -> dict[str, Any]:
+    """Train, export, measure and write a version into `run.staging`; returns its metadata.
 
-def make(
-    folder: Path,
-    images: gather.Data,
-    recipe: Recipe,
-    start: Path | None,
-    checkpoint: Path,
-    *,
-    seconds: dict[str, float],
-    hooks: Hooks | None = None,
-) -> dict[str, Any]:
-    """Train, export, measure and write a version into `folder`; returns its metadata.
-
-    Goes on from what is in `checkpoint`. `seconds` by stage are added to. `start` is the version
-    that is trained on: without enough validation images its calibration holds.
+    Resumes from what is in the run's checkpoint.
     """
-    model, story = fit(images, recipe, start, checkpoint, seconds=seconds, hooks=hooks or Hooks())
-    # Epochs of an interrupted run that this one went on from are in the history only.
-    seconds["train"] = max(seconds["train"], sum(row["seconds"] for row in story["epochs"]))
-    with _timed(seconds, "evaluate"):
+    with run.timed("features"):
+        examples = examples_of(run)
+    with run.timed("train"):
+        model, story = train_networks(run, examples)
+    # The epochs of earlier attempts took time as well; only the history has it.
+    run.seconds["train"] = max(run.seconds["train"], sum(row["seconds"] for row in story["epochs"]))
+    with run.timed("evaluate"):
         say("Exporting, and measuring the exported file on the test side")
-        before = version.calibration_of(start) if start else None
-        measured = version.measure(model, images, recipe.promise, before)
-    metadata = version.describe(measured, images, recipe, story, start)
-    metadata |= {"seconds": round(sum(seconds.values()), 1), "seconds_by_stage": seconds}
-    version.write(folder, images, model, measured, metadata, story=story)
+        measured = version.measure(model, run)
+    metadata = version.describe(measured, run, story)
+    metadata |= {"seconds": round(sum(run.seconds.values()), 1), "seconds_by_stage": run.seconds}
+    version.write(run, model, measured, metadata, story)
     return metadata
 
 
-def fit(
-    images: gather.Data,
-    recipe: Recipe,
-    start: Path | None,
-    checkpoint: Path,
-    *,
-    seconds: dict[str, float],
-    hooks: Hooks,
-) -> tuple[keras.Model, dict[str, Any]]:
-    """Train every member from the same start, and from two on the network that learns from them.
-
-    Returns the last one trained, with the weights of its best epoch, and the story of them all.
-    """
-    with _timed(seconds, "features"):
-        source, inputs = _inputs(images, recipe, start, checkpoint, hooks.store)
-    with _timed(seconds, "train"):
-        return _fit(images, recipe, start, checkpoint, source=source, inputs=inputs, hooks=hooks)
-
-
-def _inputs(
-    images: gather.Data,
-    recipe: Recipe,
-    start: Path | None,
-    checkpoint: Path,
-    store: features.Store | None,
-) -> tuple[features.Source, npt.NDArray[Any]]:
-    """What the networks learn from, and what they are validated on: images or features of them."""
-    pixels, _ = images.side("train")
-    held_out, _ = images.side("validation")
-    stem, _ = network.split(_build(recipe, start), recipe.frozen_blocks)
+def examples_of(run: Run) -> Examples:
+    """What the networks learn from and are validated on: images, or features behind the frozen
+    blocks."""
+    pixels, labels = run.images.side("train")
+    held_out, held_out_labels = run.images.side("validation")
+    stem, _ = network.split(_build(run), run.recipe.frozen_blocks)
     if stem is None:
-        return features.Images(pixels, recipe), held_out
+        source = features.Images(pixels, run.recipe)
+        return Examples(source, labels, held_out, held_out_labels)
     backbone = features.Backbone(stem)
     views, plain = (
         features.cache(
             backbone,
             of,
-            images.hashes(side),
-            recipe,
+            run.images.hashes(side),
+            run.recipe,
             count,
-            file=checkpoint / f"{side}.npy",
-            store=store,
-            say=say,
+            file=run.checkpoint / f"{side}.npy",
+            store=run.store,
         )
-        for of, side, count in ((pixels, "train", recipe.views), (held_out, "validation", 0))
+        for of, side, count in ((pixels, "train", run.recipe.views), (held_out, "validation", 0))
     )
-    return features.Views(views), plain[:, 0]
+    return Examples(features.Views(views), labels, plain[:, 0], held_out_labels)
 
 
-def _fit(
-    images: gather.Data,
-    recipe: Recipe,
-    start: Path | None,
-    checkpoint: Path,
-    *,
-    source: features.Source,
-    inputs: npt.NDArray[Any],
-    hooks: Hooks,
-) -> tuple[keras.Model, dict[str, Any]]:
-    _, labels = images.side("train")
-    _, held_out_labels = images.side("validation")
-    # The members, and from two of them on the one that learns from them and is kept.
-    runs = recipe.members + (recipe.members > 1)
-    files = [checkpoint / f"member-{m}.npz" for m in range(runs)]
-    done = {m: loop.State.load(f) for m, f in enumerate(files) if f.exists()}
+def train_networks(run: Run, examples: Examples) -> tuple[keras.Model, dict[str, Any]]:
+    """Train every member from the same start, and then the student that learns from them, if there
+    are several.
+
+    Returns the last network, with the weights of its best epoch, and the history of all.
+    """
+    done = {m: loop.State.load(f) for m in range(run.networks) if (f := run.state(m)).exists()}
     for m, state in done.items():
-        say(f"Going on from epoch {state.epoch} of network {m + 1} of {runs}")
-    steps = math.ceil(len(labels) / recipe.batch_size)
+        say(f"Resuming from epoch {state.epoch} of network {m + 1} of {run.networks}")
+    steps = math.ceil(len(examples.labels) / run.recipe.batch_size)
     steps_done = sum(state.epoch * steps for state in done.values())
     states: list[loop.State] = []
     tails: list[keras.Model] = []
-    with Epochs(recipe.epochs * steps * runs, steps_done) as progress:
-        for m, file in enumerate(files):
-            model = _build(recipe, start)
-            _, tail = network.split(model, recipe.frozen_blocks)
-            state = loop.train(
-                tail,
-                source,
-                labels,
-                (inputs, held_out_labels),
-                recipe,
-                member=m,
-                checkpoint=file,
-                progress=progress,
-                teachers=tails if m == recipe.members else (),
-                saved=hooks.saved,
-                watch=hooks.watch,
+    with Epochs(run.recipe.epochs * steps * run.networks, steps_done) as progress:
+        for m in range(run.networks):
+            model = _build(run)
+            _, tail = network.split(model, run.recipe.frozen_blocks)
+            teachers = tails if m == run.recipe.members else ()
+            states.append(
+                loop.train(tail, examples, run, member=m, progress=progress, teachers=teachers)
             )
-            states.append(state)
             tails.append(tail)
     story: dict[str, Any] = {
         "networks": [
             {
-                "role": "member" if m < recipe.members else "student",
+                "role": "member" if m < run.recipe.members else "student",
                 "best_epoch": s.best_epoch,
-                "validation_score": _finite(s.best_score),
+                "validation_score": s.best_score if math.isfinite(s.best_score) else None,
                 "epochs": s.epoch,
                 "stopped": s.stopped,
             }
@@ -183,66 +134,45 @@ def _fit(
     return model, story
 
 
-def _build(recipe: Recipe, start: Path | None) -> keras.Model:
-    model = network.build(recipe)
-    if start:
-        weights.load(start / "weights.npz", model)
+def _build(run: Run) -> keras.Model:
+    model = network.build(run.recipe, pretrained=run.start is None)
+    if run.start:
+        weights.load(run.start / "weights.npz", model)
     return model
 
 
-def _finite(score: float) -> float | None:
-    return score if math.isfinite(score) else None
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    seconds[stage] = round(time.monotonic() - began, 1)
+# --- the command line ----------------------------------------------------------------------------
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for a bad argument, not the whole usage."""
+    """Raises Unusable with one line for a bad argument, instead of printing the usage."""
 
     def error(self, message: str) -> NoReturn:
         raise Unusable(f"{message} (--help lists every flag)")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The command line; raises Unusable for what is unknown or malformed."""
+    """The command line; raises Unusable for an unknown or malformed argument."""
     parser = _Parser(
         prog="training.train",
         description=__doc__,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder with the class folders in it",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="the version folder; the same again goes on after an interruption",
-    )
-    parser.add_argument(
-        "--groups",
-        type=Path,
-        metavar="CSV",
-        help="file,group: never split a group (default: DIR/groups.csv)",
-    )
-    parser.add_argument(
-        "--from",
-        type=Path,
-        metavar="VERSION_DIR",
-        dest="start",
-        help="start from this version's weights and keep its sides",
-    )
+    for name, metavar, about in (
+        ("--data", "DIR", "folder that contains the class folders"),
+        ("--out", "DIR", "the version folder; give it again to resume after an interruption"),
+        ("--groups", "CSV", "file,group: groups are never split (default: DIR/groups.csv)"),
+        ("--from", "VERSION_DIR", "start from this version's weights and keep its sides"),
+    ):
+        parser.add_argument(
+            name,
+            type=Path,
+            metavar=metavar,
+            help=about,
+            required=name in ("--data", "--out"),
+            dest="start" if name == "--from" else None,
+        )
     for f in fields(Recipe):
         defaults = " | ".join(dict.fromkeys(str(getattr(r, f.name)) for r in RECIPES.values()))
         about = f"{f.metadata['about']} (default: {defaults})".replace("%", "%%")
@@ -252,12 +182,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    """The defaults of the architecture (or that of `--from`), with the flags that were set."""
+    """The defaults of the architecture (of the `--from` version, if there is one), with the flags
+    that were set."""
     given = {f.name: getattr(arguments, f.name) for f in fields(Recipe)}
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.start:
         try:
-            parent = json.loads((arguments.start / "metadata.json").read_text())["architecture"]
+            parent = version.metadata_of(arguments.start)["architecture"]
         except (OSError, ValueError, KeyError) as error:
             raise Unusable(f"--from {arguments.start} is no version folder: {error}") from None
         if given.setdefault("architecture", parent) != parent:
@@ -266,21 +197,6 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
             )
     base = RECIPES.get(given.get("architecture", Recipe().architecture), Recipe())
     return replace(base, **given)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command: 0 with a version made, 2 with one line on stderr where there can be none."""
-    try:
-        arguments = parse(argv)
-        recipe = recipe_of(arguments)
-        train(arguments.data, arguments.out, recipe, arguments.groups, arguments.start)
-    except Unusable as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted; the same command goes on from here.", file=sys.stderr)
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

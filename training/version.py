@@ -1,4 +1,5 @@
-"""A version folder: written aside, checked as the service will, published whole, never changed."""
+"""A version folder: written aside, checked as the service will check it, published whole, and never
+changed."""
 
 import hashlib
 import json
@@ -20,6 +21,7 @@ from clickbait.inference import calibration
 from clickbait.inference.appearance import appearance
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier
+from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import monitoring
 from clickbait.store.registry import EVALUATION
 from training import (
@@ -34,60 +36,61 @@ from training import (
     sides,
     weights,
 )
-from training.gather import PREPROCESSING, Data
+from training.gather import PREPROCESSING
 from training.progress import say
-from training.recipe import Recipe
+from training.run import CHECKPOINT, Run
 
 THRESHOLD = 0.5
-"""On the calibrated probability: the more likely class is the answer."""
+"""On the calibrated probability: the more likely class is the prediction."""
 LIBRARIES = ("tensorflow-cpu", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
-CHECKPOINT = ".checkpoint"
-"""What an interrupted training goes on from, inside the version folder; gone when the version is
-finished.
-"""
+BASELINE = Path(__file__).resolve().parent / "baseline"
+"""The model that ships, apart from the files that are in the layer (CHECKOUT_BASELINE)."""
 
 
 def check_out(out: Path) -> None:
-    """Raises Unusable where `out` holds anything but an interrupted training."""
+    """Raises Unusable if `out` holds anything but an interrupted training."""
     if (out / "metadata.json").exists():
         raise Unusable(
-            f"{out} is a finished version, and versions never change: give another --out."
+            f"{out} is a finished version, and versions never change: choose another --out."
         )
     if out.exists() and not out.is_dir():
-        raise Unusable(f"--out {out} is a file: give a folder.")
+        raise Unusable(f"--out {out} is a file: choose a folder.")
     if out.exists() and any(out.iterdir()) and not (out / CHECKPOINT).is_dir():
-        raise Unusable(f"--out {out} has other files in it: give a new or empty folder.")
+        raise Unusable(f"--out {out} has other files in it: choose a new or empty folder.")
 
 
-def open_checkpoint(out: Path, recipe: Recipe, images: Data, start: Path | None) -> Path:
-    """The folder of an interrupted training of the same recipe and images, or a new one."""
-    checkpoint = out / CHECKPOINT
-    same = {
-        "recipe": asdict(recipe),
-        "images": sides.digest(images.records),
-        "from": str(start.resolve()) if start else None,
-    }
-    about = checkpoint / "about.json"
-    if about.exists():
-        if json.loads(about.read_text()) != same:
+def open_checkpoint(run: Run) -> None:
+    """Resume an interrupted training of the same recipe and images, or begin a new one; raises
+    Unusable if another training was interrupted here."""
+    file = run.checkpoint / "about.json"
+    if file.exists():
+        if json.loads(file.read_text()) != about(run):
             raise Unusable(
-                f"{out} holds an interrupted training of other images or flags: "
-                f"give those again, or delete {checkpoint}."
+                f"{run.folder} holds an interrupted training of other images or flags: "
+                f"use the same ones again, or delete {run.checkpoint}."
             )
-        say(f"Going on with the interrupted training in {out}")
-        return checkpoint
+        say(f"Resuming the interrupted training in {run.folder}")
+        return
     try:
-        shutil.rmtree(checkpoint, ignore_errors=True)
-        checkpoint.mkdir(parents=True)
-        write_json(about, same)
+        shutil.rmtree(run.checkpoint, ignore_errors=True)
+        run.checkpoint.mkdir(parents=True)
+        write_json(file, about(run))
     except OSError as error:
-        raise Unusable(f"--out {out} cannot be written: {error.strerror}.") from None
-    return checkpoint
+        raise Unusable(f"--out {run.folder} cannot be written: {error.strerror}.") from None
+
+
+def about(run: Run) -> dict[str, Any]:
+    """Must be the same for a training to resume."""
+    return {
+        "recipe": asdict(run.recipe),
+        "images": sides.digest(run.images.records),
+        "from": version_of(run.start) if run.start else None,
+    }
 
 
 @dataclass
 class Measured:
-    """The exported file, and what it does on the test side and on the golden images."""
+    """The exported file, and its results on the test side and on the golden images."""
 
     file: bytes
     calibration: Calibration
@@ -97,14 +100,13 @@ class Measured:
     golden: list[dict[str, Any]]
 
 
-def measure(
-    model: keras.Model, images: Data, promise: float, start: Calibration | None = None
-) -> Measured:
+def measure(model: keras.Model, run: Run) -> Measured:
     """Export `model`, calibrate the file on the validation side and measure it on the test side.
 
-    `start` is the calibration of the version that was trained on, for where the validation side is
-    too small to find one. Raises Unusable where the file does not answer as the network does.
+    If the validation side is too small to calibrate on, the calibration of `run.start` holds.
+    Raises Unusable if the file's answers differ from the network's.
     """
+    images, start = run.images, calibration_of(run.start) if run.start else None
     file = export.classifier(model)
 
     def logits_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
@@ -115,7 +117,7 @@ def measure(
     drawn = golden.images()
     calibrated = calibrate.fit(logits_of(held_out), held_out_labels, start)
     logits, golden_logits = logits_of(pixels), logits_of(drawn)
-    answers = zip(drawn, calibrated.apply(golden_logits), strict=True)
+    expected = zip(drawn, calibrated.apply(golden_logits), strict=True)
     return Measured(
         file=file,
         calibration=calibrated,
@@ -128,17 +130,16 @@ def measure(
             [r.group for r in images.used if r.side == "test"],
             calibrated=calibrated,
             threshold=THRESHOLD,
-            band=calibration.uncertain_band(promise),
+            band=calibration.uncertain_band(run.recipe.promise),
         ),
         logits=logits,
-        golden=[{"png": golden.png(one), "probability": float(p)} for one, p in answers],
+        golden=[{"png": golden.png(one), "probability": float(p)} for one, p in expected],
     )
 
 
-def describe(
-    measured: Measured, images: Data, recipe: Recipe, story: dict[str, Any], start: Path | None
-) -> dict[str, Any]:
-    """`metadata.json`, but for the seconds that all of it took."""
+def describe(measured: Measured, run: Run, story: dict[str, Any]) -> dict[str, Any]:
+    """`metadata.json`, without the seconds of the stages."""
+    images, recipe = run.images, run.recipe
     digest = hashlib.sha256(measured.file).hexdigest()
     now = datetime.now(UTC)
     counted = sides.counts(images.records)
@@ -160,7 +161,7 @@ def describe(
         "left_out_images": sum(bool(r.reason) for r in images.records),
         "images": counted,
         "dataset_digest": sides.digest(images.records),
-        "from": version_of(start) if start else None,
+        "from": version_of(run.start) if run.start else None,
         "epochs_trained": last["epochs"],
         "early_stopping_epoch": last["epochs"] if last["stopped"] else None,
         "networks": story["networks"],
@@ -177,17 +178,15 @@ def describe(
 
 
 def write(
-    folder: Path,
-    images: Data,
+    run: Run,
     model: keras.Model,
     measured: Measured,
     metadata: dict[str, Any],
-    *,
     story: dict[str, Any],
-) -> Path:
-    """Write all of a version into `folder`, anew; raises Unusable where the service would refuse
-    it.
-    """
+) -> None:
+    """Write all of a version into `run.staging`, from scratch; raises Unusable if the service would
+    refuse it."""
+    images, folder = run.images, run.staging
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(measured.file)
@@ -210,16 +209,17 @@ def write(
     write_json(folder / "architecture.json", json.loads(model.to_json()))
     write_json(folder / "history.json", story)
     write_json(folder / "metrics.json", measured.metrics)
-    looks = map(appearance, images.side("train")[0])
-    write_json(folder / "reference.json", monitoring.reference(looks, probabilities.tolist()))
-    told = evaluation.evaluation(
+    appearances = map(appearance, images.side("train")[0])
+    reference = monitoring.reference(appearances, probabilities.tolist())
+    write_json(folder / "reference.json", reference)
+    evaluated = evaluation.evaluation(
         [r for r in images.used if r.side == "test"],
         pixels,
         probabilities,
         threshold=THRESHOLD,
         band=(metadata["uncertain_band"]["low"], metadata["uncertain_band"]["high"]),
     )
-    write_json(folder / EVALUATION, told)
+    write_json(folder / EVALUATION, evaluated)
     write_json(folder / "metadata.json", metadata)
     (folder / "card.md").write_text(card.write(metadata), encoding="utf-8")
     try:
@@ -228,31 +228,36 @@ def write(
         raise Unusable(
             f"The service would refuse this model, so it was not published: {error}"
         ) from error
-    return folder
 
 
-def publish(staging: Path, out: Path) -> None:
-    """Move the version into place, `metadata.json` last: a folder without it is no version."""
-    for path in sorted(staging.iterdir(), key=lambda p: p.name == "metadata.json"):
-        shutil.rmtree(out / path.name, ignore_errors=True)
-        path.replace(out / path.name)
-    shutil.rmtree(out / CHECKPOINT, ignore_errors=True)
+def publish(run: Run) -> None:
+    """Move the version into place, `metadata.json` last: a folder without it is not a version."""
+    for path in sorted(run.staging.iterdir(), key=lambda p: p.name == "metadata.json"):
+        shutil.rmtree(run.folder / path.name, ignore_errors=True)
+        path.replace(run.folder / path.name)
+    shutil.rmtree(run.checkpoint, ignore_errors=True)
+
+
+def metadata_of(folder: Path) -> dict[str, Any]:
+    """The metadata of the version in `folder`; the baseline's is in the layer, with its model."""
+    place = CHECKOUT_BASELINE if folder.resolve() == BASELINE else folder
+    metadata: dict[str, Any] = json.loads((place / "metadata.json").read_text())
+    return metadata
 
 
 def calibration_of(folder: Path) -> Calibration:
-    """That of the version in `folder`."""
-    metadata = json.loads((folder / "metadata.json").read_text())
-    return Calibration.from_dict(metadata["calibration"])
+    """The calibration of the version in `folder`."""
+    return Calibration.from_dict(metadata_of(folder)["calibration"])
 
 
 def version_of(folder: Path) -> str:
     """The name of the version in `folder`."""
-    return str(json.loads((folder / "metadata.json").read_text())["model_version"])
+    return str(metadata_of(folder)["model_version"])
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write it whole or not at all."""
-    # allow_nan=False: NaN is no JSON, and what is undefined here is null with a reason.
+    """Write all of `value`, or nothing."""
+    # NaN is not JSON; an undefined value is null with a reason.
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
     part = path.with_suffix(".part")
     part.write_text(text + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
-"""Weights in and out: ImageNet's from a PyTorch file with numpy alone, our own as `.npz`."""
+"""Read and write weights: ImageNet's from a PyTorch file with numpy alone, our own as `.npz`."""
 
 import collections
+import functools
 import hashlib
 import importlib.resources
 import io
@@ -41,7 +42,7 @@ STORAGES = {
 
 
 class _Tensor:
-    """A view into a storage that is read later: what `_rebuild_tensor_v2` would have made."""
+    """A view into a storage that is read later, in place of the result of `_rebuild_tensor_v2`."""
 
     def __init__(
         self, storage: str, offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: Any
@@ -68,7 +69,7 @@ class _Unpickler(pickle.Unpickler):
             return _Tensor
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
-        raise pickle.UnpicklingError(f"a file of weights has no use for {module}.{name}")
+        raise pickle.UnpicklingError(f"a file of weights does not need {module}.{name}")
 
     def persistent_load(self, pid: Any) -> str:
         _, dtype, key, _, size, *_ = pid
@@ -79,7 +80,7 @@ class _Unpickler(pickle.Unpickler):
 def read_torch(data: bytes) -> Tensors:
     """The state dict of a `.pth` file, old format or zip, as numpy arrays by name.
 
-    Raises pickle.UnpicklingError where the file holds anything but tensors.
+    Raises pickle.UnpicklingError if the file holds anything but tensors.
     """
     sizes: dict[str, tuple[str, int]] = {}
     if data.startswith(b"PK"):
@@ -102,10 +103,11 @@ def read_torch(data: bytes) -> Tensors:
     return {name: tensor.read(storages) for name, tensor in state.items()}
 
 
-def load_imagenet(model: keras.Model) -> None:
-    """Give an EfficientNet-Lite0 of `training.network` the ImageNet weights in PACKAGE.
+@functools.cache
+def imagenet() -> Tensors:
+    """The tensors in PACKAGE, read once a process.
 
-    Raises Unusable where the package is missing or its file is not the one that was checked.
+    Raises Unusable if the package is missing, or its file is not the one that was checked.
     """
     try:
         folder = importlib.resources.files(PACKAGE) / "models"
@@ -117,7 +119,13 @@ def load_imagenet(model: keras.Model) -> None:
         ) from None
     if hashlib.sha256(data).hexdigest() != IMAGENET_SHA256:
         raise Unusable(f"The weights in {PACKAGE} are not those that were checked; install 0.1.0.")
-    tensors = read_torch(data)
+    return read_torch(data)
+
+
+def load_imagenet(model: keras.Model) -> None:
+    """Give an EfficientNet-Lite0 of `training.network` the ImageNet weights in PACKAGE; raises
+    Unusable as `imagenet` does."""
+    tensors = imagenet()
 
     def norm(layer: str, source: str) -> None:
         parts = ("weight", "bias", "running_mean", "running_var")
@@ -147,12 +155,12 @@ def load_imagenet(model: keras.Model) -> None:
 
 
 def named(model: keras.Model) -> dict[str, Any]:
-    """`layer/weight` -> variable for every weight; the state of a random generator is none."""
+    """`layer/weight` -> variable for every weight; a random generator's state is not one."""
     return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.weights}
 
 
 def digest(model: keras.Model) -> str:
-    """SHA-256 over the names and values of all weights: the same for what answers the same."""
+    """SHA-256 over the names and values of all weights; equal networks have the same."""
     hashed = hashlib.sha256()
     for name, v in sorted(named(model).items()):
         hashed.update(f"{name} {tuple(v.shape)} ".encode() + v.numpy().tobytes())
@@ -165,9 +173,10 @@ def save(path: Path, model: keras.Model) -> None:
 
 
 def load(path: Path, model: keras.Model) -> None:
-    """Give `model` what `save` wrote; raises Unusable where it is another network's."""
+    """Load into `model` the weights that `save` wrote; raises Unusable if they are another
+    network's."""
     try:
-        # Opened here: numpy leaves the file open where it is no archive.
+        # Opened here: numpy leaves the file open if it is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             tensors = dict(stored)
     except (OSError, ValueError, zipfile.BadZipFile) as error:

@@ -19,10 +19,10 @@ from tests.waiting import DEADLINE, eventually
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(3600)]
 
 PAIRS = [
-    ("Asking the live model", "Comparing the new model"),
+    ("with the live model", "Comparing the new model"),
     ("Listing the images", "Publishing the new version"),
     ("Checking images", "Published version"),
-    ("Training on from", "Exporting"),
+    ("Training from", "Exporting"),
     ("Features of", "epoch 1/2"),
 ]
 """What the log says at the two moments at which a run is killed: it has three attempts. The live
@@ -73,8 +73,8 @@ def everything_serves(admin: httpx.Client) -> None:
     listed = admin.get("/models").raise_for_status().json()["items"]
     assert version_that_answers(admin) in {m["version"] for m in listed}
     for model in listed:
-        told = admin.get(f"/models/{model['version']}").raise_for_status().json()
-        assert told["metadata"]["model_version"] == model["version"]
+        record = admin.get(f"/models/{model['version']}").raise_for_status().json()
+        assert record["metadata"]["model_version"] == model["version"]
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
@@ -88,12 +88,12 @@ def test_a_run_that_is_killed_twice_ends_well(stack, admin, first, second):
     everything_serves(admin)
     kill_at(stack, run, second, place)
     everything_serves(admin)
-    told = ended(admin, run)
-    assert told["state"] in ("PROMOTED", "REJECTED"), told["reason"]
+    record = ended(admin, run)
+    assert record["state"] in ("PROMOTED", "REJECTED"), record["reason"]
     assert stack.job_log(run).count("RUNNING") == 3
     everything_serves(admin)
     promoted = [p for p in admin.get("/promotions").json()["items"] if p["by"] == f"run {run}"]
-    assert len(promoted) == (told["state"] == "PROMOTED")
+    assert len(promoted) == (record["state"] == "PROMOTED")
     assert admin.post("/predict", content=b"x").status_code in (415, 422)
 
 

@@ -34,9 +34,9 @@ def test_below_200_images_the_bias_of_the_start_is_kept_and_the_temperature_fitt
     None
 ):
     start = Calibration(1.0, 0.8, "platt")
-    made = [fit(*drawn(199, 2.5, 0.8), start) for _ in range(50)]
-    assert {(c.bias, c.method) for c in made} == {(0.8, "temperature")}
-    assert np.median([c.temperature for c in made]) == pytest.approx(2.5, rel=0.1)
+    fitted = [fit(*drawn(199, 2.5, 0.8), start) for _ in range(50)]
+    assert {(c.bias, c.method) for c in fitted} == {(0.8, "temperature")}
+    assert np.median([c.temperature for c in fitted]) == pytest.approx(2.5, rel=0.1)
 
 
 def test_from_200_images_on_the_start_does_not_matter() -> None:

@@ -1,5 +1,5 @@
-"""Curves are the textbook's, what is undefined is null, and the command tells what the training
-told."""
+"""Curves are the textbook's, undefined values are null, and the command writes what the training
+wrote."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def grey(*levels: int) -> np.ndarray:
     return np.stack([np.full((224, 224, 3), level, np.uint8) for level in levels])
 
 
-def told(labels: list[int], probabilities: list[float], pixels: np.ndarray) -> dict[str, Any]:
+def evaluate(labels: list[int], probabilities: list[float], pixels: np.ndarray) -> dict[str, Any]:
     records = [
         Record(f"{i}.png", LABELS[label], sha256=f"{i:064x}") for i, label in enumerate(labels)
     ]
@@ -65,11 +65,11 @@ def test_figures_at_each_threshold_are_those_of_sklearn() -> None:
     table = evaluation.at_thresholds(TRUTH, SAID)
     assert table["threshold"].tolist() == [n / 100 for n in range(101)]
     for i in (0, 1, 37, 50, 99):
-        said = table["threshold"][i] <= SAID
-        assert table["called"][i] == said.mean()
-        assert table["accuracy"][i] == pytest.approx(accuracy_score(TRUTH, said))
-        assert table["recall"][i] == pytest.approx(recall_score(TRUTH, said))
-        assert table["precision"][i] == pytest.approx(precision_score(TRUTH, said))
+        verdicts = table["threshold"][i] <= SAID
+        assert table["called"][i] == verdicts.mean()
+        assert table["accuracy"][i] == pytest.approx(accuracy_score(TRUTH, verdicts))
+        assert table["recall"][i] == pytest.approx(recall_score(TRUTH, verdicts))
+        assert table["precision"][i] == pytest.approx(precision_score(TRUTH, verdicts))
 
 
 def test_bins_are_those_whose_gaps_add_up_to_the_calibration_error() -> None:
@@ -94,15 +94,15 @@ def test_mistakes_are_the_most_confident_ones_and_none_is_right() -> None:
     assert evaluation.mistakes(np.array([1, 0]), np.array([0.5, 0.5]), 0.5).tolist() == [1]
 
 
-def test_what_goes_with_the_verdict_is_spearman_s_rank_correlation() -> None:
+def test_effects_are_spearman_s_rank_correlations() -> None:
     pixels = RNG.integers(0, 256, (12, 224, 224, 3), np.uint8) // np.arange(
         1, 13, dtype=np.uint8
     ).reshape(-1, 1, 1, 1)
     found = {one["name"]: one for one in evaluation.effects(pixels, TRUTH[:12], SAID[:12])}
     assert tuple(found) == APPEARANCE
-    looks = [appearance(one) for one in pixels]
+    appearances = [appearance(one) for one in pixels]
     for name, one in found.items():
-        values = [each[name] for each in looks]
+        values = [each[name] for each in appearances]
         assert one["with_probability"] == round(spearmanr(values, SAID[:12]).statistic, 4)
         assert one["with_label"] == round(spearmanr(values, TRUTH[:12]).statistic, 4)
         assert one["reason"] is None
@@ -126,9 +126,11 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("labels", [[], [1], [0, 0, 0, 0], [1, 1, 1, 1]])
-def test_an_empty_side_and_one_of_one_class_are_told_without_a_fault(labels: list[int]) -> None:
+def test_an_empty_side_and_one_of_one_class_are_evaluated_without_a_fault(
+    labels: list[int],
+) -> None:
     shades = grey(*range(10, 10 + 20 * len(labels), 20)) if labels else grey(0)[:0]
-    found = told(labels, [0.1, 0.6, 0.7, 0.9][: len(labels)], shades)
+    found = evaluate(labels, [0.1, 0.6, 0.7, 0.9][: len(labels)], shades)
     json.dumps(found, allow_nan=False)
     assert found["images"] == len(labels)
     assert found["roc"] == {"auc": None, "reason": metrics.UNDEFINED["auc"], "points": []}
@@ -145,21 +147,21 @@ def test_an_empty_side_and_one_of_one_class_are_told_without_a_fault(labels: lis
         }  # fmt: skip
 
 
-def test_what_is_the_same_for_every_image_goes_with_nothing_and_says_so() -> None:
-    labels, said = np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.2, 0.8])
-    brightness, contrast, *_ = evaluation.effects(grey(10, 20, 30, 40), labels, said)
+def test_a_constant_feature_correlates_with_nothing_and_has_a_reason() -> None:
+    labels, verdicts = np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.2, 0.8])
+    brightness, contrast, *_ = evaluation.effects(grey(10, 20, 30, 40), labels, verdicts)
     assert brightness["with_probability"] is not None and brightness["reason"] is None
     assert contrast["with_probability"] is contrast["with_label"] is None
     assert contrast["reason"] == "every image on this side has the same contrast"
     brightness, *_ = evaluation.effects(grey(10, 20, 30, 40), labels, np.full(4, 0.5))
     assert brightness["with_probability"] is None and brightness["with_label"] is not None
-    assert brightness["reason"].startswith("the model says the same")
-    few, *_ = evaluation.effects(grey(10, 20), labels[:2], said[:2])
-    assert few["with_probability"] is None and few["reason"].startswith("2 images")
+    assert brightness["reason"].startswith("the model gives every image")
+    few, *_ = evaluation.effects(grey(10, 20), labels[:2], verdicts[:2])
+    assert few["with_probability"] is None and few["reason"].startswith("this side has 2 images")
 
 
 def test_a_mistake_names_its_image() -> None:
-    found = told([0, 1, 1, 0], [0.9, 0.4, 0.8, 0.6], grey(1, 2, 3, 4))["mistakes"]
+    found = evaluate([0, 1, 1, 0], [0.9, 0.4, 0.8, 0.6], grey(1, 2, 3, 4))["mistakes"]
     assert [(one["file"], one["label"], one["probability"]) for one in found] == [
         ("0.png", LABELS[0], 0.9),
         ("1.png", LABELS[1], 0.4),
@@ -180,7 +182,7 @@ def older(versions: Callable[[str], Path], tmp_path: Path) -> Iterator[Path]:
     yield folder
 
 
-def test_the_command_tells_what_the_training_told_whatever_the_images_are_called(
+def test_the_command_writes_what_the_training_wrote_whatever_the_images_are_called(
     older: Path, versions: Callable[[str], Path], dirty: Path, tmp_path: Path
 ) -> None:
     renamed = tmp_path / "elsewhere"
@@ -194,16 +196,16 @@ def test_the_command_tells_what_the_training_told_whatever_the_images_are_called
     assert str(tmp_path) not in (older / "evaluation.json").read_text()
 
 
-def test_the_command_writes_nothing_where_an_image_or_the_version_is_missing(
+def test_the_command_writes_nothing_if_an_image_or_the_version_is_missing(
     older: Path, dirty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments, says in (
+    for arguments, message in (
         ([str(older), "--data", str(tmp_path / "nowhere")], "is not a folder"),
         ([str(older), "--data", str(older / "plots")], "test images are not below"),
-        ([str(tmp_path), "--data", str(dirty)], "is no finished version"),
+        ([str(tmp_path), "--data", str(dirty)], "is not a finished version"),
     ):
         assert reevaluate.main(arguments) == 2
         errors = capsys.readouterr().err
-        assert errors.startswith("error: ") and says in errors
+        assert errors.startswith("error: ") and message in errors
         assert errors.count("\n") == 1
     assert not (older / "evaluation.json").exists()

@@ -1,4 +1,4 @@
-"""The gate: what it lets through and what it stops, simulated, and each of its conditions."""
+"""The gate: simulations of what it passes and what it stops, and each of its conditions."""
 
 import json
 import shutil
@@ -21,9 +21,9 @@ from training.gate import Exam
 SIZES = (30, 60, 100, 200)
 TRIALS = 150
 SAME = 0.8
-"""Correlation of two models' answers within a class, where they are as good as each other."""
+"""Correlation of two equally good models' answers within a class."""
 NEAR = 0.12
-"""How far a rate of TRIALS may lie from the published one: three standard errors."""
+"""Largest difference of a rate of TRIALS from the published one: three standard errors."""
 
 Warp = Callable[[Any], Any]
 
@@ -93,9 +93,9 @@ def test_a_better_model_passes():
     ("warp", "most"),
     [
         (lambda z: -z, 0.0),  # trained on swapped labels
-        (lambda z: 0 * z, 0.0),  # says the same of every image
+        (lambda z: 0 * z, 0.0),  # the same answer for every image
         (lambda z: z * np.nan, 0.0),
-        (lambda z: z + 2, 0.15),  # ranks as well, but is sure where it should not be
+        (lambda z: z + 2, 0.15),  # ranks as well, but is too sure
         (lambda z: z - 2, 0.15),
     ],
     ids=["swapped", "constant", "nan", "towards clickbait", "towards legitimate"],
@@ -116,7 +116,7 @@ def test_a_model_four_times_too_timid_is_stopped_by_its_brier_score_alone():
         assert found["auc"] >= 0.5, n
 
 
-def test_the_best_version_is_asked_too():
+def test_the_best_version_is_compared_too():
     rng = np.random.default_rng(7)
     passed = 0
     for _ in range(40):
@@ -163,24 +163,24 @@ def test_draws_without_both_classes_do_not_count():
 
 
 @pytest.mark.parametrize(
-    ("real", "fake", "enough", "says"),
+    ("real", "fake", "enough", "detail"),
     [
         (20, 10, True, "20 clickbait_real, 10 clickbait_fake"),
-        (19, 10, False, "still missing: 1 more images ("),
-        (21, 9, False, "still missing: 1 clickbait_fake ("),
+        (19, 10, False, "Still missing: 1 more images ("),
+        (21, 9, False, "Still missing: 1 clickbait_fake ("),
         (
             0,
             5,
             False,
-            "still missing: 25 more images, 10 clickbait_real, 5 clickbait_fake (",
+            "Still missing: 25 more images, 10 clickbait_real, 5 clickbait_fake (",
         ),
     ],
 )
-def test_too_little_evidence_says_what_is_missing(real, fake, enough, says):
+def test_too_little_evidence_says_what_is_missing(real, fake, enough, detail):
     check = gate.evidence("test", np.array([0] * real + [1] * fake))
     assert check.passed is enough
     assert check.detail.startswith("There are" if enough else "Too little evidence")
-    assert says in check.detail
+    assert detail in check.detail
 
 
 def test_margins_become_narrow_at_200_images():
@@ -197,20 +197,20 @@ def test_margins_become_narrow_at_200_images():
 
 
 @pytest.fixture
-def folders(versions, tmp_path) -> tuple[Path, Path]:
+def folders(tiny, tmp_path) -> tuple[Path, Path]:
     """The same version twice: a candidate, and a champion under another name."""
-    made = []
+    copies = []
     for name in ("candidate", "champion"):
         folder = tmp_path / name
-        shutil.copytree(versions("cnn"), folder)
+        shutil.copytree(tiny, folder)
         change(folder, model_version=name)
-        made.append(folder)
-    return made[0], made[1]
+        copies.append(folder)
+    return copies[0], copies[1]
 
 
 def change(folder: Path, **fields: Any) -> None:
-    told = json.loads((folder / "metadata.json").read_text()) | fields
-    (folder / "metadata.json").write_text(json.dumps(told))
+    metadata = json.loads((folder / "metadata.json").read_text()) | fields
+    (folder / "metadata.json").write_text(json.dumps(metadata))
 
 
 def exam(name: str = "test", n: int = 40, seed: int = 0, known: str = "") -> Exam:
@@ -232,7 +232,7 @@ def test_a_model_is_no_worse_than_itself(folders):
     assert result.passed, failed(result)
     assert (result.candidate, result.champion, result.best) == ("candidate", "champion", "champion")
     assert result.auc_difference == 0
-    assert result.reason.startswith("No worse than the champion champion: on 40 test images AUC ")
+    assert result.reason.startswith("No worse than the live model champion: on 40 test images AUC ")
     assert "on 40 exam images" in result.reason
     assert set(result.sets) == {"test", "exam"}
     json.dumps(result.as_dict(), allow_nan=False)
@@ -258,7 +258,7 @@ def test_what_a_model_or_its_ancestor_trained_on_is_not_measured_on(folders, fil
     assert result.sets["test"]["images"] == 38  # all but the first two
 
 
-def test_a_corrupt_candidate_is_stopped_and_a_corrupt_champion_is_said(folders):
+def test_a_corrupt_candidate_is_stopped_and_a_corrupt_champion_is_an_error(folders):
     candidate, champion = folders
     (candidate / "model.tflite").write_bytes(b"TFL3 or so")
     result = gate.examine(candidate, champion, None, [exam()])
@@ -286,11 +286,11 @@ def test_a_file_above_the_limit_is_stopped(folders, monkeypatch):
 def test_a_calibration_that_inverts_or_lies_is_stopped(folders):
     candidate, champion = folders
     bent = Classifier.load(candidate).calibration
-    told = json.loads((candidate / "metadata.json").read_text())
+    metadata = json.loads((candidate / "metadata.json").read_text())
     wrong = replace(bent, bias=bent.bias - 4)
     stored = [
         {**g, "probability": float(wrong.apply(Classifier.load(champion).logits(p[None])[0])[0])}
-        for g, p in zip(told["golden"], golden.images(), strict=True)
+        for g, p in zip(metadata["golden"], golden.images(), strict=True)
     ]
     change(candidate, calibration=wrong.as_dict(), golden=stored)
     result = gate.examine(candidate, champion, None, [exam()])
@@ -298,8 +298,8 @@ def test_a_calibration_that_inverts_or_lies_is_stopped(folders):
     assert "golden images" in failed(result) or len(failed(result)) == 1
 
 
-class Says:
-    """A classifier that answers as told for the loud and the calm image."""
+class Fixed:
+    """A classifier with fixed answers for the loud and the calm image."""
 
     def __init__(self, loud: float, calm: float) -> None:
         self.answers = [loud, calm]
@@ -307,10 +307,10 @@ class Says:
     def predict(self, pixels: Any) -> Any:
         p = self.answers[int(pixels.mean() < golden.images()[0].mean())]
 
-        class Told:
+        class Prediction:
             probability, is_clickbait, uncertain = p, p >= 0.5, 0.25 < p < 0.75
 
-        return Told
+        return Prediction
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ class Says:
     ],
 )
 def test_a_golden_image_does_not_leave_its_side(champion, candidate, passes):
-    check = gate._golden(Says(*candidate), Says(*champion))
+    check = gate._golden(Fixed(*candidate), Fixed(*champion))
     assert check.passed is passes
 
 
@@ -333,8 +333,8 @@ def test_a_golden_image_does_not_leave_its_side(champion, candidate, passes):
 
 
 def promotion(version: str, champion: str | None, difference: float | None) -> dict[str, Any]:
-    told = {"champion": champion, "auc_difference": difference}
-    return {"version": version, "previous": champion, "gate": told if difference else None}
+    decision = {"champion": champion, "auc_difference": difference}
+    return {"version": version, "previous": champion, "gate": decision if difference else None}
 
 
 def test_the_best_version_is_the_one_with_the_highest_standing():

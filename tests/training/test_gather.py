@@ -104,7 +104,7 @@ def test_images_are_read_from_anywhere_in_their_order_and_no_name_becomes_a_path
     assert (pixels == np.array(expected)).all()
 
 
-def test_what_is_no_fault_of_an_image_is_not_taken_for_one() -> None:
+def test_a_fault_of_the_network_is_not_a_fault_of_the_image() -> None:
     def broken(name: str) -> bytes:
         raise ConnectionError("down")
 

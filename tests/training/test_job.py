@@ -1,5 +1,5 @@
 """The batch job, in process and against a cloud in memory: one run from its images to its verdict,
-and what becomes of it where it is killed in between."""
+also if it is killed in between."""
 
 import json
 import os
@@ -10,26 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import keras
-import numpy as np
 import pytest
 from moto import mock_aws
 
 from clickbait import LABELS, aws
 from clickbait.errors import Conflict
-from clickbait.inference import images
-from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import Classifier
 from clickbait.settings import settings
 from clickbait.store.registry import Registry
 from clickbait.store.runs import Parameters, Runs
 from tests.cloud import create_buckets, create_table
 from tests.samples.drawn import encoded
-from training import bucket, export, golden, job, network, recipe, run, sides, weights
+from tests.training.conftest import rewrite, write_tiny
+from training import attempt, bucket, golden, job, recipe, retrain, sides
+from training.run import Run
 
 DATA, MODELS, TABLE = "data", "models", "table"
 ENOUGH = 110
-"""Images of each class: a test side of 30 and more."""
+"""Images of each class, for a test side of at least 30."""
 
 
 class Killed(BaseException):
@@ -43,76 +41,27 @@ class Batch:
         return {"jobId": "job"}
 
 
-# --- a model that answers, its contrary, and images -----------------------------------------------
-
-
-def rewrite(folder: Path, **fields: Any) -> Path:
-    """The version in `folder` with other metadata, and golden predictions that go with it."""
-    told = json.loads((folder / "metadata.json").read_text()) | fields
-    made = Calibration.from_dict(told["calibration"])
-    file = (folder / "model.tflite").read_bytes()
-    logits = export.run(file, golden.images(), ["logit"])["logit"].ravel()
-    for stored, p in zip(told["golden"], made.apply(logits), strict=True):
-        stored["probability"] = float(p)
-    (folder / "metadata.json").write_text(json.dumps(told))
-    return folder
+# --- a bad model, and images ----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
-def good(versions, draw, tmp_path_factory) -> Path:
-    """A model that tells drawings of the two classes apart."""
-    folder = tmp_path_factory.mktemp("good") / "version"
-    shutil.copytree(versions("cnn"), folder)
-    drawings = draw(tmp_path_factory.mktemp("drawings"), 8, seed=77)
-    model = Classifier.load(folder)
-    real, fake = (
-        model.logits(
-            np.stack(
-                [
-                    images.model_input(images.read(p.read_bytes()))
-                    for p in (drawings / label).iterdir()
-                ]
-            )
-        )[0]
-        for label in LABELS
-    )
-    assert real.max() < fake.min(), "the tests' model does not rank the tests' drawings"
-    middle, spread = (real.mean() + fake.mean()) / 2, fake.mean() - real.mean()
-    sharp = Calibration(float(spread / 6), float(-6 * middle / spread), "temperature")
-    rewrite(folder, calibration=sharp.as_dict(), accuracy=0.95, model_version="20261101-000000-aaa")
-    sides.write_manifest(folder / "manifest.csv", [])
-    return folder
-
-
-@pytest.fixture(scope="session")
-def bad(good, tmp_path_factory) -> Path:
-    """What a training on swapped labels makes of it: the contrary of each answer."""
-    folder = tmp_path_factory.mktemp("bad") / "version"
-    shutil.copytree(good, folder)
-    model = network.build(recipe.RECIPES["cnn"])
-    weights.load(good / "weights.npz", model)
-    layer = model.get_layer("logit")
-    layer.set_weights([-w for w in layer.get_weights()])
-    file = export.classifier(model)
-    (folder / "model.tflite").write_bytes(file)
-    told = json.loads((folder / "metadata.json").read_text())
-    contrary = told["calibration"] | {"bias": -told["calibration"]["bias"]}
-    keras.backend.clear_session()
-    return rewrite(folder, calibration=contrary, sha256=images.sha256(file))
+def bad(tmp_path_factory) -> Path:
+    """A version that a training on swapped labels would give: wrong about every drawing."""
+    return write_tiny(tmp_path_factory.mktemp("bad") / "version", "20261101-000000-bad", -1)
 
 
 @pytest.fixture(scope="session")
 def drawings(draw, tmp_path_factory) -> dict[str, list[bytes]]:
-    """ENOUGH images of each class, in its looks."""
+    """ENOUGH drawings of each class."""
     folder = draw(tmp_path_factory.mktemp("many"), ENOUGH, seed=5)
     return {label: [p.read_bytes() for p in sorted((folder / label).iterdir())] for label in LABELS}
 
 
 @pytest.fixture
 def few(drawings, monkeypatch) -> dict[str, list[bytes]]:
-    """A few of them, which the gate takes for enough: for what the job does with any number."""
-    monkeypatch.setattr(run.gate, "MIN_IMAGES", 4)
-    monkeypatch.setattr(run.gate, "MIN_OF_CLASS", 1)
+    """20 drawings of each class, and a gate for which they are enough."""
+    monkeypatch.setattr(attempt.gate, "MIN_IMAGES", 4)
+    monkeypatch.setattr(attempt.gate, "MIN_OF_CLASS", 1)
     return {label: files[:20] for label, files in drawings.items()}
 
 
@@ -120,16 +69,16 @@ def few(drawings, monkeypatch) -> dict[str, list[bytes]]:
 
 
 @pytest.fixture
-def cloud(good, tmp_path, monkeypatch) -> Iterator[Any]:
-    """Two buckets and a table, the model `good` as the baseline, and a training of no time."""
+def cloud(tiny, tmp_path, monkeypatch) -> Iterator[Any]:
+    """Two buckets and a table, the model `tiny` as the baseline, and a training of no time."""
     environment = {"DATA_BUCKET": DATA, "MODELS_BUCKET": MODELS, "TABLE": TABLE}
     for name, value in {**environment, "JOB_CACHE": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
     bucket.s3.cache_clear()
-    monkeypatch.setattr(run, "BASELINE_REST", good)
-    monkeypatch.setattr(run, "CHECKOUT_BASELINE", good)
-    monkeypatch.setattr(run, "retrain", Training(good))
+    monkeypatch.setattr(attempt, "BASELINE", tiny)
+    monkeypatch.setattr(attempt, "CHECKOUT_BASELINE", tiny)
+    monkeypatch.setattr(attempt, "retrain", Training(tiny))
     original = aws.client
     monkeypatch.setattr(aws, "client", lambda s: Batch() if s == "batch" else original(s))
     with mock_aws():
@@ -145,26 +94,25 @@ class Training:
 
     def __init__(self, model: Path) -> None:
         self.model, self.calls = model, 0
-        self.asked: dict[str, Any] = {}
         self.before: Callable[[], None] = lambda: None
 
-    def __call__(self, data, champion, recipe, work, store, watch, *, new, saved) -> Path:
+    def __call__(self, run: Run, *, new: int | None) -> Path:
         self.calls += 1
-        self.asked = {"champion": champion, "recipe": recipe, "new": new, "images": len(data.used)}
-        part = work / ".checkpoint" / "about.json"
+        self.run, self.new = run, new
+        part = run.checkpoint / "about.json"
         self.found = part.exists()
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text("{}")
-        saved(part)
+        run.saved(part)
         self.before()
-        watch({"member": 1, "epoch": 1, "val_auc": 1.0}, 2)
-        watch({"member": 1, "epoch": 2, "val_auc": 1.0}, 2)
-        made = work / "version"
-        if not made.exists():
-            shutil.copytree(self.model, made)
-            rewrite(made, model_version=f"20261122-00000{self.calls}-bbb")
-            sides.write_manifest(made / "manifest.csv", data.records)
-        return made
+        run.watch({"member": 1, "epoch": 1, "val_auc": 1.0}, 2)
+        run.watch({"member": 1, "epoch": 2, "val_auc": 1.0}, 2)
+        version = run.folder / "version"
+        if not version.exists():
+            shutil.copytree(self.model, version)
+            rewrite(version, model_version=f"20261122-00000{self.calls}-bbb")
+            sides.write_manifest(version / "manifest.csv", run.images.records)
+        return version
 
 
 def upload(s3, drawings, *, swapped: bool = False, prefix: str = "train", count: int = ENOUGH):
@@ -174,15 +122,15 @@ def upload(s3, drawings, *, swapped: bool = False, prefix: str = "train", count:
             s3.put_object(Bucket=DATA, Key=f"{prefix}/{folder}/{label} {i}.png", Body=data)
 
 
-def asked(**parameters: Any) -> str:
+def request(**parameters: Any) -> str:
     return str(Runs(TABLE).request("admin", Parameters(**parameters), "Somebody asked.")["id"])
 
 
-def do(run_id: str, attempt: int = 1) -> tuple[int, dict[str, Any]]:
+def do(run: str, number: int = 1) -> tuple[int, dict[str, Any]]:
     """One attempt; the exit status, and the run after it."""
-    told = {**os.environ, "RUN_ID": run_id, "AWS_BATCH_JOB_ATTEMPT": str(attempt)}
-    status = job.main(told)
-    return status, Runs(TABLE).get(run_id)
+    environment = {**os.environ, "RUN_ID": run, "AWS_BATCH_JOB_ATTEMPT": str(number)}
+    status = job.main(environment)
+    return status, Runs(TABLE).get(run)
 
 
 def live() -> str | None:
@@ -197,7 +145,9 @@ def keys(s3, prefix: str = "", name: str = MODELS) -> list[str]:
 # --- from the images to the verdict ---------------------------------------------------------------
 
 
-def test_a_run_trains_proves_and_promotes(cloud, drawings, good):
+def test_a_run_trains_proves_and_promotes(cloud, drawings, monkeypatch):
+    fetched: list[str] = []
+    monkeypatch.setattr(Registry, "fetch", lambda self, version, folder: fetched.append(version))
     upload(cloud, drawings)
     for key in (
         "train/",
@@ -206,61 +156,61 @@ def test_a_run_trains_proves_and_promotes(cloud, drawings, good):
         "train/cats/1",
     ):
         cloud.put_object(Bucket=DATA, Key=key, Body=b"")
-    status, told = do(asked())
-    assert (status, told["state"]) == (0, "PROMOTED"), told
-    assert told["reason"].startswith("No worse than the champion 20261101-000000-aaa: on ")
-    assert list(told["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
-    assert told["images"] == {"listed": 220, "usable": 220, "new": 220, "left_out": 0}
-    assert (told["epoch"], told["epochs"], told["metrics"]["val_auc"]) == (2, 2, 1.0)
-    assert [row["epoch"] for row in told["history"]] == [1, 2]
-    assert told["label_check"]["contradicted"] == 0
-    assert told["gate"]["passed"] and told["gate"]["sets"]["test"]["images"] >= 30
-    assert any("PROMOTED: No worse" in line for line in told["log"])
-    assert live() == told["version"]
+    status, record = do(request())
+    assert (status, record["state"]) == (0, "PROMOTED"), record
+    assert record["reason"].startswith("No worse than the live model 20261101-000000-aaa: on ")
+    assert list(record["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
+    assert record["images"] == {"listed": 220, "usable": 220, "new": 220, "left_out": 0}
+    assert (record["epoch"], record["epochs"], record["metrics"]["val_auc"]) == (2, 2, 1.0)
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert record["label_check"]["contradicted"] == 0
+    assert record["gate"]["passed"] and record["gate"]["sets"]["test"]["images"] >= 30
+    assert any("PROMOTED: No worse" in line for line in record["log"])
+    assert live() == record["version"]
+    assert fetched == [], "neither the baseline nor the new version was downloaded to be judged"
     (promotion,) = Registry(MODELS).promotions()
-    assert promotion["by"] == f"run {told['id']}"
-    assert promotion["gate"] == told["gate"]
+    assert promotion["by"] == f"run {record['id']}"
+    assert promotion["gate"] == record["gate"]
     assert promotion["previous"] == "20261101-000000-aaa"
     # The baseline is there to roll back to, and nothing is left that only a retry would need.
-    assert set(Registry(MODELS).versions()) == {told["version"], "20261101-000000-aaa"}
+    assert set(Registry(MODELS).versions()) == {record["version"], "20261101-000000-aaa"}
     assert not keys(cloud, "checkpoints/")
     etags = json.loads(cloud.get_object(Bucket=MODELS, Key="trained.json")["Body"].read())
     assert len(etags) == 220
-    assert told["listing"]
+    assert record["listing"]
 
 
 def test_what_a_run_has_trained_on_is_not_new_to_the_next(cloud, few, monkeypatch):
-    monkeypatch.setattr(run, "recipe_of", lambda *_: recipe.RETRAINING)
+    monkeypatch.setattr(attempt, "recipe_of", lambda *_: recipe.RETRAINING)
     upload(cloud, few, count=15)
-    assert do(asked())[1]["images"]["new"] == 30
-    assert run.retrain.asked["new"] == 30
+    assert do(request())[1]["images"]["new"] == 30
+    assert attempt.retrain.new == 30
     Runs(TABLE)._release(Runs(TABLE).active())
     upload(cloud, few)
-    _, told = do(asked())
-    assert told["images"] == {"listed": 40, "usable": 40, "new": 10, "left_out": 0}
-    assert run.retrain.asked["new"] == 10
-    assert told["label_check"]["images"] == 10
+    _, record = do(request())
+    assert record["images"] == {"listed": 40, "usable": 40, "new": 10, "left_out": 0}
+    assert attempt.retrain.new == 10
+    assert record["label_check"]["images"] == 10
 
 
 def test_parameters_reach_the_training(cloud, drawings):
     upload(cloud, drawings, count=40)
-    do(asked(epochs=3, batch_size=4, learning_rate=1e-3, validation_split=0.4, from_scratch=True))
-    told = run.retrain.asked
-    assert told["champion"] is None and told["new"] is None
-    chosen = told["recipe"]
+    do(request(epochs=3, batch_size=4, learning_rate=1e-3, validation_split=0.4, from_scratch=True))
+    assert attempt.retrain.run.start is None and attempt.retrain.new is None
+    chosen = attempt.retrain.run.recipe
     assert (chosen.epochs, chosen.batch_size, chosen.learning_rate) == (3, 4, 1e-3)
 
 
-def test_swapped_folders_are_rejected_before_training(cloud, drawings, good):
+def test_swapped_folders_are_rejected_before_training(cloud, drawings):
     upload(cloud, drawings, swapped=True)
-    status, told = do(asked())
-    assert (status, told["state"]) == (0, "REJECTED")
-    assert told["reason"] == (
-        "The live model disagrees with 100 % of 220 new labels: are the folders swapped?"
+    status, record = do(request())
+    assert (status, record["state"]) == (0, "REJECTED")
+    assert record["reason"] == (
+        "The live model disagrees with 100% of 220 new labels: are the folders swapped?"
     )
-    assert len(told["label_check"]["worst"]) == 10
-    assert told["label_check"]["worst"][0]["key"].startswith("train/clickbait_")
-    assert run.retrain.calls == 0
+    assert len(record["label_check"]["worst"]) == 10
+    assert record["label_check"]["worst"][0]["key"].startswith("train/clickbait_")
+    assert attempt.retrain.calls == 0
     assert live() is None
     assert "trained.json" not in keys(cloud)  # they stay new
 
@@ -276,56 +226,56 @@ def test_with_the_check_skipped_the_exam_set_rejects_a_model_of_swapped_labels(
         prefix="exam",
         count=20,
     )
-    run.retrain.model = bad
-    status, told = do(asked(skip_label_check=True))
-    assert (status, told["state"]) == (0, "REJECTED")
-    assert "are the folders swapped? The check was skipped, as asked." in told["warnings"][0]
-    broken = {c["name"] for c in told["gate"]["checks"] if not c["passed"]}
+    attempt.retrain.model = bad
+    status, record = do(request(skip_label_check=True))
+    assert (status, record["state"]) == (0, "REJECTED")
+    assert "are the folders swapped? The run was asked to skip this check." in record["warnings"][0]
+    broken = {c["name"] for c in record["gate"]["checks"] if not c["passed"]}
     assert "auc against champion, exam" in broken
     assert not any(name.endswith("test") for name in broken)
-    assert "40 exam images" in told["reason"]
+    assert "40 exam images" in record["reason"]
     assert live() is None
-    assert told["version"] in Registry(MODELS).versions()
+    assert record["version"] in Registry(MODELS).versions()
 
 
 def test_too_few_images_are_a_result_that_says_what_is_missing(cloud, drawings):
     upload(cloud, drawings, count=20)
-    status, told = do(asked())
-    assert (status, told["state"]) == (0, "REJECTED")
-    assert told["reason"].startswith("Too little evidence: there are only ")
-    assert "still missing: " in told["reason"]
+    status, record = do(request())
+    assert (status, record["state"]) == (0, "REJECTED")
+    assert record["reason"].startswith("Too little evidence: there are only ")
+    assert "Still missing: " in record["reason"]
 
 
 @pytest.mark.parametrize(
-    ("there", "says"),
+    ("there", "reason"),
     [
         ((), "There is no image of clickbait_real and none of clickbait_fake"),
-        ((LABELS[0],), "There is no image of clickbait_fake in the bucket: upload some to train/"),
+        ((LABELS[0],), "There is no image of clickbait_fake in the bucket. Upload some to train/"),
     ],
 )
-def test_a_missing_class_fails_and_is_not_tried_again(cloud, drawings, there, says):
+def test_a_missing_class_fails_and_is_not_tried_again(cloud, drawings, there, reason):
     upload(cloud, {label: drawings[label] for label in there}, count=5)
-    status, told = do(asked())
-    assert (status, told["state"]) == (2, "FAILED")
-    assert says in told["reason"]
+    status, record = do(request())
+    assert (status, record["state"]) == (2, "FAILED")
+    assert reason in record["reason"]
 
 
 def test_no_usable_image_of_a_class_fails_with_the_sentence(cloud, drawings):
     upload(cloud, {LABELS[0]: drawings[LABELS[0]]}, count=5)
     cloud.put_object(Bucket=DATA, Key=f"train/{LABELS[1]}/x.png", Body=b"no image")
-    status, told = do(asked())
-    assert (status, told["state"]) == (2, "FAILED")
-    assert "no usable image of clickbait_fake" in told["reason"]
+    status, record = do(request())
+    assert (status, record["state"]) == (2, "FAILED")
+    assert "no usable image of clickbait_fake" in record["reason"]
 
 
-def test_what_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, drawings, monkeypatch):
+def test_an_image_that_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, drawings, monkeypatch):
     upload(cloud, drawings, count=30)
     first = drawings[LABELS[0]][0]
     cloud.put_object(Bucket=DATA, Key=f"train/{LABELS[0]}/again.png", Body=first)
     limit = max(len(data) for files in drawings.values() for data in files)
     monkeypatch.setattr(bucket, "MAX_IMAGE_BYTES", limit)
     cloud.put_object(Bucket=DATA, Key=f"train/{LABELS[0]}/film.png", Body=b"x" * (limit + 1))
-    list_images = run.triggers.list_images
+    list_images = attempt.triggers.list_images
 
     def one_vanishes(*given):
         found = list_images(*given)
@@ -336,10 +286,10 @@ def test_what_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, drawings, mo
                 cloud.put_object(Bucket=DATA, Key=key, Body=encoded(golden.calm(), "PNG"))
         return found
 
-    monkeypatch.setattr(run.triggers, "list_images", one_vanishes)
-    _, told = do(asked())
-    assert told["images"] == {"listed": 62, "usable": 58, "new": 62, "left_out": 4}
-    assert told["state"] == "REJECTED"
+    monkeypatch.setattr(attempt.triggers, "list_images", one_vanishes)
+    _, record = do(request())
+    assert record["images"] == {"listed": 62, "usable": 58, "new": 62, "left_out": 4}
+    assert record["state"] == "REJECTED"
 
 
 def test_a_group_in_the_metadata_stays_on_one_side(cloud, drawings):
@@ -352,8 +302,8 @@ def test_a_group_in_the_metadata_stays_on_one_side(cloud, drawings):
             Body=body,
             Metadata={"group": "channel"},
         )
-    _, told = do(asked())
-    manifest = cloud.get_object(Bucket=MODELS, Key=f"versions/{told['version']}/manifest.csv")
+    _, record = do(request())
+    manifest = cloud.get_object(Bucket=MODELS, Key=f"versions/{record['version']}/manifest.csv")
     rows = manifest["Body"].read().decode().splitlines()
     sides = {row.split(",")[5] for row in rows if ",channel," in row}
     assert len(sides) == 1
@@ -367,7 +317,7 @@ def dies(*_: Any, **__: Any) -> Any:
 
 
 def at_listing(monkeypatch, cloud):
-    monkeypatch.setattr(run.triggers, "list_images", dies)
+    monkeypatch.setattr(attempt.triggers, "list_images", dies)
 
 
 def at_fetching(monkeypatch, cloud):
@@ -375,11 +325,11 @@ def at_fetching(monkeypatch, cloud):
 
 
 def at_checking_labels(monkeypatch, cloud):
-    monkeypatch.setattr(run.labels, "check", dies)
+    monkeypatch.setattr(attempt.labels, "check", dies)
 
 
 def in_training(monkeypatch, cloud):
-    monkeypatch.setattr(run.retrain, "before", dies)
+    monkeypatch.setattr(attempt.retrain, "before", dies)
 
 
 def in_publishing(monkeypatch, cloud):
@@ -394,11 +344,11 @@ def in_publishing(monkeypatch, cloud):
 
 
 def after_publishing(monkeypatch, cloud):
-    monkeypatch.setattr(run.triggers, "remember", dies)
+    monkeypatch.setattr(attempt.triggers, "mark_trained", dies)
 
 
 def in_evaluation(monkeypatch, cloud):
-    monkeypatch.setattr(run.gate, "examine", dies)
+    monkeypatch.setattr(attempt.gate, "examine", dies)
 
 
 def before_promotion(monkeypatch, cloud):
@@ -410,7 +360,7 @@ def after_the_pointer(monkeypatch, cloud):
 
 
 def after_promotion(monkeypatch, cloud):
-    monkeypatch.setattr(run.Attempt, "_end", dies)
+    monkeypatch.setattr(attempt.Attempt, "_end", dies)
 
 
 def in_cleaning_up(monkeypatch, cloud):
@@ -443,85 +393,85 @@ KEPT = [in_training, in_publishing, after_publishing]
 )
 def test_killed_at_any_moment_the_retry_ends_well(cloud, few, tmp_path, moment, disk):
     upload(cloud, few)
-    asked_for = asked()
+    run = request()
     with pytest.MonkeyPatch.context() as patch:
         moment(patch, cloud)
         with pytest.raises(Killed):
-            do(asked_for)
+            do(run)
     for found in Registry(MODELS).versions():
         Registry(MODELS).load(found)  # nothing half written is listed
     assert live() in (None, *Registry(MODELS).versions())
     if disk == "lost":
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
-    calls = run.retrain.calls
-    status, told = do(asked_for, attempt=2)
-    assert (status, told["state"]) == (0, "PROMOTED"), told["reason"]
-    assert live() == told["version"]
+    calls = attempt.retrain.calls
+    status, record = do(run, 2)
+    assert (status, record["state"]) == (0, "PROMOTED"), record["reason"]
+    assert live() == record["version"]
     assert len(Registry(MODELS).promotions()) == 1
     assert not keys(cloud, "checkpoints/")
     if moment in MOMENTS[5:]:
-        assert run.retrain.calls == calls, "what was published is not trained again"
+        assert attempt.retrain.calls == calls, "what was published is not trained again"
 
 
-def test_a_retry_goes_on_from_the_checkpoint_with_the_same_images(cloud, few, drawings, tmp_path):
+def test_a_retry_resumes_from_the_checkpoint_with_the_same_images(cloud, few, drawings, tmp_path):
     upload(cloud, few)
-    asked_for = asked()
-    run.retrain.before = dies
+    run = request()
+    attempt.retrain.before = dies
     with pytest.raises(Killed):
-        do(asked_for)
-    assert not run.retrain.found
+        do(run)
+    assert not attempt.retrain.found
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
     upload(cloud, drawings)  # more arrive meanwhile: they wait for the next run
-    run.retrain.before = lambda: None
-    _, told = do(asked_for, attempt=2)
-    assert run.retrain.found
-    assert told["images"]["listed"] == 40
+    attempt.retrain.before = lambda: None
+    _, record = do(run, 2)
+    assert attempt.retrain.found
+    assert record["images"]["listed"] == 40
 
 
-def test_sigterm_ends_it_with_143_and_the_retry_goes_on(cloud, few):
+def test_sigterm_ends_it_with_143_and_the_retry_resumes(cloud, few):
     upload(cloud, few)
-    asked_for = asked()
-    run.retrain.before = lambda: os.kill(os.getpid(), signal.SIGTERM)
-    status, told = do(asked_for)
-    assert (status, told["state"]) == (143, "RUNNING")
-    assert "next attempt" in told["reason"]
+    run = request()
+    attempt.retrain.before = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    status, record = do(run)
+    assert (status, record["state"]) == (143, "RUNNING")
+    assert "next attempt" in record["reason"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    run.retrain.before = lambda: None
-    assert do(asked_for, attempt=2)[1]["state"] == "PROMOTED"
+    attempt.retrain.before = lambda: None
+    assert do(run, 2)[1]["state"] == "PROMOTED"
 
 
 def test_a_fault_is_tried_again_and_fails_the_run_the_third_time(cloud, drawings):
     upload(cloud, drawings, count=30)
-    asked_for = asked()
+    run = request()
 
     def breaks() -> None:
         raise OSError(28, "No space left on device")
 
-    run.retrain.before = breaks
-    for attempt in (1, 2):
-        status, told = do(asked_for, attempt)
-        assert (status, told["state"]) == (1, "RUNNING")
-        assert f"Attempt {attempt} of 3 failed" in told["reason"]
-        assert any("No space left" in line for line in told["log"])
-    status, told = do(asked_for, 3)
-    assert (status, told["state"]) == (1, "FAILED")
-    assert "No space left" in told["reason"]
+    attempt.retrain.before = breaks
+    for number in (1, 2):
+        status, record = do(run, number)
+        assert (status, record["state"]) == (1, "RUNNING")
+        assert f"Attempt {number} of 3 failed" in record["reason"]
+        assert any("No space left" in line for line in record["log"])
+    status, record = do(run, 3)
+    assert (status, record["state"]) == (1, "FAILED")
+    assert "No space left" in record["reason"]
 
 
 def test_a_run_that_ended_is_not_done_again(cloud, few):
     upload(cloud, few)
-    asked_for = asked()
-    Runs(TABLE).advance(asked_for, "FAILED", "Somebody stopped it.")
-    assert do(asked_for) == (0, Runs(TABLE).get(asked_for))
-    assert run.retrain.calls == 0
+    run = request()
+    Runs(TABLE).advance(run, "FAILED", "Somebody stopped it.")
+    assert do(run) == (0, Runs(TABLE).get(run))
+    assert attempt.retrain.calls == 0
 
 
 def test_a_run_that_is_ended_while_it_trains_promotes_nothing(cloud, few):
     upload(cloud, few)
-    asked_for = asked()
-    run.retrain.before = lambda: Runs(TABLE).advance(asked_for, "FAILED", "Somebody stopped it.")
-    status, told = do(asked_for)
-    assert (status, told["reason"]) == (0, "Somebody stopped it.")
+    run = request()
+    attempt.retrain.before = lambda: Runs(TABLE).advance(run, "FAILED", "Somebody stopped it.")
+    status, record = do(run)
+    assert (status, record["reason"]) == (0, "Somebody stopped it.")
     assert live() is None
 
 
@@ -540,15 +490,15 @@ def test_an_unknown_run_or_a_missing_variable_is_one_line(cloud, monkeypatch, ca
 
 
 def test_a_promotion_lost_to_another_is_judged_again_against_the_new_champion(
-    cloud, few, good, tmp_path, monkeypatch
+    cloud, few, tiny, tmp_path, monkeypatch
 ):
     upload(cloud, few)
     other = tmp_path / "other"
-    shutil.copytree(good, other)
+    shutil.copytree(tiny, other)
     rewrite(other, model_version="20261120-000000-ccc")
     Registry(MODELS).publish(other)
     promote, examined = Registry.promote, []
-    examine = run.gate.examine
+    examine = attempt.gate.examine
 
     def second(self, version, **more):
         monkeypatch.setattr(Registry, "promote", promote)
@@ -560,38 +510,36 @@ def test_a_promotion_lost_to_another_is_judged_again_against_the_new_champion(
         return examine(candidate, champion, best, exams)
 
     monkeypatch.setattr(Registry, "promote", second)
-    monkeypatch.setattr(run.gate, "examine", seen)
-    _, told = do(asked())
-    assert told["state"] == "PROMOTED"
+    monkeypatch.setattr(attempt.gate, "examine", seen)
+    _, record = do(request())
+    assert record["state"] == "PROMOTED"
     assert examined == ["20261101-000000-aaa", "20261120-000000-ccc"]
-    assert told["gate"]["champion"] == "20261120-000000-ccc"
-    assert live() == told["version"]
+    assert record["gate"]["champion"] == "20261120-000000-ccc"
+    assert live() == record["version"]
 
 
 def test_after_three_lost_promotions_the_attempt_gives_up(cloud, few, monkeypatch):
     upload(cloud, few)
 
     def lost(*_: Any, **__: Any) -> Any:
-        raise Conflict("Another version was made live.")
+        raise Conflict("Another version went live.")
 
     monkeypatch.setattr(Registry, "promote", lost)
-    status, told = do(asked())
-    assert (status, told["state"]) == (1, "EVALUATING")
-    assert "3 times" in told["reason"]
+    status, record = do(request())
+    assert (status, record["state"]) == (1, "EVALUATING")
+    assert "3 times" in record["reason"]
 
 
 # --- for real -------------------------------------------------------------------------------------
 
 
 def test_the_real_training_goes_through_the_job(cloud, few, monkeypatch):
-    from training.retrain import retrain
-
-    monkeypatch.setattr(run, "retrain", retrain)
+    monkeypatch.setattr(attempt, "retrain", retrain.retrain)
     upload(cloud, few)
-    status, told = do(asked(epochs=2, batch_size=16))
+    status, record = do(request(epochs=2, batch_size=16))
     assert status == 0
-    assert told["state"] in ("PROMOTED", "REJECTED")
-    assert told["gate"]["sets"]["test"]["candidate"]["auc"] is not None
-    assert (told["epoch"], told["epochs"]) == (2, 2)
-    found = Registry(MODELS).metadata(told["version"])
+    assert record["state"] in ("PROMOTED", "REJECTED")
+    assert record["gate"]["sets"]["test"]["candidate"]["auc"] is not None
+    assert (record["epoch"], record["epochs"]) == (2, 2)
+    found = Registry(MODELS).metadata(record["version"])
     assert found["training_images"] + found["validation_images"] + found["test_images"] == 40

@@ -1,4 +1,4 @@
-"""The label check: honest uploads go on, swapped ones do not, and it says why."""
+"""The label check passes honest uploads and rejects swapped ones, with the reason."""
 
 import json
 
@@ -14,8 +14,8 @@ TRIALS = 400
 def upload(rng, n, right, swapped=False):
     """n labels, and a model's answers that agree with their truth in a share `right` of them."""
     truth = rng.integers(0, 2, n)
-    said = np.where(rng.random(n) < right, truth, 1 - truth)
-    answers = np.where(said == 1, 0.5 + rng.random(n) / 2, rng.random(n) / 2)
+    verdict = np.where(rng.random(n) < right, truth, 1 - truth)
+    answers = np.where(verdict == 1, 0.5 + rng.random(n) / 2, rng.random(n) / 2)
     return (1 - truth if swapped else truth), answers
 
 
@@ -46,7 +46,7 @@ def test_the_sentence_says_how_many_and_asks_about_the_folders():
     result = check(given, answers)
     assert result.rejected
     assert result.reason == (
-        "The live model disagrees with 84 % of 200 new labels: are the folders swapped?"
+        "The live model disagrees with 84% of 200 new labels: are the folders swapped?"
     )
     assert (result.images, result.contradicted, result.warning) == (200, 168, "")
     json.dumps(result.as_dict(), allow_nan=False)
@@ -57,9 +57,7 @@ def test_one_class_of_30_is_judged_by_itself():
     answers = np.zeros(330)  # all legitimate: every clickbait label is contradicted
     result = check(given, answers)
     assert result.rejected
-    assert result.reason.startswith(
-        "The live model disagrees with 100 % of 30 new labels clickbait"
-    )
+    assert result.reason.startswith("The live model disagrees with 100% of 30 new labels clickbait")
     assert result.classes[LABELS[1]] == {"images": 30, "contradicted": 30}
     assert not check(given[1:], answers[1:]).rejected  # 29 of it are too few
 
@@ -69,8 +67,8 @@ def test_more_than_its_own_error_is_a_warning():
     answers = np.where(np.arange(200) < 60, 1 - given, given).astype(float)
     result = check(given, answers, accuracy=0.8)
     assert not result.rejected
-    assert "disagrees with 30 % of 200 new labels" in result.warning
-    assert "20 %" in result.warning
+    assert "disagrees with 30% of 200 new labels" in result.warning
+    assert "20%" in result.warning
     assert not check(given, answers, accuracy=0.65).warning
     assert not check(given, answers, accuracy=None).warning
 
@@ -84,7 +82,7 @@ def test_the_ten_that_contradict_most_are_named():
     assert [w["probability"] for w in worst] == sorted(w["probability"] for w in worst)
 
 
-def test_nothing_new_is_nothing_to_object_to():
+def test_without_new_images_there_is_no_objection():
     result = check(np.zeros(0, np.int64), np.zeros(0))
     assert not result.rejected
     assert (result.warning, result.worst) == ("", [])

@@ -1,7 +1,6 @@
 """The parts of a training keep their promises one by one."""
 
 import io
-import math
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,13 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from clickbait.inference.calibration import Calibration
+from tests.training.conftest import NO_IMAGES, train_network
 from training import Unusable, export, loop, metrics, network, weights
 from training.augment import augment
 from training.features import Images
 from training.progress import Epochs
 from training.recipe import RECIPES, Recipe
+from training.run import Run
 
 STILL = {"rotation": 0, "flip": 0, "zoom": 0, "shift": 0, "colour": 0, "grey": 0, "erasing": 0}
 
@@ -44,15 +45,9 @@ def unit(inputs: int, dropout: float = 0.0) -> keras.Model:
     return keras.Sequential([keras.Input((inputs,)), layers.Dropout(dropout), layers.Dense(1)])
 
 
-def trained(rows, labels, held_out, made: Recipe, path: Path) -> tuple[keras.Model, loop.State]:
-    model = unit(rows.shape[1], made.dropout)
-    batches = math.ceil(len(labels) / made.batch_size)
-    with Epochs(made.epochs * batches) as progress:
-        state = loop.train(
-            model, Numbers(rows), labels, held_out, made,
-            member=0, checkpoint=path, progress=progress,
-        )  # fmt: skip
-    return model, state
+def trained(rows, labels, held_out, knobs: Recipe, folder: Path) -> tuple[keras.Model, loop.State]:
+    model = unit(rows.shape[1], knobs.dropout)
+    return model, train_network(model, Numbers(rows), labels, held_out, knobs, folder)
 
 
 def test_auc_is_that_of_sklearn_also_with_ties() -> None:
@@ -62,7 +57,7 @@ def test_auc_is_that_of_sklearn_also_with_ties() -> None:
     assert metrics.auc(np.ones(3, int), np.arange(3.0)) is None
 
 
-def test_intervals_by_group_are_wider_where_a_group_is_right_or_wrong_as_a_whole() -> None:
+def test_intervals_by_group_are_wider_if_a_group_is_right_or_wrong_as_a_whole() -> None:
     rng = np.random.default_rng(1)
     right = np.repeat(rng.random(40) < 0.8, 10)
     labels = rng.integers(0, 2, 400)
@@ -74,7 +69,7 @@ def test_intervals_by_group_are_wider_where_a_group_is_right_or_wrong_as_a_whole
     assert grouped["high"] - grouped["low"] > 2 * (alone["high"] - alone["low"])
 
 
-def test_what_is_undefined_is_null_with_a_reason() -> None:
+def test_an_undefined_metric_is_null_with_a_reason() -> None:
     for labels in (np.zeros(0, int), np.zeros(3, int)):
         measured = metrics.evaluate(
             np.full(len(labels), -1.0), labels, [""] * len(labels),
@@ -121,8 +116,8 @@ def test_classes_weigh_the_same_however_many_images_each_has(tmp_path: Path) -> 
     labels = np.repeat([0, 1], [36, 4])
     rows = np.zeros((40, 1), np.float32)
     nothing = rows[:0], labels[:0]  # without validation the last epoch is kept
-    made = recipe(epochs=60, learning_rate=0.1, patience=100)
-    model, _ = trained(rows, labels, nothing, made, tmp_path / "m.npz")
+    knobs = recipe(epochs=60, learning_rate=0.1, patience=100)
+    model, _ = trained(rows, labels, nothing, knobs, tmp_path)
     assert float(model(rows[:1])[0, 0]) == pytest.approx(0, abs=0.05)
 
 
@@ -131,23 +126,23 @@ def test_training_stops_when_validation_no_longer_gains_and_keeps_the_best_epoch
 ) -> None:
     labels = np.tile([0, 1], 20)
     rows = labels[:, None].astype(np.float32)
-    made = recipe(epochs=9, learning_rate=0.1, patience=2)
-    _, state = trained(rows, labels, (rows, labels), made, tmp_path / "m.npz")
+    knobs = recipe(epochs=9, learning_rate=0.1, patience=2)
+    _, state = trained(rows, labels, (rows, labels), knobs, tmp_path)
     assert state.stopped
     assert state.epoch == state.best_epoch + 2 < 9
     assert len(state.history) == state.epoch
 
 
-def test_a_stopped_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(
+def test_a_stopped_training_resumes_as_if_it_had_not_stopped(
     tmp_path: Path,
 ) -> None:
     rng = np.random.default_rng(6)
     rows = rng.normal(size=(40, 5)).astype(np.float32)
     labels = (rows[:, 0] + rng.normal(size=40) > 0).astype(int)
-    made = recipe(
+    knobs = recipe(
         epochs=6, learning_rate=0.05, patience=100, batch_size=8, averaging=0.9, dropout=0.5
     )
-    whole, _ = trained(rows, labels, (rows, labels), made, tmp_path / "whole.npz")
+    whole, straight = trained(rows, labels, (rows, labels), knobs, tmp_path / "whole")
 
     class Killed(Exception):
         pass
@@ -162,16 +157,13 @@ def test_a_stopped_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped
             return super().draw(indices, rng)
 
     model = unit(5, 0.5)
-    with pytest.raises(Killed), Epochs(30) as progress:
-        loop.train(
-            model, Dies(rows), labels, (rows, labels), made,
-            member=0, checkpoint=tmp_path / "m.npz", progress=progress,
-        )  # fmt: skip
-    assert loop.State.load(tmp_path / "m.npz").epoch == 3
-    resumed, state = trained(rows, labels, (rows, labels), made, tmp_path / "m.npz")
+    with pytest.raises(Killed):
+        train_network(model, Dies(rows), labels, (rows, labels), knobs, tmp_path)
+    assert loop.State.load(Run(NO_IMAGES, knobs, tmp_path).state(0)).epoch == 3
+    resumed, state = trained(rows, labels, (rows, labels), knobs, tmp_path)
     assert [row["epoch"] for row in state.history] == [1, 2, 3, 4, 5, 6]
-    straight = loop.State.load(tmp_path / "whole.npz").history
-    assert [r["loss"] for r in state.history] == pytest.approx([r["loss"] for r in straight])
+    losses = [row["loss"] for row in straight.history]
+    assert [row["loss"] for row in state.history] == pytest.approx(losses)
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         assert a == pytest.approx(b, abs=1e-5)
 
@@ -181,28 +173,26 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: P
     labels = np.tile([0, 1], 4)
 
     def weights_of(seed: int, name: str) -> np.ndarray:
-        made = replace(RECIPES["cnn"], seed=seed, epochs=1, batch_size=4)
-        model = network.build(made)
-        with Epochs(2) as progress:
-            loop.train(
-                model, Images(pixels, made), labels, (pixels, labels), made,
-                member=0, checkpoint=tmp_path / name, progress=progress,
-            )  # fmt: skip
+        knobs = replace(RECIPES["cnn"], seed=seed, epochs=1, batch_size=4)
+        model = network.build(knobs)
+        train_network(
+            model, Images(pixels, knobs), labels, (pixels, labels), knobs, tmp_path / name
+        )
         return model.get_layer("hidden").get_weights()[0]
 
-    first = weights_of(0, "first.npz")
-    assert weights_of(0, "again.npz") == pytest.approx(first, abs=1e-5)
-    assert np.abs(weights_of(1, "other.npz") - first).max() > 1e-3
+    first = weights_of(0, "first")
+    assert weights_of(0, "again") == pytest.approx(first, abs=1e-5)
+    assert np.abs(weights_of(1, "other") - first).max() > 1e-3
 
 
 def test_the_learning_rate_warms_up_over_one_epoch_and_ends_at_zero() -> None:
-    made = Recipe(epochs=4, learning_rate=0.1)
-    rates = [loop.rate(made, step, 50) for step in range(200)]
+    knobs = Recipe(epochs=4, learning_rate=0.1)
+    rates = [loop.rate(knobs, step, 50) for step in range(200)]
     assert rates[0] == pytest.approx(0.002)
     assert rates.index(max(rates)) == 49
     assert max(rates) == pytest.approx(0.1, rel=0.2)
     assert rates[-1] < 0.001
-    assert loop.rate(made, 0, 1) == pytest.approx(0.1 / loop.WARMUP_STEPS)
+    assert loop.rate(knobs, 0, 1) == pytest.approx(0.1 / loop.WARMUP_STEPS)
 
 
 def test_plain_progress_names_epoch_loss_validation_auc_and_time_left(
@@ -220,7 +210,7 @@ def test_a_file_of_weights_cannot_run_code() -> None:
         def __reduce__(self):
             return print, ("gotcha",)
 
-    with pytest.raises(pickle.UnpicklingError, match="no use for"):
+    with pytest.raises(pickle.UnpicklingError, match="does not need"):
         weights.read_torch(pickle.dumps(Attack()))
 
 

@@ -1,7 +1,6 @@
 """A retraining keeps what the champion knows, computes nothing twice, and survives being killed."""
 
 import json
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +12,10 @@ import numpy as np
 import pytest
 
 from clickbait.inference.classifier import Classifier
+from tests.training.conftest import NO_IMAGES, train_network
 from training import features, gather, loop, network, retrain, sides, version
-from training.progress import Epochs
 from training.recipe import FROM_SCRATCH, RETRAINING, Recipe, retraining
+from training.run import CHECKPOINT, Run
 
 QUICK = replace(RETRAINING, epochs=2, views=1, batch_size=8, keep=0.0, anchor=1.0)
 QUICK = replace(QUICK, learning_rate=1e-2)  # a first epoch is warm-up: this moves the weights
@@ -43,10 +43,6 @@ class Killed(Exception):
     pass
 
 
-def ignore(row: dict[str, Any], epochs: int) -> None:
-    pass
-
-
 @pytest.fixture(scope="module")
 def champion(versions: Callable[[str], Path]) -> Path:
     return versions("efficientnet_lite0")
@@ -62,10 +58,10 @@ def backbone() -> features.Backbone:
 def cached(
     backbone: features.Backbone, folder: Path, store: Memory | None, **knobs: Any
 ) -> np.ndarray:
-    made = replace(QUICK, **{"views": 2, **knobs})
+    recipe = replace(QUICK, **{"views": 2, **knobs})
     folder.mkdir(exist_ok=True)
     return features.cache(
-        backbone, PIXELS, HASHES, made, made.views, file=folder / "f.npy", store=store, say=print
+        backbone, PIXELS, HASHES, recipe, recipe.views, file=folder / "f.npy", store=store
     )
 
 
@@ -102,20 +98,20 @@ def test_what_the_store_has_is_not_computed_again(
 
     broken = next(iter(store.objects))
     store.objects[broken] = store.objects[broken][:999]
-    through, asked = backbone.through, []
+    through, counts = backbone.through, []
     monkeypatch.setattr(
-        features.Backbone, "through", lambda self, x: asked.append(len(x)) or through(x)
+        features.Backbone, "through", lambda self, x: counts.append(len(x)) or through(x)
     )
     again = cached(backbone, tmp_path / "b", store)
-    assert asked == [3]  # the broken one, its two views
+    assert counts == [3]  # the broken one, its two views
     assert (again == first).all()
     cached(backbone, tmp_path / "c", store)
-    assert asked == [3]
+    assert counts == [3]
     cached(backbone, tmp_path / "c2", store, seed=1)
-    assert asked == [3, 9]
+    assert counts == [3, 9]
 
 
-def test_an_interrupted_cache_goes_on_behind_the_last_whole_chunk(
+def test_an_interrupted_cache_resumes_after_the_last_whole_chunk(
     backbone: features.Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "CHUNK", 1)
@@ -152,16 +148,12 @@ def tuned(tmp_path: Path, **knobs: Any) -> tuple[list[np.ndarray], list[np.ndarr
 
     rows = RNG.normal(size=(40, 5)).astype(np.float32)
     labels = (rows[:, 0] > 0).astype(int)
-    made = Recipe(epochs=5, learning_rate=0.1, weight_decay=0.0, batch_size=8, mixup=0.0, **knobs)
+    recipe = Recipe(epochs=5, learning_rate=0.1, weight_decay=0.0, batch_size=8, mixup=0.0, **knobs)
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
     before = model.get_weights()
-    with Epochs(5 * math.ceil(40 / 8)) as progress:
-        loop.train(
-            model, Rows(), labels, (rows, labels), made,
-            member=0, checkpoint=tmp_path / f"{len(list(tmp_path.iterdir()))}.npz",
-            progress=progress,
-        )  # fmt: skip
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    train_network(model, Rows(), labels, (rows, labels), recipe, folder)
     return before, model.get_weights()
 
 
@@ -184,14 +176,14 @@ def test_keeping_all_of_the_start_gives_its_logits_and_half_of_it_lies_between(
 
 
 def test_the_fewer_images_are_new_the_fewer_the_epochs() -> None:
-    made = Recipe(epochs=9)
-    assert retrain.epochs(made, 5000, None) == 9
-    assert retrain.epochs(made, 130, 1.0) == 9
-    assert retrain.epochs(made, 130, 0.5) == 5
-    assert retrain.epochs(made, 130, 0.01) == 3
-    assert retrain.epochs(made, 1780, 1.0) == 4  # 56 batches an epoch: 200 are reached in the 4th
-    assert retrain.epochs(made, 1780, 50 / 2675) == 1
-    assert retrain.epochs(made, 100_000, 1.0) == 1
+    recipe = Recipe(epochs=9)
+    assert retrain.epochs(recipe, 5000, None) == 9
+    assert retrain.epochs(recipe, 130, 1.0) == 9
+    assert retrain.epochs(recipe, 130, 0.5) == 5
+    assert retrain.epochs(recipe, 130, 0.01) == 3
+    assert retrain.epochs(recipe, 1780, 1.0) == 4  # 56 batches an epoch: 200 are reached in the 4th
+    assert retrain.epochs(recipe, 1780, 50 / 2675) == 1
+    assert retrain.epochs(recipe, 100_000, 1.0) == 1
 
 
 def test_only_an_efficientnet_is_trained_on_from_a_champion() -> None:
@@ -205,9 +197,12 @@ def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version
     champion: Path, images: gather.Data, tmp_path: Path
 ) -> None:
     store, rows = Memory(), []
-    whole = retrain.retrain(
-        images, champion, QUICK, tmp_path / "whole", store, lambda row, n: rows.append((row, n))
-    )
+
+    def note(row: dict[str, Any], epochs: int) -> None:
+        rows.append((row, epochs))
+
+    run = Run(images, QUICK, tmp_path / "whole", champion, store, watch=note)
+    whole = retrain.retrain(run)
     assert [(row["epoch"], n) for row, n in rows] == [(1, 2), (2, 2)]
     Classifier.load(whole)
     metadata = json.loads((whole / "metadata.json").read_text())
@@ -225,17 +220,15 @@ def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version
         raise Killed
 
     with pytest.raises(Killed):
-        retrain.retrain(images, champion, QUICK, work, store, die, saved=save)
-    (mirror / version.CHECKPOINT / "member-0.part.npz").write_bytes(b"half")
+        retrain.retrain(replace(run, folder=work, saved=save, watch=die))
+    (mirror / CHECKPOINT / "member-0.part.npz").write_bytes(b"half")
     rows.clear()
-    resumed = retrain.retrain(
-        images, champion, QUICK, mirror, store, lambda row, n: rows.append((row, n))
-    )
+    resumed = retrain.retrain(replace(run, folder=mirror))
     assert [row["epoch"] for row, _ in rows] == [1, 2]
     for name in ("loss", "val_loss"):
         courses = [
-            [row[name] for row in json.loads((made / "history.json").read_text())["epochs"]]
-            for made in (whole, resumed)
+            [row[name] for row in json.loads((folder / "history.json").read_text())["epochs"]]
+            for folder in (whole, resumed)
         ]
         assert courses[1] == pytest.approx(courses[0], abs=1e-3)
     with np.load(whole / "weights.npz") as a, np.load(resumed / "weights.npz") as b:
@@ -245,23 +238,21 @@ def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version
         assert (a["b10_project/kernel"] == b["b10_project/kernel"]).all()
 
     rows.clear()
-    again = retrain.retrain(
-        images, champion, QUICK, mirror, store, lambda row, n: rows.append((row, n))
-    )
+    again = retrain.retrain(replace(run, folder=mirror))
     assert again == resumed
     assert [row["epoch"] for row, _ in rows] == [1, 2]
 
 
-def test_what_another_training_left_behind_is_not_stumbled_over(tmp_path: Path) -> None:
-    checkpoint, finished = tmp_path / version.CHECKPOINT, tmp_path / "version"
-    told: list[Path] = []
-    about = {"images": "mine"}
+def test_leftovers_of_another_training_are_removed(tmp_path: Path) -> None:
+    saved: list[Path] = []
+    run = Run(NO_IMAGES, QUICK, tmp_path, saved=saved.append)
+    checkpoint, finished = run.checkpoint, tmp_path / "version"
 
     def opened() -> set[str]:
-        retrain._open(checkpoint, finished, about, told.append)
+        retrain._open(run, finished)
         return {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
 
-    only = {f"{version.CHECKPOINT}/about.json"}
+    only = {f"{CHECKPOINT}/about.json"}
     for left in (b"", b'{"ima', b'{"images": "others"}'):
         finished.mkdir()
         (finished / "metadata.json").write_text("{}")
@@ -269,12 +260,12 @@ def test_what_another_training_left_behind_is_not_stumbled_over(tmp_path: Path) 
         (checkpoint / "member-0.npz").write_bytes(b"x")
         (checkpoint / "about.json").write_bytes(left)
         assert opened() == only
-    assert told == [checkpoint / "about.json"] * 3
+    assert saved == [checkpoint / "about.json"] * 3
 
     loop.State(epoch=1).save(checkpoint / "member-0.npz")
     (checkpoint / "member-1.npz").write_bytes(b"PK\x03\x04 cut off")
-    assert opened() == only | {f"{version.CHECKPOINT}/member-0.npz"}
-    assert len(told) == 3
+    assert opened() == only | {f"{CHECKPOINT}/member-0.npz"}
+    assert len(saved) == 3
 
 
 def test_a_cnn_is_retrained_from_scratch_and_knows_its_ancestors(
@@ -283,7 +274,7 @@ def test_a_cnn_is_retrained_from_scratch_and_knows_its_ancestors(
     known = [replace(images.used[0], sha256="f" * 64, phash="0" * 16, file="gone.png")]
     data = replace(images, ancestors=known)
     recipe = replace(retraining("cnn", "efficientnet_lite0"), epochs=1, batch_size=8)
-    made = retrain.retrain(data, None, recipe, tmp_path, Memory(), ignore, new=0)
-    Classifier.load(made)
-    assert json.loads((made / "metadata.json").read_text())["from"] is None
-    assert [r.file for r in sides.read_manifest(made / "ancestors.csv")] == ["gone.png"]
+    folder = retrain.retrain(Run(data, recipe, tmp_path, store=Memory()), new=0)
+    Classifier.load(folder)
+    assert json.loads((folder / "metadata.json").read_text())["from"] is None
+    assert [r.file for r in sides.read_manifest(folder / "ancestors.csv")] == ["gone.png"]

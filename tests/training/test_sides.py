@@ -50,14 +50,14 @@ def test_no_image_changes_sides_when_images_are_added() -> None:
     assert [r.side for r in again[:300]] == [r.side for r in first]
 
 
-def test_nobody_changes_sides_even_without_a_manifest() -> None:
+def test_no_image_changes_sides_even_without_a_manifest() -> None:
     first = sides.assign_sides(many(2_000))
     again = sides.assign_sides(many(2_000) + many(300, 2_000))
     assert [r.side for r in again[:2_000]] == [r.side for r in first]
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
-def test_the_validation_share_is_that_of_what_gets_a_side_now(share: float) -> None:
+def test_the_validation_share_applies_to_images_that_get_a_side_now(share: float) -> None:
     first = sides.assign_sides(many(1_000))
     again = sides.assign_sides(
         [replace(r, side="") for r in first] + many(1_000, 1_000), first, share

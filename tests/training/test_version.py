@@ -7,7 +7,7 @@ import io
 import json
 import signal
 import subprocess
-import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from clickbait import LABELS
 from clickbait.inference import images
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import Classifier
-from training import export, golden, network, train, weights
+from clickbait.settings import CHECKOUT_BASELINE
+from tests.waiting import DEADLINE
+from training import export, golden, loop, network, train, version, weights
 from training.recipe import Recipe
 
 ARCHITECTURES = ("cnn", "efficientnet_lite0")
@@ -29,7 +31,7 @@ Versions = Callable[[str], Path]
 
 def read(path: Path) -> dict:
     def refuse(name: str) -> None:
-        raise AssertionError(f"{path} has {name}, which is no JSON")
+        raise AssertionError(f"{path} has {name}, which is not JSON")
 
     return json.loads(path.read_text(), parse_constant=refuse)
 
@@ -65,7 +67,7 @@ def test_a_version_is_complete_and_the_classifier_takes_it(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_metadata_tells_all_that_was_promised(versions: Versions, architecture: str) -> None:
+def test_metadata_has_all_that_was_promised(versions: Versions, architecture: str) -> None:
     metadata = read(versions(architecture) / "metadata.json")
     assert {
         *("model_version", "sha256", "architecture", "labels", "preprocessing", "calibration"),
@@ -83,7 +85,7 @@ def test_metadata_tells_all_that_was_promised(versions: Versions, architecture: 
     metrics = read(versions(architecture) / "metrics.json")
     assert metrics["images"] == metadata["test_images"]
     assert sum(map(sum, metrics["confusion_matrix"]["counts"])) == metrics["images"]
-    assert metrics["intervals"].startswith("95 % bootstrap by group")
+    assert metrics["intervals"].startswith("95% bootstrap by group")
     assert sum(row["images"] for row in metrics["by_group"]) == metrics["images"]
     evaluation = read(versions(architecture) / "evaluation.json")
     assert evaluation["confusion_matrix"] == metrics["confusion_matrix"]
@@ -131,7 +133,7 @@ def test_copies_contradictions_and_broken_images_are_reported_and_not_trained_on
     assert rows["clickbait_fake/copy.png"]["reason"] == "duplicate of clickbait_fake/0-0.png"
     near = rows["clickbait_fake/resaved.jpg"]["reason"]
     assert near == "near-duplicate of clickbait_fake/0-1.png"
-    assert "decode" in rows["clickbait_fake/broken.png"]["reason"]
+    assert "ends early" in rows["clickbait_fake/broken.png"]["reason"]
     for label in LABELS:
         assert "both labels" in rows[f"{label}/both.png"]["reason"]
     assert all(bool(row["side"]) != bool(row["reason"]) for row in rows.values())
@@ -146,7 +148,7 @@ def test_a_group_is_never_on_two_sides(versions: Versions) -> None:
     assert all(len(of) == 1 for of in sides.values())
 
 
-def test_two_members_and_the_one_that_learns_from_them_are_all_in_the_history(
+def test_two_members_and_their_student_are_in_the_history(
     versions: Versions,
 ) -> None:
     story = read(versions("efficientnet_lite0") / "history.json")
@@ -190,39 +192,64 @@ def test_from_keeps_every_side_and_starts_from_the_weights(
     assert metadata["from"] == read(parent / "metadata.json")["model_version"]
     with np.load(parent / "weights.npz") as old, np.load(out / "weights.npz") as new:
         assert all(new[name] == pytest.approx(old[name], abs=1e-5) for name in old.files)
-    gone = {r.sha256: r.side for r in sides.read_manifest(out / "ancestors.csv")}
+    ancestors = csv.DictReader((out / "ancestors.csv").read_text().splitlines())
+    gone = {row["sha256"]: row["side"] for row in ancestors}
     assert gone == {
         sha: side for sha, side in sides.items() if sha not in {r["sha256"] for r in kept}
     }
 
 
-def test_a_training_killed_in_the_middle_goes_on_where_it_was(
-    dirty: Path, start: Callable[[list[str]], subprocess.Popen[str]], tmp_path: Path
+KILLED = """
+import os, signal, sys
+from training import loop, train
+
+def save_and_die(state, path, save=loop.State.save):
+    save(state, path)
+    if state.epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+loop.State.save = save_and_die
+train.main(sys.argv[1:])
+"""
+
+
+def test_a_training_killed_in_the_middle_resumes_where_it_was(
+    draw: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "version"
-    arguments = ["--data", str(dirty), "--out", str(out), "--architecture", "cnn"]
-    arguments += ["--epochs", "4", "--batch-size", "8", "--patience", "10"]
-    process = start(arguments)
-    member = out / ".checkpoint" / "member-0.npz"
-    deadline = time.monotonic() + 120
-    while not member.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    arguments = ["--data", str(draw(tmp_path / "data", 8)), "--out", str(out)]
+    arguments += ["--architecture", "cnn", "--epochs", "4", "--batch-size", "8"]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (out / "metadata.json").exists()
-    with np.load(member) as stored:
-        before = json.loads(str(stored["facts"]))
-    assert 1 <= before["epoch"] < 4
+    before = loop.State.load(out / ".checkpoint" / "member-0.npz")
+    assert before.epoch == 2
 
-    finished = start(arguments)
-    printed, _ = finished.communicate(timeout=200)
-    assert finished.returncode == 0, printed
-    assert f"Going on from epoch {before['epoch']}" in printed
+    assert train.main(arguments) == 0
+    assert "Resuming from epoch 2" in capsys.readouterr().out
     rows = read(out / "history.json")["epochs"]
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
-    assert rows[: before["epoch"]] == before["history"]
+    assert rows[:2] == before.history
     assert not (out / ".checkpoint").exists()
     Classifier.load(out)
+
+
+def test_the_version_that_ships_can_be_trained_from(dirty: Path, tmp_path: Path) -> None:
+    flags = ["--data", str(dirty), "--out", str(tmp_path / "out"), "--from", str(version.BASELINE)]
+    run = train.prepare(train.parse([*flags, "--frozen-blocks", "11"]))
+    assert run.recipe.architecture == "efficientnet_lite0"
+    about = read(run.checkpoint / "about.json")
+    assert about["from"] == read(CHECKOUT_BASELINE / "metadata.json")["model_version"]
+    assert version.calibration_of(version.BASELINE).method == "platt"
+    assert len(run.images.ancestors) > 2_000
+    model = network.build(run.recipe, pretrained=False)
+    weights.load(run.start / "weights.npz", model)
 
 
 def test_an_interrupted_training_is_not_continued_with_other_flags(
