@@ -63,7 +63,7 @@ test-site: frontend/dist/.done ## lint and unit tests of the page, without a bro
 	cd frontend && npm run lint && npm test
 
 test-training: training/.venv/done ## tests of training, on drawn images
-	$(TRAINING) -m pytest -n 2 --dist loadfile tests/training
+	$(TRAINING) -m pytest -n 2 --dist worksteal tests/training
 
 test-template: .venv/test.done .venv-template/done ## tests of the template and its build
 	$(RUN) -m pytest tests/template
