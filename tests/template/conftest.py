@@ -1,4 +1,4 @@
-"""The template as its tests see it: parsed, translated by SAM, and built, each once."""
+"""The template for its tests: parsed, translated by SAM and built, each once."""
 
 import json
 import os
@@ -13,17 +13,18 @@ from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ROOT / ".venv-template" / "bin"
+TOOLS = [ROOT / ".venv-ops" / "bin", ROOT / ".venv-template" / "bin"]
+"""The environment that deploys, and the one that checks."""
 
 BUILT_FROM = ("template.yaml", "samconfig.toml", "openapi.json", "functions", "layers")
-"""What `sam build` may read: it is run on a copy of these alone."""
+"""The sources of `sam build`; the tests build a copy of these alone."""
 
 Tool = Callable[..., "subprocess.CompletedProcess[str]"]
 Template = dict[str, Any]
 
 
 class NoManagedPolicies:
-    """The names of AWS's managed policies, which this template has no use for."""
+    """The names of AWS's managed policies; this template uses none of them."""
 
     def load(self) -> dict[str, str]:
         return {}
@@ -42,13 +43,13 @@ def resources(template: Template) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def functions(resources: dict[str, Any]) -> dict[str, Any]:
-    """Each function's properties with the globals below them, as SAM sees them."""
+    """Each function by its logical id, without the globals."""
     return of_type(resources, "AWS::Serverless::Function")
 
 
 @pytest.fixture(scope="session")
 def translate() -> Callable[..., Template]:
-    """A template file and parameters -> the plain CloudFormation that SAM makes of it."""
+    """A function of a template file and parameters that returns SAM's plain CloudFormation."""
     return _translate
 
 
@@ -60,16 +61,15 @@ def plain(translate: Callable[..., Template]) -> Template:
 
 @pytest.fixture(scope="session")
 def tool() -> Tool:
-    """Run one of the template's tools in a folder; what it says comes back with its status."""
+    """A function that runs a tool in a folder and returns its status and its output."""
 
     def run(
         name: str, *arguments: object, folder: Path = ROOT
     ) -> "subprocess.CompletedProcess[str]":
-        assert (TOOLS / name).exists(), (
-            f"{TOOLS / name} is missing: `make test-template` installs it"
-        )
+        found = [tools / name for tools in TOOLS if (tools / name).exists()]
+        assert found, f"{name} is not installed: `make test-template` installs it"
         return subprocess.run(
-            [TOOLS / name, *map(str, arguments)],
+            [found[0], *map(str, arguments)],
             cwd=folder,
             env=tool_environment(),
             capture_output=True,
@@ -82,29 +82,8 @@ def tool() -> Tool:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what is built, to build from and to change."""
-    return copy_of_sources(tmp_path_factory.mktemp("checkout"))
-
-
-@pytest.fixture(scope="session")
-def built(checkout: Path, tool: Tool) -> Path:
-    """What `sam build` makes: a folder a function and built layer, and a template."""
-    done = tool("sam", "build", folder=checkout)
-    assert done.returncode == 0, done.stderr
-    return checkout / ".aws-sam" / "build"
-
-
-def make(folder: Path, *arguments: object) -> None:
-    """Run make in a folder as sam does, without its detours."""
-    subprocess.run(
-        ["make", "--silent", "-C", folder, *map(str, arguments)],
-        env=tool_environment(),
-        check=True,
-    )
-
-
-def copy_of_sources(folder: Path) -> Path:
-    """Copy BUILT_FROM into `folder`; returns it."""
+    """A copy of the sources, to build and to change."""
+    folder = tmp_path_factory.mktemp("checkout")
     for name in BUILT_FROM:
         source = ROOT / name
         if source.is_dir():
@@ -114,11 +93,28 @@ def copy_of_sources(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def built(checkout: Path, tool: Tool) -> Path:
+    """The result of `sam build`: a folder for each function and built layer, and a template."""
+    done = tool("sam", "build", folder=checkout)
+    assert done.returncode == 0, done.stderr
+    return checkout / ".aws-sam" / "build"
+
+
+def make(folder: Path, *arguments: object) -> None:
+    """Run make in a folder directly, as sam does after its preparations."""
+    subprocess.run(
+        ["make", "--silent", "-C", folder, *map(str, arguments)],
+        env=tool_environment(),
+        check=True,
+    )
+
+
 def tool_environment() -> dict[str, str]:
-    """This environment, less what a `make` around the tests says, plus the tools on the path."""
-    around = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH"}
-    return {name: value for name, value in os.environ.items() if name not in around} | {
-        "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
+    """This environment without the options of a `make` around the tests, with the tools on PATH."""
+    of_make = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH"}
+    return {name: value for name, value in os.environ.items() if name not in of_make} | {
+        "PATH": os.pathsep.join([*map(str, TOOLS), os.environ["PATH"]]),
         "SAM_CLI_TELEMETRY": "0",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
@@ -159,7 +155,7 @@ def statements(resources: Any) -> list[dict[str, Any]]:
 
 
 def _translate(file: Path, digest: Callable[[Path], str] = str, **parameters: str) -> Template:
-    """`digest` names the package of a folder, as `sam package` names it after its content."""
+    """Translate; `digest` names the package of a folder by its content, as `sam package` does."""
     template = parse(file)
     for resource in template["Resources"].values():
         for key in ("CodeUri", "ContentUri"):

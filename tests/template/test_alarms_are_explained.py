@@ -1,5 +1,4 @@
-"""Whoever an alarm wakes finds on the page what it means: each one, under its name in the
-template."""
+"""The page explains every alarm under its name in the template."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`sam build` makes what Lambda can run: complete, for its processor, small, new when changed."""
+"""`sam build` builds what Lambda can run: complete, small, for its processor, new if it changed."""
 
 import base64
 import json
@@ -7,7 +7,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,30 +48,38 @@ def size(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def version(built, translate, tool):
-    """The id of the version that deploying an artefact publishes, with the layers as in `built`."""
+def versions(built, translate, tool) -> Callable[[Path], dict[str, str]]:
+    """A function of a folder of artefacts: the ids of the versions that deploying them publishes.
 
-    def published(artefact: Path) -> str:
-        # `sam deploy` names a package by this digest.
-        script = "import sys; from samcli.lib.utils.hash import dir_checksum as digest; "
-        done = tool("python", "-c", script + "print(digest(sys.argv[1]))", artefact)
+    The layers are those of `built`.
+    """
+    # `sam deploy` names a package by this digest.
+    script = """import json, sys; from samcli.lib.utils.hash import dir_checksum
+print(json.dumps({name: dir_checksum(f"{sys.argv[1]}/{name}") for name in sys.argv[2:]}))"""
+
+    def published(artefacts: Path) -> dict[str, str]:
+        done = tool("python", "-c", script, artefacts, *FUNCTIONS)
         assert done.returncode == 0, done.stderr
-        package = {artefact.name: done.stdout.strip()}
+        packages = json.loads(done.stdout)
         found = translate(
-            built / "template.yaml", lambda folder: package.get(folder.name, "unchanged")
+            built / "template.yaml", lambda folder: packages.get(folder.name, "unchanged")
         )["Resources"]
-        (name,) = [
-            name
-            for name, it in found.items()
-            if it["Type"] == "AWS::Lambda::Version"
-            and it["Properties"]["FunctionName"] == {"Ref": artefact.name}
-        ]
-        return name
+        return {
+            version["Properties"]["FunctionName"]["Ref"]: name
+            for name, version in found.items()
+            if version["Type"] == "AWS::Lambda::Version"
+        }
 
     return published
 
 
-# --- what is in it -------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def published(built, versions) -> dict[str, str]:
+    """The versions of the functions as built."""
+    return versions(built)
+
+
+# --- contents ------------------------------------------------------------------------------------
 
 
 def test_these_are_all_the_functions(functions):
@@ -86,6 +94,15 @@ def test_the_artefact_holds_the_handler_the_document_and_the_digests_of_layers(b
         assert (built / name / "openapi.json").read_bytes() == document
         listed = (built / name / "layers.sha256").read_text("utf-8")
         assert all(path.removeprefix("layers/") in listed for path in ONE_BYTE)
+
+
+def test_the_library_layer_holds_every_module_of_the_library(built):
+    def modules(folder: Path) -> set[str]:
+        return {file.relative_to(folder).as_posix() for file in folder.rglob("*.py")}
+
+    library = modules(ROOT / "layers" / "clickbait" / "python")
+    assert modules(built / "LibraryLayer" / "python") == library
+    assert {"clickbait/web/app.py", "clickbait/store/live.py"} < library
 
 
 def test_function_and_layers_fit_in_their_budget(built, functions):
@@ -105,30 +122,32 @@ def test_every_binary_is_for_lambdas_processor(built):
         assert "cpython-" not in file.name or "cpython-313-" in file.name, file
 
 
-def test_the_layer_leaves_out_what_lambda_has_and_what_nothing_imports(built):
+def test_the_layer_leaves_out_packages_that_lambda_has_or_nothing_imports(built):
     there = {path.name for path in (built / "DependenciesLayer" / "python").iterdir()}
     assert not there & {*IN_LAMBDA_ALREADY, *NEVER_THERE, "bin"}
     assert not list((built / "DependenciesLayer").rglob("tests"))
 
 
 def test_nothing_built_names_this_machine(built):
-    """Its paths in bytecode would make two machines' builds differ, and tell where they were."""
+    """Paths in bytecode would make the builds of two machines differ, and reveal their folders."""
     for name in BUILT:
         for file in files(built / name):
             assert str(built).encode() not in file.read_bytes(), file
 
 
-def test_bytecode_is_never_checked_against_its_source(built):
-    compiled = [file for name in BUILT for file in files(built / name) if file.suffix == ".pyc"]
+def test_every_module_has_bytecode_that_is_never_checked_against_its_source(built):
+    found = [file for name in BUILT for file in files(built / name)]
+    compiled = [file for file in found if file.suffix == ".pyc"]
     if not compiled:
         pytest.skip("no python3.13 on this machine: built without bytecode")
+    assert len(compiled) == len([file for file in found if file.suffix == ".py"])
     for file in compiled:
-        # PEP 552: bit 0 says that a hash is there, bit 1 that it is to be checked.
+        # PEP 552: bit 0 means that there is a hash, bit 1 that Python checks it.
         assert struct.unpack_from("<I", file.read_bytes(), 4) == (1,), file
         assert ".cpython-313." in file.name
 
 
-# --- it is enough --------------------------------------------------------------------------------
+# --- it runs -------------------------------------------------------------------------------------
 
 CALL = """
 import base64, json, sys
@@ -169,9 +188,10 @@ print(json.dumps(sorted(name for name, file in where.items() if "site-packages" 
 
 @pytest.fixture(scope="module")
 def shipped(built, checkout, tmp_path_factory):
-    """Run a script with what is shipped for a function and nothing else; what it printed last.
+    """A function that runs a script with nothing but a function's artefact and its layers.
 
-    The same makefile builds the dependencies layer, here for this machine.
+    It returns the last line of the output, as JSON. The layer's makefile builds the dependencies
+    for this machine.
     """
     layer = tmp_path_factory.mktemp("layer")
     make(
@@ -203,11 +223,11 @@ def shipped(built, checkout, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_what_is_shipped_is_all_that_a_handler_needs_to_start(shipped, functions, name):
+def test_a_handler_starts_with_its_artefact_and_its_layers_alone(shipped, functions, name):
     assert shipped(name, IMPORT, functions[name]["Properties"]["Handler"]) == []
 
 
-def test_what_is_shipped_is_all_that_a_prediction_needs(shipped):
+def test_a_prediction_needs_its_artefact_and_its_layers_alone(shipped):
     found = shipped("PredictFunction", CALL, ROOT / "sample.jpg")
     assert found["outside"] == []
     assert set(found["status"].values()) == {200}, found["status"]
@@ -218,32 +238,35 @@ def test_what_is_shipped_is_all_that_a_prediction_needs(shipped):
     assert 0 <= json.loads(body)["probability"] <= 1
 
 
-# --- it is new when it changed -------------------------------------------------------------------
+# --- it is new if it changed ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_same_sources_are_the_same_version(built, checkout, version, tmp_path, name):
-    artefact = tmp_path / name
-    make(checkout / "functions", f"build-{name}", f"ARTIFACTS_DIR={artefact}")
-    assert version(artefact) == version(built / name)
+def build_functions(checkout: Path, artefacts: Path) -> Path:
+    """Build every function of a checkout with its makefile alone; return their folder."""
+    for name in FUNCTIONS:
+        make(checkout / "functions", f"build-{name}", f"ARTIFACTS_DIR={artefacts / name}")
+    return artefacts
+
+
+def test_the_same_sources_are_the_same_versions(checkout, published, versions, tmp_path):
+    assert versions(build_functions(checkout, tmp_path)) == published
 
 
 @pytest.mark.parametrize("file", ONE_BYTE)
-def test_one_byte_changed_in_layers_is_a_new_version_of_each(
-    built, checkout, version, tmp_path, file
+def test_one_byte_changed_in_layers_is_a_new_version_of_each_function(
+    checkout, published, versions, tmp_path, file
 ):
     copy = tmp_path / "checkout"
     shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns(".aws-sam", "__pycache__"))
     with (copy / file).open("ab") as changed:
         changed.write(b"\n")
-    for name in FUNCTIONS:
-        artefact = tmp_path / name
-        make(copy / "functions", f"build-{name}", f"ARTIFACTS_DIR={artefact}")
-        assert version(artefact) != version(built / name)
+    after = versions(build_functions(copy, tmp_path / "built"))
+    assert set(after) == set(FUNCTIONS)
+    assert all(after[name] != published[name] for name in FUNCTIONS)
 
 
-def test_sam_builds_anew_what_changed_in_layers_alone(built, checkout, tool):
-    """Its cache would not: that looks at functions/ only."""
+def test_sam_builds_again_if_only_layers_changed(built, checkout, tool):
+    """With its cache it would not: the cache compares functions/ alone."""
     before = (built / "PredictFunction" / "layers.sha256").read_text("utf-8")
     changed = checkout / ONE_BYTE[0]
     original = changed.read_bytes()

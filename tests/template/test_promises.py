@@ -1,20 +1,22 @@
-"""Each promise of the template, one test a promise, on the template or on what SAM makes of it."""
+"""The promises of the template: what keeps it safe and cheap, and in step with the code."""
 
 import json
 import re
+from copy import deepcopy
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clickbait import keys
 from clickbait.settings import Settings
 from clickbait.store import monitoring
 from tests.template.conftest import listed, of_type, one, statements, walk
+from tests.template.test_permissions import ALLOWED
 
 ROOT = Path(__file__).resolve().parents[2]
 
-VISIBLE = "ApproximateNumberOfMessagesVisible"
 DOCUMENTATION = {"GET /docs", "GET /redoc", "GET /openapi.json", "GET /docs/{page+}"}
 
 
@@ -25,7 +27,7 @@ OWN_PAGE = {"Fn::Sub": "https://${SiteDistribution.DomainName}"}
 
 
 def cors(plain: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The API's CORS where AllowedOrigins is given, and where it is not."""
+    """The API's CORS if AllowedOrigins is given, and if it is not."""
     body = one(plain["Resources"], "AWS::ApiGatewayV2::Api")["Body"]
     condition, given, own = body["x-amazon-apigateway-cors"]["Fn::If"]
     assert condition == "HasOrigins"
@@ -49,14 +51,16 @@ def test_origins_that_are_given_may_call_and_no_other(translate):
     assert given == own | {"allowOrigins": given["allowOrigins"]}
 
 
-def test_a_page_may_send_the_admins_token(plain):
+def test_a_page_may_send_the_admin_token_to_every_route(plain):
+    operations = json.loads((ROOT / "openapi.json").read_text("utf-8"))["paths"].values()
+    methods = {method.upper() for path in operations for method in path}
     for either in cors(plain):
-        assert either["allowHeaders"] == ["authorization", "content-type"]
-        assert either["allowMethods"] == ["GET", "POST"]
+        assert {"authorization", "content-type"} <= set(either["allowHeaders"])
+        assert set(either["allowMethods"]) == methods
 
 
 @pytest.mark.parametrize("origin", ["*", "https://*", "https://a.b/path", "null"])
-def test_an_origin_that_is_none_is_refused(template, origin):
+def test_an_invalid_origin_is_refused(template, origin):
     pattern = template["Parameters"]["AllowedOrigins"]["AllowedPattern"]
     assert not re.fullmatch(pattern, origin)
     assert re.fullmatch(pattern, "https://page.example.org:8443")
@@ -104,15 +108,17 @@ def test_every_documented_route_is_a_route_of_the_api_and_the_rest_is_default(pl
 # --- the functions -------------------------------------------------------------------------------
 
 
-def test_every_function_runs_on_arm64_and_python_3_13(plain):
+def test_every_function_runs_on_the_platform_that_its_dependencies_are_built_for(plain):
+    makefile = (ROOT / "layers" / "dependencies" / "Makefile").read_text("utf-8")
+    (python,) = re.findall(r"--python-version ([\d.]+)", makefile)
+    (machine,) = set(re.findall(r"--platform manylinux[\d_]+_(\w+64)", makefile))
+    architecture = {"aarch64": "arm64", "x86_64": "x86_64"}[machine]
     for function in of_type(plain["Resources"], "AWS::Lambda::Function").values():
-        assert function["Properties"]["Architectures"] == ["arm64"]
-        assert function["Properties"]["Runtime"] == "python3.13"
-
-
-def test_a_function_has_one_full_vcpu(plain):
-    for function in of_type(plain["Resources"], "AWS::Lambda::Function").values():
-        assert function["Properties"]["MemorySize"] == 1769
+        assert function["Properties"]["Architectures"] == [architecture]
+        assert function["Properties"]["Runtime"] == f"python{python}"
+    for layer in of_type(plain["Resources"], "AWS::Lambda::LayerVersion").values():
+        assert layer["Properties"]["CompatibleArchitectures"] == [architecture]
+        assert layer["Properties"]["CompatibleRuntimes"] == [f"python{python}"]
 
 
 def test_a_function_that_the_api_calls_gives_up_before_the_api_does(template, functions):
@@ -123,11 +129,6 @@ def test_a_function_that_the_api_calls_gives_up_before_the_api_does(template, fu
         if "HttpApi" in {event["Type"] for event in found["Properties"]["Events"].values()}
     ]
     assert len(asked) == 3 and max(asked) < 30
-
-
-def test_every_function_is_traced(plain):
-    for function in of_type(plain["Resources"], "AWS::Lambda::Function").values():
-        assert function["Properties"]["TracingConfig"] == {"Mode": "Active"}
 
 
 ALIASES = {
@@ -191,12 +192,10 @@ def test_alarms_on_errors_throttles_duration_and_models_roll_a_deployment_back(p
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
 
 
-def test_snapstart_is_a_parameter_and_off_by_default(template, plain):
+def test_snapstart_which_costs_when_idle_is_off_by_default(template, plain):
     for function in of_type(plain["Resources"], "AWS::Lambda::Function").values():
         assert function["Properties"]["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
-    parameter = template["Parameters"]["SnapStart"]
-    assert parameter["Default"] == "None"
-    assert parameter["AllowedValues"] == ["None", "PublishedVersions"]
+    assert template["Parameters"]["SnapStart"]["Default"] == "None"
 
 
 @pytest.mark.parametrize("name", ALIASES)
@@ -218,44 +217,52 @@ def version_of(plain: dict[str, Any], function: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("line", "changed", "functions"),
-    [
-        ("MemorySize: 1769", "MemorySize: 2048", set(ALIASES)),
-        ("Timeout: 20", "Timeout: 25", {"PredictFunction", "AdminFunction"}),
-        ("Timeout: 29", "Timeout: 25", {"BatchFunction"}),
-        ("Timeout: 60", "Timeout: 50", {"RetrainFunction", "WorkerFunction"}),
-    ],
-)
-def test_a_change_of_a_property_is_a_new_version_too(translate, tmp_path, line, changed, functions):
-    def versions(file: Path) -> dict[str, str]:
+@pytest.mark.parametrize("name", ["", *ALIASES])
+def test_a_change_of_a_property_is_a_new_version_too(template, translate, tmp_path, name):
+    """Of one function's property for that function, of a global one for all functions."""
+
+    def versions(changed: dict[str, Any]) -> dict[str, str]:
+        (tmp_path / "template.yaml").write_text(json.dumps(changed), encoding="utf-8")
         # Packages of one name: the code is the same.
-        resources = translate(file, lambda _: "same")["Resources"]
+        resources = translate(tmp_path / "template.yaml", lambda _: "same")["Resources"]
         found = of_type(resources, "AWS::Lambda::Version")
         return {it["Properties"]["FunctionName"]["Ref"]: name for name, it in found.items()}
 
-    text = (ROOT / "template.yaml").read_text("utf-8")
-    (tmp_path / "template.yaml").write_text(text.replace(line, changed), encoding="utf-8")
-    before, after = versions(ROOT / "template.yaml"), versions(tmp_path / "template.yaml")
-    assert {name for name in ALIASES if before[name] != after[name]} == functions
+    changed = deepcopy(template)
+    if name:
+        changed["Resources"][name]["Properties"]["Timeout"] = 25
+    else:
+        changed["Globals"]["Function"]["MemorySize"] *= 2
+    before, after = versions(template), versions(changed)
+    assert {it for it in ALIASES if before[it] != after[it]} == ({name} if name else set(ALIASES))
 
 
-RUNS = {"MODELS_BUCKET", "DATA_BUCKET", "TABLE", "JOB_QUEUE", "JOB_DEFINITION", "UPLOADS_QUEUE"}
-TOLD = {
-    "PredictFunction": {"MODELS_BUCKET", "DATA_BUCKET", "TABLE"},
-    "BatchFunction": {"MODELS_BUCKET", "DATA_BUCKET", "TABLE", "ACCESS", "ADMIN_SECRET"},
-    "WorkerFunction": {"MODELS_BUCKET", "DATA_BUCKET", "TABLE"},
-    "AdminFunction": RUNS | {"ACCESS", "ADMIN_SECRET"},
-    "RetrainFunction": RUNS | {"MIN_NEW_IMAGES", "QUIET_PERIOD"},
-}
+def variables(functions: dict[str, Any], name: str) -> set[str]:
+    """The names of a function's own environment variables."""
+    return set(functions[name]["Properties"]["Environment"]["Variables"])
 
 
-@pytest.mark.parametrize("name", TOLD)
-def test_a_function_is_told_what_it_needs_and_only_what_the_library_reads(plain, name):
-    told = set(plain["Resources"][name]["Properties"]["Environment"]["Variables"])
+@pytest.mark.parametrize("name", ALIASES)
+def test_every_variable_of_a_function_is_a_setting_of_the_library(template, functions, name):
     own = {"LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
-    assert told == TOLD[name] | own
-    assert TOLD[name] <= {name.upper() for name in Settings.model_fields}
+    common = set(template["Globals"]["Function"]["Environment"]["Variables"])
+    given = variables(functions, name) | common
+    assert own < given <= own | {name.upper() for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("variable", "action"),
+    [
+        ("ADMIN_SECRET", "secretsmanager:GetSecretValue"),
+        ("JOB_DEFINITION", "batch:SubmitJob"),
+        ("JOB_QUEUE", "batch:SubmitJob"),
+        ("TABLE", "dynamodb:PutItem"),
+    ],
+)
+def test_a_function_gets_the_name_of_a_resource_if_it_may_use_it(functions, variable, action):
+    for name, function in functions.items():
+        (role, _) = function["Properties"]["Role"]["Fn::GetAtt"]
+        assert (variable in variables(functions, name)) is (action in ALLOWED[role]), name
 
 
 @pytest.mark.parametrize(
@@ -275,14 +282,14 @@ def test_a_parameter_has_the_default_and_the_bounds_of_its_setting(template, par
 
 
 def test_results_are_private_unless_asked_otherwise(template):
-    access = template["Parameters"]["Access"]
-    assert (access["Default"], access["AllowedValues"]) == ("private", ["private", "public"])
+    assert template["Parameters"]["Access"]["Default"] == "private"
 
 
-def test_the_admins_token_is_generated_and_needs_no_quoting(resources):
+def test_the_admin_token_is_long_and_needs_no_quoting(resources):
     generated = resources["AdminSecret"]["Properties"]["GenerateSecretString"]
-    # No SecretStringTemplate: the secret is the token itself, not JSON around it.
-    assert generated == {"PasswordLength": 48, "ExcludePunctuation": True}
+    assert generated["PasswordLength"] >= 32 and generated["ExcludePunctuation"] is True
+    # The secret is the token itself, not JSON around it.
+    assert "SecretStringTemplate" not in generated
 
 
 # --- the buckets ---------------------------------------------------------------------------------
@@ -353,41 +360,23 @@ def test_unfinished_uploads_are_dropped(resources, bucket):
     )
 
 
-def test_models_have_versions_and_replaced_ones_go_after_a_month(resources):
-    models = resources["ModelsBucket"]["Properties"]
-    assert models["VersioningConfiguration"] == {"Status": "Enabled"}
-    days = [
-        rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
-        for rule in rules(resources, "ModelsBucket")
-        if "NoncurrentVersionExpiration" in rule and "Prefix" not in rule
-    ]
-    assert days == [30]
-
-
-KEPT = [
-    "versions/20261122-201500-0a1b2c/model.tflite",
-    "champion.json",
-    "promotions/2026-11-22T20:15:00-20261122-201500-0a1b2c.json",
-    "trained.json",
-    "features/0a1b2c.npy",
-    "build/source.zip",
-]
-
-
-def test_no_rule_ever_expires_a_live_model(resources):
-    """Nor what decides which one is live: only checkpoints go, and those after a week."""
-    expired = {
-        rule.get("Prefix", ""): rule.get("ExpirationInDays")
-        for rule in rules(resources, "ModelsBucket")
+def expiring(resources: dict[str, Any], bucket: str) -> set[str]:
+    """The prefixes of a bucket whose current objects a rule deletes."""
+    return {
+        rule.get("Prefix", "")
+        for rule in rules(resources, bucket)
         if "ExpirationInDays" in rule or "ExpirationDate" in rule
     }
-    assert expired == {"checkpoints/": 7}
-    for key in KEPT:
-        assert not key.startswith(tuple(expired))
 
 
-@pytest.mark.parametrize("key", ["versions/1/model.tflite", "champion.json", "trained.json"])
-def test_a_replaced_model_can_be_had_back_for_a_month(resources, key):
+def test_no_rule_deletes_a_model_or_the_record_of_which_one_is_live(resources):
+    assert expiring(resources, "ModelsBucket") == {keys.CHECKPOINTS}
+
+
+@pytest.mark.parametrize("key", [f"{keys.VERSIONS}1/model.tflite", keys.CHAMPION, keys.TRAINED])
+def test_a_replaced_model_can_be_restored_for_a_month(resources, key):
+    versioning = resources["ModelsBucket"]["Properties"]["VersioningConfiguration"]
+    assert versioning == {"Status": "Enabled"}
     days = [
         rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
         for rule in rules(resources, "ModelsBucket")
@@ -396,13 +385,8 @@ def test_a_replaced_model_can_be_had_back_for_a_month(resources, key):
     assert min(days) == 30
 
 
-def test_a_users_images_are_gone_after_days_and_no_training_image_ever_is(resources):
-    days = {
-        rule["Prefix"]: rule["ExpirationInDays"]
-        for rule in rules(resources, "DataBucket")
-        if "ExpirationInDays" in rule
-    }
-    assert days == {"uploads/": 1, "inbox/": 7, "results/": 30}
+def test_a_users_images_and_results_expire_and_training_images_never_do(resources):
+    assert expiring(resources, "DataBucket") == {keys.UPLOADS, keys.INBOX, keys.RESULTS}
 
 
 def test_a_page_that_may_call_the_api_may_send_its_forms_to_the_bucket(resources):
@@ -415,7 +399,7 @@ def test_a_page_that_may_call_the_api_may_send_its_forms_to_the_bucket(resources
         assert "CorsConfiguration" not in resources[other]["Properties"]
 
 
-def test_nothing_in_the_template_writes_an_object_so_no_deployment_moves_a_champion(plain):
+def test_no_resource_writes_an_object_so_no_deployment_changes_the_champion(plain):
     kinds = {resource["Type"] for resource in plain["Resources"].values()}
     assert not {kind for kind in kinds if kind.startswith(("Custom::", "AWS::CloudFormation::"))}
 
@@ -423,12 +407,9 @@ def test_nothing_in_the_template_writes_an_object_so_no_deployment_moves_a_champ
 # --- logs and alarms -----------------------------------------------------------------------------
 
 
-def test_every_log_is_kept_for_a_set_time(resources, template):
-    groups = of_type(resources, "AWS::Logs::LogGroup")
-    assert len(groups) == 8
-    for group in groups.values():
+def test_every_log_expires(resources):
+    for group in of_type(resources, "AWS::Logs::LogGroup").values():
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-    assert template["Parameters"]["LogRetentionDays"]["Default"] <= 90
 
 
 def test_every_function_writes_to_a_log_of_the_template(plain):
@@ -437,67 +418,49 @@ def test_every_function_writes_to_a_log_of_the_template(plain):
         assert plain["Resources"][group]["Type"] == "AWS::Logs::LogGroup"
 
 
-@pytest.mark.parametrize(
-    ("namespace", "metric", "whose", "statistic"),
-    [
-        ("AWS/ApiGateway", "5xx", {"Ref": "Api"}, "Sum"),
-        ("AWS/Lambda", "Errors", {"Ref": "PredictFunction"}, "Sum"),
-        ("AWS/Lambda", "Errors", {"Ref": "RetrainFunction"}, "Sum"),
-        ("AWS/Lambda", "Throttles", {"Ref": "PredictFunction"}, "Sum"),
-        ("AWS/Lambda", "Duration", {"Ref": "PredictFunction"}, "p95"),
-        ("AWS/SQS", VISIBLE, {"Fn::GetAtt": ["UploadsDeadLetters", "QueueName"]}, "Maximum"),
-        ("AWS/SQS", VISIBLE, {"Fn::GetAtt": ["InboxDeadLetters", "QueueName"]}, "Maximum"),
-        ("Clickbait", "Faults", "predict", "Sum"),
-        ("Clickbait", "Faults", "batch", "Sum"),
-        ("Clickbait", "Faults", "admin", "Sum"),
-        ("Clickbait", "ModelLoadFailure", "predict", "Sum"),
-        ("Clickbait", "ModelLoadFailure", "batch", "Sum"),
-        ("Clickbait", "ModelLoadFailure", "worker", "Sum"),
-        ("Clickbait", "HistoryWriteFailure", "predict", "Sum"),
-        ("Clickbait", "HistoryWriteFailure", "batch", "Sum"),
-        ("Clickbait", "HistoryWriteFailure", "worker", "Sum"),
-        ("Clickbait", "RunsFailed", "retrain", "Sum"),
-        ("Clickbait", "Drift", "retrain", "Maximum"),
-    ],
-)
-def test_there_is_an_alarm(resources, namespace, metric, whose, statistic):
-    ((alarm, stat),) = [
-        (alarm, stat)
-        for alarm, watched, stat in watching(resources)
-        if (watched["Namespace"], watched["MetricName"]) == (namespace, metric)
-        and watched["Dimensions"][0]["Value"] == whose
+def test_an_idle_service_raises_no_alarm(resources):
+    for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
+        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+
+
+def test_every_dead_letter_queue_has_an_alarm(resources):
+    watched = [
+        metric["Dimensions"][0]["Value"]
+        for _, metric in watching(resources)
+        if metric["Namespace"] == "AWS/SQS"
     ]
-    assert stat == statistic
-    # No traffic is no alarm, and no news for a deployment.
-    assert alarm["TreatMissingData"] == "notBreaching"
+    redrives = [
+        queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for queue in of_type(resources, "AWS::SQS::Queue").values()
+        if "RedrivePolicy" in queue["Properties"]
+    ]
+    assert watched and sorted(queue["Fn::GetAtt"][0] for queue in watched) == sorted(redrives)
 
 
-def watching(resources: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any], str]]:
-    """Each alarm with each metric that it looks at, and with the statistic of it."""
+def watching(resources: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each alarm's properties with each metric that it watches."""
     found = []
     for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
         properties = alarm["Properties"]
         if "MetricName" in properties:
-            stat = properties.get("Statistic") or properties["ExtendedStatistic"]
-            found.append((properties, properties, stat))
+            found.append((properties, properties))
         for query in properties.get("Metrics", []):
             if "MetricStat" in query:
-                told = query["MetricStat"]
-                found.append((properties, told["Metric"], told["Stat"]))
+                found.append((properties, query["MetricStat"]["Metric"]))
     return found
 
 
-def test_an_alarm_on_a_sum_adds_all_of_its_metrics_and_one_that_rests_is_no_gap(resources):
+def test_an_alarm_on_a_sum_adds_all_of_its_metrics_even_if_one_has_no_value(resources):
     sums = [
         found["Properties"]["Metrics"]
         for found in of_type(resources, "AWS::CloudWatch::Alarm").values()
         if "Metrics" in found["Properties"]
     ]
-    assert len(sums) == 2
+    assert sums
     for queries in sums:
         (total,) = [query for query in queries if "Expression" in query]
         added = [query for query in queries if "MetricStat" in query]
-        # Not a + b, which has no value where one of them has none.
+        # Not a + b, which has no value if one of them has none.
         assert total["Expression"] == f"SUM([{', '.join(query['Id'] for query in added)}])"
         assert total.get("ReturnData", True) and not any(query["ReturnData"] for query in added)
         for query in added:
@@ -505,42 +468,38 @@ def test_an_alarm_on_a_sum_adds_all_of_its_metrics_and_one_that_rests_is_no_gap(
             assert dimension["Value"] == query["Id"]
 
 
-def test_drift_is_an_alarm_from_where_the_library_calls_it_large(resources):
+def test_drift_raises_an_alarm_from_the_threshold_of_the_library(resources):
     alarm = resources["DriftAlarm"]["Properties"]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (
         monitoring.LARGE_DRIFT,
         "GreaterThanOrEqualToThreshold",
     )
-    # It is measured once a day: over less than that the alarm would end by itself.
+    # Drift is measured once a day: over a shorter period the alarm would end by itself.
     assert alarm["Period"] == 86_400
 
 
-def test_alarms_of_a_function_look_at_what_its_alias_does(resources):
-    for _, watched, _ in watching(resources):
+def test_an_alarm_of_a_function_watches_its_alias(resources):
+    for _, watched in watching(resources):
         if watched["Namespace"] == "AWS/Lambda":
             whose, alias = (found["Value"] for found in watched["Dimensions"])
             assert alias == {"Fn::Sub": f"${{{whose['Ref']}}}:live"}
 
 
-def test_alarms_name_services_that_there_are(plain, resources):
+def test_alarms_cover_the_services_that_exist_and_no_other(plain, resources):
     services = {
         found["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
         for found in of_type(plain["Resources"], "AWS::Lambda::Function").values()
     }
     named = [
         watched["Dimensions"]
-        for _, watched, _ in watching(resources)
+        for _, watched in watching(resources)
         if watched["Namespace"] == "Clickbait"
     ]
-    assert (
-        {dimension["Value"] for (dimension,) in named}
-        == services
-        == {"predict", "batch", "worker", "admin", "retrain"}
-    )
+    assert {dimension["Value"] for (dimension,) in named} == services
 
 
-def test_services_that_metrics_sum_up_are_services_that_there_are(functions):
-    """GET /metrics asks for them by name, and would be told nothing of another name."""
+def test_metrics_sum_up_the_services_that_predict(functions):
+    """GET /metrics asks CloudWatch for them by name; an unknown name has no data."""
     predicting = ("PredictFunction", "BatchFunction", "WorkerFunction")
     assert set(monitoring.SERVICES) == {
         functions[name]["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
@@ -548,41 +507,40 @@ def test_services_that_metrics_sum_up_are_services_that_there_are(functions):
     }
 
 
-def test_metrics_tell_of_every_function_by_its_name(functions):
+def test_metrics_report_every_function_by_its_name(functions):
     assert set(monitoring.FUNCTIONS) == {
         found["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
         for found in functions.values()
     }
 
 
-def test_every_function_may_have_the_memory_that_admin_tells_of_all(plain):
-    """GET /metrics answers its own limit for each of them."""
+def test_every_function_has_the_same_memory(plain):
+    """GET /metrics reports the admin function's limit for each of them."""
     found = of_type(plain["Resources"], "AWS::Lambda::Function").values()
     assert len({function["Properties"]["MemorySize"] for function in found}) == 1
 
 
 def test_alarms_cost_what_the_template_says(resources):
-    """By the metrics that they look at, each month, idle or not; ten are free in an account."""
+    """Each metric that an alarm watches costs by the month; ten are free in an account."""
     watched = len(watching(resources))
     dollars = (watched - 10) * 0.10
     text = (ROOT / "template.yaml").read_text("utf-8")
     assert f"Here are {watched}: ${dollars:.2f}." in text
-    assert watched <= 18
 
 
-def test_the_library_emits_the_metrics_that_the_alarms_look_at(resources):
+def test_the_library_emits_the_metrics_that_the_alarms_watch(resources):
     source = "".join(
         file.read_text("utf-8") for file in (ROOT / "layers/clickbait/python").rglob("*.py")
     )
     own = [
         watched["MetricName"]
-        for _, watched, _ in watching(resources)
+        for _, watched in watching(resources)
         if watched["Namespace"] == "Clickbait"
     ]
     assert own and all(f'count("{metric}"' in source for metric in own)
 
 
-def test_an_alarm_is_mailed_only_where_there_is_an_address(resources):
+def test_an_alarm_is_mailed_only_if_there_is_an_address(resources):
     assert resources["AlarmTopic"]["Condition"] == "HasAlarmEmail"
     for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
         assert alarm["Properties"]["AlarmActions"]["Fn::If"][0] == "HasAlarmEmail"
@@ -592,7 +550,7 @@ def test_an_alarm_is_mailed_only_where_there_is_an_address(resources):
 
 
 def test_no_resource_waits_for_itself(plain):
-    """The API names the alias, the alias its deployment, the deployment its alarms."""
+    """The API refers to the alias, the alias to its deployment, and that to its alarms."""
     resources = plain["Resources"]
 
     def needs(resource: dict[str, Any]) -> set[str]:
@@ -616,15 +574,9 @@ def test_every_parameter_has_a_default_and_a_description(template):
         assert "Default" in parameter and parameter["Description"], name
 
 
-OUTPUTS = [
-    *("SiteUrl", "SiteBucket", "SiteDistribution"),
-    *("ApiUrl", "ModelsBucket", "DataBucket", "Table", "AdminSecret"),
-    *("PredictFunction", "BatchFunction", "WorkerFunction", "AdminFunction", "RetrainFunction"),
-    *("UploadsQueue", "UploadsDeadLetters", "InboxQueue", "InboxDeadLetters"),
-    *("JobQueue", "JobDefinition", "TrainingRepository", "TrainingBuild"),
-]
-
-
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_the_stack_says_where_its_parts_are(template, output):
-    assert template["Outputs"][output]["Description"]
+def test_the_stack_has_the_outputs_that_the_rooms_read(template):
+    sources = [*(ROOT / "ops").glob("*.py"), *(ROOT / "local").rglob("*.py")]
+    text = "".join(file.read_text("utf-8") for file in sources)
+    read = set(re.findall(r"""outputs\[["'](\w+)["']\]""", text))
+    assert {"ApiUrl", "SiteUrl", "AdminSecret"} <= read <= set(template["Outputs"])
+    assert all(output["Description"] for output in template["Outputs"].values())

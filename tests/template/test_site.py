@@ -1,5 +1,5 @@
-"""The page is private files behind CloudFront: what it may load, run and call is told to browsers,
-and an address of the page is never taken for a file, or a missing file for the page."""
+"""The page is private files behind CloudFront, its headers limit what it may load and call, and an
+address of the page is never confused with a file."""
 
 import json
 import shutil
@@ -15,6 +15,7 @@ from clickbait.settings import settings
 from clickbait.store import presigned
 from local import template as local_template
 from local.site import file_rule
+from ops import pages
 from tests.samples import addresses
 from tests.template.conftest import of_type, one, statements
 
@@ -45,50 +46,46 @@ def test_only_cloudfront_reads_the_bucket_and_only_for_this_distribution(resourc
     ]
     (allow,) = [found for found in statements(policy) if found["Effect"] == "Allow"]
     assert allow["Principal"] == {"Service": "cloudfront.amazonaws.com"}
-    # No s3:ListBucket: the names of the files are nobody's.
+    # No s3:ListBucket: nobody can list the files.
     assert allow["Action"] == "s3:GetObject"
     assert allow["Resource"] == {"Fn::Sub": "${SiteBucket.Arn}/*"}
     source = "arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:distribution/${SiteDistribution}"
     assert allow["Condition"] == {"StringEquals": {"aws:SourceArn": {"Fn::Sub": source}}}
 
 
-def test_cloudfront_signs_what_it_asks_the_bucket(resources, distribution):
+def test_cloudfront_signs_its_requests_to_the_bucket(resources, distribution):
     (origin,) = distribution["Origins"]
     assert origin["DomainName"] == {"Fn::GetAtt": ["SiteBucket", "RegionalDomainName"]}
     (access,) = of_type(resources, "AWS::CloudFront::OriginAccessControl")
     assert origin["OriginAccessControlId"] == {"Fn::GetAtt": [access, "Id"]}
     assert origin["S3OriginConfig"] == {"OriginAccessIdentity": ""}
-    told = resources[access]["Properties"]["OriginAccessControlConfig"]
-    assert (told["OriginAccessControlOriginType"], told["SigningProtocol"]) == ("s3", "sigv4")
-    assert told["SigningBehavior"] == "always"
+    control = resources[access]["Properties"]["OriginAccessControlConfig"]
+    assert (control["OriginAccessControlOriginType"], control["SigningBehavior"]) == (
+        "s3",
+        "always",
+    )
 
 
-def test_the_bucket_is_no_web_site_of_its_own(resources):
+def test_the_bucket_is_not_a_web_site_itself(resources):
     assert "WebsiteConfiguration" not in resources["SiteBucket"]["Properties"]
 
 
 # --- how it is served ----------------------------------------------------------------------------
 
-CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
-"""AWS's policy, the same in every account: the objects say how long, and gzip and Brotli."""
 
-
-def test_every_answer_is_by_tls_compressed_and_only_read(distribution):
+def test_every_answer_is_over_tls_and_the_page_is_only_read(distribution):
     behaviour = distribution["DefaultCacheBehavior"]
     assert "CacheBehaviors" not in distribution
     assert behaviour["ViewerProtocolPolicy"] == "redirect-to-https"
     assert behaviour["AllowedMethods"] == ["GET", "HEAD"]
-    assert behaviour["Compress"] is True
-    assert behaviour["CachePolicyId"] == CACHING_OPTIMIZED
-    assert distribution["HttpVersion"] == "http2and3"
-    assert distribution["DefaultRootObject"] == "index.html"
+    assert distribution["DefaultRootObject"] == pages.INDEX
 
 
 def test_every_answer_has_the_headers_of_the_policy(resources, distribution, headers):
     (policy,) = of_type(resources, "AWS::CloudFront::ResponseHeadersPolicy")
     assert distribution["DefaultCacheBehavior"]["ResponseHeadersPolicyId"] == {"Ref": policy}
     parts = [*headers["SecurityHeadersConfig"].values(), *headers["CustomHeadersConfig"]["Items"]]
-    assert len(parts) == 7 and all(part["Override"] is True for part in parts)
+    assert parts and all(part["Override"] is True for part in parts)
 
 
 def test_a_file_that_is_missing_is_not_answered_with_the_page(distribution):
@@ -96,9 +93,8 @@ def test_a_file_that_is_missing_is_not_answered_with_the_page(distribution):
 
 
 def test_the_page_costs_nothing_when_idle(resources, distribution):
-    """No firewall, and no address of its own, both by the month; the cheapest places."""
+    """No firewall and no dedicated address, which both cost by the month."""
     assert not {"WebACLId", "ViewerCertificate", "Logging"} & set(distribution)
-    assert distribution["PriceClass"] == "PriceClass_100"
     assert not any(found["Type"].startswith("AWS::WAF") for found in resources.values())
 
 
@@ -107,20 +103,20 @@ def test_the_page_costs_nothing_when_idle(resources, distribution):
 
 @pytest.fixture(scope="module")
 def policy(headers) -> dict[str, list[str]]:
-    """The Content-Security-Policy in us-east-1: directive -> what it lets in."""
+    """The Content-Security-Policy in us-east-1: directive -> the sources that it allows."""
     text = headers["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]
     here = {"${AWS::Region}": "us-east-1", "${AWS::URLSuffix}": "amazonaws.com"}
-    said = text["Fn::Sub"]
+    resolved = text["Fn::Sub"]
     for name, value in here.items():
-        said = said.replace(name, value)
-    parts = [part.split() for part in said.split(";")]
+        resolved = resolved.replace(name, value)
+    parts = [part.split() for part in resolved.split(";")]
     assert len({name for name, *_ in parts}) == len(parts)
     return {name: sources for name, *sources in parts}
 
 
-def test_what_no_directive_lets_in_is_refused(policy):
+def test_sources_that_no_directive_allows_are_refused(policy):
     assert policy["default-src"] == NONE
-    # These have no default: without them anything goes.
+    # These do not fall back to default-src: without them everything is allowed.
     for name in ("base-uri", "form-action", "frame-ancestors"):
         assert policy[name] == NONE, name
 
@@ -130,7 +126,7 @@ def test_only_the_pages_own_scripts_styles_and_workers_run(policy):
         assert policy[name] == SELF, name
 
 
-def test_nothing_is_let_in_from_everywhere(policy):
+def test_no_directive_allows_every_source(policy):
     sources = {source for listed in policy.values() for source in listed}
     assert not any("unsafe" in source for source in sources)
     assert not sources & {"*", "http:", "https:", "'strict-dynamic'"}
@@ -141,7 +137,7 @@ def test_nothing_is_let_in_from_everywhere(policy):
     }
 
 
-def lets(policy: dict[str, list[str]], directive: str, url: str) -> bool:
+def allows(policy: dict[str, list[str]], directive: str, url: str) -> bool:
     scheme, _, rest = url.partition("://")
     origin = f"{scheme}://{rest.partition('/')[0]}"
     return any(fnmatchcase(origin, source) for source in policy[directive])
@@ -155,14 +151,14 @@ def test_the_page_may_call_its_api(policy, template):
         "${AWS::URLSuffix}": "amazonaws.com",
     }.items():
         url = url.replace(name, value)
-    assert lets(policy, "connect-src", url)
-    assert not lets(policy, "connect-src", "https://example.org")
-    assert not lets(policy, "connect-src", url.replace("https", "http"))
+    assert allows(policy, "connect-src", url)
+    assert not allows(policy, "connect-src", "https://example.org")
+    assert not allows(policy, "connect-src", url.replace("https", "http"))
 
 
 @pytest.fixture
 def signing(monkeypatch):
-    """The functions' own signer, as in Lambda; no test before or after has its client."""
+    """The functions' own signer as in Lambda; no other test shares its client."""
 
     def forget() -> None:
         settings.cache_clear()
@@ -179,24 +175,24 @@ def signing(monkeypatch):
 
 def test_the_page_may_use_what_the_functions_sign(policy, signing):
     form = signing.image_upload("image/jpeg")
-    assert lets(policy, "connect-src", form["url"])
+    assert allows(policy, "connect-src", form["url"])
     seen = signing.view_url("feedback/0a1b2c")
-    assert lets(policy, "img-src", seen)
+    assert allows(policy, "img-src", seen)
     saved = signing.download_url("results/monday/results.csv", "monday.csv", "text/csv")
-    assert lets(policy, "connect-src", saved)
+    assert allows(policy, "connect-src", saved)
 
 
 def test_a_picked_image_can_be_shown_before_it_is_sent(policy):
     assert {"'self'", "blob:", "data:"} <= set(policy["img-src"])
 
 
-def test_browsers_come_back_by_tls_for_a_year_at_least(headers):
+def test_browsers_return_over_tls_for_a_year_at_least(headers):
     transport = headers["SecurityHeadersConfig"]["StrictTransportSecurity"]
     assert transport["AccessControlMaxAgeSec"] >= YEAR
     assert transport["IncludeSubdomains"] is True
 
 
-def test_nothing_is_guessed_framed_or_told_to_others(headers):
+def test_browsers_guess_no_type_frame_no_page_and_send_no_referrer(headers):
     security = headers["SecurityHeadersConfig"]
     assert "ContentTypeOptions" in security
     assert security["FrameOptions"]["FrameOption"] == "DENY"
@@ -214,9 +210,9 @@ def test_nothing_is_guessed_framed_or_told_to_others(headers):
 
 @pytest.fixture(scope="module")
 def rewritten(resources) -> dict[str, str]:
-    """Each sample address, and what the function of the template makes of it, in node."""
+    """Each sample address and its result in the template's function, which Node runs."""
     node = shutil.which("node")
-    assert node, "there is no `node` here, which runs the function that rewrites addresses"
+    assert node, "`node` is not installed: it runs the function that rewrites addresses"
     code = one(resources, "AWS::CloudFront::Function")["FunctionCode"]
     asked = [*addresses.PAGES, *addresses.FILES]
     run = (
@@ -234,21 +230,20 @@ def test_an_address_of_the_page_is_answered_with_the_page(rewritten, address):
 
 
 @pytest.mark.parametrize("address", addresses.FILES)
-def test_a_file_is_asked_for_by_its_own_name_there_or_not(rewritten, address):
+def test_a_file_keeps_its_address_whether_it_exists_or_not(rewritten, address):
     assert rewritten[address] == address
 
 
-def test_the_local_page_goes_by_the_same_rule(rewritten):
+def test_the_local_page_follows_the_same_rule(rewritten):
     rule = file_rule(local_template.read(ROOT / "template.yaml"))
     for address, found in rewritten.items():
         assert bool(rule.fullmatch(address)) is (address in addresses.FILES), address
         assert (address if rule.fullmatch(address) else "/index.html") == found
 
 
-def test_every_request_meets_that_function(resources, distribution):
+def test_every_request_passes_through_that_function(resources, distribution):
     (name,) = of_type(resources, "AWS::CloudFront::Function")
     (association,) = distribution["DefaultCacheBehavior"]["FunctionAssociations"]
     assert association["EventType"] == "viewer-request"
     assert association["FunctionARN"] == {"Fn::GetAtt": [name, "FunctionARN"]}
     assert resources[name]["Properties"]["AutoPublish"] is True
-    assert resources[name]["Properties"]["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"

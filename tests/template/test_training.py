@@ -1,4 +1,4 @@
-"""A training runs on Fargate, in a network that costs nothing, from an image built in the cloud."""
+"""A training runs on Fargate, in a network that costs nothing, from an image built on AWS."""
 
 import json
 import re
@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from clickbait.settings import Settings
 from ops.deploy import SOURCE_KEY
 from tests.template.conftest import of_type, one
+from training import job as entry_point
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +20,7 @@ FARGATE = {
     4: range(8_192, 30_720 + 1, 1_024),
     8: range(16_384, 61_440 + 1, 4_096),
 }
-"""Fargate's sizes: processors and MiB of memory (AWS Batch, ResourceRequirement)."""
+"""Fargate's sizes: vCPUs and MiB of memory (AWS Batch, ResourceRequirement)."""
 
 
 def holds(condition: dict[str, Any], values: dict[str, str]) -> bool:
@@ -56,66 +58,56 @@ def job(resources) -> dict[str, Any]:
     return resources["JobDefinition"]["Properties"]
 
 
-def test_a_training_is_a_process_on_fargate_for_the_processor_that_tensorflow_has(job):
+def test_a_training_runs_the_command_of_its_image_on_the_image_s_processor(job):
     container = job["ContainerProperties"]
-    assert (job["Type"], job["PlatformCapabilities"]) == ("container", ["FARGATE"])
-    assert container["RuntimePlatform"] == {
-        "CpuArchitecture": "X86_64",
-        "OperatingSystemFamily": "LINUX",
-    }
-    assert container["Command"] == ["python", "-m", "training.job"]
-    assert 21 <= container["EphemeralStorage"]["SizeInGiB"] <= 200
+    dockerfile = (ROOT / "training" / "Dockerfile").read_text("utf-8")
+    assert f"CMD {json.dumps(container['Command'])}" in dockerfile
+    assert "FROM --platform=linux/amd64 " in dockerfile
+    assert container["RuntimePlatform"]["CpuArchitecture"] == "X86_64"
+    assert job["PlatformCapabilities"] == ["FARGATE"]
 
 
-def test_a_training_is_told_where_things_are_and_no_secret(job):
-    told = {found["Name"]: found["Value"] for found in job["ContainerProperties"]["Environment"]}
-    assert told == {
-        "DATA_BUCKET": {"Ref": "DataBucket"},
-        "MODELS_BUCKET": {"Ref": "ModelsBucket"},
-        "TABLE": {"Ref": "Table"},
-    }
+def test_a_training_gets_the_names_that_it_needs_and_no_secret(job):
+    names = {variable["Name"] for variable in job["ContainerProperties"]["Environment"]}
+    assert {name.upper() for name in entry_point.NEEDED} == names
+    assert names <= {name.upper() for name in Settings.model_fields}
     assert "Secrets" not in job["ContainerProperties"]
 
 
-def test_a_training_is_tried_again_unless_it_says_no_or_there_is_no_image(job):
+def test_a_training_is_retried_unless_it_is_hopeless_or_there_is_no_image(job):
     retry = job["RetryStrategy"]
-    assert retry["Attempts"] == 3
-    # The first that matches counts.
-    assert retry["EvaluateOnExit"] == [
-        {"OnExitCode": "2", "Action": "EXIT"},
-        {"OnReason": "CannotPullContainerError*", "Action": "EXIT"},
-        {"OnReason": "*", "Action": "RETRY"},
-    ]
-    assert job["Timeout"] == {"AttemptDurationSeconds": 4 * 3600}
+    assert retry["Attempts"] == entry_point.LAST_ATTEMPT
+    # The first rule that matches decides.
+    *ends, rest = retry["EvaluateOnExit"]
+    assert {"OnExitCode": str(entry_point.HOPELESS), "Action": "EXIT"} in ends
+    assert {"OnReason": "CannotPullContainerError*", "Action": "EXIT"} in ends
+    assert rest == {"OnReason": "*", "Action": "RETRY"}
 
 
-def test_an_end_of_a_training_reaches_the_retrain_function(plain, resources):
+@pytest.mark.parametrize("status", ["running", "succeeded", "failed"])
+def test_a_state_change_of_a_training_reaches_the_retrain_function(plain, status):
     (pattern,) = [
         found["Properties"]["EventPattern"]
         for found in of_type(plain["Resources"], "AWS::Events::Rule").values()
         if "EventPattern" in found["Properties"]
     ]
-    assert pattern == {
-        "source": ["aws.batch"],
-        "detail-type": ["Batch Job State Change"],
-        "detail": {
-            "jobQueue": [{"Ref": "JobQueue"}],
-            "status": ["RUNNING", "SUCCEEDED", "FAILED"],
-        },
-    }
-    assert resources["JobQueue"]["Type"] == "AWS::Batch::JobQueue"
+    sample = ROOT / "events" / f"batch-job-state-change-{status}.json"
+    event = json.loads(sample.read_text("utf-8"))
+    assert event["source"] in pattern["source"]
+    assert event["detail-type"] in pattern["detail-type"]
+    assert event["detail"]["status"] in pattern["detail"]["status"]
+    # No other queue of the account.
+    assert pattern["detail"]["jobQueue"] == [{"Ref": "JobQueue"}]
 
 
 def test_a_training_runs_on_spot_unless_asked_otherwise(template, resources):
     compute = one(resources, "AWS::Batch::ComputeEnvironment")
     assert compute["Type"] == "MANAGED"
     assert compute["ComputeResources"]["Type"] == {"Ref": "TrainingCapacity"}
-    capacity = template["Parameters"]["TrainingCapacity"]
-    assert capacity["Default"] == "FARGATE_SPOT"
-    assert sorted(capacity["AllowedValues"]) == ["FARGATE", "FARGATE_SPOT"]
+    assert template["Parameters"]["TrainingCapacity"]["Default"] == "FARGATE_SPOT"
 
 
-def test_only_sizes_that_fargate_has_can_be_asked_for(template, resources):
+def test_only_sizes_that_fargate_offers_are_accepted(template, resources):
     vcpus, memory = (template["Parameters"][f"Training{name}"] for name in ("Vcpus", "Memory"))
     sizes = list(product(vcpus["AllowedValues"], memory["AllowedValues"]))
     assert (vcpus["Default"], memory["Default"]) in sizes
@@ -130,7 +122,7 @@ def test_only_sizes_that_fargate_has_can_be_asked_for(template, resources):
 # --- the network ---------------------------------------------------------------------------------
 
 
-def test_nothing_can_call_a_training_and_it_calls_by_tls_only(resources):
+def test_nothing_can_connect_to_a_training_and_it_connects_over_tls_only(resources):
     group = one(resources, "AWS::EC2::SecurityGroup")
     assert "SecurityGroupIngress" not in group
     assert not of_type(resources, "AWS::EC2::SecurityGroupIngress")
@@ -139,7 +131,7 @@ def test_nothing_can_call_a_training_and_it_calls_by_tls_only(resources):
 
 
 def test_the_network_costs_nothing(resources):
-    """No NAT, no address and no interface that waits by the hour: gateways are free."""
+    """No NAT, address or interface that costs by the hour: gateway endpoints are free."""
     ours = {found["Type"] for found in resources.values()}
     assert not ours & {"AWS::EC2::NatGateway", "AWS::EC2::EIP", "AWS::EC2::NetworkInterface"}
     endpoints = of_type(resources, "AWS::EC2::VPCEndpoint").values()
@@ -148,7 +140,7 @@ def test_the_network_costs_nothing(resources):
     assert {service.rsplit(".", 1)[1] for service in services} == {"s3", "dynamodb"}
 
 
-def test_a_training_reaches_the_internet_through_an_address_of_its_own(resources, job):
+def test_a_training_reaches_the_internet_through_its_own_public_address(resources, job):
     assert job["ContainerProperties"]["NetworkConfiguration"] == {"AssignPublicIp": "ENABLED"}
     route = one(resources, "AWS::EC2::Route")
     assert route["GatewayId"] == {"Ref": "TrainingGateway"}
@@ -165,7 +157,7 @@ def test_a_training_reaches_the_internet_through_an_address_of_its_own(resources
     assert len(set(zones)) == len(zones) == 2
 
 
-def test_a_network_of_ones_own_takes_the_place_of_the_templates(template, resources):
+def test_a_users_own_network_replaces_that_of_the_template(template, resources):
     for name, resource in resources.items():
         if resource["Type"].startswith("AWS::EC2::") and name != "TrainingSecurityGroup":
             assert resource["Condition"] == "MakesVpc", name
@@ -188,7 +180,7 @@ def test_a_vpc_without_its_subnets_is_refused(template, given):
 
 
 @pytest.mark.parametrize("value", ["subnet-1, subnet-2", "subnet-", "vpc-1", "subnet-1,", "a"])
-def test_subnets_that_are_none_are_refused(template, value):
+def test_invalid_subnets_are_refused(template, value):
     pattern = template["Parameters"]["VpcSubnets"]["AllowedPattern"]
     assert not re.fullmatch(pattern, value)
     assert re.fullmatch(pattern, "subnet-0a1b2c3d,subnet-4e5f6a7b")
@@ -208,31 +200,22 @@ def test_the_image_is_the_one_that_the_build_pushes(resources, job):
 
 
 def test_the_tag_of_the_sources_is_pushed_last(resources):
-    """`make deploy` takes it for the proof that `latest` is that image."""
+    """`make deploy` relies on it: if the tag exists, `latest` is that image."""
     commands = one(resources, "AWS::CodeBuild::Project")["Source"]["BuildSpec"].splitlines()
     pushes = [line.split("docker push ")[1] for line in commands if "docker push" in line]
     assert pushes == ['"$REPOSITORY:latest"', '"$REPOSITORY:$SOURCE"']
 
 
-def test_the_build_takes_what_deploy_uploads_and_one_at_a_time(resources):
+def test_the_build_reads_what_deploy_uploads_and_only_one_runs_at_a_time(resources):
     build = one(resources, "AWS::CodeBuild::Project")
     assert build["Source"]["Type"] == "S3"
     assert build["Source"]["Location"] == {"Fn::Sub": f"${{ModelsBucket}}/{SOURCE_KEY}"}
-    assert build["Artifacts"] == {"Type": "NO_ARTIFACTS"}
     assert build["ConcurrentBuildLimit"] == 1
-    assert build["Environment"]["PrivilegedMode"] is True
 
 
-def test_images_are_scanned_and_the_last_three_are_kept(resources):
+def test_images_are_scanned_and_the_tag_latest_can_move(resources):
     repository = one(resources, "AWS::ECR::Repository")
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
-    (kept,) = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-    assert kept["selection"] == {
-        "tagStatus": "any",
-        "countType": "imageCountMoreThan",
-        "countNumber": 3,
-    }
-    # `latest` has to move.
     assert repository["ImageTagMutability"] == "MUTABLE"
 
 
