@@ -14,7 +14,6 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 
 RUN := .venv/bin/python
 TRAINING := training/.venv/bin/python
-TEMPLATE := .venv-template/bin
 
 # The built page depends on these; its types come from openapi.json.
 PAGE_SOURCES := openapi.json $(shell find frontend \( -name node_modules -o -name dist \) -prune -o -type f -print)
@@ -65,7 +64,7 @@ test-site: frontend/dist/.done ## lint and unit tests of the page, without a bro
 test-training: training/.venv/done ## tests of training, on drawn images
 	$(TRAINING) -m pytest -n 2 --dist worksteal tests/training
 
-test-template: .venv/test.done .venv-template/done ## tests of the template and its build
+test-template: .venv/test.done .venv-ops/done .venv-template/done ## tests of the template and its build
 	$(RUN) -m pytest tests/template
 
 test-stack: .venv/test.done training/.venv/done frontend/dist/.done ## tests on a running local stack
@@ -75,7 +74,7 @@ test-browser: .venv/test.done frontend/dist/.done ## tests of the page in Chromi
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest tests/browser
 
 # The two files that train come first. A file stays with one worker; each worker has one stack.
-test-service: .venv/test.done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser in parallel
+test-service: .venv/test.done .venv-ops/done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser in parallel
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/end_to_end/test_retraining.py tests/browser/test_models.py tests/end_to_end tests/template tests/browser
 
@@ -85,8 +84,8 @@ contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the AP
 soak: .venv/test.done training/.venv/done frontend/dist/.done ## slow tests: trainings killed at ten moments; 10 minutes
 	$(RUN) -m pytest tests/soak
 
-deploy: .venv-template/done ## build, deploy to AWS with the page and the image that trains, prune old versions, print the URLs (ARGS: for sam deploy)
-	@$(TEMPLATE)/python -m ops.deploy $(ARGS)
+deploy: .venv-ops/done ## build and deploy to AWS: stack, page, training image; delete old versions [ARGS=--help]
+	@exec .venv-ops/bin/python -m ops deploy $(ARGS)
 
 openapi: .venv/up.done ## write openapi.json
 	$(RUN) -m functions.openapi openapi.json
@@ -106,23 +105,33 @@ screenshots: .venv/test.done training/.venv/done frontend/dist/.done ## take the
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m tests.browser.screenshots \
 		frontend/screenshots --photos $$(echo training/.venv/lib/python3*/site-packages/sklearn/datasets/images) $(ARGS)
 
-lock: .venv/test.done ## resolve every requirements.in
+# The layer's packages run on AWS and .venv-ops uses the AWS keys: their lock files have hashes. The
+# functions and the local stack get the versions that the tests have.
+PIN := .venv/bin/pip-compile --quiet --upgrade --allow-unsafe --no-header --no-emit-options --annotation-style line \
+	--strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: .venv/test.done ## resolve every requirements.in to the newest versions
 	$(RUN) -m pip install --quiet pip-tools
-	for room in tests layers/dependencies local training tests/template tests/contract loadtest loadtest/peers; do \
-		.venv/bin/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
-			--no-emit-trusted-host --no-emit-options --annotation-style line \
-			--output-file $$room/requirements.txt $$room/requirements.in || exit 1; done
+	$(PIN) --output-file tests/requirements.txt tests/requirements.in
+	$(PIN) --constraint tests/requirements.txt --output-file local/requirements.txt local/requirements.in
+	$(PIN) --constraint tests/requirements.txt --generate-hashes \
+		--output-file layers/dependencies/requirements.txt layers/dependencies/requirements.in
+	$(PIN) --generate-hashes --output-file ops/requirements.txt ops/requirements.in
+	for room in training tests/template tests/contract loadtest loadtest/peers; do \
+		$(PIN) --output-file $$room/requirements.txt $$room/requirements.in || exit 1; done
 
 clean: ## remove environments and build outputs; keeps .local
-	rm -rf .venv .venv-template .venv-peers .venv-load .venv-contract training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-ops .venv-template .venv-peers .venv-load .venv-contract training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
 	rm -rf frontend/node_modules frontend/dist loadtest/lighthouse/node_modules
 
-# An environment is rebuilt when its lock file changes; its stamp is written last.
+# $(call environment,FOLDER,LOCK FILE,OPTIONS OF pip): an environment is updated when its lock file
+# changes; its stamp is written last. With hashes pip must not resolve dependencies: for it, the locked
+# boto3 does not satisfy boto3[crt].
 define environment
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found; on Debian: apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
-	@echo "installing $(2) into $(1)"; $(1)/bin/python -m pip install --quiet -r $(2)
+	@echo "installing $(2) into $(1)"; $(1)/bin/python -m pip install --quiet $(3) -r $(2)
 	@$(1)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
 		"library.pth").write_text("$(CURDIR)/layers/clickbait/python\n")'
 	@touch $@
@@ -132,6 +141,8 @@ endef
 	$(call environment,.venv,local/requirements.txt)
 .venv/test.done: tests/requirements.txt .venv/up.done
 	$(call environment,.venv,tests/requirements.txt)
+.venv-ops/done: ops/requirements.txt
+	$(call environment,.venv-ops,ops/requirements.txt,--no-deps --require-hashes)
 .venv-template/done: tests/template/requirements.txt
 	$(call environment,.venv-template,tests/template/requirements.txt)
 .venv-peers/done: loadtest/peers/requirements.txt
