@@ -141,7 +141,7 @@ class Checkpoint:
         return f"{CHECKPOINTS}{self.run}/"
 
     def start(self) -> Any | None:
-        """What the first attempt started from, or None."""
+        """The start that the first attempt stored, or None."""
         found = S3Store(self.bucket).get(self.prefix + self.START)
         return json.loads(found) if found else None
 

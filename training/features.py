@@ -55,8 +55,8 @@ class Source(Protocol):
 
 @dataclass
 class Examples:
-    """What networks learn from, and what they are validated on: images or features (n, ...), and
-    labels (n,) of 0 and 1."""
+    """The networks' inputs: images or features (n, ...) to train and to validate on, with labels
+    (n,) of 0 and 1."""
 
     source: Source
     labels: npt.NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""May a candidate go live? Only if it is shown to be no worse than the champion and than the best.
+"""Decide whether a candidate goes live: it must be no worse than the champion and than the best.
 
 The same code measures all models, through the TFLite file that would serve, on the same images,
 which none of them has trained on. `tests/training/test_gate.py` simulates what the gate passes and
@@ -23,8 +23,8 @@ MIN_IMAGES = 30
 MIN_OF_CLASS = 10
 """AUC counts pairs of both classes, so the rarer class decides how certain it is."""
 ENOUGH = 200
-"""From here on the narrow margins hold: as many equal models pass them as pass the wide ones on 100
-images."""
+"""From here on the narrow margins hold. Equal models pass them as often as they pass the wide ones
+on 100 images."""
 CONFIDENCE = 0.8
 """One-sided. 95% would stop three of four equally good models at MIN_IMAGES."""
 AUC_MARGINS = (0.05, 0.03)
@@ -280,8 +280,8 @@ def _size(candidate: Path) -> Check:
 
 
 def _golden(candidate: Classifier, champion: Classifier) -> Check:
-    """The candidate must not contradict the champion about a golden image of which the champion is
-    right and sure. (The champion may be wrong about a drawing.)"""
+    """If the champion is right and sure about a golden image, the candidate must not contradict it.
+    (The champion may be wrong about a drawing.)"""
     lost = []
     for name, label, pixels in zip(("loud", "calm"), (1, 0), golden.images(), strict=True):
         before, after = champion.predict(pixels), candidate.predict(pixels)

@@ -1,5 +1,4 @@
-"""How good a model is, and how certain the figures are. An undefined figure is null, with the
-reason."""
+"""Measures of a model, each with its uncertainty. An undefined figure is null, with the reason."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ CHECKPOINT = ".checkpoint"
 
 @dataclass
 class Run:
-    """What every step of a training reads, from the checked images to the written version."""
+    """Shared by all steps of a training, from the checked images to the written version."""
 
     images: Data
     recipe: Recipe

@@ -72,8 +72,7 @@ def make_version(run: Run) -> dict[str, Any]:
 
 
 def examples_of(run: Run) -> Examples:
-    """What the networks learn from and are validated on: images, or features behind the frozen
-    blocks."""
+    """The networks' inputs: images, or their features behind the frozen blocks."""
     pixels, labels = run.images.side("train")
     held_out, held_out_labels = run.images.side("validation")
     stem, _ = network.split(_build(run), run.recipe.frozen_blocks)

@@ -1,5 +1,4 @@
-"""A version folder: written aside, checked as the service will check it, published whole, and never
-changed."""
+"""A version folder: staged, checked as the service checks it, published whole, never changed."""
 
 import hashlib
 import json

@@ -1,5 +1,5 @@
-"""A training killed with -9 at ten moments: the champion serves on, nothing half written is listed,
-and the run ends well. `make soak`; takes about ten minutes."""
+"""A training is killed with -9 at ten moments: the champion keeps serving, no incomplete version is
+listed, and the run ends well. `make soak` takes about ten minutes."""
 
 import os
 import re
@@ -25,13 +25,13 @@ PAIRS = [
     ("Training from", "Exporting"),
     ("Features of", "epoch 1/2"),
 ]
-"""What the log says at the two moments at which a run is killed: it has three attempts. The live
-model is asked by the first run alone, for which all images are new."""
+"""Log texts at the two moments at which a run is killed; a run has three attempts. Only the first
+run checks labels with the live model, because all images are new to it."""
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory) -> Iterator[LocalStack]:
-    """A stack with drawings in it, in which nothing but this test starts a run."""
+    """A stack with drawings, in which only this test starts runs."""
     folder = tmp_path_factory.mktemp("soak")
     with LocalStack(folder, MIN_NEW_IMAGES="100000", LOCAL_WORKERS="1") as stack:
         upload(stack, 0, 120)
@@ -45,7 +45,7 @@ def admin(stack: LocalStack) -> Iterator[httpx.Client]:
 
 
 def training(stack: LocalStack) -> int | None:
-    """The process of the training, not the one that guards it."""
+    """The process of the training itself, not of its guard."""
     for pid in stack.processes():
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -57,7 +57,7 @@ def training(stack: LocalStack) -> int | None:
 
 
 def kill_at(stack: LocalStack, run: str, moment: str, after: int) -> int:
-    """Kill the training when its log says `moment` behind place `after`; the log's length then."""
+    """Kill the training once its log has `moment` after position `after`; returns its length."""
     until = time.monotonic() + DEADLINE
     while not re.search(re.escape(moment), stack.job_log(run)[after:]):
         assert time.monotonic() < until, stack.job_log(run)[-2000:]
@@ -69,7 +69,7 @@ def kill_at(stack: LocalStack, run: str, moment: str, after: int) -> int:
 
 
 def everything_serves(admin: httpx.Client) -> None:
-    """The champion answers, and each version that is listed is whole."""
+    """The champion answers, and every listed version is complete."""
     listed = admin.get("/models").raise_for_status().json()["items"]
     assert version_that_answers(admin) in {m["version"] for m in listed}
     for model in listed:
