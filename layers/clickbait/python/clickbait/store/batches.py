@@ -126,7 +126,7 @@ class Progress:
 
     @property
     def state(self) -> str:
-        """ "open": it waits for files or its start. "running" or "finished"."""
+        """One of "open" (it waits for files, or to be started), "running" and "finished"."""
         if self.complete:
             return "finished"
         return "open" if "files" in self.head and "started" not in self.head else "running"
@@ -240,7 +240,9 @@ class Batches:
             raise Conflict(f"The batch {batch} is started. POST /batches begins another one.")
         names = self._names(batch)
         if not 0 <= start < len(names.files):
-            raise BadRequest(f"The batch {batch} has {len(names.files):,} files, and no {start}.")
+            raise BadRequest(
+                f"The batch {batch} has {len(names.files):,} files; there is none at {start}."
+            )
         end = min(start + presigned.MAX_FORMS, len(names.files))
         forms = [
             {"file": names.files[place]}

@@ -29,10 +29,10 @@ class Rows:
         self.partition = rows_partition(batch)
 
     def put(self, row: Row) -> Outcome:
-        """Write a row if its file has none, or has one of an older object.
+        """Write a row if its file has none, or only one of an older object.
 
-        Returns "again" if there is a row of the same object: that one stays, whichever model made
-        it. "replaced" if there was a row of an older object.
+        Returns "new", "replaced" if it replaced the row of an older object, or "again" if the same
+        object has a row: that one stays, whichever model predicted it.
         """
         before = aws.put_item(
             self.table,
