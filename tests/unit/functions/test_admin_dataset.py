@@ -95,7 +95,6 @@ def test_the_first_hundred_refused_are_told_and_all_are_counted(
 ) -> None:
     for n in range(101):
         key = f"train/clickbait/{n:03}.jpg"
-        cloud.s3.put_object(Bucket="data", Key=f"rejected/{key}", Body=b"x")
         why = {"key": key, "reason": "broken-image", "detail": "It does not decode."}
         body = json.dumps(why).encode()
         cloud.s3.put_object(Bucket="data", Key=f"rejected/{key}.json", Body=body)

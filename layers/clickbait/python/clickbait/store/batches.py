@@ -239,11 +239,10 @@ class Batches:
         if "started" in head:
             raise Conflict(f"The batch {batch} is started. POST /batches begins another one.")
         names = self._names(batch)
-        if not 0 <= start < len(names.files):
-            raise BadRequest(
-                f"The batch {batch} has {len(names.files):,} files; there is none at {start}."
-            )
-        end = min(start + presigned.MAX_FORMS, len(names.files))
+        files = len(names.files)
+        if not 0 <= start < files:
+            raise BadRequest(f"The batch {batch} has {files:,} files; there is none at {start}.")
+        end = min(start + presigned.MAX_FORMS, files)
         forms = [
             {"file": names.files[place]}
             | presigned.post(
@@ -251,7 +250,7 @@ class Batches:
             )
             for place in range(start, end)
         ]
-        return forms, end if end < len(names.files) else None
+        return forms, end if end < files else None
 
     def start(self, batch: str) -> Progress:
         """Close a batch: each file that has not arrived fails. Repeating it changes nothing.
