@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -265,16 +266,26 @@ def test_one_byte_changed_in_layers_is_a_new_version_of_each_function(
     assert all(after[name] != published[name] for name in FUNCTIONS)
 
 
-def test_sam_builds_again_if_only_layers_changed(built, checkout, tool):
-    """With its cache it would not: the cache compares functions/ alone."""
-    before = (built / "PredictFunction" / "layers.sha256").read_text("utf-8")
-    changed = checkout / ONE_BYTE[0]
-    original = changed.read_bytes()
-    changed.write_bytes(original + b"\n")
-    try:
-        done = tool("sam", "build", "--build-dir", "again", "PredictFunction", folder=checkout)
-    finally:
-        changed.write_bytes(original)
-    assert done.returncode == 0, done.stderr
-    after = (checkout / "again" / "PredictFunction" / "layers.sha256").read_text("utf-8")
-    assert before != after
+def test_sam_builds_again_if_only_layers_changed(checkout, template, tool, tmp_path):
+    """The function's own folder is unchanged, so no cache may answer for it."""
+    copy = tmp_path / "checkout"
+    shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns(".aws-sam", "__pycache__"))
+    # One function without its layers: their own builds take most of the time.
+    alone = {"PredictFunction": deepcopy(template["Resources"]["PredictFunction"])}
+    properties = alone["PredictFunction"]["Properties"]
+    kept = {name: properties[name] for name in ("CodeUri", "Handler")}
+    alone["PredictFunction"]["Properties"] = kept | {"Runtime": "python3.13"}
+    (copy / "template.yaml").write_text(
+        json.dumps({"Transform": template["Transform"], "Resources": alone}), encoding="utf-8"
+    )
+
+    def digests() -> str:
+        done = tool("sam", "build", folder=copy)
+        assert done.returncode == 0, done.stderr
+        built = copy / ".aws-sam" / "build" / "PredictFunction"
+        return (built / "layers.sha256").read_text("utf-8")
+
+    before = digests()
+    with (copy / ONE_BYTE[0]).open("ab") as changed:
+        changed.write(b"\n")
+    assert digests() != before
