@@ -73,10 +73,14 @@ test-stack: .venv/test.done training/.venv/done frontend/dist/.done ## tests on 
 test-browser: .venv/test.done frontend/dist/.done ## tests of the page in Chromium; installs it if missing
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest tests/browser
 
-# The two files that train come first. A file stays with one worker; each worker has one stack.
+# The two files that train come first. Each file is named, because pytest ignores the order of overlapping folders.
+TRAINING_FILES := tests/end_to_end/test_retraining.py tests/browser/test_models.py
+SERVICE_FILES := $(TRAINING_FILES) $(filter-out $(TRAINING_FILES),$(wildcard $(addsuffix /test_*.py,tests/end_to_end tests/template tests/browser)))
+
+# A file stays with one worker; each worker has one stack.
 test-service: .venv/test.done .venv-ops/done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser in parallel
-	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-		tests/end_to_end/test_retraining.py tests/browser/test_models.py tests/end_to_end tests/template tests/browser
+	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && \
+		$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SERVICE_FILES)
 
 contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the API against openapi.json with valid and invalid requests; 3 minutes [ARGS]
 	@exec $(RUN) -m tests.contract.run $(ARGS)
