@@ -20,7 +20,7 @@ class Recipe:
     architecture: str = knob(
         "efficientnet_lite0", "efficientnet_lite0 (pretrained) or cnn (classic)"
     )
-    seed: int = knob(0, "of everything random: order, augmentation, dropout, mixing", 0, 2**31 - 1)
+    seed: int = knob(0, "of order, augmentation, dropout and mixup", 0, 2**31 - 1)
 
     epochs: int = knob(10, "passes over the training images at most, by each member", 1, 10_000)
     batch_size: int = knob(32, "images a step", 1, 4096)
@@ -28,9 +28,7 @@ class Recipe:
     weight_decay: float = knob(1e-2, "AdamW's; 0 makes it Adam", 0, 1)
     clip_norm: float = knob(1.0, "longest gradient (global norm); 0 for no limit", 0)
     label_smoothing: float = knob(0.05, "targets s/2 and 1 - s/2 (Szegedy 2016)", 0, 0.9)
-    mixup: float = knob(
-        0.4, "alpha of mixup on what the network is fed (Zhang 2018); 0: off", 0, 10
-    )
+    mixup: float = knob(0.4, "alpha of mixup on the networks' inputs (Zhang 2018); 0: off", 0, 10)
     dropout: float = knob(0.2, "before the last dense unit", 0, 0.95)
     stochastic_depth: float = knob(
         0.1, "probability of skipping the last residual block (Huang 2016)", 0, 0.9
@@ -43,14 +41,14 @@ class Recipe:
     )
 
     anchor: float = knob(
-        0.0, "pull back to the start, a step: this times the learning rate (L2-SP, Li 2018)", 0
+        0.0, "pull towards the start in each step: this x learning rate (L2-SP, Li 2018)", 0
     )
     keep: float = knob(
         0.0, "share of the start in the final weights (WiSE-FT, Wortsman 2022)", 0, 1
     )
 
     frozen_blocks: int = knob(5, "first blocks that stay pretrained: 0, 3, 5, 8 or 11", 0, 11)
-    views: int = knob(16, "augmented views of each image pushed through the frozen blocks", 1, 1000)
+    views: int = knob(16, "augmented views of each image behind the frozen blocks", 1, 1000)
 
     rotation: float = knob(15.0, "degrees at most, either way", 0, 180)
     flip: float = knob(0.5, "probability of a horizontal flip", 0, 1)
