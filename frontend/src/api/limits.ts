@@ -25,6 +25,3 @@ export const MAX_FORMS = 100;
 
 /** Rows in one page of `/batches/{batch}/results`. */
 export const MAX_ROWS = 1_000;
-
-/** Characters in the reason for a promotion. */
-export const REASON = { least: 3, most: 500 } as const;

@@ -69,8 +69,7 @@ export function asProblem(error: unknown, where: string): Problem {
       null,
       null,
       {},
-      `No response from ${where}. If you run the service: \`make up\` starts it on your own machine; ` +
-        "on AWS, see its alarms. It must allow this page’s address (CORS).",
+      `No response from ${where}. On your own machine, start it with \`make up\`; on AWS, see its alarms.`,
     );
   }
   const message = error instanceof Error ? error.message : String(error);

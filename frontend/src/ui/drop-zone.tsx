@@ -1,9 +1,12 @@
 /** The place for images: dropped, pasted, chosen, or photographed on a phone. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { UPLOADABLE } from "../api/limits";
 import { UploadIcon } from "./icons";
 
-const IMAGES = "image/jpeg,image/png,image/webp,image/*";
+const TOUCH = matchMedia("(pointer: coarse)").matches;
+
+const IMAGES = [...UPLOADABLE, "image/*"].join();
 
 /** Every dropped file, those in folders too, in the order of their paths. */
 async function filesOf(transfer: DataTransfer): Promise<File[]> {
@@ -102,16 +105,7 @@ export function DropZone({
       }}
     >
       <UploadIcon />
-      <p class="drop-label">
-        {camera ? (
-          <>
-            <span class="mouse-only">{label}</span>
-            <span class="touch-only">Choose a photo</span>
-          </>
-        ) : (
-          label
-        )}
-      </p>
+      <p class="drop-label">{camera && TOUCH ? "Choose a photo" : label}</p>
       {children}
       <div class="row center">
         <button type="button" onClick={() => picker.current?.click()}>

@@ -6,9 +6,8 @@ import { admin, keepToken, member, refused } from "../api/session";
 /** Where the owner of the service finds the token. */
 const WHERE = (
   <>
-    On your own machine, <code>make up</code> prints an address that contains the token; it is also
-    in <code>.local/admin-token</code>. On AWS, <code>make deploy</code> prints the command that
-    shows it.
+    On your own machine it is in <code>.local/admin-token</code>, and in the address that{" "}
+    <code>make up</code> prints. On AWS, <code>make deploy</code> prints the command that shows it.
   </>
 );
 

@@ -22,7 +22,7 @@ const SHOWN = 8;
 /** What each request was for, by the function that answered it. */
 const SOURCES: Record<Schemas["PastPrediction"]["source"], string> = {
   predict: "Single image",
-  batch: "Up to ten images",
+  batch: "Several images",
   worker: "Batch",
 };
 
@@ -111,9 +111,9 @@ function Now() {
         note={`of ${count(hour.value?.totals.requests)} requests`}
       />
       <Figure
-        label="Response time (95% of requests)"
+        label="Response time"
         value={milliseconds(latency)}
-        note="or less, last hour"
+        note="95% of requests, last hour"
       />
     </>
   );
