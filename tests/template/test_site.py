@@ -98,7 +98,7 @@ def test_the_page_costs_nothing_when_idle(resources, distribution):
     assert not any(found["Type"].startswith("AWS::WAF") for found in resources.values())
 
 
-# --- what browsers are told ----------------------------------------------------------------------
+# --- the headers ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
