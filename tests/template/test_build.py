@@ -12,6 +12,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.template.conftest import make
 
@@ -95,6 +96,11 @@ def test_the_artefact_holds_the_handler_the_document_and_the_digests_of_layers(b
         assert (built / name / "openapi.json").read_bytes() == document
         listed = (built / name / "layers.sha256").read_text("utf-8")
         assert all(path.removeprefix("layers/") in listed for path in ONE_BYTE)
+
+
+def test_the_built_template_has_no_anchors_which_cloudformation_does_not_read(built):
+    events = yaml.parse((built / "template.yaml").read_text("utf-8"))
+    assert not [event for event in events if getattr(event, "anchor", None)]
 
 
 def test_the_library_layer_holds_every_module_of_the_library(built):
