@@ -1,8 +1,7 @@
 """Reading request bodies within their limits: one image, a form of several, or JSON."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -50,16 +49,14 @@ SEVERAL_IMAGES = f"Send 1 to {MAX_IMAGES} images: curl -F files=@one.jpg -F file
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One file of a form. The client chose `name`: never use it in a path or key."""
 
     name: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """A form with one image, and the text fields beside it."""
 
     file: File
