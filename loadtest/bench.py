@@ -8,6 +8,7 @@ their files are left out.
 
 import argparse
 import json
+import math
 import os
 import shutil
 import statistics
@@ -159,7 +160,10 @@ def table(rows: Mapping[str, Sequence[Mapping[str, float]]], rounds: int) -> Ite
 
     def ratio(name: str) -> float:
         ours, theirs = rows["this service"], rows[name]
-        return statistics.median(ours[i]["rps"] / theirs[i]["rps"] for i in range(rounds))
+        return statistics.median(
+            ours[i]["rps"] / theirs[i]["rps"] if theirs[i]["rps"] else math.inf
+            for i in range(rounds)
+        )
 
     yield "| | images/s | p50 ms | p95 ms | failed | MB a worker | this service is |"
     yield "|---|---|---|---|---|---|---|"
