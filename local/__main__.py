@@ -19,7 +19,7 @@ def up() -> None:
     """Start the stack and serve until Ctrl-C."""
     with errors_in_one_line("make up"):
         settings = StackSettings.from_environment(os.environ)
-        settings.claim()
+        settings.prepare()
         if "MAKELEVEL" in os.environ:  # So that `kill -9` of make leaves nothing running either.
             die_with_parent()
         from local import stack  # Imported late: it takes a second, and a port may be in use.

@@ -94,7 +94,7 @@ class StackSettings:
     def _port_record(self) -> Path:
         return self.state_dir / "cloud-port"
 
-    def claim(self) -> None:
+    def prepare(self) -> None:
         """Check that the ports are free, and bind the state folder to its cloud port.
 
         The saved state contains queue addresses with the port. On another port its event sources

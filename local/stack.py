@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import template
 from local.batch.definitions import definitions
 from local.batch.jobs import Jobs
-from local.batch.reports import Reports
+from local.batch.reports import Reporter
 from local.batch.service import Batch, listener
 from local.cloud import Cloud
 from local.deploy import STACK_NAME, Deployed, deploy
@@ -63,7 +63,7 @@ class _Stopped(BaseException):
 
 
 def up(settings: StackSettings) -> None:
-    """Run the stack until a signal stops it; call `settings.claim` first.
+    """Run the stack until a signal stops it; call `settings.prepare` first.
 
     Raises StackError if the stack cannot start or fails; nothing is left running.
     """
@@ -122,7 +122,7 @@ async def _serve(
     gateway = Gateway(settings.cloud_url, deployed.api_id, settings.workers)
     server = _server(gateway, port=settings.api_port)
     page = _server(site, port=settings.site_port)
-    reports = Reports(cloud, settings.logs)
+    reports = Reporter(cloud, settings.logs)
     jobs = _jobs(settings, cloud, reports)
     batch = _server(Batch(jobs, definitions(deployed.jobs)).app)
     serving = asyncio.create_task(server.serve())
@@ -158,7 +158,7 @@ async def _serve(
         await gateway.close()
 
 
-def _jobs(settings: StackSettings, cloud: Cloud, reports: Reports) -> Jobs:
+def _jobs(settings: StackSettings, cloud: Cloud, reports: Reporter) -> Jobs:
     """The jobs of this stack, which run in the checkout and use this cloud."""
 
     def credentials(role: str) -> dict[str, str]:

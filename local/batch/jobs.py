@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.batch.definitions import name_in
-from local.batch.reports import Detail, Reports
+from local.batch.reports import Detail, Reporter
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -54,7 +54,7 @@ class Jobs:
         self,
         root: Path,
         state_dir: Path,
-        reports: Reports,
+        reports: Reporter,
         environment: Mapping[str, str],
         credentials: Credentials,
     ) -> None:

@@ -35,7 +35,7 @@ Detail = dict[str, Any]
 """One job in the format of DescribeJobs."""
 
 
-class Reports:
+class Reporter:
     """Accepts changes and lines at once and sends them in order in the background."""
 
     def __init__(self, cloud: Any, folder: Path) -> None:

@@ -9,7 +9,7 @@ import httpx
 
 from local.batch.definitions import definitions
 from local.batch.jobs import Jobs
-from local.batch.reports import Reports
+from local.batch.reports import Reporter
 from local.batch.service import Batch
 from tests.waiting import DEADLINE
 
@@ -102,7 +102,7 @@ class StandIn:
         (root / "state" / "logs").mkdir(parents=True, exist_ok=True)
         self.state = root / "state"
         self.cloud = cloud
-        self.reports = Reports(cloud, self.state / "logs")
+        self.reports = Reporter(cloud, self.state / "logs")
         self.jobs = Jobs(
             root,
             self.state,

@@ -56,7 +56,7 @@ def test_nothing_is_written_where_a_port_is_in_use(environment, tmp_path, variab
         taken.bind((HOST, int(environment[variable])))
         taken.listen()
         with pytest.raises(StackError, match=variable):
-            StackSettings.from_environment(environment).claim()
+            StackSettings.from_environment(environment).prepare()
     assert not (tmp_path / "state").exists()
 
 
@@ -67,15 +67,15 @@ def test_nothing_is_written_where_a_port_is_in_use(environment, tmp_path, variab
 def test_one_port_for_two_things_is_refused(environment, one, other):
     environment[other] = environment[one]
     with pytest.raises(StackError, match=f"{one} and {other} are both {environment[one]}"):
-        StackSettings.from_environment(environment).claim()
+        StackSettings.from_environment(environment).prepare()
 
 
 def test_a_kept_state_belongs_to_its_cloud_port(environment):
-    StackSettings.from_environment(environment).claim()
-    StackSettings.from_environment(environment).claim()
+    StackSettings.from_environment(environment).prepare()
+    StackSettings.from_environment(environment).prepare()
     moved = environment | {"CLOUD_PORT": str(free_ports(1)[0])}
     with pytest.raises(StackError, match=f"belongs to CLOUD_PORT={environment['CLOUD_PORT']}"):
-        StackSettings.from_environment(moved).claim()
+        StackSettings.from_environment(moved).prepare()
 
 
 def test_the_templates_parameters_are_its_own_defaults_unless_named():
