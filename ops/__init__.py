@@ -36,9 +36,11 @@ def running_stack() -> dict[str, Any]:
 
 @contextmanager
 def errors_in_one_line(command: str) -> Iterator[None]:
-    """Print a StackError as one line on standard error and exit with status 1."""
+    """Print an error of the stack or of AWS as one line on standard error; exit with status 1."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
         yield
-    except StackError as error:
+    except (StackError, BotoCoreError, ClientError) as error:
         print(f"{command}: {error}", file=sys.stderr)
         sys.exit(1)

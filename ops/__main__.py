@@ -5,10 +5,7 @@ from typing import Any
 
 import click
 
-from ops import StackError, errors_in_one_line
-
-INTERRUPTED = 130
-"""The exit status that shells report for Ctrl-C."""
+from ops import errors_in_one_line
 
 
 @click.group(help=__doc__)
@@ -16,13 +13,28 @@ def main() -> None:
     """The operator's commands."""
 
 
-@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def deploy(arguments: tuple[str, ...]) -> None:
-    """Build and deploy to AWS; takes the options of `sam deploy`."""
-    from ops import deploy
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--stack-name", metavar="NAME", help="[default: that of samconfig.toml]")
+@click.option("--region", metavar="NAME", help="[default: that of the AWS configuration]")
+@click.option("--profile", metavar="NAME", help="[default: that of the AWS configuration]")
+@click.argument("sam_options", metavar="[SAM DEPLOY OPTION]...", nargs=-1, type=click.UNPROCESSED)
+def deploy(
+    stack_name: str | None, region: str | None, profile: str | None, sam_options: tuple[str, ...]
+) -> None:
+    """Deploy the service to AWS. All other options go to `sam deploy`.
 
-    sys.exit(deploy.main(list(arguments)))
+    It builds the page, runs `sam build` and `sam deploy`, uploads the page, deletes old function
+    versions and, if its sources changed, has the training image built on AWS.
+
+    \b
+    make deploy ARGS="--guided"                              choose each parameter
+    make deploy ARGS="--parameter-overrides Access=public"   set one parameter
+    make deploy ARGS="--stack-name staging --profile work"   another stack or account
+    """
+    with errors_in_one_line("deploy"):
+        from ops.deploy import deploy
+
+        deploy(stack_name, region, profile, sam_options)
 
 
 @main.command()
@@ -52,7 +64,7 @@ def retrain(url: str, token: str, **parameters: Any) -> None:
                 sys.exit(1)
         except KeyboardInterrupt:
             click.echo(f"Stopped following. The run continues: see {service.url}/runs")
-            sys.exit(INTERRUPTED)
+            sys.exit(130)  # The exit status that shells report for Ctrl-C.
 
 
 @main.command()
@@ -63,16 +75,11 @@ def replay(queue: str | None, dead_letters: str | None) -> None:
 
     Works on the local stack or, if both URLs are given, on AWS.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
     from ops.replay import connect, replay
 
     with errors_in_one_line("replay"):
-        try:
-            sqs, source, target = connect(queue, dead_letters)
-            click.echo(f"{replay(sqs, source, target)} messages moved to {target}")
-        except (BotoCoreError, ClientError) as error:
-            raise StackError(str(error)) from error
+        sqs, source, target = connect(queue, dead_letters)
+        click.echo(f"{replay(sqs, source, target)} messages moved to {target}")
 
 
 if __name__ == "__main__":

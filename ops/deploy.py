@@ -3,9 +3,7 @@
 A deployment never reads or changes the champion: the live model of a stack stays live.
 """
 
-import argparse
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -14,15 +12,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import StackError, pages
+from ops.archive import zipped
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,68 +34,32 @@ SOURCE_KEY = "build/source.zip"
 IMAGE_SOURCES = ("training", "layers/clickbait/python", "layers/baseline/baseline")
 """The folders that training/Dockerfile may copy from, without hidden files and Python's cache."""
 
-USAGE = "%(prog)s [--stack-name NAME] [--region REGION] [--profile PROFILE] [sam deploy option ...]"
 
-STEPS = """\
-It builds the page, runs `sam build` and `sam deploy`, uploads the page, deletes old
-function versions and, if its sources changed, has the training image built on AWS.
-
-  make deploy ARGS="--guided"                                   choose each parameter
-  make deploy ARGS="--parameter-overrides Access=public"        set one parameter
-  make deploy ARGS="--stack-name staging --profile work"        another stack or account
-"""
-
-
-def main(arguments: list[str]) -> int:
-    """Deploy; return the exit status. An error is one line on standard error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ops deploy",
-        usage=USAGE,
-        description="Deploy the service to AWS. All other options go to `sam deploy`.",
-        epilog=STEPS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--stack-name", metavar="NAME", default=_configured_stack(), help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--region", metavar="NAME", help="default: the region of the AWS configuration"
-    )
-    parser.add_argument(
-        "--profile", metavar="NAME", help="default: the profile of the AWS configuration"
-    )
-    options, sam_options = parser.parse_known_args(arguments)
-    account = {"--region": options.region, "--profile": options.profile}
-    account_options = [word for flag, value in account.items() if value for word in (flag, value)]
-    try:
-        _deploy(options, account_options, sam_options)
-    except subprocess.CalledProcessError as error:
-        return _fail(f"`{_command_name(error.cmd)}` failed with status {error.returncode}")
-    except (BotoCoreError, ClientError, StackError) as error:
-        return _fail(str(error))
-    return 0
-
-
-def _deploy(
-    options: argparse.Namespace, account_options: list[str], sam_options: list[str]
+def deploy(
+    stack: str | None, region: str | None, profile: str | None, sam_options: Sequence[str]
 ) -> None:
-    """Run all steps; `account_options` pass region and profile on to other tools."""
+    """Deploy the stack (None: that of samconfig.toml) and report each step on standard output.
+
+    Raises StackError, BotoCoreError or ClientError at the first step that fails.
+    """
+    stack = stack or _configured_stack()
+    account = {"--region": region, "--profile": profile}
+    account_options = [word for flag, value in account.items() if value for word in (flag, value)]
     page = build_page()
     _sam("build")
-    _sam("deploy", "--stack-name", options.stack_name, *account_options, *sam_options)
-    session = boto3.Session(profile_name=options.profile, region_name=options.region)
+    _sam("deploy", "--stack-name", stack, *account_options, *sam_options)
+    session = boto3.Session(profile_name=profile, region_name=region)
     cloudformation = session.client("cloudformation")
-    outputs = outputs_of(cloudformation, options.stack_name)
-    access = access_of(cloudformation, options.stack_name)
-    page[pages.CONFIG] = pages.config(outputs["ApiUrl"], access, options.stack_name)
+    outputs = outputs_of(cloudformation, stack)
+    page[pages.CONFIG] = pages.config(outputs["ApiUrl"], access_of(cloudformation, stack), stack)
     upload_page(session.client("s3"), outputs["SiteBucket"], page)
-    for function in functions_of(cloudformation, options.stack_name):
+    for function in functions_of(cloudformation, stack):
         for version in prune(session.client("lambda"), function):
             print(f"Deleted version {version} of {function}.")
     if build := build_image(session, outputs, image_files(ROOT)):
-        follow = ["aws", "logs", "tail", f"/aws/codebuild/{options.stack_name}", "--follow"]
+        follow = ["aws", "logs", "tail", f"/aws/codebuild/{stack}", "--follow", *account_options]
         print(f"Building the training image, which takes some minutes: {build}")
-        print(f"Follow the build with: {' '.join([*follow, *account_options])}")
+        print(f"Follow the build with: {' '.join(follow)}")
     else:
         print("The training image is up to date.")
     token = ["aws", "secretsmanager", "get-secret-value", "--secret-id", outputs["AdminSecret"]]
@@ -112,12 +73,12 @@ def _deploy(
 def build_page() -> dict[str, pages.PageFile]:
     """Build the page with the locked packages; return its files.
 
-    Raises StackError if Node or npm is missing or too old, and CalledProcessError if one fails.
+    Raises StackError if Node or npm is missing or too old, or if one fails.
     """
     npm, node = shutil.which("npm"), shutil.which("node")
     frontend = ROOT / "frontend"
     needed = json.loads((frontend / "package.json").read_text("utf-8"))["engines"]["node"]
-    if npm is None or node is None or _numbers(_version(node)) < _numbers(needed):
+    if npm is None or node is None or _version(node) < _numbers(needed):
         raise StackError(
             f"the page needs Node {needed.removeprefix('>=')} or newer with npm; "
             "on Debian 13 or newer: apt-get install nodejs npm"
@@ -133,15 +94,15 @@ def upload_page(s3: Any, bucket: str, files: Mapping[str, pages.PageFile]) -> No
     The assets of former pages stay, because a page that is open in a browser still loads some of
     its own. They are some hundred KB, so a thousand deployments cost a cent a month.
     """
-    for name in sorted(files, key=lambda name: (_upload_order(name), name)):
+
+    def order(name: str) -> tuple[bool, bool, str]:
+        """Assets first, then other files, and last the index, which refers to them."""
+        return name == pages.INDEX, not name.startswith(pages.ASSETS), name
+
+    for name in sorted(files, key=order):
         file = files[name]
-        s3.put_object(
-            Bucket=bucket,
-            Key=name,
-            Body=file.content,
-            ContentType=file.type,
-            CacheControl=file.cache,
-        )
+        headers = {"ContentType": file.type, "CacheControl": file.cache}
+        s3.put_object(Bucket=bucket, Key=name, Body=file.content, **headers)
 
 
 def functions_of(cloudformation: Any, stack: str) -> Iterator[str]:
@@ -212,15 +173,7 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 
 def archive(files: Mapping[str, bytes], digest: str) -> bytes:
     """A zip of the files, with their digest as the file that the template's build reads."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, content in {**files, "digest": digest.encode()}.items():
-            # Without a time, so that the same files give the same bytes.
-            entry = zipfile.ZipInfo(name)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o100644 << 16
-            zipped.writestr(entry, content)
-    return buffer.getvalue()
+    return zipped({**files, "digest": digest.encode()})
 
 
 def _tags_of_latest(ecr: Any, uri: str) -> list[str]:
@@ -252,20 +205,14 @@ def _in_use(functions: Any, name: str) -> Iterator[str]:
             yield from alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
 
 
-def _version(node: str) -> str:
-    return subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+def _version(node: str) -> tuple[int, ...]:
+    found = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    return _numbers(found.stdout)
 
 
 def _numbers(version: str) -> tuple[int, ...]:
     """The numbers of a version, such as v22.12.0 or >=20.19."""
     return tuple(int(number) for number in re.findall(r"\d+", version))
-
-
-def _upload_order(name: str) -> int:
-    """Assets first, then other files, and last the index, which refers to them."""
-    if name.startswith(pages.ASSETS):
-        return 0
-    return 2 if name == pages.INDEX else 1
 
 
 def _sam(*arguments: str) -> None:
@@ -282,24 +229,13 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> No
     # The options of the `make` that runs this are not for the ones that this runs.
     of_make = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
     kept = {name: value for name, value in environment.items() if name not in of_make}
-    subprocess.run(command, cwd=folder, env=kept, check=True)
-
-
-def _command_name(command: list[str]) -> str:
-    """A command without its options, as a person types it."""
-    words = [Path(command[0]).name, *command[1:]]
-    return " ".join(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    status = subprocess.run(command, cwd=folder, env=kept, check=False).returncode
+    if status != 0:
+        words = [Path(command[0]).name, *command[1:]]
+        typed = itertools.takewhile(lambda word: not word.startswith("-"), words)
+        raise StackError(f"`{' '.join(typed)}` failed with status {status}")
 
 
 def _configured_stack() -> str:
     configuration: dict[str, Any] = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))
     return str(configuration["default"]["global"]["parameters"]["stack_name"])
-
-
-def _fail(reason: str) -> int:
-    print(f"deploy: {reason}", file=sys.stderr)
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -8,10 +8,6 @@ from typing import Any
 
 from ops import LOCAL_KEYS, StackError, running_stack
 
-RECEIVED_AT_ONCE = 10
-HIDDEN_SECONDS = 60
-"""After this time a message that could not be sent is visible among the dead letters again."""
-
 
 def connect(queue: str | None, dead_letters: str | None) -> tuple[Any, str, str]:
     """An SQS client and the URLs of a dead-letter queue and its queue.
@@ -42,8 +38,8 @@ def replay(sqs: Any, dead_letters: str, queue: str) -> int:
     while True:
         messages = sqs.receive_message(
             QueueUrl=dead_letters,
-            MaxNumberOfMessages=RECEIVED_AT_ONCE,
-            VisibilityTimeout=HIDDEN_SECONDS,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=60,  # A message that cannot be sent is visible again after this time.
             WaitTimeSeconds=1,  # Without a wait, SQS may query only some of its servers.
         ).get("Messages", [])
         if not messages:

@@ -10,9 +10,6 @@ import httpx
 from ops import StackError, running_stack, state_dir
 
 POLL_SECONDS = 1.0
-TIMEOUT_SECONDS = 40.0
-"""The API's own timeout is 30 s."""
-
 MAX_FAILURES = 30
 """Failed requests in a row before the command gives up; the run itself does not depend on them."""
 
@@ -50,13 +47,12 @@ def retrain(service: Service, parameters: Mapping[str, Any], say: Callable[[str]
     with httpx.Client(
         base_url=service.url,
         headers={"authorization": f"Bearer {service.token}"},
-        timeout=TIMEOUT_SECONDS,
+        timeout=40,  # Seconds; the API's own timeout is 30 s.
         trust_env=not service.url.startswith("http://127.0.0.1"),
     ) as client:
         run = _send(client, "POST", "/retrain", json=dict(parameters))
         say(f"run {run['id']}")
-        last = ""
-        failures = 0
+        last, failures = "", 0
         while True:
             line = progress(run)
             if line != last:
@@ -76,15 +72,12 @@ def retrain(service: Service, parameters: Mapping[str, Any], say: Callable[[str]
 
 def progress(run: Mapping[str, Any]) -> str:
     """One line: the state, with the epoch and validation AUC, or with the reason."""
-    parts = [run["state"]]
-    if run["state"] == "RUNNING" and run.get("epoch") is not None:
-        of = f" of {run['epochs']}" if run.get("epochs") else ""
-        parts.append(f"epoch {run['epoch']}{of}")
-        area = (run.get("metrics") or {}).get("val_auc")
-        if area is not None:
-            parts.append(f"validation AUC {area:.3f}")
-        return ", ".join(parts)
-    return f"{run['state']}: {run['reason']}"
+    if run["state"] != "RUNNING" or run.get("epoch") is None:
+        return f"{run['state']}: {run['reason']}"
+    of = f" of {run['epochs']}" if run.get("epochs") else ""
+    area = (run.get("metrics") or {}).get("val_auc")
+    measured = "" if area is None else f", validation AUC {area:.3f}"
+    return f"RUNNING, epoch {run['epoch']}{of}{measured}"
 
 
 class _Unavailable(StackError):

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from ops import deploy
+from ops.__main__ import main
 from ops.pages import ASK_FIRST, FOR_EVER, PageFile
 
 API = "https://api.example.org"
@@ -153,8 +154,15 @@ class Tools:
         self.folders.append(options["cwd"])
         self.environments.append(dict(options["env"]))
         if self.failing and command[1 : 1 + len(self.failing)] == self.failing:
-            raise subprocess.CalledProcessError(2, command)
+            return subprocess.CompletedProcess(command, 2)
         return subprocess.CompletedProcess(command, 0)
+
+
+def run(arguments: list[str]) -> int:
+    """The exit status of `make deploy` with these arguments."""
+    with pytest.raises(SystemExit) as ended:
+        main(["deploy", *arguments])
+    return ended.value.code
 
 
 @pytest.fixture
@@ -213,7 +221,7 @@ def test_a_version_that_gets_only_a_part_of_the_traffic_stays():
 
 
 def test_a_deployment_builds_deploys_prunes_and_prints_the_urls(stack, tools, capsys):
-    assert deploy.main(["--parameter-overrides", "SnapStart=PublishedVersions"]) == 0
+    assert run(["--parameter-overrides", "SnapStart=PublishedVersions"]) == 0
     *page, build, deployment = tools.called
     assert page == [["/tools/npm", "ci"], ["/tools/npm", "run", "build"]]
     assert build == ["/tools/sam", "build"]
@@ -230,13 +238,13 @@ def test_a_deployment_builds_deploys_prunes_and_prints_the_urls(stack, tools, ca
 def test_the_options_of_the_outer_make_do_not_reach_the_inner_ones(stack, tools, monkeypatch):
     monkeypatch.setenv("MAKEFLAGS", "-j8")
     monkeypatch.setenv("KEPT", "yes")
-    assert deploy.main([]) == 0
+    assert run([]) == 0
     for environment in tools.environments:
         assert "MAKEFLAGS" not in environment and environment["KEPT"] == "yes"
 
 
 def test_a_deployment_prints_how_to_get_the_admin_token(stack, tools, capsys):
-    assert deploy.main(["--region", "us-east-1"]) == 0
+    assert run(["--region", "us-east-1"]) == 0
     *_, address, token, _, _ = capsys.readouterr().out.splitlines()
     assert f"{SITE}/#token=TOKEN" in address
     assert token.endswith(
@@ -248,7 +256,7 @@ def test_a_deployment_prints_how_to_get_the_admin_token(stack, tools, capsys):
 def test_a_deployment_never_touches_an_existing_champion(stack, tools):
     s3 = boto3.client("s3")
     before = s3.list_object_versions(Bucket="models")["Versions"]
-    assert deploy.main([]) == 0
+    assert run([]) == 0
     after = s3.list_object_versions(Bucket="models")["Versions"]
     kept = [found["VersionId"] for found in after if found["Key"] != deploy.SOURCE_KEY]
     assert kept == [found["VersionId"] for found in before]
@@ -258,7 +266,7 @@ def test_a_deployment_never_touches_an_existing_champion(stack, tools):
 
 
 def test_the_page_lies_in_its_bucket_each_file_with_its_type_and_its_time_to_live(stack, tools):
-    assert deploy.main([]) == 0
+    assert run([]) == 0
     s3 = boto3.client("s3")
     listed = [found["Key"] for found in s3.list_objects_v2(Bucket="site")["Contents"]]
     assert listed == sorted([*PAGE, "config.json"])
@@ -269,7 +277,7 @@ def test_the_page_lies_in_its_bucket_each_file_with_its_type_and_its_time_to_liv
 
 
 def test_the_page_gets_the_address_and_the_access_of_its_own_stack(stack, tools):
-    assert deploy.main([]) == 0
+    assert run([]) == 0
     found = boto3.client("s3").get_object(Bucket="site", Key="config.json")
     assert json.load(found["Body"]) == {"api": API, "access": "public", "stack": "clickbait"}
     assert (found["ContentType"], found["CacheControl"]) == ("application/json", ASK_FIRST)
@@ -300,7 +308,7 @@ def test_a_file_is_uploaded_after_the_files_that_it_refers_to():
 def test_a_page_that_is_open_still_finds_its_own_assets(stack, tools):
     s3 = boto3.client("s3")
     s3.put_object(Bucket="site", Key="assets/index-0.js", Body=b"former()")
-    assert deploy.main([]) == 0
+    assert run([]) == 0
     assert s3.get_object(Bucket="site", Key="assets/index-0.js")["Body"].read() == b"former()"
 
 
@@ -321,7 +329,7 @@ def pushed(digest: str) -> None:
 def test_the_first_deployment_has_the_image_built_and_prints_how_to_follow_it(
     stack, tools, codebuild, capsys
 ):
-    assert deploy.main(["--region", "us-east-1", "--parameter-overrides", "Access=public"]) == 0
+    assert run(["--region", "us-east-1", "--parameter-overrides", "Access=public"]) == 0
     newest = boto3.client("s3").head_object(Bucket="models", Key=deploy.SOURCE_KEY)["VersionId"]
     assert codebuild.started == [{"projectName": "clickbait-build", "sourceVersion": newest}]
     *_, building, follow, _, _, _, _ = capsys.readouterr().out.splitlines()
@@ -330,7 +338,7 @@ def test_the_first_deployment_has_the_image_built_and_prints_how_to_follow_it(
 
 
 def test_the_build_gets_the_files_and_their_digest(stack, tools):
-    assert deploy.main([]) == 0
+    assert run([]) == 0
     body = boto3.client("s3").get_object(Bucket="models", Key=deploy.SOURCE_KEY)["Body"].read()
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         found = {name: archive.read(name) for name in archive.namelist()}
@@ -366,7 +374,7 @@ def test_everything_that_the_dockerfile_copies_is_there():
 
 def test_an_image_of_the_same_files_is_not_built_again(stack, tools, codebuild, capsys):
     pushed(deploy.digest_of(FILES))
-    assert deploy.main([]) == 0
+    assert run([]) == 0
     assert codebuild.started == []
     listed = boto3.client("s3").list_objects_v2(Bucket="models")["Contents"]
     assert [found["Key"] for found in listed] == ["champion.json"]
@@ -377,7 +385,7 @@ def test_an_image_that_is_no_longer_the_latest_is_built_again(stack, tools, code
     """Otherwise trainings keep today's image after a deployment of yesterday's checkout."""
     pushed(deploy.digest_of(FILES))
     pushed("0" * 64)
-    assert deploy.main([]) == 0
+    assert run([]) == 0
     assert len(codebuild.started) == 1
 
 
@@ -436,7 +444,7 @@ def test_a_failed_step_is_one_line_and_nothing_after_it_is_done(
 ):
     tools.failing = failing
     before = versions(stack)
-    assert deploy.main([]) == 1
+    assert run([]) == 1
     assert capsys.readouterr().err == f"deploy: `{command}` failed with status 2\n"
     assert tools.called[-1][1 : 1 + len(failing)] == failing
     assert versions(stack) == before
@@ -446,7 +454,7 @@ def test_a_failed_step_is_one_line_and_nothing_after_it_is_done(
 
 def test_a_missing_sam_is_one_line(tools, capsys):
     tools.missing = {"sam"}
-    assert deploy.main([]) == 1
+    assert run([]) == 1
     assert capsys.readouterr().err == "deploy: `sam` is not installed: `make deploy` installs it\n"
 
 
@@ -462,7 +470,7 @@ def test_without_a_new_enough_node_nothing_starts_and_one_line_says_why(
     tools, capsys, missing, node
 ):
     tools.missing, tools.node = {missing}, node
-    assert deploy.main([]) == 1
+    assert run([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         f"deploy: the page needs Node {OLDEST} or newer with npm; "
@@ -478,7 +486,7 @@ def test_a_new_enough_node_builds_the_page(tools, node):
 
 
 def test_a_stack_that_is_not_there_is_one_line(stack, tools, capsys):
-    assert deploy.main(["--stack-name", "elsewhere"]) == 1
+    assert run(["--stack-name", "elsewhere"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("deploy: ") and "elsewhere" in line
 
@@ -492,6 +500,6 @@ def test_a_build_that_cannot_start_is_one_line(stack, tools, codebuild, monkeypa
         raise ClientError({"Error": reason}, "StartBuild")
 
     monkeypatch.setattr(codebuild, "start_build", refused)
-    assert deploy.main([]) == 1
+    assert run([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("deploy: ") and "Cannot have more than 1 builds" in line
