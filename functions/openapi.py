@@ -37,7 +37,7 @@ class ProblemDocument(BaseModel):
 
 
 def document() -> dict[str, Any]:
-    """The merged documents of all functions, with the title of the first."""
+    """The merged documents of all functions, under the title of the first."""
     documents = [app.openapi() for app in APPS]
     paths: dict[str, Any] = {}
     schemes: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def document() -> dict[str, Any]:
         [(model, "serialization") for model in (ProblemDocument, *models)],
         ref_template="#/components/schemas/{model}",
     )
-    # FastAPI's own schemas of a 422 are left out: every 422 here is a problem document.
+    # FastAPI's own schemas for a 422 are left out, because every 422 here is a problem document.
     components = {
         "schemas": dict(sorted(definitions["$defs"].items())),
         "securitySchemes": schemes,

@@ -8,25 +8,25 @@ from fastapi import Query
 from clickbait.errors import BadRequest
 
 MAX_LIMIT = 100
-"""Most items of a page: each may take a call to S3, and all must come within seconds."""
+"""The most items on a page. Each may take a call to S3, and a page must be ready within seconds."""
 DEFAULT_LIMIT = 20
 
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="most items in this page")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="the most items on this page")]
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next` of the previous page")]
 
 
 def page(items: list[Any], following: str | None) -> dict[str, Any]:
-    """The body of a page; `following` is the cursor of the next one, None at the end."""
+    """The body of a page. `following` is the cursor of the next one, None at the end."""
     return {"items": items, "count": len(items), "next": following}
 
 
 def encode_cursor(of: str, place: str | None) -> str | None:
-    """`place` in the list named `of`, as a cursor that only that list accepts."""
+    """A cursor for `place` in the list named `of`. Only that list accepts it."""
     return urlsafe_b64encode(f"{of}:{place}".encode()).decode().rstrip("=") if place else None
 
 
 def decode_cursor(of: str, cursor: str | None) -> str | None:
-    """The place in a cursor of the list named `of`; raises BadRequest if it is not its cursor."""
+    """The place that `cursor` encodes; raises BadRequest if it is not from the list named `of`."""
     if cursor is None:
         return None
     try:
@@ -40,7 +40,7 @@ def decode_cursor(of: str, cursor: str | None) -> str | None:
 
 
 def invalid_cursor() -> BadRequest:
-    """The problem of a cursor that the list did not give."""
+    """The problem of a cursor that is not from this list."""
     return BadRequest(
         "query.cursor: invalid cursor. Use `next` from the previous page.",
         errors=[{"field": "query.cursor", "message": "not a cursor of this list"}],

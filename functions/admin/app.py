@@ -7,7 +7,7 @@ from functions.admin import dataset, debug, evaluation, feedback, models, monito
 
 app = create_app(
     "Clickbait Classifier: administration",
-    "Which model is live and why, how trainings went, and how the service is doing.",
+    "Models and their releases, trainings, labelled images, corrections and monitoring.",
 )
 for subject in (models, evaluation, runs, dataset, feedback, monitoring, debug):
     app.include_router(subject.router)

@@ -19,8 +19,8 @@ router = APIRouter()
     responses=documented("Dataset", *PROTECTED),
 )
 def dataset(_: Member, view_url: ViewUrl) -> Response:
-    """Figures of every usable image in `train/`, by class. An admin also gets links to some of
-    them, which work for five minutes."""
+    """Figures of all usable images in `train/`, by class. An admin also gets links to some images,
+    which work for five minutes."""
     images = dataset_stats.read_images(stores.table())
     return json_response(
         dataset_stats.describe(images, view_url)

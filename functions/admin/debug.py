@@ -32,8 +32,8 @@ LIBRARIES = (
     responses=documented("Debug", *PROTECTED),
 )
 def debug(_: Admin) -> Response:
-    """Shows one process; there may be others. It shows no secret: the setting of the admin token is
-    only the name of its secret."""
+    """Shows one process of possibly many. It shows no secret, because the setting of the admin
+    token is only the name of its secret."""
     return json_response(
         {
             "versions": {
@@ -49,7 +49,7 @@ def debug(_: Admin) -> Response:
 
 
 def _installed(name: str) -> str | None:
-    """A library's version; None if the trimmed layer has no metadata of it."""
+    """A library's version; None if the trimmed layer lacks its metadata."""
     try:
         return version(name)
     except PackageNotFoundError:

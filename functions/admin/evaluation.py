@@ -1,4 +1,4 @@
-"""How a version did on its test images: curves, thresholds, and its worst mistakes."""
+"""The results of a version on its test images: curves, thresholds, and its worst mistakes."""
 
 import json
 from typing import Any
@@ -21,12 +21,12 @@ router = APIRouter()
 
 @router.get(
     "/models/{version}/evaluation",
-    summary="How a version did on its test images",
+    summary="Results of a version on its test images",
     responses=documented("Evaluation", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def evaluation(_: Member, version: Version, view_url: ViewUrl) -> Response:
     """Measured once, when the version was trained. An admin gets a link to each mistake whose image
-    is in the data bucket. The test images of the built-in model are not."""
+    is in the data bucket. Those of the built-in model are not there."""
     models.metadata_of(version)
     evaluation = _stored(version)
     hashes = stores.training_images(mistake["file"] for mistake in evaluation["mistakes"])
@@ -40,7 +40,7 @@ def evaluation(_: Member, version: Version, view_url: ViewUrl) -> Response:
 
 
 def _stored(version: str) -> dict[str, Any]:
-    """The evaluation that a version's training wrote; raises NotFound if it wrote none."""
+    """The evaluation that a version's training wrote; raises NotFound if there is none."""
     try:
         if version != models.shipped_version():
             return stores.registry().evaluation(version)

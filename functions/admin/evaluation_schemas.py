@@ -72,9 +72,9 @@ class FeatureEffect(BaseModel):
 class Mistake(BaseModel):
     """A test image with a wrong prediction."""
 
-    file: str = Field(description="its name in the manifest: for a run, the key in the data bucket")
+    file: str = Field(description="name in the manifest; for a run, the key in the data bucket")
     sha256: str
-    label: Label = Field(description="the right one")
+    label: Label = Field(description="the correct label")
     probability: float = Field(ge=0, le=1, description="of clickbait, by the model")
     url: str | None = Field(
         description="link to the image, works for five minutes; null if train/ no longer has it"
@@ -82,7 +82,7 @@ class Mistake(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """How a version did on its test images, which it never learned from."""
+    """The results of a version on its test images, from which it never learned."""
 
     version: str
     images: int = Field(ge=0)
@@ -92,5 +92,7 @@ class Evaluation(BaseModel):
     roc: Roc
     thresholds: list[AtThreshold] = Field(description="0.00, 0.01 and so on to 1.00")
     reliability: list[ReliabilityBin] = Field(description="ten, of equal width")
-    features: list[FeatureEffect] = Field(description="how image features go with the prediction")
+    features: list[FeatureEffect] = Field(
+        description="how image features correlate with the prediction"
+    )
     mistakes: list[Mistake] = Field(description="the 24 most confident ones, worst first")

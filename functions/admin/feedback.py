@@ -34,7 +34,7 @@ FORM = {
                 "properties": {
                     "file": {"type": "string", "format": "binary"},
                     "label": {"enum": list(LABEL_OF_FOLDER), "description": "the right label"},
-                    # An empty field counts as left out: a page sends one if it has no value.
+                    # An empty field counts as absent, because a page sends one if it has no value.
                     "prediction": {
                         "enum": [*LABELS, ""],
                         "description": "the predicted label",
@@ -66,7 +66,7 @@ FORM = {
     openapi_extra={"requestBody": FORM},
 )
 def give(_: Member, form: Annotated[Form, Depends(image_form)]) -> Response:
-    """Checks the image as /predict does, and keeps it until an admin decides."""
+    """Checks the image as /predict does, and stores it until an admin decides."""
     label = _label(form.fields)
     facts = {name: form.fields[name] for name in FIELDS - {"label"} if form.fields.get(name)}
     image = images.read(form.file.data, settings().max_upload_size)
@@ -116,7 +116,7 @@ def waiting(_: Admin, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Re
     ),
 )
 def accept(_: Admin, feedback: FeedbackId) -> Response:
-    """Moves it to the training images of its label, where it counts as new."""
+    """Moves the image to the training images of its label, where it counts as new."""
     return json_response(stores.feedback().accept(feedback) | {"decision": "accepted"})
 
 
@@ -126,5 +126,5 @@ def accept(_: Admin, feedback: FeedbackId) -> Response:
     responses=documented("RejectAnswer", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def reject(_: Admin, feedback: FeedbackId) -> Response:
-    """Deletes it."""
+    """Deletes the correction and its image."""
     return json_response(stores.feedback().reject(feedback) | {"decision": "rejected"})

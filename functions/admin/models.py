@@ -36,11 +36,11 @@ READERS = 16
 """Versions read at a time. Each takes a call to S3, 20 ms."""
 
 CACHED = 1_000
-"""Versions whose metadata this process keeps. It never changes, and has 10 KB without the golden
-images."""
+"""Versions whose metadata this process caches. Metadata never changes, and takes 10 KB without the
+golden images."""
 
 RUNS_SEARCHED = 300
-"""Newest runs that are searched for the one that trained a version: a year of almost daily runs."""
+"""The most runs, the newest, that are searched for the one that trained a version: about a year."""
 
 FIGURES = (
     "accuracy", "precision", "recall", "f1", "auc", "brier", "loss", "expected_calibration_error",
@@ -48,7 +48,7 @@ FIGURES = (
 """Metrics in a list of versions."""
 
 GAP_IN_TIME = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
-"""The place of the `+` of a time zone, which means a space in a query string."""
+"""The space in place of the `+` of a time zone. In a query string, `+` means a space."""
 
 Version = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$", description="a version's name")]
 
@@ -98,7 +98,7 @@ def models(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Re
     responses=documented("Model", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def model(_: Member, version: Version) -> Response:
-    """How it was trained and measured, when it was live, and the gate's decision."""
+    """How the version was trained and measured, when it was live, and the gate's decision."""
     metadata = metadata_of(version)
     live, promotions = shipped_version(), []
     if settings().models_bucket:
@@ -132,8 +132,8 @@ def promote(
 ) -> Response:
     """A version that has been live before, or the baseline, goes live at once: a roll-back.
 
-    Any other needs `force`, because the gate rejected it or has not judged it. First it is loaded
-    and checked on its golden images. Every serving process follows within half a minute.
+    Any other needs `force`, because the gate rejected it or has not judged it. Every version is
+    first loaded and checked on its golden images. All processes use it within half a minute.
     """
     registry = stores.registry()
     pointer = registry.pointer()
@@ -148,8 +148,8 @@ def promote(
     gate = None if known else _gate(version)
     if not known and not promotion.force:
         raise Conflict(
-            f"Version {version} has never been live: {_objection(gate)} "
-            'To promote it all the same, send {"force": true, "reason": "..."}.',
+            f"Version {version} has never been live{_objection(gate)} "
+            'To promote it anyway, send {"force": true, "reason": "..."}.',
             gate=gate,
         )
     record = registry.promote(
@@ -178,7 +178,7 @@ def promotions(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
-    """Newest first. `live` is the version that was live at `at`, or is live now."""
+    """Newest first. `live` is the version that was live at `at`, by default now."""
     before = decode_cursor("promotions", cursor)
     until = _moment(at)
     history = stores.registry().promotions() if settings().models_bucket else []
@@ -242,7 +242,7 @@ def _without_golden(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(version: str) -> dict[str, Any]:
-    """A version in a list. One that cannot be read has an `error`; the others are listed."""
+    """A version in a list. If its metadata cannot be read, it has an `error` instead."""
     try:
         metadata, error = metadata_of(version), None
     except Problem as problem:
@@ -279,7 +279,7 @@ def _runs_of(versions: set[str]) -> dict[str, str]:
 
 
 _trained_by: dict[str, str] = {}
-"""Version -> run, for those that were found. It never changes."""
+"""The run that trained each version, as far as found. An entry never changes."""
 
 
 def _gate(version: str) -> dict[str, Any] | None:
@@ -296,5 +296,5 @@ def _gate(version: str) -> dict[str, Any] | None:
 
 def _objection(gate: dict[str, Any] | None) -> str:
     if not gate:
-        return "the gate has not judged it."
-    return f"the gate said: {str(gate.get('reason') or 'nothing').rstrip('.')}."
+        return ", and the gate has not judged it."
+    return f". The gate's decision: {str(gate.get('reason') or 'none').rstrip('.')}."

@@ -62,8 +62,8 @@ def predictions(
 ) -> Response:
     """Predictions of the last 30 days. Images are not kept.
 
-    A page may have fewer than `limit` items, or none, and still a `next`: if few predictions match,
-    each response searches 10,000 of them.
+    A page may have fewer than `limit` items, or none, and still a `next`, because each response
+    searches at most 10,000 predictions.
     """
     items, following = history.page(
         stores.table(),
@@ -85,8 +85,8 @@ def predictions(
 def metrics(_: Member, window: Window = "24h") -> Response:
     """Points for each minute of `1h`, or each hour of `24h` and `7d`.
 
-    Drift compares the images of the last day with those the live model learned from, for any
-    window.
+    For every window, drift compares the images of the last day with those from which the live model
+    learned.
     """
     stores.table()
     try:

@@ -51,7 +51,7 @@ class Latency(BaseModel):
 
 
 class Counts(BaseModel):
-    """Counts over a time."""
+    """Counts over a period."""
 
     requests: int = Field(ge=0)
     client_errors: int = Field(ge=0, description="responses 400 to 499")
@@ -85,11 +85,11 @@ class MetricsPoint(Counts):
 
 
 class FeatureDrift(BaseModel):
-    """The drift of one feature of the last day's images from the training's."""
+    """The drift of one feature between the training images and those of the last day."""
 
     psi: float | None = Field(description="population stability index; null if not known")
     level: Level | None
-    sample: int = Field(ge=0, description="predictions of the last day that it is computed from")
+    sample: int = Field(ge=0, description="predictions of the last day from which it is computed")
     reason: str | None = Field(description="why it is null")
 
 
@@ -99,7 +99,7 @@ class DriftFeatures(BaseModel):
     brightness: FeatureDrift
     contrast: FeatureDrift
     saturation: FeatureDrift
-    score: FeatureDrift = Field(description="the probability; only of the live version")
+    score: FeatureDrift = Field(description="the probability, of the live version only")
 
 
 class Thresholds(BaseModel):
@@ -110,7 +110,7 @@ class Thresholds(BaseModel):
 
 
 class Drift(BaseModel):
-    """The last day's images compared with those the live version learned from."""
+    """The last day's images compared with those from which the live version learned."""
 
     model_version: str | None
     hours: int
@@ -134,7 +134,7 @@ class FunctionFigures(BaseModel):
     function: Literal["predict", "batch", "worker", "admin", "retrain"]
     invocations: int = Field(
         ge=0,
-        description="requests, or events; without the scheduled ones of retrain",
+        description="requests or events, without the scheduled events of retrain",
     )
     duration_ms: Duration
     memory_mb: float | None = Field(

@@ -29,9 +29,9 @@ RunId = Annotated[str, Path(max_length=64, description="a run's id")]
 def retrain(
     by: Admin, parameters: Annotated[Parameters, Depends(json_body(Parameters))]
 ) -> Response:
-    """Starts a training on all images now. Parameters that are left out have their default.
+    """Starts a training on all images in `train/`. Omitted parameters have their defaults.
 
-    Only one training runs at a time: 409 names the one in progress.
+    Only one training runs at a time. A 409 names the one in progress.
     """
     run = stores.runs().request("admin", parameters, f"Requested by {by}.")
     return json_response(run, {"location": f"/runs/{run['id']}"}, status=202)
@@ -54,7 +54,7 @@ def runs(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Resp
     responses=documented("Run", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def run(_: Member, run: RunId, view_url: ViewUrl) -> Response:
-    """The epochs so far; after the end also the gate's decision and the last lines of the log."""
+    """The epochs so far and, after the end, the gate's decision and the last lines of the log."""
     return json_response(_with_urls(stores.runs().get(run), view_url))
 
 

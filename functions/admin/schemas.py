@@ -16,9 +16,9 @@ assert State.__args__ == STATES  # type: ignore[attr-defined]
 
 
 class Page(BaseModel):
-    """One page of a list; `next` is the `cursor` of the following one, null at the end."""
+    """One page of a list. `next` is the `cursor` of the next page, null at the end."""
 
-    count: int = Field(ge=0, description="items in this page")
+    count: int = Field(ge=0, description="items on this page")
     next: str | None
 
 
@@ -44,7 +44,7 @@ class ModelSummary(BaseModel):
         description="accuracy, precision, recall, f1 and auc with their intervals; brier, loss, "
         "expected_calibration_error; null if not measured"
     )
-    error: str | None = Field(description="why its metadata cannot be read; else null")
+    error: str | None = Field(description="why its metadata cannot be read; otherwise null")
 
 
 class Models(Page):
@@ -127,11 +127,11 @@ class LabelOfClass(BaseModel):
 
 
 class LabelCheck(BaseModel):
-    """How the live model agrees with the labels of new images, before a training."""
+    """How well the live model agrees with the labels of new images, before a training."""
 
     rejected: bool
-    reason: str = Field(description="why it is rejected; else empty")
-    warning: str = Field(description="empty without one")
+    reason: str = Field(description="why it is rejected; otherwise empty")
+    warning: str = Field(description="empty if there is none")
     images: int
     contradicted: int
     classes: dict[Label, LabelOfClass]
@@ -140,7 +140,7 @@ class LabelCheck(BaseModel):
 
 
 class Run(BaseModel):
-    """A training run. Fields that are not known yet are left out."""
+    """A training run. Fields are left out until they are known."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -212,10 +212,10 @@ class ClassFigures(BaseModel):
 
 
 class Family(BaseModel):
-    """Images that are identical, or look alike."""
+    """Images that are identical or look alike."""
 
     images: int
-    labels: list[Label] = Field(description="two if one of them is wrong")
+    labels: list[Label] = Field(description="both if one of them is wrong")
     keys: list[str] = Field(description="the first 20")
     looks: list[Look] = Field(description="links to the first four of them")
 
@@ -262,7 +262,7 @@ class RejectedImages(BaseModel):
 
 
 class Waiting(BaseModel):
-    """New images: no run has trained on them."""
+    """New images, on which no run has trained."""
 
     images: int
     counts: dict[Label, int]

@@ -41,8 +41,10 @@ def data_bucket() -> str:
 
 
 def training_images(keys: Iterable[str]) -> dict[str, str]:
-    """Those of `keys`, at most 100, that are training images now, each with the SHA-256 of its
-    bytes; {} if this service stores nothing."""
+    """Which of `keys` (at most 100) are training images now, each with its SHA-256.
+
+    {} if this service stores nothing.
+    """
     config = settings()
     if not (config.table and config.data_bucket):
         return {}
@@ -52,8 +54,8 @@ def training_images(keys: Iterable[str]) -> dict[str, str]:
 def view_url(given: Given) -> Callable[[str], str | None]:
     """The function that returns a link to a stored image, or None if the caller is not an admin.
 
-    Only an admin gets links to stored images: they belong to somebody, and a rejected file may
-    show anything. With ACCESS=public anybody may still read the figures about them.
+    Only an admin gets links to stored images, because they belong to somebody, and a rejected file
+    may show anything. With ACCESS=public, anyone may still read the figures about them.
     """
     return presigned.view_url if is_admin(given) else lambda _: None
 
@@ -65,7 +67,7 @@ def _setting(name: str) -> str:
     value: str = getattr(settings(), name)
     if not value:
         raise Unavailable(
-            f"This service runs without {name.upper()}: it only predicts, and stores nothing. "
-            "`make up` and a deployment have all of it."
+            f"This service runs without {name.upper()}, so it only predicts and stores nothing. "
+            "`make up` and a deployment set it."
         )
     return value

@@ -73,15 +73,15 @@ IMAGES_BODY = {
 async def predict_batch(
     request: Request, files: Annotated[list[File], Depends(images_form)]
 ) -> Response:
-    """Send a form with the images as `files`. Each gets its own result, in the same order. An image
-    that cannot be read gets a problem document, and does not affect the others."""
+    """Send a form with the images as `files`. Each image gets its own result, in the same order. An
+    image that cannot be read gets a problem document and does not affect the others."""
     started = time.perf_counter()
     model = live.current()
     config, request_id = settings(), request_id_of(request)
     results: list[dict[str, Any]] = []
     logged = []
     # One call of the interpreter for each image: one call for ten images took 1.00 to 1.08 times
-    # as long as ten calls (six times 25 rounds), and needs ten times the memory.
+    # as long as ten calls (six series of 25), and needs ten times the memory.
     with ThreadPoolExecutor(1) as log:  # Writes each row while the next image is predicted.
         for file in files:
             try:
@@ -118,7 +118,7 @@ async def predict_batch(
 
 
 def wake() -> None:
-    """Renew what a SnapStart snapshot made stale: the champion, the token, the clients."""
+    """After a SnapStart restore: refresh the champion, the token and the clients."""
     live.after_restore()
     access.token.forget()
 

@@ -20,11 +20,11 @@ from functions.paging import Cursor, decode_cursor, encode_cursor, invalid_curso
 router = APIRouter()
 
 MAX_ROWS = 1_000
-"""Rows of results in one answer: 250 KB, about as much as DynamoDB reads at a time."""
+"""The most rows of results on a page: 250 KB, about as much as DynamoDB reads at a time."""
 DEFAULT_ROWS = 100
 
 MAX_CSV = 4 * 1024 * 1024
-"""Bytes of CSV in one answer, as a JSON string. Lambda takes 6 MB; S3 serves a larger file."""
+"""The most bytes of CSV per response, as a JSON string. Lambda takes 6 MB; S3 serves more."""
 
 MAX_KEY_BYTES = 1_024
 """Bytes of a sort key in DynamoDB."""
@@ -32,7 +32,7 @@ MAX_KEY_BYTES = 1_024
 BatchId = Annotated[
     str, Path(max_length=64, description="a batch's id, or the name of its folder in inbox/")
 ]
-RowLimit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="most rows in this answer")]
+RowLimit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="the most rows on this page")]
 
 
 class NewBatch(BaseModel):
@@ -103,7 +103,7 @@ def _forms(batches: Batches, batch: str, start: int) -> dict[str, Any]:
 
 @router.post(
     "/batches/{batch}/start",
-    summary="Start a batch: no more files will come",
+    summary="Start a batch once its files are uploaded",
     responses=documented("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def start(_: Member, batch: BatchId) -> Response:
@@ -199,6 +199,6 @@ def _csv(batches: Batches, batch: str) -> Response:
 
 
 def _link(batches: Batches, batch: str) -> str:
-    """The URL of a batch's CSV, brought up to date; raises NotFound."""
+    """Update a batch's CSV and return its URL; raises NotFound."""
     batches.write_results(batch)
     return presigned.download_url(results.csv_key(batch), f"{batch}.csv", results.CSV_TYPE)

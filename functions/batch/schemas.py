@@ -1,4 +1,4 @@
-"""The schemas of this function's bodies and answers, for the OpenAPI document."""
+"""The schemas of this function's requests and responses, for the OpenAPI document."""
 
 from typing import Any, Literal
 
@@ -53,7 +53,7 @@ class FilePrediction(BaseModel):
 
 
 class FileProblem(BaseModel):
-    """Why one image of several failed: the problem document (RFC 9457) of POST /predict."""
+    """The problem of one image of several, as in POST /predict (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -96,10 +96,10 @@ class UploadForm(BaseModel):
 class Forms(BaseModel):
     """Forms and their limits."""
 
-    count: int = Field(ge=0, description="forms in this answer")
+    count: int = Field(ge=0, description="forms on this page")
     next: str | None = Field(description="`cursor` of the next page; null at the end")
     expires_in: int = Field(description="seconds until the forms expire")
-    max_bytes: int = Field(description="most bytes of an image")
+    max_bytes: int = Field(description="the most bytes of an image")
 
 
 class UploadForms(Forms):
@@ -178,7 +178,7 @@ class BatchResults(BaseModel):
     """A page of rows, in the order of the names."""
 
     items: list[BatchRow]
-    count: int = Field(ge=0, description="rows in this answer")
+    count: int = Field(ge=0, description="rows on this page")
     next: str | None = Field(description="`cursor` of the next page; null at the end")
 
 

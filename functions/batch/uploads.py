@@ -23,12 +23,12 @@ Folder = Literal["clickbait_fake", "clickbait", "clickbait_real", "legitimate"]
 assert set(Folder.__args__) == set(LABEL_OF_FOLDER)  # type: ignore[attr-defined]
 
 Count = Annotated[
-    int, Field(ge=1, le=presigned.MAX_FORMS, description="how many forms; each takes one image")
+    int, Field(ge=1, le=presigned.MAX_FORMS, description="number of forms; each takes one image")
 ]
 
 
 class ImageUpload(BaseModel):
-    """Images that POST /predict will read by their keys."""
+    """Images for POST /predict, which reads them by their keys."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,5 +77,5 @@ def uploads(
 
 
 def form_limits() -> dict[str, int]:
-    """How long each form works, and how large its image may be."""
+    """The seconds until the forms expire, and the most bytes of an image."""
     return {"expires_in": presigned.POST_SECONDS, "max_bytes": settings().max_upload_size}

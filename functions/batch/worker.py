@@ -1,8 +1,8 @@
-"""Classifies the images that land in the inbox: one row for each, failures included.
+"""Classify the images that arrive in the inbox: one row for each, failures included.
 
 SQS may deliver a message twice, and S3 may announce an object twice. A row is therefore written
-only if the same object has none yet. A message fails alone, and only if AWS or this function fails:
-an image that cannot be read is a result.
+only if the same object has none yet. Messages fail one by one, and only if AWS or this function
+fails: an image that cannot be read is a result.
 """
 
 import gc
@@ -29,8 +29,8 @@ from clickbait.store.results import Row, stored_fields
 from clickbait.store.rows import Outcome, Rows, now
 
 READERS = 4
-"""Objects read at a time: reading is waiting. Images are classified one at a time, because there is
-one core, and decoding an image can take 100 MB."""
+"""Objects read at a time, because reading is mostly waiting. Images are classified one at a time,
+because there is one core, and decoding an image can take 100 MB."""
 
 LAST_TRY = 5
 """The queue's maxReceiveCount. A message that fails then goes to the dead-letter queue."""
@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         return messages(event["Records"])
     finally:
-        # Writes at least one line: the local cloud waits for one.
+        # Writes at least one line, because the local cloud waits for one.
         observability.count_invocation(time.perf_counter() - started)
         flush()
 
@@ -132,7 +132,7 @@ class Inbox:
             outcomes = {key: outcome for key, outcome in pool.map(process, names) if outcome}
         if outcomes:
             new = list(outcomes.values()).count("new")
-            # If a row was there already, its writer may have died before it wrote the results.
+            # If a row existed, its writer may have died before it wrote the results.
             self.batches.record_rows(batch, new, again=new < len(outcomes))
         return outcomes
 

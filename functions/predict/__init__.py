@@ -1,1 +1,1 @@
-"""The function for one image, and for the routes about the service."""
+"""The function for one image and for the routes about the service."""

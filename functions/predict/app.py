@@ -1,4 +1,4 @@
-"""POST /predict for one image, and the routes about the service: status, model, documentation."""
+"""POST /predict for one image, and routes about the service: status, model, documentation."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -50,7 +50,7 @@ class Service:
         self.started = time.monotonic()
 
     def wake(self) -> None:
-        """Renew what a SnapStart snapshot made stale: the clock, the champion, the clients."""
+        """After a SnapStart restore: reset the clock, and refresh the champion and clients."""
         self.started = time.monotonic()
         self.live.after_restore()
 
@@ -130,7 +130,7 @@ async def predict(
         data = await run_in_threadpool(presigned.fetch_upload, uploaded.key, limit)
     else:
         data = await image_body(request)
-    # No thread: decoding and inference keep one core busy, and a worker has one core.
+    # No thread, because decoding and inference keep one core busy, and a worker has one core.
     prediction, appearance = classify(service.live.current(), data, explain)
     request_id = request_id_of(request)
     history.log(prediction, "predict", request_id=request_id, appearance=appearance)
@@ -139,7 +139,7 @@ async def predict(
 
 
 def classify(model: Classifier, data: bytes, explain: bool) -> Answer:
-    """The answer for one image: from the cache if the same model has seen the same bytes before."""
+    """The prediction for one image, from the cache if the model has seen the same bytes before."""
     started = time.perf_counter()
     key = (images.sha256(data), model.version, explain)
     cached = service.cache.get(key) if service.cache is not None else None
@@ -226,7 +226,7 @@ def _check(name: str, check: Callable[[], Any]) -> dict[str, Any]:
     responses=documented("ModelInfoAnswer", errors.Unavailable),
 )
 async def model_info() -> Response:
-    """How the live model was trained and evaluated: all of its metadata but the golden images."""
+    """How the live model was trained and evaluated: all of its metadata except golden images."""
     model = service.live.current()
     metadata = {name: value for name, value in model.metadata.items() if name != "golden"}
     return json_response(metadata, {"x-model-version": model.version})

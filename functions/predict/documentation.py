@@ -16,15 +16,15 @@ from starlette.staticfiles import StaticFiles
 from clickbait.errors import NotFound, Problem
 
 OPENAPI_FILE = Path(__file__).resolve().parents[2] / "openapi.json"
-"""One document for all functions: generated, committed, and at the same place in the artefact."""
+"""One document for all functions: generated, committed, and in the same place in the artefact."""
 
 ASSETS = "/docs/assets"
 
 
 def add_routes(app: FastAPI) -> None:
     """Add the documentation's routes to `app`. The OpenAPI document itself does not list them."""
-    # The package has the files of Swagger UI and ReDoc. Nothing else of it is needed, so it is not
-    # imported.
+    # The package has the files of Swagger UI and ReDoc. It is not imported, because only these
+    # files are needed.
     package = find_spec("fastapi_offline")
     static = Path(str(package and package.origin)).parent / "static"
     app.mount(ASSETS, StaticFiles(directory=static), name="docs-assets")
@@ -66,17 +66,15 @@ async def openapi() -> Response:
 
 
 async def problem_page(slug: str) -> HTMLResponse:
-    """The page that a problem's `type` resolves to."""
+    """The page to which a problem's `type` links."""
     kind = _problem_kinds().get(slug)
     if kind is None:
-        raise NotFound(
-            f"There is no problem named {slug!r}; /docs lists what each route can answer."
-        )
+        raise NotFound(f"No problem is named {slug!r}. /docs lists the problems of each route.")
     when = (kind.__doc__ or "").removeprefix("Raise ").partition("\n\n")[0]
     return HTMLResponse(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(kind.title)}</title>"
         f"<h1>{escape(kind.title)}</h1><p>The service answers {kind.status} {escape(when)}</p>"
-        "<p>The <code>detail</code> of the answer says what is wrong and what to do instead. "
+        "<p>The <code>detail</code> of the response says what is wrong and what to do instead. "
         '<a href="/docs">All routes</a></p></html>'
     )
 

@@ -1,4 +1,4 @@
-"""The schemas of this function's answers, for the OpenAPI document."""
+"""The schemas of this function's responses, for the OpenAPI document."""
 
 from typing import Any, Literal
 
@@ -63,7 +63,7 @@ class ServiceAnswer(BaseModel):
 
 
 class StatusAnswer(BaseModel):
-    """The state of the process that answers."""
+    """The state of the process that responds."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -108,7 +108,7 @@ class DocsInfoAnswer(BaseModel):
 
 
 class ModelInfoAnswer(BaseModel):
-    """The live model's metadata. training/README.md describes the further members."""
+    """The live model's metadata. training/README.md describes the other fields."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 

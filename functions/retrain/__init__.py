@@ -1,1 +1,1 @@
-"""The function for events of training: new images, ended jobs, schedules."""
+"""The function for training events: new images, ended jobs, schedules."""

@@ -17,7 +17,7 @@ from clickbait.store.runs import Runs
 from clickbait.store.triggers import TIMER_MESSAGE, Triggers
 
 READERS = 4
-"""Objects read at a time. Reading is waiting; `DropFolder` decodes one at a time."""
+"""Objects read at a time. Reading is mostly waiting; `DropFolder` decodes one at a time."""
 
 SCHEDULED = frozenset({"reconcile", "daily"})
 """Events of schedules. Their invocations write no metrics, because a metric that is written all the
@@ -30,8 +30,8 @@ ENDED = frozenset({"SUCCEEDED", "FAILED"})
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
     """Process one event.
 
-    Returns the failed messages of a batch: SQS delivers them again, and in the end to the
-    dead-letter queue. Raises any other failure: Lambda tries again.
+    Returns the failed messages of a batch. SQS delivers them again, and in the end to the
+    dead-letter queue. Raises any other failure, so that Lambda tries again.
     """
     started = time.perf_counter()
     logger.append_keys(request_id=getattr(context, "aws_request_id", None))
@@ -133,7 +133,7 @@ def process(keys: Iterable[str]) -> dict[str, str]:
 
 
 def _succeeds(step: str) -> bool:
-    """Call a step of `Triggers`. False if it fails: the messages that need it then come again."""
+    """Call a step of `Triggers`. False if it fails; the messages that need it then come again."""
     try:
         getattr(Triggers.from_settings(), step)()
     except Exception:  # The other messages are done.
@@ -146,7 +146,7 @@ def _succeeds(step: str) -> bool:
 
 
 def job_changed(detail: dict[str, Any]) -> None:
-    """Report the end of a job to its run, and start the run that waited for it."""
+    """Report the end of a job to its run, and start another run if enough images wait."""
     if detail.get("status") in ENDED:
         Runs.from_settings().on_job_ended(detail)
         Triggers.from_settings().reconcile()

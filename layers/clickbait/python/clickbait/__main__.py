@@ -13,7 +13,7 @@ from clickbait.settings import MAX_IMAGE_BYTES, SettingsError, settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 if a file failed, or 2 if there is no model."""
+    """Returns the exit status: 0, 1 if a file failed, or 2 if the model or a setting is invalid."""
     parser = argparse.ArgumentParser(prog="python -m clickbait", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     predict = commands.add_parser("predict", help="classify images: one JSON line for each")

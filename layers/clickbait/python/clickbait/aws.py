@@ -15,8 +15,8 @@ from typing import Any
 def client(service: str) -> Any:
     """The one client of `service` in this process.
 
-    It gives up early and tries twice: callers wait 30 s at most, and SQS, schedules and the next
-    request try again by themselves. Threads may share a client, but only one may create it.
+    It tries twice and gives up early, because callers wait 30 s at most, and SQS, schedules and
+    later requests try again anyway. Threads may share a client, but only one may create it.
     """
     return _new_client(
         service,
@@ -40,7 +40,7 @@ def quick_client(service: str, connect_seconds: float, read_seconds: float) -> A
 
 @cache
 def signing_client() -> Any:
-    """An S3 client whose signed URLs work as they are: signature version 4, and the bucket's own
+    """An S3 client whose signed URLs need no redirect: signature version 4, and the bucket's own
     host in its own region. A redirect from the global host would break a browser's upload.
 
     An emulator (AWS_ENDPOINT_URL) has one host for all buckets, so the bucket is in the path.
@@ -62,7 +62,7 @@ def _new_client(service: str, **options: Any) -> Any:
 
 
 def forget_clients() -> None:
-    """Create every client anew. After a SnapStart restore, connections and credentials are old."""
+    """Drop every client. After a SnapStart restore, their connections and credentials are stale."""
     for clients in (client, quick_client, signing_client):
         clients.cache_clear()
 
@@ -131,7 +131,7 @@ def _found(operation: str, bucket: str, key: str) -> dict[str, Any] | None:
 
 
 def to_item(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain fields in DynamoDB's form: text as S, numbers as N, booleans as BOOL, None left out."""
+    """Plain fields in DynamoDB's form: text as S, numbers as N, booleans as BOOL, without None."""
     return {name: _to_value(value) for name, value in fields.items() if value is not None}
 
 
@@ -144,8 +144,8 @@ def _to_value(value: str | float | bool) -> dict[str, Any]:
 def from_item(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The plain fields of an item.
 
-    Each number is a float, because DynamoDB stores 2.0 as 2. boto3's own deserializer makes
-    Decimals, which takes most of the time of 10,000 items.
+    Each number is a float, because DynamoDB stores 2.0 as 2. boto3's deserializer creates Decimals,
+    which takes most of the time for 10,000 items.
     """
     return {
         name: float(content) if kind == "N" else content
@@ -160,7 +160,7 @@ def key_of(partition: str, sort: str) -> dict[str, Any]:
 
 
 def get_item(table: str, partition: str, sort: str) -> dict[str, Any] | None:
-    """The plain fields of an item, by a consistent read; None if there is none."""
+    """The plain fields of an item, read consistently; None if it does not exist."""
     found = client("dynamodb").get_item(
         TableName=table, Key=key_of(partition, sort), ConsistentRead=True
     )
@@ -173,9 +173,9 @@ def put_item(
     condition: str = "",
     values: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
-    """Write an item and return the fields of the one that it replaced, {} if there was none.
+    """Write an item and return the fields of the one that it replaced; {} if it is new.
 
-    None if `condition` does not hold: nothing is written.
+    Writes nothing and returns None if `condition` does not hold.
     """
     return _write(
         "put_item", table, condition, values, ReturnValues="ALL_OLD", Item=to_item(fields)
@@ -192,9 +192,9 @@ def update_item(
     condition: str = "",
     names: Mapping[str, str] | None = None,
 ) -> dict[str, Any] | None:
-    """Change an item, which is created if there is none, and return its new fields.
+    """Change an item, or create it, and return its new fields.
 
-    None if `condition` does not hold: nothing is written.
+    Writes nothing and returns None if `condition` does not hold.
     """
     return _write(
         "update_item",
@@ -217,7 +217,7 @@ def delete_item(
     values: Mapping[str, Any] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> bool:
-    """Delete an item if there is one; False if `condition` does not hold."""
+    """Delete an item if it exists. False if `condition` does not hold."""
     key = key_of(partition, sort)
     return _write("delete_item", table, condition, values, names, Key=key) is not None
 
@@ -247,8 +247,8 @@ def _write(
 def put_new_items(table: str, items: Sequence[Mapping[str, Any]]) -> list[str]:
     """Write up to 100 items in one transaction: all of them, or none if one exists already.
 
-    Returns [] if they are written, else a code for each item: "ConditionalCheckFailed" if it
-    exists, "None" if it is not the cause, or what kept the table from writing it.
+    Returns [] if they were written, otherwise a code for each item: "ConditionalCheckFailed" if it
+    exists, "None" if it is not the cause, or DynamoDB's code for another failure.
     """
     puts = [
         {
@@ -279,8 +279,8 @@ def query_page(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """One page of a partition in the order of the sort keys, or backwards if `newest_first`.
 
-    It begins behind the sort key `after`. Returns the items as plain fields, and the `after` of
-    the next page, None at the end.
+    The page begins after the sort key `after`. Returns the items as plain fields, and the `after`
+    of the next page, or None at the end.
     """
     condition, values = "pk = :pk", {":pk": partition}
     if after is not None:
@@ -306,7 +306,7 @@ def query(
     limit: int | None = None,
     consistent: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Every item of a partition behind `after` as plain fields, read in pages of `limit`."""
+    """Every item of a partition after `after`, as plain fields, read in pages of `limit`."""
     while True:
         items, after = query_page(table, partition, after=after, limit=limit, consistent=consistent)
         yield from items

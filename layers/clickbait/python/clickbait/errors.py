@@ -1,5 +1,5 @@
-"""Every problem that the service can answer with, as one tree. A problem has its HTTP status as an
-attribute, and knows no HTTP framework.
+"""Every problem that the service can return, as one tree. Each class has its HTTP status as an
+attribute and depends on no HTTP framework.
 
 Problem
 ├── BadRequest                 422  a field is missing, malformed or out of range
@@ -10,14 +10,14 @@ Problem
 │   └── UnknownLabel           422  a folder that names neither of the two classes
 ├── PayloadTooLarge            413  more bytes than the limit
 ├── UnsupportedFormat          415  not in an accepted format
-├── Unauthorized               401  no token, and the route needs one
+├── Unauthorized               401  the route needs a token, and the request has none
 ├── Forbidden                  403  a wrong token
-├── NotFound                   404  no such route or thing
+├── NotFound                   404  the route or the named object does not exist
 ├── MethodNotAllowed           405
-├── Conflict                   409  somebody else was first, or the gate says no
+├── Conflict                   409  another request was first, or the gate objects
 ├── InternalError              500  a fault of the service, never of the caller
-└── Unavailable                503  the service cannot answer now; comes with Retry-After
-    └── InvalidModel           503  a model file that breaks its metadata's promises
+└── Unavailable                503  the service cannot answer now; sent with Retry-After
+    └── InvalidModel           503  a model that does not match its metadata
 """
 
 from typing import Any, ClassVar
@@ -65,8 +65,8 @@ class BrokenImage(BadRequest):
 
 
 class AnimatedImage(BadRequest):
-    """Raise when an image has more than one frame: the service would have to guess which of them is
-    the thumbnail."""
+    """Raise when an image has more than one frame, because the service would have to guess which
+    one is the thumbnail."""
 
     title = "Animated image"
 
@@ -109,13 +109,13 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """Raise when there is no such route or no such thing."""
+    """Raise when the route or the named object does not exist."""
 
     status, title = 404, "Not found"
 
 
 class MethodNotAllowed(Problem):
-    """Raise when the route exists, but does not accept this method."""
+    """Raise when the route exists but does not accept this method."""
 
     status, title = 405, "Method not allowed"
 
@@ -133,13 +133,13 @@ class InternalError(Problem):
 
 
 class Unavailable(Problem):
-    """Raise when the service cannot answer for now, for example because it has no model."""
+    """Raise when the service cannot answer now, for example because it has no model."""
 
     status, title = 503, "Service unavailable"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "30"}
 
 
 class InvalidModel(Unavailable):
-    """Raise when a model does not keep what its metadata promises, and so must not be used."""
+    """Raise when a model does not match its metadata and so must not be used."""
 
     title = "Invalid model"

@@ -1,6 +1,6 @@
 """Where everything is stored: S3 prefixes, table partitions, label folders, and how keys are read.
 
-This module imports nothing of ours, so every other module can use it.
+This module imports nothing else of this project, so every other module can use it.
 """
 
 import re
@@ -76,14 +76,15 @@ BATCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
 def is_hidden(key: str) -> bool:
-    """Whether a part of the path begins with a dot: consoles and `sync` leave such files behind."""
+    """Whether a part of the path begins with a dot. Consoles and `sync` leave such files behind."""
     return any(part.startswith(".") for part in key.split("/"))
 
 
 def label_of(key: str, prefix: str = TRAIN) -> str | None:
     """The label of the image `key` below `prefix`.
 
-    None if it is no labelled image: a folder, a hidden file, or in a folder that names no class.
+    None if it is not a labelled image: a folder, a hidden file, or a file in a folder that names no
+    class.
     """
     if not key.startswith(prefix) or key.endswith("/"):
         return None
@@ -96,7 +97,8 @@ def label_of(key: str, prefix: str = TRAIN) -> str | None:
 def batch_and_name(key: str) -> tuple[str, str] | None:
     """The batch and the file name of an object in the inbox; None if it belongs to no batch.
 
-    Folders, hidden files, files in no folder, and folders whose names cannot be batches do not.
+    Folders and hidden files belong to none, nor do files outside any folder or in one whose name
+    cannot be a batch's.
     """
     if not key.startswith(INBOX) or key.endswith("/"):
         return None
@@ -116,7 +118,7 @@ def keys_in_event(event: Any, bucket: str) -> list[str]:
             return []
         case {"Records": [_, *_] as records}:
             return [_key_in_record(record, bucket) for record in records]
-    raise ValueError("neither an S3 notification nor one of our own messages")
+    raise ValueError("the message is neither an S3 notification nor one of this service")
 
 
 def _key_in_record(record: Any, bucket: str) -> str:
@@ -128,4 +130,4 @@ def _key_in_record(record: Any, bucket: str) -> str:
             if name != bucket:
                 raise ValueError(f"the bucket {name} is not {bucket}")
             return unquote_plus(key, errors="strict")
-    raise ValueError("a record that is not from S3")
+    raise ValueError("a record is not from S3")

@@ -10,13 +10,13 @@ SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "clickbait")
 NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "Clickbait")
 
 IN_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
-"""Metrics are written only there, as log lines that CloudWatch reads at no cost."""
+"""Metrics are written only in Lambda, as log lines that CloudWatch reads at no cost."""
 
 MEMORY_LIMIT_MB = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")) or None
 """The memory that Lambda gives this process, in MB; None elsewhere."""
 
 PROCESS = Path("/proc/self/status")
-"""The kernel's figures of this process. The peak that getrusage reports starts with that of the
+"""The kernel's figures for this process. The peak that getrusage reports starts at that of the
 parent process, and the local stack's emulator is four times as large as the functions."""
 
 logger = Logger(service=SERVICE)
@@ -44,6 +44,6 @@ def peak_memory_mb() -> float:
 
 
 def flush() -> None:
-    """Write the metrics since the last call, if there are any, as one EMF line."""
+    """Write the metrics since the last call, if any, as one EMF line."""
     if IN_LAMBDA and metrics.metric_set:
         metrics.flush_metrics()

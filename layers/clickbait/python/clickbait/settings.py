@@ -51,14 +51,14 @@ class Settings(BaseModel):
         60, ge=0, le=900, description="seconds without an upload before a training starts"
     )
     access: Literal["private", "public"] = Field(
-        "private", description="public: everybody may use what is not for admins only"
+        "private", description="public: anyone may use the member routes"
     )
     admin_secret: str = Field(
         "", description="name or ARN of the secret that holds the admin token"
     )
     cache_size: int = Field(256, ge=0, le=100_000, description="predictions cached in memory")
     max_upload_size: int = Field(
-        MAX_IMAGE_BYTES, ge=1_024, le=MAX_IMAGE_BYTES, description="most bytes of one image"
+        MAX_IMAGE_BYTES, ge=1_024, le=MAX_IMAGE_BYTES, description="the most bytes of one image"
     )
     allowed_origins: Annotated[list[str], BeforeValidator(_split)] = Field(
         [],
@@ -90,9 +90,9 @@ class Settings(BaseModel):
 
     @property
     def model_folder(self) -> Path:
-        """MODEL_PATH, or else the baseline: that of the Lambda layer, or else of the checkout.
+        """The folder of MODEL_PATH, or else the baseline in the Lambda layer or the checkout.
 
-        MODEL_PATH may name the folder of a version or the `model.tflite` in it.
+        MODEL_PATH names the folder of a version, or the `model.tflite` in it.
         """
         if self.model_path is None:
             return LAMBDA_BASELINE if LAMBDA_BASELINE.is_dir() else CHECKOUT_BASELINE

@@ -130,7 +130,7 @@ def test_a_rare_match_ends_the_page_early_and_the_cursor_goes_on(
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     rare = logged(1, today, version="v2")
     logged(30, today + timedelta(seconds=1))
-    monkeypatch.setattr(history, "MOST_READ", 16)
+    monkeypatch.setattr(history, "MAX_READ", 16)
     monkeypatch.setattr(history, "RETENTION_DAYS", 2)
     rows, cursor = history.page(TABLE, 5, version="v2")
     assert rows == []

@@ -7,16 +7,16 @@ APPEARANCE = ("brightness", "contrast", "saturation", "colourfulness")
 """The names of the numbers, in the table and in the API."""
 
 DIGITS = 4
-"""Decimals that are kept. Saving an image twice as JPEG changes more than this."""
+"""Decimals that are kept. Saving an image as JPEG once more changes more than this."""
 
 
 def appearance(pixels: npt.NDArray[np.uint8]) -> dict[str, float]:
     """The APPEARANCE of an image, (height, width, 3) uint8 RGB, at the model's input size.
 
     brightness: mean luma (ITU-R BT.601), 0 to 255. contrast: its standard deviation, 0 to 127.5.
-    saturation: mean S of HSV, 0 to 1; black counts 0. colourfulness: Hasler and Suesstrunk,
-    "Measuring colourfulness in natural images", 2003, equation 6 (M3). All within 0.01 of exact
-    arithmetic. float32 takes a tenth of its time, and this is part of every prediction.
+    saturation: mean S of HSV, 0 to 1; black counts as 0. colourfulness: Hasler and Suesstrunk,
+    "Measuring colourfulness in natural images", 2003, equation 6 (M3). All are within 0.01 of
+    exact arithmetic. float32 takes a tenth of the time, and every prediction computes them.
     """
     red, green, blue = (
         np.ascontiguousarray(pixels[..., channel]).astype(np.float32) for channel in range(3)

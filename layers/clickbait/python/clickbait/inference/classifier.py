@@ -1,4 +1,4 @@
-"""Pixels to a calibrated prediction and a heat map. A model must keep its metadata's promises."""
+"""Pixels to a calibrated prediction and a heat map. A model must match its metadata."""
 
 import base64
 import hashlib
@@ -141,7 +141,7 @@ class Classifier:
 
     def _tensors(self) -> tuple[int, int, int]:
         """Tensor indices of input, logit and class-activation map. Outputs are found by name,
-        because their order changes."""
+        because their order varies."""
         runner = self._interpreter.get_signature_runner(SIGNATURE)
         (image,) = runner.get_input_details().values()
         outputs = runner.get_output_details()

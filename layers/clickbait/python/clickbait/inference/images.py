@@ -1,4 +1,4 @@
-"""Bytes to checked RGB pixels to the model's input. Training and serving share it: no skew.
+"""From bytes to checked RGB pixels to the model's input, the same in training and in serving.
 
 - The content decides the format, never the file name. Every limit is checked from the header,
   before anything is decoded.
@@ -6,7 +6,7 @@
 - Grey, palette and bilevel images are converted to RGB. Channels of 16 bits keep their high byte.
   CMYK is converted by Pillow's formula. ICC profiles are ignored.
 - Transparent pixels are drawn over white, as on a page.
-- Of a JPEG with several pictures (a phone's MPO) the first is used. Animations are refused.
+- From a JPEG with several pictures (a phone's MPO), the first is used. Animations are refused.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class Format(NamedTuple):
     extensions: tuple[str, ...]
     """Endings of file names, in lower case. New files get the first one."""
     magic: dict[int, bytes]
-    """The bytes by which the format is recognised, by their offset in the file."""
+    """The bytes that identify the format, by their offset in the file."""
 
 
 FORMATS = {
@@ -62,19 +62,19 @@ INPUT_SIZE = 224
 """Side of the square that the model sees, in pixels."""
 
 MAX_PIXELS = 25_000_000
-"""Most pixels decoded. A 24-megapixel phone photo passes, and a worker of 300 MB survives."""
+"""The most pixels decoded. A 24-megapixel phone photo passes, and a worker of 300 MB survives."""
 
 MAX_WEBP_PIXELS = 10_000_000
-"""Most pixels of a WebP. Pillow's decoder holds four copies of 4 bytes a pixel, and a file of 1 KB
-can announce that many."""
+"""The most pixels of a WebP. Pillow's decoder holds four copies at 4 bytes per pixel, and a file of
+1 KB can announce that many pixels."""
 
 JPEG_DRAFT = 336
-"""The least side, in pixels, to which libjpeg may shrink an image while decoding it. 1.5 x
+"""The smallest side, in pixels, to which libjpeg may shrink an image while decoding it. 1.5 x
 INPUT_SIZE keeps the predictions, and decodes a 12-megapixel photo in a fifth of the time."""
 
 NEAR_HASH_ALONE = 4
-"""Bits of 64 in which the perceptual hashes of two copies may differ if only the hashes are left to
-compare. Saving an image again changes 0 to 4 bits."""
+"""The most bits, of 64, in which the perceptual hashes of two copies may differ if nothing else can
+be compared. Saving an image again changes 0 to 4 bits."""
 
 BAND_ROWS = 256
 """Rows converted at a time when a large image is shrunk. Converting MAX_PIXELS at once would take
@@ -186,7 +186,7 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
             frames = getattr(image, "n_frames", 2)
             raise AnimatedImage(
                 f"The {FORMATS[kind].title} has {frames} frames; one is supported. "
-                "Send the frame you mean.",
+                "Send a single frame.",
                 limit=1,
                 value=frames,
             )
@@ -254,7 +254,7 @@ def _check_pixels(width: int, height: int, limit: int = MAX_PIXELS) -> None:
 def _webp_size(data: bytes) -> tuple[int, int]:
     """Canvas width and height from a WebP header (RFC 9649, sections 2.5 to 2.7).
 
-    Raises BrokenImage if there is none.
+    Raises BrokenImage if the header is damaged.
     """
     chunk, body = data[12:16], data[20:30]
     if len(body) < 10:
@@ -271,7 +271,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, 1 without one. Damaged EXIF is no error: the pixels may be fine."""
+    """The EXIF orientation, by default 1. Damaged EXIF is no error, as the pixels may be fine."""
     try:
         return int(image.getexif().get(ORIENTATION_TAG, 1))
     except DECODER_ERRORS:
@@ -294,7 +294,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _band_to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip all above 255 to white.
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip values above 255 to white.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
@@ -303,7 +303,7 @@ def _band_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _broken(kind: str, ends_early: bool = False) -> BrokenImage:
-    """The problem of a damaged image. Pillow's own words differ between equal files."""
+    """The problem of a damaged image. Pillow's own messages differ between identical files."""
     if ends_early:
         return BrokenImage(f"The {FORMATS[kind].title} ends early. Send the whole file.")
     return BrokenImage(

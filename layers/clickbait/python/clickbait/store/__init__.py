@@ -1,1 +1,1 @@
-"""What is kept in S3 and DynamoDB: one module for each thing."""
+"""The data in S3 and DynamoDB: one module for each kind."""

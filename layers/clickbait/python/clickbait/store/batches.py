@@ -1,13 +1,13 @@
-"""Bulk jobs: which files they have, how far they are, and the files with their results.
+"""Bulk jobs: their files, their progress, and the files with their results.
 
 A batch is a folder, `inbox/<batch>/`, and its rows in the table. It begins with the names of its
-files (`create`), or with the first object that somebody drops into a folder. Its counts are those
-of its rows, never those of a counter, so an image that is delivered twice or whose worker is killed
-counts once.
+files (`create`), or with the first object that somebody drops into a folder. Its counts come from
+its rows, never from a counter, so an image counts once even if it is delivered twice or its worker
+is killed.
 
 The head of a batch in the table only saves work. `seen` counts rows as they are written, and `due`
-is the value of `seen` from which it is worth counting the rows. If a worker is killed in between,
-its message comes again, finds its rows written, and counts them then.
+is the value of `seen` at which it is worth counting the rows. If a worker is killed in between, its
+message comes again, and the next worker finds the rows written and counts them.
 """
 
 import json
@@ -33,23 +33,23 @@ from clickbait.store.results import Row
 from clickbait.store.rows import TRANSACTION, Rows, now
 
 FILES = "files.json"
-"""The names of a batch's files, stored beside its results: an item of the table has 400 KB."""
+"""The names of a batch's files, stored beside its results. A table's item has at most 400 KB."""
 
 MAX_FILES = 10_000
-"""Most files of one batch: their rows are 3 MB, which a request counts in a second."""
+"""The most files of one batch. Their rows are 3 MB, which a request counts in a second."""
 
 MAX_NAME = 1_024
-"""Most characters of a file's name, with its folders: S3's limit of a key, in bytes."""
+"""The most characters of a file's name with its folders: S3's limit for a key, in bytes."""
 
 GENERATED = re.compile(r"\d{5}\.[0-9a-f]{8}")
-"""The name of an object that came by a form: the file's place in the list, and the end of the
-batch's id, so that it differs from any file that somebody drops."""
+"""The name of an object that was uploaded with a form: the file's index in the list, and the end of
+the batch's id, so that no dropped file has the same name."""
 
 RATE_SECONDS = 60.0
-"""The rate is that of the last minute: it follows the number of workers, not a single one."""
+"""The rate is that of the last minute, so that it follows the number of workers."""
 
 MAX_ATTEMPTS = 5
-"""How often one call writes results that change while it writes. The next call writes again."""
+"""How often one call writes results that keep changing. The next call writes again."""
 
 NEVER_ARRIVED = "The file had not arrived when the batch was started."
 
@@ -59,7 +59,7 @@ OTHER_TYPE = "application/octet-stream"
 
 
 def is_generated(batch: str, name: str) -> bool:
-    """Whether the object `name` of a batch came by one of its forms."""
+    """Whether the object `name` of a batch was uploaded with one of its forms."""
     return GENERATED.fullmatch(name) is not None and name.endswith(batch[-8:])
 
 
@@ -82,7 +82,7 @@ class Tally:
     _digest: Any = field(default_factory=sha256)
 
     def counting(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """`rows` unchanged, each counted when it is taken."""
+        """`rows` unchanged, each counted as it passes."""
         for row in rows:
             self.names.add(row.name)
             if row.failed:
@@ -105,13 +105,13 @@ class Tally:
 
     @property
     def digest(self) -> str:
-        """Identifies the rows: equal digests, equal results."""
+        """Identifies the rows: equal digests mean equal results."""
         return str(self._digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a batch is."""
+    """The progress of a batch."""
 
     batch: str
     head: dict[str, Any]
@@ -132,7 +132,7 @@ class Progress:
         return "open" if "files" in self.head and "started" not in self.head else "running"
 
     def rate(self, moment: datetime) -> float | None:
-        """Images in a second: of the last minute, or on average if it is finished.
+        """Images per second: in the last minute, or on average if the batch is finished.
 
         None before the first image.
         """
@@ -168,20 +168,20 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The files of a batch that were named when it was created."""
+    """The files that were named when a batch was created."""
 
     batch: str
     files: tuple[str, ...]
     places: dict[str, int]
 
     def key_name(self, place: int) -> str:
-        """The name in the bucket of the file with this place in the list."""
+        """The name in the bucket of the file at this index of the list."""
         return f"{place:05d}.{self.batch[-8:]}"
 
     def row_of(self, name: str) -> tuple[str, str]:
         """The names of the row and of the file for the object `name`.
 
-        The object came by a form, or was dropped under a name of the list, or under another name.
+        It was uploaded with a form, or dropped under a name in the list or another name.
         """
         if is_generated(self.batch, name) and int(name[:5]) < len(self.files):
             return name, self.files[int(name[:5])]
@@ -202,18 +202,18 @@ class Batches:
         """Raises Unavailable if the process has no bucket or no table."""
         if not settings().table:
             raise Unavailable(
-                "This service runs without TABLE: it only predicts, and stores nothing. "
-                "Send at most 10 images to /predict-batch; `make up` and a deployment take more."
+                "This service runs without TABLE, so it only predicts and stores nothing. "
+                "Send at most 10 images to /predict-batch. `make up` and a deployment take more."
             )
         return cls(presigned.bucket(), settings().table)
 
     # --- before it starts ------------------------------------------------------------------------
 
     def create(self, files: list[str]) -> str:
-        """Create a batch of files with these names, which come later; returns its id."""
+        """Create a batch of files with these names, and return its id. The files come later."""
         moment = datetime.now(UTC)
         batch = f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-        # The names first: a head without names would be a batch that cannot be filled.
+        # Names come first, because a batch without them could not be filled.
         aws.client("s3").put_object(
             Bucket=self.bucket,
             Key=results.folder(batch) + FILES,
@@ -226,22 +226,22 @@ class Batches:
         return batch
 
     def forms(self, batch: str, start: int = 0) -> tuple[list[dict[str, Any]], int | None]:
-        """Forms for up to MAX_FORMS files from place `start` on, each with its `file`, and the
-        place where the next page begins.
+        """Up to MAX_FORMS forms from index `start`, each with its `file`, and the index where the
+        next page begins.
 
-        Raises NotFound, Conflict if the batch is started or is a dropped folder, BadRequest if
-        there is no such place.
+        Raises NotFound, Conflict if the batch has started or is a dropped folder, BadRequest if
+        `start` is out of range.
         """
         head = self._head(batch)
         if "files" not in head:
-            self.progress(batch)  # Raises NotFound if there is nothing at all.
-            raise Conflict(f"The batch {batch} is a folder: put its files into {INBOX}{batch}/.")
+            self.progress(batch)  # Raises NotFound if nothing of it exists.
+            raise Conflict(f"The batch {batch} is a folder. Put its files into {INBOX}{batch}/.")
         if "started" in head:
-            raise Conflict(f"The batch {batch} is started. POST /batches begins another one.")
+            raise Conflict(f"The batch {batch} has started. POST /batches creates another one.")
         names = self._names(batch)
         files = len(names.files)
         if not 0 <= start < files:
-            raise BadRequest(f"The batch {batch} has {files:,} files; there is none at {start}.")
+            raise BadRequest(f"The batch {batch} has {files:,} files; index {start} is too high.")
         end = min(start + presigned.MAX_FORMS, files)
         forms = [
             {"file": names.files[place]}
@@ -256,7 +256,7 @@ class Batches:
         """Close a batch: each file that has not arrived fails. Repeating it changes nothing.
 
         Raises NotFound, or Unavailable if the table is too busy for the rows of very many missing
-        files: the next call continues where this one ended.
+        files. The next call continues where this one ended.
         """
         head = self._head(batch)
         moment = now()
@@ -296,7 +296,7 @@ class Batches:
     def record_rows(self, batch: str, new: int, again: bool) -> None:
         """Record that `new` rows were written, and write the results if every file has its row.
 
-        `again` says that a message was about a file that had its row already, or is gone.
+        `again`: whether a message was about a file that already had its row, or is gone.
         """
         head = self._update_head(
             batch,
@@ -311,22 +311,22 @@ class Batches:
                 logger.info("batch without files", batch=batch)
 
     def refresh(self, batch: str, seen: int | None = None) -> Progress:
-        """How far the batch is. Writes its results if it is finished; raises NotFound.
+        """The progress of a batch. Writes its results if it is finished; raises NotFound.
 
-        `seen` is how many rows were written when the caller last read the head.
+        `seen` is the number of rows that were written when the caller last read the head.
         """
         progress = self.progress(batch)
         if progress.complete:
             self._write_results(progress)
         elif seen is not None:
-            # Each missing row adds to `seen` when it comes, so counting is not worth it before.
-            # Rows that are counted but not yet added make `due` too early, never too late.
+            # Each missing row adds to `seen` when it comes, so counting earlier is not worth it.
+            # Rows that are counted but not yet added make `due` too early, which is safe.
             due = seen + progress.expected - progress.tally.rows
             self._update_head(batch, "SET due = :due", {":due": due})
         return progress
 
     def progress(self, batch: str) -> Progress:
-        """How far the batch is; raises NotFound if nothing of it exists."""
+        """The progress of a batch; raises NotFound if nothing of it exists."""
         if not BATCH_ID.fullmatch(batch):
             raise _unknown(batch)
         head = self._head(batch)
@@ -354,12 +354,12 @@ class Batches:
     # --- results ---------------------------------------------------------------------------------
 
     def require(self, batch: str) -> None:
-        """Raises NotFound if nothing of this batch exists."""
+        """Raises NotFound if nothing of the batch exists."""
         if not self._head(batch):
             self.progress(batch)
 
     def rows(self, batch: str, after: str | None, limit: int) -> list[Row]:
-        """`limit` rows from behind the one named `after`, and one more if there is one.
+        """Up to `limit` rows after the one named `after`, and one more if more exist.
 
         Raises NotFound.
         """
@@ -372,10 +372,10 @@ class Batches:
         self._write_results(self.progress(batch))
 
     def _write_results(self, progress: Progress) -> None:
-        """Write the results, unless those of the same rows are written.
+        """Write the results, unless the files already hold these rows.
 
-        Every writer reads the rows again afterwards, and writes again if they changed. So of many
-        concurrent writers, the last one has read the last row.
+        Every writer reads the rows again afterwards, and writes again if they changed. So the last
+        of many concurrent writers has read the last row.
         """
         if progress.head.get("results") == progress.tally.digest:
             return
@@ -394,21 +394,21 @@ class Batches:
                 )
                 return
 
-    # --- what is stored --------------------------------------------------------------------------
+    # --- stored data -----------------------------------------------------------------------------
 
     def _head(self, batch: str) -> dict[str, Any]:
-        """The head of a batch: `created`, `files` (how many were named), `started`, `seen`, `due`,
-        `results`. What is not known is left out; {} before the first row."""
+        """The head of a batch: `created`, `files` (the number of names), `started`, `seen`, `due`,
+        `results`. Unknown fields are left out; {} before the first row."""
         if not BATCH_ID.fullmatch(batch):
             raise _unknown(batch)
         return _head(aws.get_item(self.table, BATCH_PARTITION, batch) or {})
 
     def _update_head(self, batch: str, expression: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Change the head of a batch, which is created if there is none, and return it."""
+        """Change the head of a batch, or create it, and return it."""
         return _head(aws.update_item(self.table, BATCH_PARTITION, batch, expression, values) or {})
 
     def _objects(self, batch: str) -> Iterator[tuple[str, str]]:
-        """The name of each file that is in the batch's folder now, and when it came."""
+        """The name of each file that is in the batch's folder now, and when it arrived."""
         prefix = f"{INBOX}{batch}/"
         for found in aws.list_objects(self.bucket, prefix):
             if batch_and_name(found["Key"]):
@@ -420,7 +420,7 @@ class Batches:
 
 @lru_cache(maxsize=4)
 def _names(bucket: str, batch: str) -> Names:
-    """The names of a batch's files, which never change. A few are kept, of about 1 MB each."""
+    """The names of a batch's files, which never change. A few lists, of 1 MB each, are cached."""
     body = aws.client("s3").get_object(Bucket=bucket, Key=results.folder(batch) + FILES)["Body"]
     files = tuple(json.loads(body.read()))
     places: dict[str, int] = {}
@@ -444,6 +444,6 @@ def _type_of(file: str) -> str:
 
 def _unknown(batch: str) -> NotFound:
     return NotFound(
-        f"There is no batch {batch[:64]!r}, and nothing in {INBOX}{batch[:64]}/. POST /batches "
-        "begins one, and so does an object that is put into a folder of inbox/."
+        f"There is no batch {batch[:64]!r} and no object in {INBOX}{batch[:64]}/. "
+        f"Create one with POST /batches, or put files into {INBOX}{batch[:64]}/."
     )

@@ -32,26 +32,25 @@ BINS = 20
 PERCENTILES = (5, 25, 50, 75, 95)
 
 FAMILIES_SHOWN = 100
-"""Families of duplicates in a response: nobody reads more. `families` counts all of them."""
+"""The most families of duplicates in a response. `families` counts all of them."""
 KEYS_SHOWN = 20
-"""Keys of one family in a response."""
+"""The most keys of one family in a response."""
 LINKS_SHOWN = 4
-"""Images of one family with a link: enough to see what they share. Links of 200 families are 1 MB.
-"""
+"""The most links to images of one family: enough to compare. Those of 200 families are 1 MB."""
 SAMPLES = 8
 """Sample images of each class: one row of the page."""
 REJECTED_SHOWN = 100
-"""Rejected images in a response: each takes a call to S3."""
+"""The most rejected images in a response. Each takes a call to S3."""
 
 READERS = 16
 """Reasons read at a time."""
 
 MAX_COMPARED = 20_000
-"""Images compared by perceptual hash, the newest. Each is compared with each: 2 s for this many,
-four times that for twice as many."""
+"""The most images that are compared by perceptual hash, the newest. Comparing each with
+every other takes 2 s for this many, and four times that for twice as many."""
 
 ViewUrl = Callable[[str], str | None]
-"""Returns a link to view the image of a key, or None if the caller may not."""
+"""Returns a link to view the image of a key, or None if the caller may not view it."""
 
 
 def describe(images: Sequence[Mapping[str, Any]], view_url: ViewUrl) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def _array(images: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[np.flo
 def spread(values: npt.NDArray[np.float64], low: float, high: float) -> dict[str, Any]:
     """Mean, standard deviation, range, percentiles and histogram of `values`, (n,).
 
-    The histogram has BINS bins from `low` to `high`; values outside count in the nearest one.
+    The histogram has BINS bins from `low` to `high`; values outside count in the nearest bin.
     Without values the figures are None and the counts 0.
     """
     counts, edges = np.histogram(np.clip(values, low, high), BINS, (low, high))
@@ -134,13 +133,13 @@ def _near(images: Sequence[Mapping[str, Any]], view_url: ViewUrl) -> dict[str, A
     newest = sorted(images, key=lambda i: str(i["at"]), reverse=True)[:MAX_COMPARED]
     distinct = list({image["sha256"]: image for image in newest}.values())
     hashes = np.array([int(image["phash"], 16) for image in distinct], np.uint64)
-    # Flat images of any colour share the hashes that have almost only zeros or almost only ones.
+    # Flat images of every colour have hashes of almost only zeros or almost only ones.
     ones = np.bitwise_count(hashes)
-    telling = np.flatnonzero((ones > NEAR_HASH_ALONE) & (ones < 64 - NEAR_HASH_ALONE))
-    hashes = hashes[telling]
-    left = np.ones(len(telling), bool)
+    distinctive = np.flatnonzero((ones > NEAR_HASH_ALONE) & (ones < 64 - NEAR_HASH_ALONE))
+    hashes = hashes[distinctive]
+    left = np.ones(len(distinctive), bool)
     families = []
-    for seed in range(len(telling)):
+    for seed in range(len(distinctive)):
         if not left[seed]:
             continue
         left[seed] = False
@@ -150,12 +149,12 @@ def _near(images: Sequence[Mapping[str, Any]], view_url: ViewUrl) -> dict[str, A
             left[alike] = False
             family.extend(alike)
         if len(family) > 1:
-            families.append([distinct[telling[place]] for place in family])
+            families.append([distinct[distinctive[place]] for place in family])
     return {**_families(families, view_url), "compared": len(newest)}
 
 
 def _families(families: list[list[Mapping[str, Any]]], view_url: ViewUrl) -> dict[str, Any]:
-    """The largest families first. In one with both labels, one of its labels is wrong."""
+    """The largest families first. In a family with both labels, one of them is wrong."""
     items = []
     for family in sorted(families, key=len, reverse=True)[:FAMILIES_SHOWN]:
         keys = sorted(image["key"] for image in family)[:KEYS_SHOWN]
@@ -175,16 +174,16 @@ def _families(families: list[list[Mapping[str, Any]]], view_url: ViewUrl) -> dic
 
 
 def waiting(images: Iterable[Mapping[str, Any]], trained: set[str]) -> dict[str, Any]:
-    """How many of `images` no run has trained on. `trained` has the ETags of the others."""
+    """The number of `images` that no run has trained on. `trained` has the ETags of the others."""
     new = [image for image in images if image["etag"] not in trained]
     counts = {label: sum(image["label"] == label for image in new) for label in LABELS}
     return {"images": len(new), "counts": counts}
 
 
 def rejected(bucket: str, view_url: ViewUrl) -> dict[str, Any]:
-    """How many images were rejected, and the first REJECTED_SHOWN by key.
+    """The number of rejected images, and the first REJECTED_SHOWN of them by key.
 
-    Each has its reason and its link, None if the image no longer exists.
+    Each has its reason, and a link that is None if the image no longer exists.
     """
     existing = {found["Key"] for found in aws.list_objects(bucket, REJECTED)}
     keys = sorted(key for key in existing if key.endswith(REASON_SUFFIX))
@@ -205,8 +204,10 @@ def rejected(bucket: str, view_url: ViewUrl) -> dict[str, Any]:
 
 
 def training_images(table: str, keys: Iterable[str]) -> dict[str, str]:
-    """Those of `keys`, at most 100, that are training images now, each with the SHA-256 of its
-    bytes. One call to the table; keys that it is too busy to read are left out."""
+    """Which of `keys` (at most 100) are training images now, each with its SHA-256.
+
+    Makes one call to the table. If the table is too busy to read some keys, they are left out.
+    """
     wanted = [
         aws.key_of(IMAGE_PARTITION, key) for key in sorted(set(keys)) if key.startswith(TRAIN)
     ]
@@ -223,7 +224,7 @@ def read_images(table: str) -> list[dict[str, Any]]:
     """Every training image, as the drop folder described it in the table.
 
     Each has key, label, etag, bytes, width, height, format, sha256, phash, at, and the APPEARANCE.
-    Items that lack one of these are left out: another version of this service wrote them.
+    Items that lack one of these are left out, because another version of this service wrote them.
     """
     items = aws.query(table, IMAGE_PARTITION)
     return [item | {"key": item["sk"]} for item in items if item.keys() >= ATTRIBUTES]

@@ -1,9 +1,9 @@
-"""The drop folder, `train/`: each object is described in the table, or set aside with its reason.
+"""The drop folder, `train/`: each object is described in the table, or rejected with its reason.
 
-An event only says which key to process. S3 sends events more than once, in any order, and after an
-object was replaced or deleted. So each attempt ends with a write, and then checks whether the
-object is still the same. The last writer has therefore seen the last state, and any order of events
-ends the same.
+An event only names the key to process. S3 may send events more than once, in any order, and after
+an object was replaced or deleted. So each attempt writes its outcome, and then checks whether the
+object is still the same. The last writer has therefore seen the last state, and every order of
+events ends in the same state.
 """
 
 import json
@@ -31,15 +31,15 @@ MAX_KEY_BYTES = 1_024
 """S3's limit, in UTF-8. It is DynamoDB's limit for a sort key too, so any key fits the table."""
 
 LARGEST_COPY = 5 * 1024**3
-"""Most bytes that S3 copies in one request. A film dropped by mistake is copied in parts."""
+"""The most bytes that S3 copies in one request. A film uploaded by mistake is copied in parts."""
 COPY_PART = 1024**3
 """Bytes of such a part: the largest possible object, 5 TB, has fewer than S3's 10,000 parts."""
 
 LIMIT_MEMBERS = ("limit", "value")
-"""Members of a Problem about a broken limit, which its reason repeats."""
+"""Members of a Problem about an exceeded limit, which the stored reason repeats."""
 
 MAX_ATTEMPTS = 5
-"""Attempts of one call at an object that keeps changing. Then its message comes again."""
+"""Attempts in one call at an object that keeps changing. After them, its message comes again."""
 
 CHANGED = frozenset({404, 409, 412})
 """S3's statuses for copying or deleting an object that is no longer the one that was read."""
@@ -55,10 +55,10 @@ def unlabelled(key: str) -> UnknownLabel:
 
 
 def rejected_key(key: str) -> str:
-    """The key to which an unusable object is moved. The key of its reason adds REASON_SUFFIX.
+    """The key to which a rejected object is moved. The key of its reason adds REASON_SUFFIX.
 
-    It is `rejected/<key>`, except for two kinds of keys, which end in a hash of the key: one that
-    would be too long is cut, and one that ends like a reason would be mistaken for a reason.
+    It is `rejected/<key>`. A key that would be too long is cut and ends in a hash of the whole key.
+    A key that ends in REASON_SUFFIX also gets the hash, so that it is not mistaken for a reason.
     """
     target = f"{REJECTED}{key}".encode()
     most = MAX_KEY_BYTES - len(REASON_SUFFIX)
@@ -83,12 +83,12 @@ class DropFolder:
     def process(self, key: str) -> str:
         """Process the object `key` as it is now, and return the outcome.
 
-        "kept": it is usable, and the table describes it. "rejected": it was moved to `rejected_key`
-        with its reason. "gone": there is no such object, and no item. "ignored": it is not an image
-        of the drop folder, but a folder, a dot file or elsewhere.
+        "kept": the image is usable, and the table describes it. "rejected": the object was moved to
+        `rejected_key` with its reason. "gone": neither the object nor its item exists. "ignored":
+        the key is a folder, a hidden file, or outside the drop folder.
 
-        Raises the errors of S3 and DynamoDB, and RuntimeError if the object changes with every
-        attempt. Nothing is lost then: the next call finishes what this one began.
+        Raises the errors of S3 and DynamoDB, and RuntimeError if the object changes during every
+        attempt. Nothing is lost, because the next call finishes the work.
         """
         if not key.startswith(TRAIN) or is_hidden(key):
             return "ignored"
@@ -99,7 +99,10 @@ class DropFolder:
         raise RuntimeError(f"{key} changed {MAX_ATTEMPTS} times while it was processed")
 
     def _attempt(self, key: str) -> str:
-        """The outcome of one attempt, as of `process`; empty if the object changed meanwhile."""
+        """The outcome of one attempt, as in `process`.
+
+        Empty if the object changed in the meantime.
+        """
         found = aws.get_object(self.bucket, key)
         if found is None:
             self._delete_item(key)
@@ -110,12 +113,12 @@ class DropFolder:
         try:
             item = self._describe(key, found)
         except Problem as problem:
-            return "rejected" if self._set_aside(key, found, problem) else ""
+            return "rejected" if self._reject(key, found, problem) else ""
         aws.put_item(self.table, item)
         return "kept" if self._etag(key) == found["ETag"] else ""
 
     def _describe(self, key: str, found: Any) -> dict[str, Any]:
-        """The fields of a usable image's item; raises the Problem of any other."""
+        """The fields of an image's item; raises a Problem if the object is not a usable image."""
         size, body = found["ContentLength"], found["Body"]
         with body:  # Bytes that are not read are not fetched.
             label = label_of(key)
@@ -147,7 +150,7 @@ class DropFolder:
             **appearance(pixels),
         }
 
-    def _set_aside(self, key: str, found: Any, problem: Problem) -> bool:
+    def _reject(self, key: str, found: Any, problem: Problem) -> bool:
         """Move an unusable object: copy it first, delete it last. False if it has changed."""
         from botocore.exceptions import ClientError
 
@@ -181,7 +184,7 @@ class DropFolder:
         return True
 
     def _copy(self, key: str, target: str, etag: str, size: int) -> None:
-        """Copy the object that had `etag`, without tags: copying them takes two permissions."""
+        """Copy the object if it has `etag`. Copying its tags too would take two permissions."""
         source = {"Bucket": self.bucket, "Key": key}
         only = {"CopySourceIfMatch": etag, "TaggingDirective": "REPLACE"}
         s3 = aws.client("s3")
@@ -197,6 +200,6 @@ class DropFolder:
         aws.delete_item(self.table, IMAGE_PARTITION, key)
 
     def _etag(self, key: str) -> str:
-        """The ETag of an object as it is now; empty if there is none."""
+        """The ETag that an object has now; empty if it does not exist."""
         head = aws.head_object(self.bucket, key)
         return head["ETag"] if head else ""

@@ -1,7 +1,7 @@
-"""Corrections: images whose predictions somebody calls wrong, waiting for an admin's decision.
+"""Corrections: images whose predictions a user reports as wrong, waiting for an admin's decision.
 
-Each is one object, `feedback/<id>`, with its label and more in its metadata. Only an accepted one
-is copied to the training images.
+Each is one object, `feedback/<id>`, with its label and other facts in its metadata. Only accepted
+corrections are copied to the training images.
 """
 
 import re
@@ -38,7 +38,7 @@ class Feedback:
     def put(self, data: bytes, kind: str, label: str, facts: Mapping[str, str]) -> dict[str, Any]:
         """Store a checked image of the format `kind` with its label; returns its id and time.
 
-        `facts` has other things to keep: file_name, prediction, model_version.
+        `facts` are stored with it: file_name, prediction, model_version.
         """
         now = datetime.now(UTC)
         feedback = f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:12]}"
@@ -54,7 +54,7 @@ class Feedback:
         return {"id": feedback, "label": label, "at": facts["at"]}
 
     def page(self, limit: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
-        """Up to `limit` waiting corrections, the oldest first, from behind the id `after`.
+        """Up to `limit` waiting corrections after the id `after`, the oldest first.
 
         Each has a link to view it. Also returns the last id if more follow.
         """
@@ -88,7 +88,7 @@ class Feedback:
                 Bucket=self.bucket,
                 Key=key,
                 CopySource={"Bucket": self.bucket, "Key": FEEDBACK + feedback},
-                TaggingDirective="REPLACE",  # It has no tags; copying them takes two permissions.
+                TaggingDirective="REPLACE",  # There are none; copying takes two permissions.
             )
         except ClientError as error:
             if aws.is_missing(error):  # Another admin decided in the meantime.
@@ -132,6 +132,6 @@ class Feedback:
 
 def _unknown(feedback: str) -> NotFound:
     return NotFound(
-        f"No correction {feedback!r} is waiting: there is none, or it was decided. "
-        "GET /feedback lists them."
+        f"No correction {feedback!r} is waiting: it does not exist, or an admin has decided. "
+        "GET /feedback lists those that wait."
     )

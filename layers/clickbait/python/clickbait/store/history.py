@@ -1,8 +1,8 @@
 """The log of predictions, without the images; kept for RETENTION_DAYS.
 
-A row that cannot be written becomes a metric and a line in the log, and never fails a prediction.
-A day's rows are in eight partitions of the table, because one partition takes only so many writes a
-second. They are read newest first across all of them.
+A row that cannot be written is counted and logged, and never fails a prediction. A day's rows are
+in eight partitions of the table, because each accepts only 1,000 writes a second. They are read
+newest first across all partitions.
 """
 
 import re
@@ -27,20 +27,20 @@ RETENTION_DAYS = 30
 """How long a prediction is kept. DynamoDB deletes it within two days after that."""
 
 SHARDS = 8
-"""Partitions of a day. Each takes 1,000 writes a second, so 8,000 predictions a second fit."""
+"""Partitions of a day: enough for 8,000 predictions a second."""
 
 CONNECT_SECONDS, WRITE_SECONDS = 0.3, 0.5
-"""A write takes 5 ms. One that takes longer than both of these is given up, after one try."""
+"""A write takes 5 ms. After these limits it is given up, without a second try."""
 
 PAUSE_SECONDS = 10.0
-"""After a failed write no other is tried for this long: the rows of that time are lost."""
+"""After a failed write, no other is tried for this long. The rows of that time are lost."""
 
-MOST_READ = 10_000
-"""Rows read for one page: 4 MB, 2 s. If a filter matches few of them, the page ends early, with a
-cursor to continue from."""
+MAX_READ = 10_000
+"""The most rows read for one page: 4 MB, 2 s. If a filter matches few of them, the page ends early,
+with a cursor to continue from."""
 
 READ_AHEAD = 32
-"""Fewest rows of a partition that are read at a time."""
+"""The fewest rows of a partition that are read at a time."""
 
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -64,7 +64,7 @@ def log(
     request_id: str = "",
     appearance: Mapping[str, float] | None = None,
 ) -> bool:
-    """Keep a `prediction` (the fields of `inference.prediction.answer`) and count it.
+    """Store a `prediction` (the fields of `inference.prediction.answer`) and count it.
 
     `appearance` has the numbers of `inference.appearance`. Counts PredictedClickbait or
     PredictedLegitimate, and PredictedUncertain. Returns False, and counts HistoryWriteFailure, if
@@ -128,11 +128,11 @@ def page(
     version: str | None = None,
     batch: str | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Up to `limit` predictions, newest first, older than the one at `cursor`; the next cursor.
+    """Up to `limit` predictions older than the one at `cursor`, newest first, and the next cursor.
 
-    Only those that match all that is given. Rows that are logged meanwhile neither repeat nor hide
-    a row of a later page. After MOST_READ rows the page ends, even empty, with a cursor. Raises
-    BadRequest for a cursor that is not of a page.
+    Only predictions that match every filter. Rows logged in the meantime neither repeat nor hide a
+    row of a later page. After MAX_READ rows the page ends with a cursor, even if it is empty.
+    Raises BadRequest for an invalid cursor.
     """
     if cursor is not None and not CURSOR.fullmatch(cursor):
         raise BadRequest("Invalid cursor. Use `next` from the previous page.")
@@ -145,12 +145,12 @@ def page(
         )
 
     filtered = any(each is not None for each in (prediction, version, batch))
-    ahead = MOST_READ // SHARDS if filtered else limit // SHARDS + READ_AHEAD
+    ahead = MAX_READ // SHARDS if filtered else limit // SHARDS + READ_AHEAD
     found: list[dict[str, Any]] = []
     for read, (place, row) in enumerate(_rows(table, cursor, day, ahead), 1):
         if wanted(row):
             found.append(row)
-        if len(found) == limit or read == MOST_READ:
+        if len(found) == limit or read == MAX_READ:
             return found, place
     return found, None
 
@@ -178,7 +178,7 @@ def _rows(
 
 
 class _Shard:
-    """One partition, newest first, read in pages as far as it is needed."""
+    """One partition, newest first, read page by page as needed."""
 
     def __init__(self, table: str, partition: str, cursor: str | None, ahead: int) -> None:
         self._table, self._partition, self._ahead = table, partition, ahead

@@ -1,7 +1,7 @@
-"""The service's metrics, from CloudWatch, and drift: how far its images are from the training's.
+"""The service's metrics from CloudWatch, and drift: how much its images differ from the training's.
 
 Drift is the population stability index of the last day's predictions against the training images of
-the live version, feature by feature. It says that the input has changed, not that predictions are
+the live version, feature by feature. It shows that the input has changed, not that predictions are
 wrong.
 """
 
@@ -31,7 +31,7 @@ LATENCY_SERVICE = "predict"
 """The service whose latency stands for all, because percentiles cannot be added up."""
 
 WINDOWS = {"1h": (3_600, 60), "24h": (86_400, 3_600), "7d": (604_800, 3_600)}
-"""Seconds of a window, and of a point in it. There are at most 168 points: a chart has no more."""
+"""Seconds of a window, and of a point in it. A chart has at most 168 points."""
 
 PERCENTILES = ("p50", "p95", "p99")
 
@@ -40,7 +40,7 @@ FUNCTION_FIGURES = {name: ("Latency", name) for name in PERCENTILES} | {
     "memory": ("Memory", "Maximum"),
 }
 """Figures of a function, each with its metric and statistic. Every invocation has a latency, so
-counting those needs no metric of its own."""
+the number of invocations needs no metric of its own."""
 
 COUNTS = {
     "requests": "Requests",
@@ -54,22 +54,23 @@ COUNTS = {
 """Counts and the metrics whose sums they are. An `uncertain` prediction also has a class."""
 
 DRIFTING = ("brightness", "contrast", "saturation", "score")
-"""Features whose drift is computed; `score` is the probability."""
+"""The features whose drift is computed; `score` is the probability."""
 DRIFT_HOURS = 24
 DRIFT_ROWS = 10_000
-"""Newest predictions of a day that are read: 4 MB of the table."""
+"""The most predictions of a day that are read, the newest: 4 MB of the table."""
 
 BINS = 10
 """Deciles of the training images, as is usual for the index."""
 
 MODERATE_DRIFT, LARGE_DRIFT = 0.1, 0.25
-"""Drift thresholds. Below the first there is no change; from the second on, it is another
-population. N. Siddiqi, "Credit Risk Scorecards", 2006, chapter 8; also arXiv 2303.01227."""
+"""Drift thresholds. Below the first, nothing has changed; from the second on, the population is
+another one. N. Siddiqi, "Credit Risk Scorecards", 2006, chapter 8; also arXiv 2303.01227."""
 
 MIN_DRIFT_SAMPLE = 200
-"""Without any drift the index is (1/n + 1/m) times a chi-square of BINS - 1 degrees (B. Yurdakul,
-"Statistical properties of population stability index", 2018). At n = 200, m = 1,500 it then exceeds
-0.1 once in 25 times and 0.25 never; at n = 50 it would exceed 0.25 once in 5."""
+"""The fewest predictions for an index. Without drift, it is (1/n + 1/m) times a chi-square of
+BINS - 1 degrees (B. Yurdakul, "Statistical properties of population stability index", 2018). At
+n = 200 and m = 1,500 it then exceeds 0.1 once in 25 times, and 0.25 never; at n = 50, it exceeds
+0.25 once in 5 times."""
 
 DRIFT_CACHE_SECONDS = 300.0
 """How long a computed drift is kept, because computing it reads up to 4 MB of the table."""
@@ -80,12 +81,12 @@ Window = Literal["1h", "24h", "7d"]
 def metrics(window: Window) -> dict[str, Any]:
     """Totals of the window that ends now, and its points by minute or hour, oldest first.
 
-    Latency is in milliseconds, of LATENCY_SERVICE, None without requests. If CloudWatch splits the
-    window in two, its totals are means weighted by requests. `functions` has the figures of each
-    function.
+    Latency is that of LATENCY_SERVICE in milliseconds, None without requests. If CloudWatch splits
+    the window in two, its totals are means weighted by requests. `functions` has the figures of
+    each function.
     """
     seconds, step = WINDOWS[window]
-    # Whole steps, so that a point covers the same time in every response. The last is not over.
+    # Whole steps, so that a point covers the same time in every response. The last is unfinished.
     end = (int(time.time()) // step + 1) * step
     start = end - seconds
     series = _read(start, end, step, seconds)
@@ -227,7 +228,7 @@ def _deciles(values: Sequence[float]) -> dict[str, Any]:
 def _counts(
     edges: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
-    """How many of `values` are in each bin between `edges`; the outer bins are open."""
+    """The number of `values` in each bin between `edges`; the outer bins are open."""
     places = np.searchsorted(np.round(edges, 6), values, side="left")
     return np.bincount(places, minlength=len(edges) + 1)
 
@@ -254,10 +255,10 @@ _cached: tuple[float, dict[str, Any]] | None = None
 
 
 def drift() -> dict[str, Any]:
-    """The index of each of DRIFTING over the last day, computed every DRIFT_CACHE_SECONDS at most.
+    """The index of each feature over the last day, computed every DRIFT_CACHE_SECONDS at most.
 
-    `psi` and `level` are None, with the `reason`, if they cannot be computed. `largest` is the
-    largest of the others.
+    If an index cannot be computed, `psi` and `level` are None and `reason` says why. `largest` is
+    the largest index.
     """
     global _cached  # noqa: PLW0603 - the last result of this process
     if _cached is None or time.monotonic() - _cached[0] > DRIFT_CACHE_SECONDS:
@@ -266,7 +267,7 @@ def drift() -> dict[str, Any]:
 
 
 def forget() -> None:
-    """Make the next call compute the drift."""
+    """Make the next call compute the drift again."""
     global _cached  # noqa: PLW0603
     _cached = None
 
@@ -299,7 +300,7 @@ def _feature_drift(
 ) -> dict[str, Any]:
     reason = None
     if expected is None:
-        reason = missing or "The live version's reference does not have it."
+        reason = missing or "The live version's reference lacks this feature."
     elif len(sample) < MIN_DRIFT_SAMPLE:
         reason = f"Needs {MIN_DRIFT_SAMPLE} predictions in {DRIFT_HOURS} h ({len(sample)} so far)."
     value = None if reason or expected is None else round(psi(expected, sample), 4)
@@ -334,7 +335,7 @@ def _reference() -> tuple[str | None, dict[str, Any], str]:
 def emit_drift() -> dict[str, Any]:
     """Compute the drift now and count the largest index as the metric Drift, for an alarm.
 
-    Without an index there is no metric: the alarm decides what missing data means. The caller
+    Without an index, nothing is counted, and the alarm decides what missing data means. The caller
     flushes.
     """
     forget()

@@ -1,7 +1,7 @@
 """Forms and links that S3 accepts, so that large files go past the API.
 
 A form is for one key, size range and media type, and works for five minutes. It only lets an object
-arrive: whatever reads the object checks it like any other image.
+arrive. The code that reads the object checks it like any other image.
 """
 
 import re
@@ -15,22 +15,21 @@ from clickbait.keys import TRAIN, UPLOADS
 from clickbait.settings import settings
 
 UPLOAD_KEY = re.compile(rf"{UPLOADS}[0-9a-f]{{32}}")
-"""The only keys that /predict reads: random ones that nobody guesses, in this folder alone."""
+"""/predict reads only these keys: in this folder, and too random to guess."""
 
 POST_SECONDS = 300
-"""How long a form works. An image of 10 MB takes as long at 0.3 Mbit/s, and a leaked form is soon
-of no use."""
+"""How long a form works. An image of 10 MB takes that long at 0.3 Mbit/s, and a leaked form expires
+soon."""
 
 VIEW_SECONDS = 300
 """How long a link to view or save an object works: enough to go through a page of images."""
 
 MAX_FORMS = 100
-"""Most forms in one response: 1 KB each, and a browser uploads so many files within POST_SECONDS.
-"""
+"""The most forms in one response. Each is 1 KB, and a browser can use all within POST_SECONDS."""
 
 
 def image_upload(content_type: str) -> dict[str, Any]:
-    """A form for one image to predict. /predict takes its `key`."""
+    """A form for one image to predict. /predict accepts its `key`."""
     return post(f"{UPLOADS}{uuid.uuid4().hex}", content_type)
 
 
@@ -64,7 +63,7 @@ def post(key: str, content_type: str) -> dict[str, Any]:
 
 
 def view_url(key: str) -> str:
-    """A link to view the object `key`, whether it exists or not: 1.3 KB, made in 0.2 ms."""
+    """A link to view the object `key`, whether it exists or not: 1.3 KB, signed in 0.2 ms."""
     return _signed_url(key)
 
 
@@ -108,11 +107,11 @@ def read_within(size: int, body: Any, max_bytes: int) -> bytes:
 
 
 def bucket() -> str:
-    """The data bucket's name; raises Unavailable if there is none."""
+    """The data bucket's name; raises Unavailable if DATA_BUCKET is not set."""
     name = settings().data_bucket
     if not name:
         raise Unavailable(
-            "This service runs without DATA_BUCKET: it only predicts, and stores nothing. "
-            "Send the image itself; `make up` and a deployment take uploads too."
+            "This service runs without DATA_BUCKET, so it only predicts and stores nothing. "
+            "Send the image itself. `make up` and a deployment accept uploads too."
         )
     return name

@@ -1,8 +1,8 @@
-"""Model versions in the models bucket: which there are, which is live, and every promotion.
+"""Model versions in the models bucket: all of them, the live one, and every promotion.
 
 `versions/<version>/` holds a version. It is complete once it has a `metadata.json`, and is never
-rewritten. `champion.json` names the live version. It is written with If-Match, so of two promotions
-at the same moment one wins. `promotions/` has a file for each: which model, who decided, and why.
+rewritten. `champion.json` names the live version. It is written with If-Match, so only one of two
+simultaneous promotions wins. `promotions/` has a file for each: the model, who decided, and why.
 """
 
 import json
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from clickbait.inference.classifier import Classifier
 
 METADATA = "metadata.json"
-"""Written last. Without it a version does not exist: a killed training left the other files."""
+"""Written last. A killed training may leave files without it, and they are not a version."""
 
 EVALUATION = "evaluation.json"
-"""How a version did on its test images. Versions of older trainings have none."""
+"""The results of a version on its test images. Versions from older trainings have none."""
 
 TRANSFERS = 8
 """Files of a version that are copied at a time."""
 
 PRECONDITION_FAILED, CONFLICTING_WRITE = 412, 409
-"""S3's statuses for a write whose condition no longer holds, or that met another write."""
+"""S3's statuses for a write whose condition no longer holds, or that conflicts with another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class Registry:
         client: S3Client = aws.client("s3")
         return client
 
-    # --- which is live ---------------------------------------------------------------------------
+    # --- the live version ------------------------------------------------------------------------
 
     def poll_champion(self) -> str | None:
         """The live version if the pointer changed since the last call, else None.
 
-        None also before the first promotion. Raises InvalidModel if the pointer cannot be read, is
+        Also None before the first promotion. Raises InvalidModel if the pointer cannot be read, is
         damaged, or has been deleted since the last call.
         """
         found = self._get(CHAMPION, self._etag)
@@ -96,7 +96,7 @@ class Registry:
     def load(self, version: str) -> "Classifier":
         """Fetch and check one version.
 
-        Raises InvalidModel if it is missing or does not do what its metadata says.
+        Raises InvalidModel if it is missing or does not match its metadata.
         """
         # Imported here because listing versions needs no classifier.
         from clickbait.inference.classifier import Classifier
@@ -126,7 +126,7 @@ class Registry:
         """One file of a version; raises NotFound if there is no such version or file."""
         found = self._get(f"{VERSIONS}{version}/{name}")
         if found is None:
-            raise NotFound(f"There is no {name} of a version {version}; GET /models lists them.")
+            raise NotFound(f"Version {version} has no {name}. GET /models lists all versions.")
         return found[0]
 
     def metadata(self, version: str) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Registry:
         return self._document(version, METADATA)
 
     def evaluation(self, version: str) -> dict[str, Any]:
-        """How a version did on its test images; raises as `metadata` does."""
+        """The results of a version on its test images; raises as `metadata` does."""
         return self._document(version, EVALUATION)
 
     def _document(self, version: str, name: str) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class Registry:
         existing = self._get(prefix + METADATA)
         if existing is not None:
             if existing[0] != metadata:
-                raise Conflict(f"There is another version {version}, and versions never change.")
+                raise Conflict(f"Another version is named {version}, and versions never change.")
             return version
         files = [p for p in folder.rglob("*") if p.is_file() and p.name != METADATA]
 
@@ -200,9 +200,9 @@ class Registry:
         """Make `version` live and return the promotion: version, previous, at, by, reason, forced,
         gate.
 
-        First the version is loaded and checked on its golden images. `baseline` is the folder of
-        the model that ships: its first promotion publishes it as a version. `expected` is the
-        pointer that the decision is based on, None if there was none. Raises Conflict if the
+        The version is first loaded and checked on its golden images. `baseline` is the folder of
+        the built-in model, which its first promotion publishes as a version. `expected` is the
+        pointer that the decision is based on; None if there was none. Raises Conflict if the
         pointer has changed since, NotFound, or InvalidModel.
         """
         before = self.pointer() if expected is READ_NOW else expected
@@ -222,18 +222,18 @@ class Registry:
             "gate": gate,
         }
         if before and before.document:
-            self._record(before.document)  # The process that wrote it may have ended before this.
+            self._record(before.document)  # Its writer may have ended before it did this.
         body = json.dumps(promotion, indent=2).encode()
         if not self._put(CHAMPION, body, etag=before.etag if before else "", only_new=True):
             raise Conflict(
-                f"Another version was made live while {version} was being checked. "
-                "Look at GET /models, and promote again if it is still what you want."
+                f"Another version went live while {version} was being checked. "
+                "See GET /models, and promote again if you still want to."
             )
         self._record(promotion)
         return promotion
 
     def promotions(self, at: datetime | None = None) -> list[dict[str, Any]]:
-        """Every promotion, newest first. With `at`, those up to then: the first was live."""
+        """Every promotion, newest first. With `at`, those until then; the first was live."""
         keys = sorted(self._keys(PROMOTIONS), reverse=True)
         with ThreadPoolExecutor(TRANSFERS) as pool:
             bodies = list(pool.map(self._get, keys))
@@ -254,7 +254,7 @@ class Registry:
         return (found["Key"] for found in aws.list_objects(self.bucket, prefix))
 
     def _put(self, key: str, body: bytes, *, etag: str = "", only_new: bool = False) -> bool:
-        """Write an object. False if it no longer has `etag`, or, with `only_new`, if it exists."""
+        """Write an object. False if it no longer has `etag` or, with `only_new`, if it exists."""
         from botocore.exceptions import ClientError
 
         condition: Any = {"IfNoneMatch": "*"} if only_new else {}
@@ -277,7 +277,7 @@ class Registry:
     def _get(self, key: str, etag: str = "") -> tuple[bytes, str] | None:
         """Body and ETag of an object.
 
-        None if it still has `etag`, or if no `etag` is given and there is no object.
+        None if it still has `etag`, or if no `etag` is given and the object does not exist.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -304,7 +304,7 @@ def _pointer(body: bytes, etag: str) -> Pointer:
 
 @cache
 def baseline_version(folder: Path) -> str:
-    """The version of the model that ships, in `folder`; raises InvalidModel."""
+    """The version of the built-in model in `folder`; raises InvalidModel."""
     try:
         return str(json.loads((folder / METADATA).read_bytes())["model_version"])
     except (OSError, ValueError, KeyError) as error:

@@ -40,16 +40,16 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters with which a formula begins in a spreadsheet (OWASP, CSV Injection)."""
 
 OTHER_SEPARATORS = (";", "\t")
-"""Cell separators in countries that use a decimal comma. A row whose file name has one is quoted:
-otherwise the second half of the name would be a cell of its own there, perhaps with a formula."""
+"""Cell separators in countries that use a decimal comma. A row whose file name has one is quoted.
+Otherwise the second half of the name would be a cell of its own there, perhaps with a formula."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """The result of one file: a prediction or an error.
 
-    `name` is its key below the batch's folder, and sorts the rows. `file` is its owner's name for
-    it. `etag` and `modified` identify the object; both are empty if none arrived.
+    `name` is its key below the batch's folder, and sorts the rows. `file` is the name that the
+    user gave it. `etag` and `modified` identify the object; both are empty if none arrived.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Row:
 
 
 def stored_fields(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a prediction that its row has."""
+    """The fields of a prediction that its row stores."""
     return {name: prediction[name] for name in prediction if name in Row.__dataclass_fields__}
 
 
@@ -96,8 +96,8 @@ def safe(cell: str) -> str:
 def csv_lines(rows: Iterable[Row]) -> Iterator[bytes]:
     """The header and the rows as CSV: RFC 4180 (commas, CRLF, quotes if needed), in UTF-8.
 
-    There is no byte order mark: RFC 4180 has none, and most readers make it part of the first
-    column's name. Excel asks for the encoding under Data, From Text/CSV: it is 65001.
+    It has no byte order mark, because RFC 4180 has none, and most readers make it part of the first
+    column's name. Excel asks for the encoding under Data, From Text/CSV: choose 65001.
     """
     text = io.StringIO(newline="")
     plain = csv.writer(text, lineterminator="\r\n")
@@ -163,7 +163,7 @@ def write(bucket: str, batch: str, rows: Iterable[Row]) -> None:
 
 
 def _in_parts(bucket: str, batch: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """`rows` unchanged. Each part is written when its last row has passed."""
+    """`rows` unchanged. Each part is written once its last row has passed."""
     part: list[str] = []
     number = 0
 

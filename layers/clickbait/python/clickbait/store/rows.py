@@ -12,11 +12,11 @@ from clickbait.keys import rows_partition
 from clickbait.store.results import Row
 
 TRANSACTION = 100
-"""DynamoDB writes no more rows in one transaction."""
+"""The most rows that DynamoDB writes in one transaction."""
 TRIES = 5
-"""Tries of a transaction that meets other writers of its rows, or a busy table."""
+"""Attempts at a transaction that conflicts with other writers, or meets a busy table."""
 PAUSE_SECONDS = 0.2
-"""Pause before the second try. Each pause after it is longer by this much."""
+"""Pause before the second attempt. Each later pause is longer by this much."""
 
 Outcome = Literal["new", "replaced", "again"]
 
@@ -32,7 +32,7 @@ class Rows:
         """Write a row if its file has none, or only one of an older object.
 
         Returns "new", "replaced" if it replaced the row of an older object, or "again" if the same
-        object has a row: that one stays, whichever model predicted it.
+        object has a row. That row stays, whichever model predicted it.
         """
         before = aws.put_item(
             self.table,
@@ -45,9 +45,9 @@ class Rows:
         return "replaced" if before else "new"
 
     def put_missing(self, rows: list[Row]) -> int:
-        """Write those of at most TRANSACTION `rows` that do not exist; returns how many.
+        """Write those `rows` (at most TRANSACTION) that do not exist yet; returns their number.
 
-        Raises Unavailable if the table is too busy; rows that are written by then stay.
+        Raises Unavailable if the table is too busy. Rows that are written by then stay.
         """
         for tries in range(TRIES):
             time.sleep(tries * PAUSE_SECONDS)
@@ -62,7 +62,7 @@ class Rows:
                 if code != "ConditionalCheckFailed"
             ]
         if rows:
-            raise Unavailable("The table is busy. Try again: finished rows stay.")
+            raise Unavailable("The table is busy. Try again; rows that are written stay.")
         return 0
 
     def fields(self, row: Row) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Rows:
         return {"pk": self.partition, "sk": fields.pop("name"), **fields}
 
     def read(self, after: str | None = None, limit: int | None = None) -> Iterator[Row]:
-        """Rows in the order of their names, from behind `after`, in pages of `limit`."""
+        """Rows after the name `after`, in the order of their names, read in pages of `limit`."""
         for item in aws.query(
             self.table, self.partition, after=after, limit=limit, consistent=True
         ):
@@ -80,5 +80,5 @@ class Rows:
 
 
 def now() -> str:
-    """The current time as rows have it: UTC, to the millisecond, in an order that text has too."""
+    """The current time as rows store it: UTC to the millisecond, as text that sorts by time."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

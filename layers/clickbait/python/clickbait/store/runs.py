@@ -2,8 +2,8 @@
 
 A run is an item of the table and one AWS Batch job of the same name. `request` takes the lease and
 writes the run in one transaction, and submits the job afterwards. After a crash in between, the
-lease has no job, and `settle` submits it. The event of the job's end frees the lease; if that event
-is lost, `settle` does.
+lease has no job, and `settle` submits one. The event of the job's end frees the lease; if that
+event is lost, `settle` does.
 """
 
 import json
@@ -35,14 +35,16 @@ LEASE = "lease"
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
 SUBMIT_SECONDS = 90
-"""By then the function that took the lease has submitted the job or has ended: it may run 60 s."""
+"""After this, the function that took the lease has submitted the job or has ended, because it runs
+for 60 s at most."""
 
 NOT_LISTED = ("log", "history")
 """Fields that a list of runs leaves out, because they are long."""
 
 NO_IMAGE = "CannotPullContainer"
 KILLED = 137
-"""Exit status of a process ended by SIGKILL. On Fargate the kernel does that if memory runs out."""
+"""Exit status of a process that SIGKILL ended. On Fargate, the kernel sends it if memory runs out.
+"""
 
 
 class Parameters(BaseModel):
@@ -51,9 +53,9 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: Literal["efficientnet_lite0", "cnn"] | None = Field(
-        None, description="another one than the live model's is trained from scratch"
+        None, description="an architecture other than the live model's is trained from scratch"
     )
-    epochs: int | None = Field(None, ge=1, le=200, description="most passes over the images")
+    epochs: int | None = Field(None, ge=1, le=200, description="the most passes over the images")
     batch_size: int | None = Field(None, ge=1, le=512, description="images in a step")
     learning_rate: float | None = Field(None, ge=1e-6, le=0.1, description="peak learning rate")
     validation_split: float | None = Field(
@@ -94,7 +96,7 @@ class Runs:
         return found
 
     def get_or_none(self, run: str) -> dict[str, Any] | None:
-        """One run with all its fields; None if there is none."""
+        """One run with all its fields; None if it does not exist."""
         item = aws.get_item(self.table, RUN_PARTITION, run)
         return _from_fields(item) if item else None
 
@@ -119,7 +121,7 @@ class Runs:
         return runs[0] if runs else None
 
     def active(self) -> str | None:
-        """The id of the run that has the lease; None if there is none."""
+        """The id of the run that has the lease; None if no run has it."""
         lease = self._lease()
         return lease["run"] if lease else None
 
@@ -129,7 +131,7 @@ class Runs:
         """Start a run and return it.
 
         Raises Conflict, naming the active run, if there is one. Raises Unavailable if AWS Batch
-        refuses the job; the run then has FAILED with that reason.
+        refuses the job; the run then is FAILED with that reason.
         """
         now = datetime.now(UTC)
         run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -145,7 +147,7 @@ class Runs:
         if aws.put_new_items(self.table, [lease, item]):
             active = self.active()
             raise Conflict(
-                f"A training is in progress: run {active}. GET /runs/{{id}} shows how far it is. "
+                f"A training is in progress: run {active}. GET /runs/{{id}} shows its progress. "
                 "Try again when it has ended.",
                 run=active,
             )
@@ -154,7 +156,10 @@ class Runs:
         return self.get(run)
 
     def advance(self, run: str, state: str, reason: str, **fields: Any) -> bool:
-        """Move `run` to `state`, for `reason`, a sentence. False if it has ended: that is final."""
+        """Set the state of `run` and its `reason`, a sentence.
+
+        False if the run has ended: an ended run never changes.
+        """
         return self._update(run, {"reason": reason, **fields}, state)
 
     def report(self, run: str, **fields: Any) -> bool:
@@ -162,9 +167,10 @@ class Runs:
         return self._update(run, fields)
 
     def on_job_ended(self, detail: Mapping[str, Any]) -> None:
-        """End the run of a job that ended, unless the job did, and free the lease.
+        """End the run of a job that ended, unless the job has ended it, and free the lease.
 
-        `detail` is that of Batch's event, or a job of DescribeJobs. Ignores jobs that are no runs.
+        `detail` is that of an event of AWS Batch, or a job from DescribeJobs. Ignores jobs that are
+        not runs.
         """
         run = str(detail.get("jobName", ""))
         if not RUN_ID.fullmatch(run) or detail.get("status") not in ("SUCCEEDED", "FAILED"):
@@ -201,7 +207,7 @@ class Runs:
         gone = {
             "jobName": run,
             "status": "FAILED",
-            "statusReason": "AWS Batch does not know the job any more",
+            "statusReason": "AWS Batch no longer has the job",
         }
         self.on_job_ended(jobs[0] if jobs else gone)
 
@@ -228,7 +234,7 @@ class Runs:
         self._update(run, {"job": job})
 
     def _claim(self, lease: Mapping[str, Any]) -> bool:
-        """Whether this process is the one that submits a run which was left without a job."""
+        """Whether this process may submit a run that was left without a job."""
         values = {":run": lease["run"], ":since": lease["since"], ":now": time.time()}
         return self._update_lease("SET since = :now", "#run = :run AND since = :since", values)
 
@@ -246,7 +252,7 @@ class Runs:
         return updated is not None
 
     def _release(self, run: str) -> None:
-        """Free the lease if `run` has it; a late event of an older run must not."""
+        """Free the lease if `run` has it. A late event of an older run must not free it."""
         aws.delete_item(
             self.table,
             LOCK_PARTITION,
@@ -293,7 +299,7 @@ def _now() -> str:
 
 
 def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A run from the fields of its item. All but the state and its times are stored as JSON."""
+    """A run from the fields of its item. All except the state and its times are stored as JSON."""
     times = {state: item[f"at_{state}"] for state in STATES if f"at_{state}" in item}
     plain = {"pk", "sk", "state", *(f"at_{state}" for state in STATES)}
     rest = {name: json.loads(text) for name, text in item.items() if name not in plain}
@@ -301,14 +307,14 @@ def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failure_reason(detail: Mapping[str, Any]) -> str:
-    """A sentence on a job that ended without a result, from Batch's description of it."""
+    """A sentence about a job that ended without a result, from AWS Batch's description."""
     container = detail.get("container", {})
     reasons = (detail.get("statusReason"), container.get("reason"))
     text = " ".join(str(reason) for reason in reasons if reason)
     if NO_IMAGE in text:
-        return "There is no training image yet: `make deploy` builds it; then start a run again."
+        return "There is no training image yet. Run `make deploy` to build it, then start a run."
     if container.get("exitCode") == KILLED:
-        return "The training was killed, most likely for lack of memory: raise TrainingMemory."
+        return "The training was killed, most likely for lack of memory. Raise TrainingMemory."
     if detail.get("status") == "SUCCEEDED":
         return "The job ended without reporting a result."
     exit_status = f" (exit status {container['exitCode']})" if "exitCode" in container else ""

@@ -1,4 +1,4 @@
-"""When a training starts by itself: enough images are new, and nobody is uploading any more.
+"""When a training starts by itself: enough images are new, and uploads have stopped.
 
 An image is new if no run has trained on its content. An upload only starts the debounce timer, one
 delayed message at a time. When the timer fires and nothing has arrived for the quiet period, the
@@ -21,10 +21,10 @@ from clickbait.settings import settings
 from clickbait.store.runs import FAILED, Parameters, Runs
 
 TIMER = "quiet"
-"""Sort key of the debounce timer: `last_upload`, and `due`, when its message comes."""
+"""Sort key of the debounce timer: `last_upload`, and `due`, the time of its message."""
 TIMER_MESSAGE = {"action": "quiet"}
-MOST_DELAY_SECONDS = 900
-"""SQS delays a message no longer."""
+MAX_DELAY_SECONDS = 900
+"""The longest that SQS delays a message."""
 
 Listing = dict[str, str]
 """Images by key, each with its ETag."""
@@ -40,7 +40,7 @@ def list_images(bucket: str, prefix: str = TRAIN) -> Listing:
 
 
 def digest(images: Listing) -> str:
-    """SHA-256 of a listing. It is equal for the same images under the same names."""
+    """SHA-256 of a listing. The same images under the same names have the same digest."""
     lines = sorted(f"{etag} {key}" for key, etag in images.items())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -82,7 +82,7 @@ class Triggers:
         )
 
     def on_upload(self) -> None:
-        """Record that images arrived, and start the debounce timer if it does not run."""
+        """Record that images arrived, and start the debounce timer if it is not running."""
         now = time.time()
         started = self._update_timer(
             "SET last_upload = :now, due = :due",
@@ -112,16 +112,16 @@ class Triggers:
         return self.start_if_enough(self.min_new_images, "uploads")
 
     def on_schedule(self) -> str | None:
-        """The daily check: settle an interrupted run, then start one if any image is new."""
+        """The daily check: settle an interrupted run. Then start one if any image is new."""
         self.runs.settle()
         return self.start_if_enough(1, "schedule")
 
     def start_if_enough(self, least: int, trigger: str) -> str | None:
         """Start a run if `least` images are new, and return its id, else None.
 
-        It does not start if the last run had exactly these images. Some stay new after a run: those
-        of a failed one, and those whose labels the live model contradicts. The next run then needs
-        other uploads, an admin, or, after a failure, the daily schedule.
+        No run starts if the last one had exactly these images. Images stay new if their run failed,
+        or if the live model contradicts their labels. The next run then needs other uploads, an
+        admin, or, after a failure, the daily schedule.
         """
         if self.runs.active():
             return None
@@ -137,9 +137,10 @@ class Triggers:
             logger.info("the last run had the same images", run=last["id"])
             return None
         try:
-            run = self.runs.request(trigger, Parameters(), f"{new} new images wait for a training.")
+            reason = f"{new} new images are waiting for a training."
+            run = self.runs.request(trigger, Parameters(), reason)
         except (Conflict, Unavailable) as problem:
-            logger.warning("no run was started", reason=problem.detail)
+            logger.warning("no run started", reason=problem.detail)
             return None
         return str(run["id"])
 
@@ -149,11 +150,11 @@ class Triggers:
         return last_upload + self.quiet_period - time.time()
 
     def _schedule_check(self, seconds: float) -> None:
-        # Rounded up: a message that comes a moment early only restarts the timer.
+        # Rounded up, because a message that comes a moment early only restarts the timer.
         aws.client("sqs").send_message(
             QueueUrl=self.uploads_queue,
             MessageBody=json.dumps(TIMER_MESSAGE),
-            DelaySeconds=min(int(seconds) + 1, MOST_DELAY_SECONDS),
+            DelaySeconds=min(int(seconds) + 1, MAX_DELAY_SECONDS),
         )
 
     def _update_timer(

@@ -1,7 +1,7 @@
 """Who may call what: `Admin` and `Member`, for the signatures of routes.
 
 An admin sends `Authorization: Bearer <token>`; the token is a secret in Secrets Manager. If ACCESS
-is public, everybody is a member. If it is private, only an admin is. Refusing a missing token takes
+is public, everyone is a member. If it is private, only an admin is. Refusing a missing token takes
 as long as refusing a wrong one.
 """
 
@@ -52,7 +52,7 @@ class Token:
         self._lock = Lock()
 
     def matches(self, given: str) -> bool:
-        """Whether `given` is the token. An empty one never is.
+        """Whether `given` is the token. An empty string never is.
 
         Reads the secret if TOKEN_SECONDS have passed, and again if `given` does not match, at most
         every REFETCH_SECONDS. Raises Unavailable if the secret cannot be read.
@@ -76,8 +76,8 @@ class Token:
         secret = settings().admin_secret
         if not secret:
             raise Unavailable(
-                "This service has no admin, because ADMIN_SECRET is not set. It names the secret "
-                "in Secrets Manager that holds the admin token."
+                "This service has no admin, because ADMIN_SECRET is not set. Set it to the name of "
+                "the secret in Secrets Manager that holds the admin token."
             )
         if now - self._tried < REFETCH_SECONDS:
             raise self._unreadable()
@@ -121,12 +121,12 @@ def member(
     request: Request,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(MEMBER_BEARER)] = None,
 ) -> str:
-    """The caller's name: anybody if ACCESS is public, otherwise as `admin`."""
+    """The caller's name for records: "anybody" if ACCESS is public, otherwise as in `admin`."""
     return "anybody" if settings().access == "public" else admin(request, given)
 
 
 def is_admin(given: HTTPAuthorizationCredentials | None) -> bool:
-    """Whether a request that needs no token has the admin token. False if it cannot be read."""
+    """Whether the caller of an open route is the admin. False if the secret cannot be read."""
     try:
         return given is not None and token.matches(given.credentials)
     except Unavailable:
@@ -135,14 +135,14 @@ def is_admin(given: HTTPAuthorizationCredentials | None) -> bool:
 
 def _refusal(offered: str) -> Problem:
     secret = settings().admin_secret
-    where = (
+    hint = (
         f"It is the value of the secret {secret} (aws secretsmanager get-secret-value "
         f"--secret-id {secret}). With `make up` it is in STATE_DIR/admin-token, by default "
         ".local/admin-token."
     )
     kind: type[Problem] = Forbidden if offered else Unauthorized
-    what = "This is not the admin token." if offered else "This needs the admin token."
-    return kind(f"{what} Send the header `Authorization: Bearer TOKEN`. {where}")
+    finding = "This is not the admin token." if offered else "This needs the admin token."
+    return kind(f"{finding} Send the header `Authorization: Bearer TOKEN`. {hint}")
 
 
 Given = Annotated[HTTPAuthorizationCredentials | None, Depends(MEMBER_BEARER)]

@@ -35,7 +35,7 @@ RECENT_REQUESTS = 50
 """Requests that a process remembers for GET /debug: a screenful or two."""
 
 MAX_REMEMBERED_PATH = 200
-"""Characters of a path that are remembered. Callers choose its length."""
+"""The most characters of a path that are remembered, because callers choose its length."""
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -63,7 +63,7 @@ def documented(
 ) -> dict[int | str, dict[str, Any]]:
     """A route's `responses`: `status` with the schema named `model`, and the failures `kinds`.
 
-    Schemas are given by name, so only the OpenAPI document builds them, and no cold start does.
+    Schemas are given by name, so that only the OpenAPI document builds them, and no cold start.
     """
     responses: dict[int | str, dict[str, Any]] = {}
     responses[status] = _response("Successful Response", "application/json", model)
@@ -88,7 +88,7 @@ def _response(description: str, kind: str, model: str) -> dict[str, Any]:
 
 
 def request_id_of(request: Request) -> str:
-    """The id of this request in the log and in its answer."""
+    """The id of this request in the log and in its response."""
     return str(request.state.request_id)
 
 
@@ -100,7 +100,7 @@ class RequestMiddleware:
     """Whether this process has yet to answer its first request."""
 
     recent: ClassVar[deque[dict[str, Any]]] = deque(maxlen=RECENT_REQUESTS)
-    """The last requests of this process, oldest first, without bodies, queries and headers."""
+    """The last requests of this process, oldest first, without bodies, queries or headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -131,7 +131,7 @@ class RequestMiddleware:
 
         try:
             await self.app(scope, receive, send_with_headers)
-        except Exception:  # The last layer before the server: nothing may pass it.
+        except Exception:  # Nothing may pass this last layer before the server.
             logger.exception("unhandled exception", request_id=request_id, path=scope["path"])
             if not status:
                 fault = InternalError(
@@ -182,7 +182,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
-    """An app with the middleware, and with a problem document as the answer to every error."""
+    """An app with the middleware, which answers every error with a problem document."""
     app = FastAPI(
         title=title,
         summary=summary,
@@ -245,9 +245,10 @@ def _from_http(error: HTTPException) -> Problem:
 
 
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """`app` as a Lambda handler for API Gateway's payload 2.0. Call it when all is imported.
+    """`app` as a Lambda handler for API Gateway's payload 2.0.
 
-    It starts garbage collection, which `functions` turned off, and exempts the imported modules.
+    Call this after all imports. It starts garbage collection, which `functions` turned off, and
+    exempts the imported modules.
     """
     gc.freeze()
     gc.enable()

@@ -13,34 +13,34 @@ from clickbait.inference.images import MEDIA_TYPES
 from clickbait.settings import settings
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
-"""Bytes of all images in one request. Lambda takes 6,291,556 bytes a request, and base64 makes a
-body a third longer."""
+"""The most bytes of all images in one request. Lambda takes 6,291,556 bytes per request, and base64
+makes a body a third longer."""
 
 MAX_FORM_OVERHEAD = 64 * 1024
-"""Bytes that a form may have beside its images: boundaries, part headers, long file names."""
+"""Bytes that a form may have besides its images: boundaries, part headers, long file names."""
 
 MAX_IMAGES = 10
-"""Images in one request. Ten take some 0.3 s; a batch is the better way for more."""
+"""The most images in one request. Ten take about 0.3 s; a batch is better for more."""
 
 MAX_PARTS = 1_000
-"""Parts of a form that are read, so that the answer can say how many there are. One takes some
-KB."""
+"""The most parts of a form that are read, so that the error can give their number. A part takes a
+few KB."""
 
 MAX_FIELDS = 8
-"""Text fields beside an image: a correction has three."""
+"""The most text fields besides an image. A correction has three."""
 
 MAX_JSON = 64 * 1024
-"""Bytes of a JSON body. Most routes take a few short fields."""
+"""The most bytes of a JSON body. Most routes take a few short fields."""
 
 MAX_NAMES = 4 * 1024 * 1024
-"""Bytes of a JSON list of file names: 10,000 names of 400 bytes. Lambda takes 6 MB."""
+"""The most bytes of a JSON list of file names: 10,000 names of 400 bytes. Lambda takes 6 MB."""
 
 MAX_ERRORS = 10
-"""Wrong fields that one answer names. A list of 10,000 names may have as many."""
+"""The most wrong fields that one response names; a list of 10,000 names can have 10,000."""
 
 MAX_DRAINED = 32 * 1024 * 1024
-"""Bytes up to which a body over its limit is still read to its end: a client that is cut off while
-it sends reports a broken connection, not our answer. A longer body closes the connection."""
+"""The most bytes that are read of a body over its limit. A client that is cut off while it sends
+reports a broken connection, not our response. A longer body closes the connection."""
 
 FORM = "multipart/form-data"
 ONE_IMAGE = "Send one image: curl -F file=@image.jpg"
@@ -57,7 +57,7 @@ class File(NamedTuple):
 
 
 class Form(NamedTuple):
-    """A form with one image, and the text fields beside it."""
+    """A form with one image and text fields."""
 
     file: File
     fields: dict[str, str]
@@ -95,7 +95,7 @@ async def image_body(request: Request) -> bytes:
 
 
 async def image_form(request: Request) -> Form:
-    """A form with an image as `file`, and text fields. Of a repeated field the last one counts.
+    """A form with an image as `file`, and text fields. If a field is repeated, the last one counts.
 
     Raises as `image_body` does.
     """
@@ -119,8 +119,8 @@ async def image_form(request: Request) -> Form:
 async def images_form(request: Request) -> list[File]:
     """The files in a form's field `files`, in order.
 
-    Raises UnsupportedFormat if the body is no form, BadRequest if it cannot be read or has no files
-    or more than MAX_IMAGES, PayloadTooLarge if they have more than MAX_REQUEST_BYTES together.
+    Raises UnsupportedFormat if the body is not a form, BadRequest if it cannot be read or has no
+    files or more than MAX_IMAGES, PayloadTooLarge if together they exceed MAX_REQUEST_BYTES.
     """
     _require_form(request, SEVERAL_IMAGES)
     body = await _body(request, MAX_REQUEST_BYTES + MAX_FORM_OVERHEAD, _images_too_large)
@@ -129,7 +129,7 @@ async def images_form(request: Request) -> list[File]:
     if len(files) < len(parts):
         others = ", ".join(sorted({name for name, _ in parts if name != "files"}))[:200]
         raise BadRequest(
-            f"The form has other parts than files in the field `files`: "
+            f"The form may only have files in the field `files`; it also has: "
             f"{others or '`files` without a file name'}. "
             "Send each image as a file in the field `files`, and nothing else."
         )
@@ -191,13 +191,13 @@ async def _parts(
 
 
 def json_body(
-    shape: type[Shape], limit: int = MAX_JSON, instead: str = "Send only the fields it needs."
+    shape: type[Shape], limit: int = MAX_JSON, instead: str = "Send only the fields of this route."
 ) -> Callable[[Request], Awaitable[Shape]]:
     """A dependency that reads a body of at most `limit` bytes as `shape`; no body at all is `{}`.
 
     It raises PayloadTooLarge, which says what to do `instead`, or BadRequest, which names the
-    wrong, missing or unknown fields. A body that FastAPI reads itself would be checked before the
-    dependencies say who may call.
+    wrong, missing or unknown fields. If FastAPI read the body itself, it would check the body
+    before the dependencies check the caller.
     """
 
     def too_large(size: int) -> PayloadTooLarge:
@@ -220,11 +220,11 @@ def invalid_fields(errors: Iterable[Any]) -> BadRequest:
 
 
 def wrong_fields(wrong: Iterable[tuple[str, str]]) -> BadRequest:
-    """The problem of a request, from the names of its wrong fields and what is wrong with each."""
+    """The problem of a request whose fields are `wrong`: the name of each, and a message."""
     named = list(wrong)[:MAX_ERRORS]
     detail = "; ".join(f"{field}: {message}" for field, message in named)
     return BadRequest(
-        f"{detail}. /docs says what this route takes.",
+        f"{detail}. /docs lists the fields of this route.",
         errors=[{"field": field, "message": message} for field, message in named],
     )
 
