@@ -7,7 +7,14 @@ from typing import Any
 
 from local.artefacts import digest
 from local.cloud import Cloud
-from local.template import ARTEFACTS_BUCKET, JOB_OUTPUT, Prepared
+from local.template import (
+    ARTEFACTS_BUCKET,
+    JOB_OUTPUT,
+    Prepared,
+    Template,
+    of_type,
+    replaced,
+)
 from ops import StackError
 
 STACK_NAME = "clickbait"
@@ -53,7 +60,11 @@ def deploy(cloud: Cloud, prepared: Prepared) -> Deployed:
     _delete_old_artefacts(cloud, artefacts)
     outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
     groups = [_log_group(cloud, name) for name in by_type.get("AWS::Lambda::Function", [])]
-    jobs = {name: _resolved(job, outputs) for name, job in prepared.jobs.items()}
+
+    def value(node: Template) -> str | None:
+        return outputs.get(node["Output"], "") if set(node) == {"Output"} else None
+
+    jobs = {name: replaced(job, value) for name, job in prepared.jobs.items()}
     shown = {name: value for name, value in outputs.items() if not name.startswith(JOB_OUTPUT)}
     return Deployed(api_id, shown, sorted(set(groups)), jobs)
 
@@ -156,37 +167,22 @@ def _set_cors(cloud: Cloud, api_id: str, template: dict[str, Any], stack: dict[s
             return values[value["Ref"]].split(",")
         return value
 
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::ApiGatewayV2::Api":
-            cors = resource["Properties"].get("CorsConfiguration")
-            if cors:
-                cloud.client("apigatewayv2").update_api(
-                    ApiId=api_id,
-                    CorsConfiguration={name: resolved(value) for name, value in cors.items()},
-                )
+    for api in of_type(template, "AWS::ApiGatewayV2::Api").values():
+        if cors := api.get("CorsConfiguration"):
+            cloud.client("apigatewayv2").update_api(
+                ApiId=api_id,
+                CorsConfiguration={name: resolved(value) for name, value in cors.items()},
+            )
 
 
 def _set_expiry(cloud: Cloud, template: dict[str, Any], deployed: list[dict[str, Any]]) -> None:
     """Set the tables' time to live through the API; the emulator ignores it in templates."""
     names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in deployed}
-    for logical, resource in template["Resources"].items():
-        if resource["Type"] == "AWS::DynamoDB::Table":
-            expiry = resource["Properties"].get("TimeToLiveSpecification")
-            if expiry:
-                cloud.client("dynamodb").update_time_to_live(
-                    TableName=names[logical], TimeToLiveSpecification=expiry
-                )
-
-
-def _resolved(node: Any, outputs: dict[str, str]) -> Any:
-    """A job definition with each `{"Output": name}` replaced by the value of that output."""
-    if isinstance(node, list):
-        return [_resolved(item, outputs) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if set(node) == {"Output"}:
-        return outputs.get(node["Output"], "")
-    return {key: _resolved(value, outputs) for key, value in node.items()}
+    for logical, table in of_type(template, "AWS::DynamoDB::Table").items():
+        if expiry := table.get("TimeToLiveSpecification"):
+            cloud.client("dynamodb").update_time_to_live(
+                TableName=names[logical], TimeToLiveSpecification=expiry
+            )
 
 
 def _log_group(cloud: Cloud, function: str) -> str:

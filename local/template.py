@@ -8,12 +8,12 @@ Everything here is a pure function of the checkout; nothing is sent anywhere. Di
 - The API's OpenAPI body becomes native routes, because the emulator does not read the body.
 """
 
-import hashlib
+import itertools
 import json
 import os
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,13 +100,16 @@ def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str,
     if unknown:
         raise StackError(f"template.yaml has no parameter {', '.join(sorted(unknown))}.")
     artefacts = _localize(template, root, environment)
-    plain = _with_given_origins(_transform(template, parameters))
-    _routes_from_bodies(plain["Resources"])
+    plain = replaced(_transform(template, parameters), _given_origins)
+    plain.get("Conditions", {}).pop(ORIGINS_GIVEN, None)
+    for name, api in of_type(plain, "AWS::ApiGatewayV2::Api").items():
+        if "Body" in api:
+            plain["Resources"].update(_native(name, api))
     outputs = _jobs_as_outputs(plain)
-    _without_tls(plain["Resources"])
-    _let_stack_assume_job_roles(plain["Resources"])
+    _without_tls(plain)
+    _let_stack_assume_job_roles(plain)
     deployable = _without_aws_only(plain)
-    _with_excluded_punctuation(deployable["Resources"])
+    _with_excluded_punctuation(deployable)
     _with_integer_concurrency(deployable, parameters)
     return Prepared(deployable, dict(parameters), artefacts, outputs)
 
@@ -119,49 +122,58 @@ def read(path: Path) -> Template:
     return template
 
 
+def of_type(template: Mapping[str, Any], kind: str) -> dict[str, Template]:
+    """The properties of the template's resources of one type, by logical id."""
+    resources = template["Resources"].items()
+    return {name: it.get("Properties", {}) for name, it in resources if it["Type"] == kind}
+
+
+def replaced(node: Any, replacement: Callable[[Template], Any]) -> Any:
+    """A copy in which each object is its `replacement`, or is searched itself if that is None."""
+    if isinstance(node, list):
+        return [replaced(item, replacement) for item in node]
+    if not isinstance(node, dict):
+        return node
+    new = replacement(node)
+    if new is not None:
+        return new
+    return {key: replaced(value, replacement) for key, value in node.items()}
+
+
 def _localize(template: Template, root: Path, environment: Mapping[str, str]) -> dict[str, bytes]:
     """Point a SAM template to artefacts built from `root`, in place; return the artefacts."""
     resources = template["Resources"]
     layers: dict[str, bytes] = {}
+    artefacts: dict[str, bytes] = {}
+
+    def address(name: str, content: bytes) -> str:
+        key = f"{name}-{digest(content)[:16]}.zip"
+        artefacts[key] = content
+        return f"s3://{ARTEFACTS_BUCKET}/{key}"
+
     left_out: set[str] = set()
-    for name, resource in list(resources.items()):
-        if resource["Type"] == "AWS::Serverless::LayerVersion":
-            folder = resource["Properties"]["ContentUri"].strip("./")
-            if folder in FROM_CHECKOUT:
-                left_out.add(name)
-                del resources[name]
-            else:
-                layers[name] = layer_zip(root / folder)
-
-    artefacts = {_key(name, content): content for name, content in layers.items()}
-    code = function_zip(root, layers)
-    common = template.setdefault("Globals", {}).setdefault("Function", {})
-    variables = common.setdefault("Environment", {}).setdefault("Variables", {})
-    variables.update(environment)
-    _localize_function(common, left_out)
-    for name, resource in resources.items():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Serverless::LayerVersion":
-            properties["ContentUri"] = f"s3://{ARTEFACTS_BUCKET}/{_key(name, layers[name])}"
+    for name, properties in of_type(template, "AWS::Serverless::LayerVersion").items():
+        folder = properties["ContentUri"].strip("./")
+        if folder in FROM_CHECKOUT:
+            left_out.add(name)
+            del resources[name]
+        else:
+            layers[name] = layer_zip(root / folder)
+            properties["ContentUri"] = address(name, layers[name])
             properties.pop("CompatibleArchitectures", None)
-        elif resource["Type"] == "AWS::Serverless::Function":
-            artefacts[_key("functions", code)] = code
-            properties["CodeUri"] = f"s3://{ARTEFACTS_BUCKET}/{_key('functions', code)}"
-            _localize_function(properties, left_out)
+    common = template.setdefault("Globals", {}).setdefault("Function", {})
+    common.setdefault("Environment", {}).setdefault("Variables", {}).update(environment)
+    functions = of_type(template, "AWS::Serverless::Function").values()
+    code = address("functions", function_zip(root, layers))
+    for properties in functions:
+        properties["CodeUri"] = code
+    for properties in (common, *functions):
+        for name in AWS_ONLY_PROPERTIES:
+            properties.pop(name, None)
+        if "Layers" in properties:
+            kept = [layer for layer in properties["Layers"] if layer.get("Ref") not in left_out]
+            properties["Layers"] = kept
     return artefacts
-
-
-def _localize_function(properties: Template, left_out: set[str]) -> None:
-    for name in AWS_ONLY_PROPERTIES:
-        properties.pop(name, None)
-    if "Layers" in properties:
-        properties["Layers"] = [
-            layer for layer in properties["Layers"] if layer.get("Ref") not in left_out
-        ]
-
-
-def _key(name: str, content: bytes) -> str:
-    return f"{name}-{digest(content)[:16]}.zip"
 
 
 def _transform(template: Template, parameters: Mapping[str, str]) -> Template:
@@ -192,22 +204,10 @@ class _NoManagedPolicies:
         return {}
 
 
-def _with_given_origins(node: Any) -> Any:
-    """The template with the given origins only: its own page's origin is CloudFront's."""
-    if isinstance(node, list):
-        return [_with_given_origins(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if set(node) == {"Fn::If"} and node["Fn::If"][0] == ORIGINS_GIVEN:
-        return node["Fn::If"][1]
-    return {key: _with_given_origins(value) for key, value in node.items() if key != ORIGINS_GIVEN}
-
-
-def _routes_from_bodies(resources: dict[str, Any]) -> None:
-    """Turn the routes in each HTTP API's OpenAPI body into resources, in place."""
-    for name, resource in list(resources.items()):
-        if resource["Type"] == "AWS::ApiGatewayV2::Api" and "Body" in resource["Properties"]:
-            resources.update(_native(name, resource["Properties"]))
+def _given_origins(node: Template) -> Any:
+    """The given origins only: the origin of the template's own page is CloudFront's."""
+    is_choice = set(node) == {"Fn::If"} and node["Fn::If"][0] == ORIGINS_GIVEN
+    return node["Fn::If"][1] if is_choice else None
 
 
 def _native(api: str, properties: Template) -> dict[str, Any]:
@@ -227,7 +227,8 @@ def _native(api: str, properties: Template) -> dict[str, Any]:
             if method.lower() not in METHODS:
                 continue
             integration = operation["x-amazon-apigateway-integration"]
-            target = f"{api}Integration{_short(json.dumps(integration['uri'], sort_keys=True))}"
+            uri = json.dumps(integration["uri"], sort_keys=True)
+            target = f"{api}Integration{digest(uri.encode())[:8]}"
             resources[target] = {
                 "Type": "AWS::ApiGatewayV2::Integration",
                 "Properties": {
@@ -239,7 +240,7 @@ def _native(api: str, properties: Template) -> dict[str, Any]:
             }
             verb = "ANY" if method.lower() == ANY_METHOD else method.upper()
             key = path if path == "$default" else f"{verb} {path}"
-            resources[f"{api}Route{_short(key)}"] = {
+            resources[f"{api}Route{digest(key.encode())[:8]}"] = {
                 "Type": "AWS::ApiGatewayV2::Route",
                 "Properties": {
                     "ApiId": {"Ref": api},
@@ -250,45 +251,35 @@ def _native(api: str, properties: Template) -> dict[str, Any]:
     return resources
 
 
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
 def _jobs_as_outputs(template: Template) -> dict[str, Template]:
     """The job definitions, with their intrinsics moved to outputs of the template, in place."""
     outputs = template.setdefault("Outputs", {})
-    counted: Iterator[int] = iter(range(1_000_000))
+    numbers = itertools.count()
 
-    def moved(node: Any) -> Any:
-        if isinstance(node, list):
-            return [moved(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        if len(node) == 1 and next(iter(node)).startswith(("Ref", "Fn::")):
-            name = f"{JOB_OUTPUT}{next(counted)}"
-            outputs[name] = {"Value": node}
-            return {"Output": name}
-        return {key: moved(value) for key, value in node.items()}
+    def moved(node: Template) -> Template | None:
+        if len(node) != 1 or not next(iter(node)).startswith(("Ref", "Fn::")):
+            return None
+        name = f"{JOB_OUTPUT}{next(numbers)}"
+        outputs[name] = {"Value": node}
+        return {"Output": name}
 
     jobs = {}
-    for name, resource in template["Resources"].items():
-        if resource["Type"] == "AWS::Batch::JobDefinition":
-            given = resource["Properties"]
-            useful = {
-                key: {k: given[key][k] for k in parts if k in given[key]} if parts else given[key]
-                for key, parts in JOB_PROPERTIES.items()
-                if key in given
-            }
-            jobs[name] = moved(useful)
+    for name, given in of_type(template, "AWS::Batch::JobDefinition").items():
+        useful = {
+            key: {k: given[key][k] for k in parts if k in given[key]} if parts else given[key]
+            for key, parts in JOB_PROPERTIES.items()
+            if key in given
+        }
+        jobs[name] = replaced(useful, moved)
     return jobs
 
 
-def _without_tls(resources: dict[str, Any]) -> None:
+def _without_tls(template: Template) -> None:
     """Remove the policy statements that deny requests without TLS, in place.
 
     Nothing here uses TLS, so with LOCAL_AUTH they would deny every request.
     """
-    for resource in resources.values():
+    for resource in template["Resources"].values():
         document = resource.get("Properties", {}).get("PolicyDocument")
         if document:
             document["Statement"] = [
@@ -298,26 +289,24 @@ def _without_tls(resources: dict[str, Any]) -> None:
             ]
 
 
-def _let_stack_assume_job_roles(resources: dict[str, Any]) -> None:
+def _let_stack_assume_job_roles(template: Template) -> None:
     """Let local.stack assume the roles of containers, in place.
 
     It is not an AWS service, so it cannot meet a condition on the source of the service's call.
     """
-    for resource in resources.values():
-        if resource["Type"] == "AWS::IAM::Role":
-            for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
-                if statement.get("Principal") == {"Service": "ecs-tasks.amazonaws.com"}:
-                    statement.pop("Condition", None)
+    for role in of_type(template, "AWS::IAM::Role").values():
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+            if statement.get("Principal") == {"Service": "ecs-tasks.amazonaws.com"}:
+                statement.pop("Condition", None)
 
 
-def _with_excluded_punctuation(resources: dict[str, Any]) -> None:
+def _with_excluded_punctuation(template: Template) -> None:
     """Replace ExcludePunctuation, which the emulator ignores, by ExcludeCharacters, in place."""
-    for resource in resources.values():
-        if resource["Type"] == "AWS::SecretsManager::Secret":
-            options = resource["Properties"].get("GenerateSecretString", {})
-            if options.get("ExcludePunctuation"):
-                excluded = options.get("ExcludeCharacters", "") + string.punctuation
-                options["ExcludeCharacters"] = excluded
+    for secret in of_type(template, "AWS::SecretsManager::Secret").values():
+        options = secret.get("GenerateSecretString", {})
+        if options.get("ExcludePunctuation"):
+            excluded = options.get("ExcludeCharacters", "") + string.punctuation
+            options["ExcludeCharacters"] = excluded
 
 
 def _with_integer_concurrency(template: Template, parameters: Mapping[str, str]) -> None:
@@ -325,18 +314,17 @@ def _with_integer_concurrency(template: Template, parameters: Mapping[str, str])
 
     The emulator turns a parameter into a string, and then its poller fails on every queue.
     """
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
-            scaling = resource["Properties"].get("ScalingConfig", {})
-            concurrency = scaling.get("MaximumConcurrency")
-            if isinstance(concurrency, dict):
-                name = concurrency["Ref"]
-                given = parameters.get(name, template["Parameters"][name]["Default"])
-                scaling["MaximumConcurrency"] = int(given)
+    for source in of_type(template, "AWS::Lambda::EventSourceMapping").values():
+        scaling = source.get("ScalingConfig", {})
+        concurrency = scaling.get("MaximumConcurrency")
+        if isinstance(concurrency, dict):
+            name = concurrency["Ref"]
+            given = parameters.get(name, template["Parameters"][name]["Default"])
+            scaling["MaximumConcurrency"] = int(given)
 
 
 def _without_aws_only(template: Template) -> Template:
-    """Remove AWS_ONLY_TYPES, empty policies and alarms on metric math.
+    """Remove AWS_ONLY_TYPES, empty policies and alarms on metric math, which the emulator refuses.
 
     References to them become literals: AWS Batch's ARNs, or else the resource's name.
     """
@@ -346,8 +334,8 @@ def _without_aws_only(template: Template) -> Template:
         name: arn(BATCH_KINDS[resource["Type"]], name) if resource["Type"] in BATCH_KINDS else name
         for name, resource in resources.items()
         if resource["Type"].startswith(AWS_ONLY_TYPES)
-        or _is_empty_policy(resource)
-        or _is_metric_math_alarm(resource)
+        or not resource.get("Properties", {}).get("PolicyDocument", {}).get("Statement", [True])
+        or (resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"])
     }
     for name in gone:
         del resources[name]
@@ -355,31 +343,22 @@ def _without_aws_only(template: Template) -> Template:
         resource.pop("UpdatePolicy", None)  # For CodeDeploy.
         if resource["Type"] in ("AWS::Lambda::Version", "AWS::Lambda::LayerVersion"):
             resource.pop("DeletionPolicy", None)  # Else every former version is kept.
-    literal: Template = _with_literals(template, gone)
+        before = resource.pop("DependsOn", [])
+        after = [n for n in ([before] if isinstance(before, str) else before) if n not in gone]
+        if after:
+            resource["DependsOn"] = after
+    literal: Template = replaced(template, lambda node: _literal(node, gone))
     return literal
 
 
-def _is_empty_policy(resource: Template) -> bool:
-    """Whether the resource is a policy without a statement."""
-    return not resource.get("Properties", {}).get("PolicyDocument", {}).get("Statement", [True])
-
-
-def _is_metric_math_alarm(resource: Template) -> bool:
-    """Whether the resource is an alarm on metric math, which the emulator refuses."""
-    return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
-
-
-def _with_literals(node: Any, gone: Mapping[str, str]) -> Any:
-    if isinstance(node, list):
-        return [_with_literals(item, gone) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if node.get("Ref") in gone and len(node) == 1:
-        return gone[node["Ref"]]
+def _literal(node: Template, gone: Mapping[str, str]) -> Any:
+    """The literal for a reference to a removed resource, or None for any other object."""
+    if set(node) == {"Ref"}:
+        return gone.get(node["Ref"])
     if set(node) == {"Fn::GetAtt"}:
         target = node["Fn::GetAtt"]
         name, attribute = target.split(".", 1) if isinstance(target, str) else target
-        return _attribute(name, attribute, gone) if name in gone else node
+        return _attribute(name, attribute, gone) if name in gone else None
     if set(node) == {"Fn::Sub"} and isinstance(node["Fn::Sub"], str):
 
         def literal(match: re.Match[str]) -> str:
@@ -387,13 +366,7 @@ def _with_literals(node: Any, gone: Mapping[str, str]) -> Any:
             return _attribute(name, attribute, gone) if name in gone else match[0]
 
         return {"Fn::Sub": re.sub(r"\$\{([^!}][^}]*)\}", literal, node["Fn::Sub"])}
-    changed = {key: _with_literals(value, gone) for key, value in node.items()}
-    if "DependsOn" in changed and "Type" in changed:
-        before = changed.pop("DependsOn")
-        after = [n for n in ([before] if isinstance(before, str) else before) if n not in gone]
-        if after:
-            changed["DependsOn"] = after
-    return changed
+    return None
 
 
 def _attribute(name: str, attribute: str, gone: Mapping[str, str]) -> str:
