@@ -14,7 +14,7 @@ from typing import Any
 
 from local.guard import die_with_parent
 from local.settings import HOST, REGION, StackSettings
-from ops import LOCAL_KEYS, StackError
+from ops import StackError, emulator_client
 
 START_SECONDS = 30.0
 """A start takes 0.3 s on an idle machine."""
@@ -93,19 +93,8 @@ class Cloud:
 
     def client(self, service: str) -> Any:
         """A boto3 client of one service with root's keys, which allow everything."""
-        import boto3
-        from botocore.config import Config
-
         if service not in self._clients:
-            create: Any = boto3.client  # Its stubs want a literal name.
-            self._clients[service] = create(
-                service,
-                endpoint_url=self.settings.cloud_url,
-                region_name=REGION,
-                aws_access_key_id=LOCAL_KEYS["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=LOCAL_KEYS["AWS_SECRET_ACCESS_KEY"],
-                config=Config(retries={"total_max_attempts": 2}, proxies={}),
-            )
+            self._clients[service] = emulator_client(service, self.settings.cloud_url, REGION)
         return self._clients[service]
 
     def _answers(self) -> bool:

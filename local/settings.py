@@ -5,7 +5,7 @@ import itertools
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -22,10 +22,11 @@ ACCESS = "private"
 MAX_WORKERS = 64
 """Each worker is a process of about 150 MB; the emulator's own thread pool has 64."""
 
-MAX_QUIET_PERIOD = 900
-"""Seconds; the longest delay of an SQS message."""
-
-MAX_MIN_NEW_IMAGES = 100_000
+PARAMETERS = (
+    ("QuietPeriod", "QUIET_PERIOD", 0, 900),  # Seconds; 900 is the longest delay of an SQS message.
+    ("MinNewImages", "MIN_NEW_IMAGES", 1, 100_000),
+)
+"""The template's parameters that a variable sets, with their least and greatest value."""
 
 FORMER_STACK_SECONDS = 5.0
 """After `make up` is killed, the emulator needs 2 s to save its state and free the ports."""
@@ -42,32 +43,32 @@ class StackSettings:
     workers: int
     auth: bool = False
     """Whether the emulator enforces the roles of functions and jobs."""
-    quiet_period: int | None = None
-    min_new_images: int | None = None
+    overrides: dict[str, str] = field(default_factory=dict)
+    """Parameters of the template that the environment sets; its defaults apply to the others."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Raises StackError, naming the variable, if a value is invalid."""
         site = "SITE_PORT" if environment.get("SITE_PORT") else "DASHBOARD_PORT"
         return cls(
-            api_port=_number(environment, "API_PORT", 8000, 65_535),
-            site_port=_number(environment, site, 8080, 65_535),
-            cloud_port=_number(environment, "CLOUD_PORT", 4566, 65_535),
+            api_port=whole_number(environment, "API_PORT", 8000, 65_535),
+            site_port=whole_number(environment, site, 8080, 65_535),
+            cloud_port=whole_number(environment, "CLOUD_PORT", 4566, 65_535),
             state_dir=state_dir(environment),
-            workers=_number(environment, "LOCAL_WORKERS", 2, MAX_WORKERS),
+            workers=whole_number(environment, "LOCAL_WORKERS", 2, MAX_WORKERS),
             auth=_switch(environment, "LOCAL_AUTH"),
-            quiet_period=_optional_number(environment, "QUIET_PERIOD", MAX_QUIET_PERIOD, minimum=0),
-            min_new_images=_optional_number(environment, "MIN_NEW_IMAGES", MAX_MIN_NEW_IMAGES),
+            overrides={
+                parameter: str(whole_number(environment, variable, least, most, least))
+                for parameter, variable, least, most in PARAMETERS
+                if environment.get(variable)
+            },
         )
 
     @property
     def parameters(self) -> dict[str, str]:
         """The template's parameters that differ from their defaults."""
-        given = {"QuietPeriod": self.quiet_period, "MinNewImages": self.min_new_images}
-        return {
-            "AllowedOrigins": f"{self.site_url},http://localhost:{self.site_port}",
-            "Access": ACCESS,
-        } | {name: str(value) for name, value in given.items() if value is not None}
+        origins = f"{self.site_url},http://localhost:{self.site_port}"
+        return {"AllowedOrigins": origins, "Access": ACCESS} | self.overrides
 
     @property
     def api_url(self) -> str:
@@ -90,10 +91,6 @@ class StackSettings:
         """The output of the functions."""
         return self.logs / "functions.log"
 
-    @property
-    def _port_record(self) -> Path:
-        return self.state_dir / "cloud-port"
-
     def prepare(self) -> None:
         """Check that the ports are free, and bind the state folder to its cloud port.
 
@@ -109,26 +106,21 @@ class StackSettings:
         for (one, port), (other, same) in itertools.combinations(ports.items(), 2):
             if port == same:
                 raise StackError(f"{one} and {other} are both {port}; give each its own.")
-        try:
-            kept = self._port_record.read_text().strip()
-        except FileNotFoundError:
-            kept = ""
+        record = self.state_dir / "cloud-port"
+        kept = record.read_text().strip() if record.exists() else ""
         if kept and kept != str(self.cloud_port):
             raise StackError(
                 f"The state in {self.state_dir} belongs to CLOUD_PORT={kept}, not "
                 f"{self.cloud_port}: start it with that, name another STATE_DIR, or delete the "
                 f"folder to start afresh."
             )
-        patience = FORMER_STACK_SECONDS if kept and self._ended_badly() else 0.0
+        # A stack that stops removes its `stack.json`, so the last one was killed if it is there.
+        patience = FORMER_STACK_SECONDS if kept and self.description.exists() else 0.0
         for variable, port in ports.items():
             check_port(variable, port, patience)
         for folder in (self.state_dir, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
-        self._port_record.write_text(f"{self.cloud_port}\n")
-
-    def _ended_badly(self) -> bool:
-        """Whether the last stack was killed: a stack that stops removes its `stack.json`."""
-        return self.description.exists()
+        record.write_text(f"{self.cloud_port}\n")
 
     @property
     def description(self) -> Path:
@@ -160,24 +152,14 @@ def check_port(variable: str, port: int, patience: float = 0.0) -> None:
         time.sleep(0.1)
 
 
-def _number(
+def whole_number(
     environment: Mapping[str, str], variable: str, default: int, maximum: int, minimum: int = 1
 ) -> int:
+    """The number in a variable; raises StackError if it is not from `minimum` to `maximum`."""
     text = environment.get(variable) or str(default)
     if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
         raise StackError(f"{variable}={text} is not a whole number from {minimum} to {maximum}.")
     return int(text)
-
-
-def _optional_number(
-    environment: Mapping[str, str], variable: str, maximum: int, minimum: int = 1
-) -> int | None:
-    """None if the variable is not set, so that the template's default applies."""
-    return (
-        _number(environment, variable, minimum, maximum, minimum)
-        if environment.get(variable)
-        else None
-    )
 
 
 def _switch(environment: Mapping[str, str], variable: str) -> bool:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
+from local.template import of_type
 from ops import StackError
 from ops.pages import ASK_FIRST, INDEX, TYPES, PageFile
 
@@ -24,9 +25,6 @@ BUCKET_HOSTS = "https://*.s3.${AWS::Region}.${AWS::URLSuffix}"
 
 FILE_RULE = re.compile(r"const FILE = /(.+)/;")
 """The line of the template's function that decides which addresses are files."""
-
-GZIP_LEVEL = 9
-"""The highest level: each file is compressed once, in a few milliseconds."""
 
 METHODS = ("GET", "HEAD")
 
@@ -75,19 +73,14 @@ class Site:
         if scope["type"] != "http":
             return
         status, variant = self._respond(scope)
+        body = variant.content
+        headers = [*self._headers, *variant.headers, (b"content-length", str(len(body)).encode())]
         if status == 304:
-            headers = [(name, value) for name, value in variant.headers if name in HEADERS_OF_304]
-        else:
-            headers = [*variant.headers, (b"content-length", str(len(variant.content)).encode())]
-        with_content = status != 304 and scope["method"] != "HEAD"
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [*self._headers, *headers],
-            }
-        )
-        body = variant.content if with_content else b""
+            repeated = [header for header in variant.headers if header[0] in HEADERS_OF_304]
+            headers = [*self._headers, *repeated]
+        if status == 304 or scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     def _respond(self, scope: Scope) -> tuple[int, _Variant]:
@@ -112,7 +105,7 @@ def headers_of(template: Mapping[str, Any], api_url: str, cloud_url: str) -> Hea
     Raises StackError for an unknown part of the policy: without its header a page could work here
     and fail on AWS.
     """
-    policy = _only(template, "AWS::CloudFront::ResponseHeadersPolicy")
+    (policy,) = of_type(template, "AWS::CloudFront::ResponseHeadersPolicy").values()
     parts = dict(policy["ResponseHeadersPolicyConfig"])
     del parts["Name"]
     headers = list(_security(parts.pop("SecurityHeadersConfig", {})))
@@ -132,7 +125,8 @@ def file_rule(template: Mapping[str, Any]) -> re.Pattern[str]:
 
     Raises StackError if the template's function has no line with the pattern.
     """
-    found = FILE_RULE.search(_only(template, "AWS::CloudFront::Function")["FunctionCode"])
+    (function,) = of_type(template, "AWS::CloudFront::Function").values()
+    found = FILE_RULE.search(function["FunctionCode"])
     if not found:
         raise StackError(f"The function of template.yaml has no line {FILE_RULE.pattern}.")
     return re.compile(found[1])
@@ -170,15 +164,9 @@ def _with_hosts(value: Any, here: Mapping[str, str]) -> str:
     return text
 
 
-def _only(template: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """The properties of the template's only resource of a type."""
-    (found,) = (r["Properties"] for r in template["Resources"].values() if r["Type"] == kind)
-    return dict(found)
-
-
 def _variants(file: PageFile) -> tuple[_Variant, _Variant]:
     """The variants of a file without and with gzip; the same one twice if gzip does not help."""
-    compressed = gzip.compress(file.content, GZIP_LEVEL, mtime=0)
+    compressed = gzip.compress(file.content, mtime=0)
     shorter = len(compressed) < len(file.content)
     digest = hashlib.sha256(file.content).hexdigest()[:32]
     common = [(b"content-type", file.type.encode()), (b"cache-control", file.cache.encode())]

@@ -34,6 +34,21 @@ def running_stack() -> dict[str, Any]:
     return description
 
 
+def emulator_client(service: str, url: str, region: str) -> Any:
+    """A boto3 client of one service of the emulator with root's keys, which allow everything."""
+    import boto3
+    from botocore.config import Config
+
+    create: Any = boto3.client  # Its stubs want a literal name.
+    return create(
+        service,
+        endpoint_url=url,
+        region_name=region,
+        **{name.lower(): key for name, key in LOCAL_KEYS.items()},
+        config=Config(retries={"total_max_attempts": 2}, proxies={}),
+    )
+
+
 @contextmanager
 def errors_in_one_line(command: str) -> Iterator[None]:
     """Print an error of the stack or of AWS as one line on standard error; exit with status 1."""

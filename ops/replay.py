@@ -6,7 +6,7 @@ command is interrupted in between, the message arrives twice; the functions hand
 
 from typing import Any
 
-from ops import LOCAL_KEYS, StackError, running_stack
+from ops import StackError, emulator_client, running_stack
 
 
 def connect(queue: str | None, dead_letters: str | None) -> tuple[Any, str, str]:
@@ -22,13 +22,7 @@ def connect(queue: str | None, dead_letters: str | None) -> tuple[Any, str, str]
     if queue and dead_letters:
         return boto3.client("sqs", region_name=_region_in(queue)), dead_letters, queue
     stack = running_stack()
-    sqs = boto3.client(
-        "sqs",
-        endpoint_url=stack["cloud_url"],
-        region_name=stack["region"],
-        aws_access_key_id=LOCAL_KEYS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=LOCAL_KEYS["AWS_SECRET_ACCESS_KEY"],
-    )
+    sqs = emulator_client("sqs", stack["cloud_url"], stack["region"])
     return sqs, stack["outputs"]["UploadsDeadLetters"], stack["outputs"]["UploadsQueue"]
 
 

@@ -10,8 +10,6 @@ from local.settings import REGION
 ACCOUNT = "000000000000"
 """The emulator's account."""
 
-DEFAULT_LOG_GROUP = "/aws/batch/job"
-
 FREE_KEYS = {"Options", "Parameters", "Tags"}
 """Maps whose keys are chosen by the user."""
 
@@ -64,7 +62,7 @@ def definitions(jobs: Mapping[str, Mapping[str, Any]]) -> dict[str, Definition]:
 def log_group(container: Mapping[str, Any]) -> str:
     """The log group of a container's output."""
     options = container.get("logConfiguration", {}).get("options", {})
-    return str(options.get("awslogs-group") or DEFAULT_LOG_GROUP)
+    return str(options.get("awslogs-group") or "/aws/batch/job")
 
 
 def log_stream(definition: Definition, job_id: str) -> str:

@@ -5,6 +5,7 @@ import socket
 import time
 import uuid
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from starlette.applications import Starlette
@@ -126,7 +127,8 @@ class Batch:
         for each in filters:
             if each["name"] != "JOB_NAME":
                 raise _Refused(f"the local AWS Batch filters by JOB_NAME only, not {each['name']}")
-            jobs = [job for job in jobs if _name_matches(job["jobName"], each["values"])]
+            patterns = [pattern.lower() for pattern in each["values"]]
+            jobs = [j for j in jobs if any(fnmatchcase(j["jobName"].lower(), p) for p in patterns)]
         if not filters:
             status = request.get("jobStatus") or "RUNNING"
             jobs = [job for job in jobs if job["status"] == status]
@@ -145,15 +147,6 @@ class Batch:
         if job is None:
             raise _Refused(f"Job {request.get('jobId')} not found")
         return job
-
-
-def _name_matches(name: str, patterns: list[str]) -> bool:
-    """AWS's filter: case-insensitive, with `*` at the end as a wildcard."""
-    lower = name.lower()
-    for pattern in (each.lower() for each in patterns):
-        if lower == pattern or (pattern.endswith("*") and lower.startswith(pattern[:-1])):
-            return True
-    return False
 
 
 def _summary(job: Detail) -> dict[str, Any]:

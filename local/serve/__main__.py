@@ -22,6 +22,8 @@ from clickbait.errors import Problem
 from clickbait.settings import SettingsError
 from local.guard import die_with_parent
 from local.serve.worker import BACKLOG, STOP_SECONDS, load_model, work
+from local.settings import whole_number
+from ops import StackError
 
 SPREADS = sys.platform == "linux"
 
@@ -31,16 +33,6 @@ DEATHS, DEATH_SECONDS = 10, 30.0
 KILL_SECONDS = STOP_SECONDS + 2.0
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def number(names: tuple[str, ...], default: int, maximum: int) -> int:
-    """The first variable of `names` that is set; exits in one line if it is not 1 to `maximum`."""
-    name, value = next(
-        ((n, os.environ[n]) for n in names if os.environ.get(n)), (names[0], str(default))
-    )
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= maximum:
-        sys.exit(f"{name}={value!r} is not a whole number from 1 to {maximum}")
-    return int(value)
 
 
 def listeners(host: str, port: int, workers: int) -> list[socket.socket]:
@@ -138,16 +130,16 @@ def _work(listener: socket.socket, parent: int) -> None:
 def main() -> None:
     """Check the settings and the model, with each error in one line, then serve."""
     host = os.environ.get("HOST") or os.environ.get("API_HOST") or "127.0.0.1"
-    port = number(("PORT", "API_PORT"), 8000, 65_535)
-    workers = number(("WORKERS",), os.cpu_count() or 1, 256)
-    sockets = listeners(host, port, workers)
+    variable = "PORT" if os.environ.get("PORT") else "API_PORT"
     try:
+        port = whole_number(os.environ, variable, 8000, 65_535)
+        workers = whole_number(os.environ, "WORKERS", os.cpu_count() or 1, 256)
+        sockets = listeners(host, port, workers)
         load_model()
-    except (SettingsError, Problem) as error:
+    except (SettingsError, StackError, Problem) as error:
         sys.exit(str(error))
-    with suppress(
-        ValueError, OSError
-    ):  # Each connection is an open file, and the default limit is 1,024.
+    with suppress(ValueError, OSError):
+        # Each connection is an open file, and the default limit is 1,024.
         _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     print(
