@@ -16,8 +16,7 @@ from local.guard import die_with_parent
 from local.settings import HOST, REGION, StackSettings
 from ops import StackError, emulator_client
 
-START_SECONDS = 30.0
-"""A start takes 0.3 s on an idle machine."""
+START_SECONDS = 30.0  # A start takes 0.3 s on an idle machine.
 
 STOP_SECONDS = 20.0
 """Saving the state takes about 2 s. An emulator that hangs is killed and keeps its old state."""

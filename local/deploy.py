@@ -7,28 +7,14 @@ from typing import Any
 
 from local.artefacts import digest
 from local.cloud import Cloud
-from local.template import (
-    ARTEFACTS_BUCKET,
-    JOB_OUTPUT,
-    Prepared,
-    Template,
-    of_type,
-    replaced,
-)
+from local.template import ARTEFACTS_BUCKET, JOB_OUTPUT, Prepared, of_type, replaced
 from ops import StackError
 
 STACK_NAME = "clickbait"
 DEPLOY_SECONDS = 120.0
-WORTHLESS = (
-    "CREATE_FAILED",
-    "CREATE_IN_PROGRESS",
-    "DELETE_COMPLETE",
-    "DELETE_FAILED",
-    "ROLLBACK_COMPLETE",
-    "ROLLBACK_FAILED",
-)
-"""States of a first deployment that failed or was interrupted: there is nothing to keep, so the
-stack is created again."""
+WORTHLESS = ("CREATE_FAILED", "CREATE_IN_PROGRESS", "DELETE_", "ROLLBACK_")
+"""How the states of a first deployment begin that failed or was interrupted: there is nothing to
+keep, so the stack is created again."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +47,7 @@ def deploy(cloud: Cloud, prepared: Prepared) -> Deployed:
     outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
     groups = [_log_group(cloud, name) for name in by_type.get("AWS::Lambda::Function", [])]
 
-    def value(node: Template) -> str | None:
+    def value(node: dict[str, Any]) -> str | None:
         return outputs.get(node["Output"], "") if set(node) == {"Output"} else None
 
     jobs = {name: replaced(job, value) for name, job in prepared.jobs.items()}
@@ -90,7 +76,7 @@ def _apply(cloud: Cloud, parameters: dict[str, str], template: str) -> dict[str,
 
     cloudformation = cloud.client("cloudformation")
     before = _describe(cloud)
-    if before and before["StackStatus"] in WORTHLESS:
+    if before and before["StackStatus"].startswith(WORTHLESS):
         cloudformation.delete_stack(StackName=STACK_NAME)
         _wait_for_stack(cloud)
         before = None
@@ -99,10 +85,7 @@ def _apply(cloud: Cloud, parameters: dict[str, str], template: str) -> dict[str,
         change(
             StackName=STACK_NAME,
             TemplateURL=f"{cloud.settings.cloud_url}/{ARTEFACTS_BUCKET}/{template}",
-            Parameters=[
-                {"ParameterKey": name, "ParameterValue": value}
-                for name, value in parameters.items()
-            ],
+            Parameters=[{"ParameterKey": n, "ParameterValue": v} for n, v in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
     except ClientError as error:
@@ -187,5 +170,4 @@ def _set_expiry(cloud: Cloud, template: dict[str, Any], deployed: list[dict[str,
 
 def _log_group(cloud: Cloud, function: str) -> str:
     configuration = cloud.client("lambda").get_function_configuration(FunctionName=function)
-    group = configuration.get("LoggingConfig", {}).get("LogGroup")
-    return group or f"/aws/lambda/{function}"
+    return configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}"

@@ -5,10 +5,10 @@ Format: "Specification: Embedded metric format" in the Amazon CloudWatch user gu
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 POLL_SECONDS = 1.0
 IDLE_SHARE = 9
@@ -31,8 +31,7 @@ DATA_A_CALL = 500
 PLATFORM_LINES = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(NamedTuple):
     """One metric with its dimensions in one second."""
 
     namespace: str
@@ -71,15 +70,15 @@ def values_of(line: str) -> Iterator[tuple[Series, float]]:
 
 def metric_data(lines: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """MetricData for PutMetricData by namespace; values of one series and second share a datum."""
-    gathered: dict[Series, list[float]] = {}
+    gathered: defaultdict[Series, list[float]] = defaultdict(list)
     for line in lines:
         for series, value in values_of(line):
-            gathered.setdefault(series, []).append(value)
-    data: dict[str, list[dict[str, Any]]] = {}
+            gathered[series].append(value)
+    data: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for series, values in gathered.items():
         for start in range(0, len(values), VALUES_A_DATUM):
             some = values[start : start + VALUES_A_DATUM]
-            data.setdefault(series.namespace, []).append(
+            data[series.namespace].append(
                 {
                     "MetricName": series.name,
                     "Unit": series.unit,
@@ -117,7 +116,8 @@ class LogReader:
             for start in range(0, len(data), DATA_A_CALL):
                 some = data[start : start + DATA_A_CALL]
                 self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=some)
-        self._keep([(g, line) for g, line in lines if '"_aws"' not in line])
+        with self._file.open("a") as file:
+            file.writelines(f"{group}  {line}\n" for group, line in lines if '"_aws"' not in line)
         for group, streams in self._streams.items():
             if streams > STREAMS_KEPT:  # The newest lines may be lost with them.
                 self._empty(group)
@@ -168,8 +168,3 @@ class LogReader:
                 if days := described.get("retentionInDays"):
                     self._logs.put_retention_policy(logGroupName=group, retentionInDays=days)
         self._streams[group] = 0
-
-    def _keep(self, lines: list[tuple[str, str]]) -> None:
-        if lines:
-            with self._file.open("a") as file:
-                file.writelines(f"{group}  {line}\n" for group, line in lines)

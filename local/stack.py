@@ -41,13 +41,8 @@ FIRST_RESPONSE_SECONDS = 60.0
 GRACE_SECONDS = 1.0
 """Requests under way when the stack stops may take this long; then they get 503."""
 
-SUPERVISION_SECONDS = 0.5
-
 REPORT_SECONDS = 5.0
 """How long the stack waits at its end to send the last reports of jobs to the cloud."""
-
-ROLE_SECONDS = 12 * 3600
-"""The longest session of a role; three times the time limit of a training."""
 
 SHOWN_LINES = 12
 ERROR_WORDS = ("ERROR", "CRITICAL", "Error", "Traceback")
@@ -65,7 +60,7 @@ class _Stopped(BaseException):
 def up(settings: StackSettings) -> None:
     """Run the stack until a signal stops it; call `settings.prepare` first.
 
-    Raises StackError if the stack cannot start or fails; nothing is left running.
+    Raises StackError or boto3's errors if the stack cannot start or fails; nothing is left running.
     """
     settings.description.unlink(missing_ok=True)
     files = pages.read(ROOT / "frontend" / "dist")
@@ -87,10 +82,10 @@ def up(settings: StackSettings) -> None:
             asyncio.run(_serve(settings, cloud, deployed, site, callers))
         except _Stopped:
             pass
-        except (StackError, BotoCoreError, ClientError) as error:
+        except (StackError, BotoCoreError, ClientError):
             _show_errors(cloud.log, whole=not cloud.alive)
             _show_errors(settings.functions_log)
-            raise StackError(str(error)) from error
+            raise
         finally:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_IGN)  # Stopping takes a bounded time.
@@ -101,23 +96,15 @@ def up(settings: StackSettings) -> None:
 
 
 async def _serve(
-    settings: StackSettings,
-    cloud: Cloud,
-    deployed: Deployed,
-    site: Site,
-    callers: socket.socket,
+    settings: StackSettings, cloud: Cloud, deployed: Deployed, site: Site, callers: socket.socket
 ) -> None:
     """Serve until a signal comes; raises StackError if the cloud or the gateway fails."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    reader = LogReader(
-        cloud.client("logs"),
-        cloud.client("cloudwatch"),
-        deployed.log_groups,
-        settings.functions_log,
-    )
+    clients = cloud.client("logs"), cloud.client("cloudwatch")
+    reader = LogReader(*clients, deployed.log_groups, settings.functions_log)
     await asyncio.to_thread(reader.trim)
     gateway = Gateway(settings.cloud_url, deployed.api_id, settings.workers)
     server = _server(gateway, port=settings.api_port)
@@ -164,8 +151,9 @@ def _jobs(settings: StackSettings, cloud: Cloud, reports: Reporter) -> Jobs:
     def credentials(role: str) -> dict[str, str]:
         if not settings.auth or not role:
             return LOCAL_KEYS
+        longest = 12 * 3600  # Three times the time limit of a training.
         issued = cloud.client("sts").assume_role(
-            RoleArn=role, RoleSessionName="job", DurationSeconds=ROLE_SECONDS
+            RoleArn=role, RoleSessionName="job", DurationSeconds=longest
         )["Credentials"]
         return {
             "AWS_ACCESS_KEY_ID": issued["AccessKeyId"],
@@ -178,9 +166,7 @@ def _jobs(settings: StackSettings, cloud: Cloud, reports: Reporter) -> Jobs:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         # As in the image; also right if the checkout was moved after its environments were built.
-        "PYTHONPATH": os.pathsep.join(
-            str(path) for path in (ROOT, ROOT / "layers" / "clickbait" / "python")
-        ),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'clickbait' / 'python'}",
     }
     return Jobs(ROOT, settings.state_dir, reports, environment, credentials)
 
@@ -231,7 +217,7 @@ async def _supervise(settings: StackSettings, cloud: Cloud, stop: asyncio.Event)
         if not cloud.alive:
             raise StackError(f"The emulator ended unexpectedly; see {cloud.log}.")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), SUPERVISION_SECONDS)
+            await asyncio.wait_for(stop.wait(), 0.5)
 
 
 async def _get_ready(settings: StackSettings, cloud: Cloud, deployed: Deployed) -> None:
@@ -242,7 +228,15 @@ async def _get_ready(settings: StackSettings, cloud: Cloud, deployed: Deployed) 
     secret = deployed.outputs["AdminSecret"]
     token = cloud.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     _write_atomically(settings.admin_token, token)
-    _write_atomically(settings.description, _description(settings, deployed))
+    description = {
+        "api_url": settings.api_url,
+        "site_url": settings.site_url,
+        "cloud_url": settings.cloud_url,
+        "region": REGION,
+        # In the template these two have AWS's hosts.
+        "outputs": deployed.outputs | {"ApiUrl": settings.api_url, "SiteUrl": settings.site_url},
+    }
+    _write_atomically(settings.description, json.dumps(description, indent=2))
     _say(f"admin token: {settings.admin_token}, addresses: {settings.description}")
     _say(
         f"ready: the page is on {settings.site_url}/#token={token} , "
@@ -266,19 +260,6 @@ async def _first_response(client: httpx.AsyncClient, url: str) -> None:
         raise StackError(f"GET {url} failed: {error!r}") from error
     if response.status_code != httpx.codes.OK:
         raise StackError(f"GET {url} answers {response.status_code}: {response.text[:500]}")
-
-
-def _description(settings: StackSettings, deployed: Deployed) -> str:
-    """The content of `stack.json`."""
-    description: dict[str, Any] = {
-        "api_url": settings.api_url,
-        "site_url": settings.site_url,
-        "cloud_url": settings.cloud_url,
-        "region": REGION,
-        # In the template these two have AWS's hosts.
-        "outputs": deployed.outputs | {"ApiUrl": settings.api_url, "SiteUrl": settings.site_url},
-    }
-    return json.dumps(description, indent=2)
 
 
 def _write_atomically(file: Path, text: str) -> None:

@@ -41,10 +41,6 @@ MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 """Variables of an outer make, which an inner make must not inherit."""
 
 TRAINING = Path("training") / ".venv"
-READ_BYTES = 1 << 16
-
-Credentials = Callable[[str], dict[str, str]]
-"""Returns the environment variables with the credentials of a role."""
 
 
 class Jobs:
@@ -56,8 +52,9 @@ class Jobs:
         state_dir: Path,
         reports: Reporter,
         environment: Mapping[str, str],
-        credentials: Credentials,
+        credentials: Callable[[str], dict[str, str]],
     ) -> None:
+        """`credentials` returns the environment variables with the credentials of a role."""
         self._root = root
         self._state_dir = state_dir
         self._reports = reports
@@ -171,9 +168,8 @@ class Jobs:
     def _end(self, job: Detail, code: int | None, why: str) -> None:
         """Record the end of an attempt; then end the job or queue it again."""
         exit_code = {} if code is None else {"exitCode": code}
-        job["container"] = {
-            k: v for k, v in job["container"].items() if k != "exitCode"
-        } | exit_code
+        job["container"].pop("exitCode", None)
+        job["container"] |= exit_code
         job["attempts"].append(
             {
                 "container": exit_code | {"logStreamName": job["container"]["logStreamName"]},
@@ -271,7 +267,7 @@ def is_retried(strategy: Mapping[str, Any], attempts: int, code: int | None, why
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
     """Lines of any length as they come; invalid UTF-8 becomes replacement characters."""
     rest = b""
-    while chunk := await stream.read(READ_BYTES):
+    while chunk := await stream.read(1 << 16):
         *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
         for line in lines:
             yield line.decode(errors="replace")

@@ -20,14 +20,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.batch.definitions import ACCOUNT, log_group
 from local.settings import REGION
 
-SEND_SECONDS = 0.5
-"""Interval of sending; the lines of an interval share a call."""
+SEND_SECONDS = 0.5  # The lines of an interval share a call.
 
 EVENTS_A_CALL = 1000
 """PutLogEvents takes 10,000 and 1 MB; at 1,000 characters a line, this is the megabyte."""
 
-LINE_CHARACTERS = 1000
-"""Maximum length of a line in CloudWatch; the file has the whole line."""
+LINE_CHARACTERS = 1000  # Of a line in CloudWatch; the file has the whole line.
 
 logger = logging.getLogger(__name__)
 
@@ -122,14 +120,10 @@ class Reporter:
         logs = self._cloud.client("logs")
         group, stream = log_group(job["container"]), job["container"]["logStreamName"]
         if stream not in self._streams:
-            for create, names in (
-                (logs.create_log_group, {"logGroupName": group}),
-                (logs.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
-            ):
-                try:
-                    create(**names)
-                except logs.exceptions.ResourceAlreadyExistsException:
-                    continue
+            with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+                logs.create_log_group(logGroupName=group)
+            with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+                logs.create_log_stream(logGroupName=group, logStreamName=stream)
             self._streams.add(stream)
         for start in range(0, len(lines), EVENTS_A_CALL):
             logs.put_log_events(
