@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Server:
-    """`make serve` with one worker in a process of its own; `temporary` is all it may write to."""
+    """`make serve` with one worker in its own process, which may write only to `temporary`."""
 
     process: subprocess.Popen[str]
     url: str
     temporary: Path
 
     def peak_megabytes(self) -> float:
-        """The most memory that the process ever held, as the kernel counted it."""
+        """The peak memory of the process, as the kernel counts it."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
@@ -34,7 +34,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start a server with the given variables; all of them end with the module."""
+    """Start a server with the given variables; all servers end with the module."""
     started: list[Server] = []
 
     def start(**variables: str) -> Server:

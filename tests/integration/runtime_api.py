@@ -1,4 +1,4 @@
-"""Lambda's runtime API, as far as the real runtime client (`awslambdaric`) needs it.
+"""The part of Lambda's runtime API that the real runtime client (`awslambdaric`) needs.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class RuntimeApi(HTTPServer):
-    """Hands out `events` in order; keeps (seconds since `started`, response) of each."""
+    """Hands out `events` in order, and keeps (seconds since `started`, response) for each."""
 
     def __init__(self, events: Sequence[dict[str, Any]]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -30,7 +30,7 @@ class RuntimeApi(HTTPServer):
         self.started = time.perf_counter()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore that the client is killed while it waits for more events."""
+        """Ignore the end of the client, which is killed while it waits for more events."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: the responses are kept."""
+        """Log nothing, because the responses are kept."""
 
 
 @contextmanager

@@ -1,5 +1,4 @@
-"""The drop folder from S3's events to items, rejected objects and a clock, whatever order they come
-in."""
+"""The drop folder, from S3's events in any order to items, rejected objects and a timer."""
 
 import json
 import random
@@ -34,32 +33,32 @@ GOOD = [
 
 
 class Drop:
-    """The drop folder, with everything that S3 told of it."""
+    """The drop folder, with all events that S3 sent about it."""
 
     def __init__(self) -> None:
         self.s3, self.db, self.sqs = (aws.client(name) for name in ("s3", "dynamodb", "sqs"))
         create_buckets(BUCKET)
         create_table(TABLE)
         self.queue = self.sqs.create_queue(QueueName="uploads")["QueueUrl"]
-        self.told: list[str] = []
+        self.events: list[str] = []
 
     def put(self, key: str, body: bytes) -> None:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-        self._tell(key, "ObjectCreated:Put")
+        self._announce(key, "ObjectCreated:Put")
 
     def delete(self, key: str) -> None:
         self.s3.delete_object(Bucket=BUCKET, Key=key)
-        self._tell(key, "ObjectRemoved:Delete")
+        self._announce(key, "ObjectRemoved:Delete")
 
-    def _tell(self, key: str, name: str) -> None:
+    def _announce(self, key: str, name: str) -> None:
         sample = json.loads((EVENTS / "s3-object-created.json").read_text())["Records"][0]
         body = json.loads(sample["body"])
         body["Records"][0]["eventName"] = name
         body["Records"][0]["s3"]["object"]["key"] = quote_plus(key, safe="/")
-        self.told.append(json.dumps(body))
+        self.events.append(json.dumps(body))
 
     def deliver(self, bodies: list[str]) -> list[str]:
-        """Hand `bodies` over, ten at a time; returns those that failed."""
+        """Deliver `bodies`, ten at a time, and return those that failed."""
         failed = []
         for start in range(0, len(bodies), 10):
             batch = dict(enumerate(bodies[start : start + 10]))
@@ -88,7 +87,7 @@ class Drop:
         return {item["sk"]["S"]: item for page in pages for item in page["Items"]}
 
     def state(self) -> Any:
-        """All that is left in the end, but for the times that objects were put."""
+        """All objects and items at the end, without the times of the objects."""
 
         def timeless(body: bytes) -> bytes:
             return json.dumps(json.loads(body) | {"at": ""}).encode()
@@ -104,24 +103,24 @@ class Drop:
 def new_drop() -> Iterator[Drop]:
     aws.forget_clients()
     with mock_aws(), pytest.MonkeyPatch.context() as monkeypatch:
-        made = Drop()
+        created = Drop()
         monkeypatch.setenv("DATA_BUCKET", BUCKET)
         monkeypatch.setenv("MODELS_BUCKET", "models")
         monkeypatch.setenv("TABLE", TABLE)
-        monkeypatch.setenv("UPLOADS_QUEUE", made.queue)
+        monkeypatch.setenv("UPLOADS_QUEUE", created.queue)
         settings.cache_clear()
-        yield made
+        yield created
     settings.cache_clear()
 
 
 @pytest.fixture
 def drop() -> Iterator[Drop]:
-    with new_drop() as made:
-        yield made
+    with new_drop() as created:
+        yield created
 
 
 def history(drop: Drop) -> None:
-    """Somebody's afternoon: uploads, mistakes, corrections and second thoughts."""
+    """A user's afternoon: uploads, mistakes, corrections and second thoughts."""
     drop.put("train/clickbait/", b"")
     drop.put("train/clickbait/.DS_Store", b"\0\0\0\1Bud1")
     for n, body in enumerate(GOOD):
@@ -143,12 +142,12 @@ def history(drop: Drop) -> None:
     drop.put("train/clickbait/came-back.jpg", GOOD[3])
 
 
-def test_every_event_twice_and_in_any_order_ends_the_same() -> None:
+def test_events_delivered_twice_and_in_any_order_end_in_the_same_state() -> None:
     ends = []
     for seed in range(6):
         with new_drop() as drop:
             history(drop)
-            events = drop.told.copy()
+            events = drop.events.copy()
             if seed:
                 events *= 2
                 random.Random(seed).shuffle(events)
@@ -167,7 +166,7 @@ def test_every_event_twice_and_in_any_order_ends_the_same() -> None:
     }
 
 
-def test_events_between_the_changes_and_by_many_at_a_time_end_as_the_last_change_left_it(
+def test_events_between_changes_and_in_parallel_end_in_the_last_state(
     drop: Drop,
 ) -> None:
     key = "train/clickbait/a.jpg"
@@ -176,24 +175,24 @@ def test_events_between_the_changes_and_by_many_at_a_time_end_as_the_last_change
         drop.put(key, chance.choice([GOOD[0], GOOD[1], b"no image"]))
         if chance.random() < 0.3:
             drop.delete(key)
-        drop.deliver(chance.sample(drop.told, 1))
+        drop.deliver(chance.sample(drop.events, 1))
     drop.put(key, GOOD[2])
     with ThreadPoolExecutor(3) as pool:
         assert [
-            one for failed in pool.map(lambda b: drop.deliver([b]), drop.told) for one in failed
+            one for failed in pool.map(lambda b: drop.deliver([b]), drop.events) for one in failed
         ] == []
     assert drop.items()[key]["sha256"]["S"] == images.sha256(GOOD[2])
     assert drop.objects("train/") == {key: GOOD[2]}
 
 
-def test_what_is_described_is_what_a_training_lists(drop: Drop) -> None:
+def test_a_training_lists_the_described_images(drop: Drop) -> None:
     history(drop)
-    drop.deliver(drop.told)
+    drop.deliver(drop.events)
     etags = {key: item["etag"]["S"] for key, item in drop.items().items()}
     assert etags == list_images(BUCKET)
 
 
-def test_three_poisoned_messages_of_ten_fail_and_the_others_are_done(drop: Drop) -> None:
+def test_three_poisoned_messages_of_ten_fail_and_the_others_succeed(drop: Drop) -> None:
     event = json.loads((EVENTS / "sqs-batch.json").read_text())
     for n, key in enumerate(
         ["clickbait_fake/a.jpg", "clickbait_real/b+b.png", "clickbait/c c.webp"]
@@ -216,25 +215,25 @@ def test_three_poisoned_messages_of_ten_fail_and_the_others_are_done(drop: Drop)
         }
 
 
-def test_a_table_that_fails_fails_every_message_of_an_image_and_moves_nothing(
+def test_if_the_table_fails_every_message_of_an_image_fails_and_nothing_is_moved(
     drop: Drop, monkeypatch
 ) -> None:
     monkeypatch.setenv("TABLE", "nowhere")
     settings.cache_clear()
     drop.put("train/clickbait/good.jpg", GOOD[0])
     drop.put("train/clickbait/bad.jpg", b"no image")
-    assert drop.deliver(drop.told) == drop.told
+    assert drop.deliver(drop.events) == drop.events
     assert drop.objects("train/").keys() == {"train/clickbait/good.jpg", "train/clickbait/bad.jpg"}
 
 
-def test_uploads_start_one_clock_that_rings_as_our_own_message(
+def test_uploads_start_one_debounce_timer_that_fires_as_a_message(
     drop: Drop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUIET_PERIOD", "0")
     settings.cache_clear()
     drop.put("train/clickbait/good.jpg", GOOD[0])
     drop.put("train/clickbait/better.jpg", GOOD[1])
-    drop.deliver(drop.told)
+    drop.deliver(drop.events)
     found = drop.sqs.receive_message(
         QueueUrl=drop.queue, MaxNumberOfMessages=10, WaitTimeSeconds=3
     )["Messages"]
@@ -255,13 +254,13 @@ STATUS_OF_REASON = {
 }
 
 
-def test_every_hostile_file_is_kept_or_set_aside_for_the_reason_that_predict_would_give(
+def test_every_hostile_file_is_kept_or_rejected_for_the_reason_that_predict_gives(
     drop: Drop,
 ) -> None:
     files = hostile.good_or_bad()
     for name, (body, _) in files.items():
         drop.put(f"train/clickbait/{name}", body)
-    assert drop.deliver(drop.told) == []
+    assert drop.deliver(drop.events) == []
     items, here, rejected = drop.items(), drop.objects("train/"), drop.objects("rejected/")
     wrong = {}
     for name, (body, right) in files.items():

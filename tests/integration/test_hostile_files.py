@@ -1,4 +1,4 @@
-"""A server that is sent the worst there is: no 5xx, bounded memory, nothing left on disk."""
+"""Hostile files get no 5xx, use bounded memory, and leave nothing on disk."""
 
 from collections.abc import Callable, Iterator
 
@@ -39,7 +39,7 @@ def post(client: httpx.Client, data: bytes) -> httpx.Response:
     return client.post("/predict", files={"file": ("../../etc/passwd", data)})
 
 
-def test_every_hostile_file_is_answered_in_bounded_memory_and_leaves_nothing_behind(
+def test_every_hostile_file_gets_an_answer_in_bounded_memory_and_leaves_nothing_behind(
     server: Server, client: httpx.Client
 ) -> None:
     files = hostile.good_or_bad()
@@ -58,7 +58,7 @@ def test_every_hostile_file_is_answered_in_bounded_memory_and_leaves_nothing_beh
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A valid image with some bytes replaced, a stretch cut out or doubled, or its end missing."""
+    """A valid image with some bytes replaced, removed, repeated or missing at the end."""
     data = bytearray(draw(st.sampled_from(VALID)))
     for _ in range(draw(st.integers(1, 8))):
         at = draw(st.integers(0, len(data) - 1))

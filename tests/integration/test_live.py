@@ -1,6 +1,4 @@
-"""live: the champion of a bucket goes live by itself, and nothing that breaks takes the service
-down.
-"""
+"""live: the champion of a bucket goes live by itself, and no failure takes the service down."""
 
 import json
 from collections.abc import Iterator
@@ -41,9 +39,9 @@ def clock(monkeypatch) -> Any:
 
         time = staticmethod(lambda: 1.0)
 
-    made = Clock()
-    monkeypatch.setattr(live_module, "time", made)
-    return made
+    created = Clock()
+    monkeypatch.setattr(live_module, "time", created)
+    return created
 
 
 def put_version(s3: Any, version: str, model: bytes = MODEL, **changes: Any) -> None:
@@ -70,9 +68,7 @@ def test_the_champion_serves_from_the_first_request(s3: Any) -> None:
     assert live().current().version == NEW
 
 
-def test_a_promotion_is_seen_after_30_seconds_and_not_looked_for_before(
-    s3: Any, clock: Any
-) -> None:
+def test_a_promotion_is_seen_after_30_seconds_and_not_checked_before(s3: Any, clock: Any) -> None:
     model = live()
     assert model.current().version == BASELINE
     put_version(s3, NEW)
@@ -136,9 +132,7 @@ def test_a_pointer_that_names_no_version_is_a_failure_and_the_baseline_serves(
     assert live().current().version == BASELINE
 
 
-def test_a_champion_that_vanishes_leaves_the_model_serving(
-    s3: Any, clock: Any, monkeypatch
-) -> None:
+def test_a_deleted_champion_leaves_the_model_serving(s3: Any, clock: Any, monkeypatch) -> None:
     counted: list[str] = []
     monkeypatch.setattr(live_module, "count", counted.append)
     put_version(s3, NEW)
@@ -151,13 +145,13 @@ def test_a_champion_that_vanishes_leaves_the_model_serving(
     assert counted == ["ModelLoadFailure"]
 
 
-def test_a_version_that_says_it_is_another_is_refused(s3: Any) -> None:
+def test_a_version_whose_metadata_names_another_is_refused(s3: Any) -> None:
     put_version(s3, NEW, model_version=OTHER)
     with pytest.raises(InvalidModel, match="says that it is"):
         Registry(BUCKET).load(NEW)
 
 
-def test_a_missing_version_is_told_by_name(s3: Any) -> None:
+def test_a_missing_version_is_reported_by_name(s3: Any) -> None:
     with pytest.raises(InvalidModel, match=f"Version {NEW} has no metadata.json"):
         Registry(BUCKET).load(NEW)
 

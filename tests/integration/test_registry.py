@@ -1,4 +1,4 @@
-"""registry: versions are whole and never change, one promotion at a time wins, and all are told."""
+"""registry: versions are whole and never change; one promotion at a time wins; all are recorded."""
 
 import json
 import threading
@@ -50,7 +50,7 @@ def promote(registry: Registry, version: str, **more: Any) -> dict[str, Any]:
     return registry.promote(version, by="a test", reason="because", **more)
 
 
-def test_a_version_is_published_whole_and_comes_back_as_it_was(registry, tmp_path):
+def test_a_version_is_published_whole_and_read_as_it_was(registry, tmp_path):
     folder = folder_of(tmp_path, NEW)
     assert registry.publish(folder) == NEW
     back = registry.fetch(NEW, tmp_path / "back")
@@ -84,22 +84,24 @@ def test_publishing_puts_the_metadata_last(registry, tmp_path, monkeypatch):
     assert put[-1] == f"versions/{NEW}/metadata.json" and len(put) == 3
 
 
-def test_the_same_version_again_is_no_change_and_another_of_its_name_is_refused(registry, tmp_path):
+def test_publishing_a_version_again_changes_nothing_and_another_of_its_name_is_refused(
+    registry, tmp_path
+):
     registry.publish(folder_of(tmp_path / "a", NEW))
     registry.publish(folder_of(tmp_path / "b", NEW))
     with pytest.raises(Conflict, match="versions never change"):
         registry.publish(folder_of(tmp_path / "c", NEW, accuracy=1.0))
 
 
-def test_a_promotion_moves_the_pointer_and_is_told(registry, tmp_path):
+def test_a_promotion_moves_the_pointer_and_is_recorded(registry, tmp_path):
     registry.publish(folder_of(tmp_path, NEW))
-    made = promote(registry, NEW, baseline=CHECKOUT_BASELINE)
+    promotion = promote(registry, NEW, baseline=CHECKOUT_BASELINE)
     assert registry.pointer().version == NEW
-    assert made["previous"] == BASELINE
-    assert registry.promotions() == [made]
+    assert promotion["previous"] == BASELINE
+    assert registry.promotions() == [promotion]
 
 
-def test_the_baseline_is_a_version_to_roll_back_to(registry, tmp_path):
+def test_the_service_can_roll_back_to_the_baseline(registry, tmp_path):
     registry.publish(folder_of(tmp_path, NEW))
     promote(registry, NEW, baseline=CHECKOUT_BASELINE)
     back = promote(registry, BASELINE, baseline=CHECKOUT_BASELINE)
@@ -131,7 +133,7 @@ def atomic_calls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("atomic_calls")
 @pytest.mark.parametrize("already", [False, True])
-def test_of_two_promotions_at_one_moment_one_wins(registry, tmp_path, already):
+def test_one_of_two_simultaneous_promotions_wins(registry, tmp_path, already):
     for version in (NEW, OTHER):
         registry.publish(folder_of(tmp_path, version))
     if already:
@@ -159,7 +161,7 @@ def test_of_two_promotions_at_one_moment_one_wins(registry, tmp_path, already):
     assert len(registry.promotions()) == 1 + already
 
 
-def test_a_promotion_upon_what_is_no_longer_so_is_a_conflict(registry, tmp_path):
+def test_a_promotion_based_on_an_old_pointer_is_a_conflict(registry, tmp_path):
     for version in (NEW, OTHER):
         registry.publish(folder_of(tmp_path, version))
     before = registry.pointer()
@@ -169,7 +171,7 @@ def test_a_promotion_upon_what_is_no_longer_so_is_a_conflict(registry, tmp_path)
     assert registry.pointer().version == NEW
 
 
-def test_who_was_live_when_and_who_decided(registry, tmp_path):
+def test_the_promotions_show_which_version_was_live_when_and_who_decided(registry, tmp_path):
     for version in (NEW, OTHER):
         registry.publish(folder_of(tmp_path, version))
     first, second = promote(registry, NEW), promote(registry, OTHER)
@@ -178,7 +180,7 @@ def test_who_was_live_when_and_who_decided(registry, tmp_path):
     assert second["by"] == "a test" and second["previous"] == NEW
 
 
-def test_a_promotion_whose_writer_ended_before_telling_is_told_all_the_same(
+def test_a_promotion_whose_writer_ended_before_recording_it_is_listed_anyway(
     registry, tmp_path, monkeypatch
 ):
     for version in (NEW, OTHER):

@@ -1,4 +1,4 @@
-"""runs and retraining: one run at a time, started when it is worth it, and never lost."""
+"""runs and triggers: one run at a time, started if it is worth it, and never lost."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ TABLE, DATA, MODELS = "table", "data", "models"
 
 
 class Batch:
-    """AWS Batch, as far as a run needs it."""
+    """The part of AWS Batch that a run needs."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -49,7 +49,7 @@ class Batch:
 
 
 class Killed(BaseException):
-    """kill -9, as far as Python can tell."""
+    """Stands for SIGKILL: no code catches it."""
 
 
 @pytest.fixture
@@ -74,10 +74,10 @@ def clock(monkeypatch) -> Any:
         def time(self) -> float:
             return self.now
 
-    made = Clock()
-    monkeypatch.setattr(runs, "time", made)
-    monkeypatch.setattr(triggers, "time", made)
-    return made
+    created = Clock()
+    monkeypatch.setattr(runs, "time", created)
+    monkeypatch.setattr(triggers, "time", created)
+    return created
 
 
 def ask(table: Runs) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def ask(table: Runs) -> dict[str, Any]:
 # --- one run --------------------------------------------------------------------------------------
 
 
-def test_a_run_is_told_from_its_first_moment(table, batch):
+def test_a_run_is_recorded_from_its_first_moment(table, batch):
     run = ask(table)
     assert (run["state"], run["reason"], run["trigger"]) == ("QUEUED", "somebody asked.", "admin")
     assert run["parameters"] == {"epochs": 3, "from_scratch": False, "skip_label_check": False}
@@ -104,10 +104,10 @@ def test_each_state_has_its_time_and_its_reason(table):
     table.report(run, epoch=1, metrics={"val_auc": 0.5, "val_loss": None})
     table.advance(run, "EVALUATING", "The gate looks.")
     table.advance(run, "PROMOTED", "No worse.", version="v")
-    told = table.get(run)
-    assert list(told["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
-    assert told["metrics"] == {"val_auc": 0.5, "val_loss": None}
-    assert (told["epoch"], told["version"], told["reason"]) == (1, "v", "No worse.")
+    record = table.get(run)
+    assert list(record["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
+    assert record["metrics"] == {"val_auc": 0.5, "val_loss": None}
+    assert (record["epoch"], record["version"], record["reason"]) == (1, "v", "No worse.")
 
 
 def test_an_end_is_final(table):
@@ -118,7 +118,7 @@ def test_an_end_is_final(table):
     assert table.get(run)["reason"] == "Worse." and "epoch" not in table.get(run)
 
 
-def test_there_is_one_run_at_a_time(table, batch):
+def test_only_one_run_is_active_at_a_time(table, batch):
     first = ask(table)["id"]
     with pytest.raises(Conflict, match=first) as conflict:
         ask(table)
@@ -157,13 +157,15 @@ def test_a_late_event_of_an_older_run_frees_nothing(table, batch):
 def test_a_job_that_dies_leaves_a_failed_run_with_a_sentence(table, batch, detail, says):
     run = ask(table)["id"]
     table.on_job_ended(batch.end(**{"status": "FAILED"} | detail))
-    told = table.get(run)
-    assert told["state"] == "FAILED" and says in told["reason"] and told["reason"].endswith(".")
+    record = table.get(run)
+    assert (
+        record["state"] == "FAILED" and says in record["reason"] and record["reason"].endswith(".")
+    )
     assert table.active() is None
 
 
 @pytest.mark.parametrize("says", ["the job", "the event"])
-def test_a_failure_is_counted_whoever_tells_of_it(table, batch, monkeypatch, says):
+def test_a_failure_is_counted_whoever_reports_it(table, batch, monkeypatch, says):
     counted: list[str] = []
     monkeypatch.setattr(runs, "count", counted.append)
     run = ask(table)["id"]
@@ -173,7 +175,7 @@ def test_a_failure_is_counted_whoever_tells_of_it(table, batch, monkeypatch, say
     assert counted == ["RunsFailed"]
 
 
-def test_jobs_that_are_no_runs_are_ignored(table):
+def test_jobs_that_are_not_runs_are_ignored(table):
     run = ask(table)["id"]
     table.on_job_ended({"jobName": "somebody-elses", "status": "FAILED"})
     table.on_job_ended({})
@@ -191,21 +193,21 @@ def test_a_job_that_batch_refuses_is_a_failed_run_and_frees_the_lease(table, bat
     ask(table)
 
 
-def test_a_crash_between_lease_and_submit_is_made_good(table, batch, clock):
+def test_a_run_is_submitted_after_a_crash_between_lease_and_submit(table, batch, clock):
     batch.fault = Killed()
     with pytest.raises(Killed):
         ask(table)
     batch.fault = None
     run = table.active()
     table.settle()
-    assert not batch.jobs, "whoever took the lease may still be at it"
+    assert not batch.jobs, "the process that took the lease may still be working"
     clock.now += runs.SUBMIT_SECONDS + 1
     table.settle()
     table.settle()
     assert [j["jobName"] for j in batch.jobs.values()] == [run]
 
 
-def test_a_crash_after_submit_is_made_good_without_a_second_job(table, batch, clock, monkeypatch):
+def test_a_crash_after_submit_causes_no_second_job(table, batch, clock, monkeypatch):
     def killed(*_: Any) -> None:
         raise Killed
 
@@ -219,7 +221,7 @@ def test_a_crash_after_submit_is_made_good_without_a_second_job(table, batch, cl
     assert table.get(table.active())["job"] == "job-0"
 
 
-def test_two_that_settle_at_once_submit_once(table, batch, clock):
+def test_two_processes_that_settle_at_once_submit_once(table, batch, clock):
     batch.fault = Killed()
     with pytest.raises(Killed):
         ask(table)
@@ -231,7 +233,7 @@ def test_two_that_settle_at_once_submit_once(table, batch, clock):
     assert not table._claim(lease)
 
 
-def test_a_lost_event_frees_the_lease_when_batch_is_asked(table, batch):
+def test_after_a_lost_event_settling_frees_the_lease(table, batch):
     run = ask(table)["id"]
     table.settle()
     assert table.active() == run
@@ -249,21 +251,21 @@ def test_a_job_that_batch_forgot_frees_the_lease(table, batch):
 
 
 def test_runs_are_listed_newest_first_in_pages(table, batch, monkeypatch):
-    made = []
+    created = []
     for i in range(5):
         monkeypatch.setattr(runs.secrets, "token_hex", lambda _, i=i: f"{i:06x}")
-        made.append(ask(table)["id"])
-        table.report(made[-1], log=["a line"], history=[{}])
+        created.append(ask(table)["id"])
+        table.report(created[-1], log=["a line"], history=[{}])
         table.on_job_ended(batch.end())
     first, cursor = table.page(2)
     second, cursor = table.page(2, cursor)
     third, end = table.page(2, cursor)
-    assert [r["id"] for r in first + second + third] == sorted(made, reverse=True)
+    assert [r["id"] for r in first + second + third] == sorted(created, reverse=True)
     assert end is None and not {"log", "history"} & set(first[0])
-    assert table.get(made[0])["log"] == ["a line"]
+    assert table.get(created[0])["log"] == ["a line"]
 
 
-def test_what_is_no_run_is_told(table):
+def test_an_unknown_run_or_cursor_is_refused(table):
     with pytest.raises(NotFound, match="no run 'nothing'"):
         table.get("nothing")
     with pytest.raises(BadRequest, match="cursor"):
@@ -315,14 +317,14 @@ def messages(service: Triggers) -> int:
 THREE = ("clickbait/a.jpg", "clickbait/b.jpg", "legitimate/c.jpg")
 
 
-def test_many_uploads_start_one_clock(service, clock):
+def test_many_uploads_start_one_debounce_timer(service, clock):
     for _ in range(5):
         service.on_upload()
         clock.now += 1
     assert messages(service) == 1
 
 
-def test_a_run_starts_when_it_is_quiet_and_not_before(service, clock, batch):
+def test_a_run_starts_after_the_quiet_period_and_not_before(service, clock, batch):
     upload(*THREE)
     service.on_upload()
     clock.now += 40
@@ -334,7 +336,7 @@ def test_a_run_starts_when_it_is_quiet_and_not_before(service, clock, batch):
     assert run and service.runs.get(run)["reason"].startswith("3 new images")
 
 
-def test_too_few_new_images_wait_for_the_days_schedule(service, clock):
+def test_too_few_new_images_wait_for_the_daily_schedule(service, clock):
     upload("clickbait/a.jpg")
     service.on_upload()
     clock.now += 61
@@ -342,7 +344,7 @@ def test_too_few_new_images_wait_for_the_days_schedule(service, clock):
     assert service.on_schedule()
 
 
-def test_a_lost_message_is_made_good_by_the_reconcile(service, clock):
+def test_after_a_lost_message_reconcile_starts_the_run(service, clock):
     upload(*THREE)
     service.on_upload()
     assert service.reconcile() is None, "it is not quiet yet"
@@ -350,7 +352,7 @@ def test_a_lost_message_is_made_good_by_the_reconcile(service, clock):
     assert service.reconcile()
 
 
-def test_what_a_run_trained_on_is_not_new(service, clock):
+def test_images_that_a_run_trained_on_are_not_new(service, clock):
     upload(*THREE)
     triggers.mark_trained(MODELS, triggers.list_images(DATA))
     assert service.on_schedule() is None
@@ -362,7 +364,7 @@ def test_what_a_run_trained_on_is_not_new(service, clock):
     assert service.on_schedule()
 
 
-def test_folders_dot_files_and_unknown_labels_are_no_images():
+def test_folders_hidden_files_and_unknown_labels_are_not_images():
     label = keys.label_of
     assert label("train/clickbait/a.jpg") == label("train/clickbait_fake/x/a.jpg")
     for key in (
@@ -390,7 +392,7 @@ def test_enough_uploads_during_a_run_start_one_more_when_it_ends(service, clock,
     assert len(batch.jobs) == 2
 
 
-def test_images_that_were_turned_away_do_not_start_a_run_again_and_again(service, batch, clock):
+def test_rejected_images_do_not_start_run_after_run(service, batch, clock):
     upload(*THREE)
     run = service.on_schedule()
     service.runs.report(run, listing=triggers.digest(triggers.list_images(DATA)))

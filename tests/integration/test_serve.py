@@ -1,4 +1,4 @@
-"""make serve: a wrong setting is one line; workers share the requests; a full server refuses."""
+"""make serve: a wrong setting prints one line; workers share requests; a full server refuses."""
 
 import asyncio
 import http.client
@@ -165,7 +165,7 @@ def test_the_end_leaves_no_worker_behind(serve: Callable[..., Server], number: i
     assert psutil.wait_procs(workers, timeout=DEADLINE)[1] == []
 
 
-def test_a_full_server_refuses_at_once_and_is_itself_again_soon(
+def test_a_full_server_refuses_at_once_and_recovers_soon(
     alone: Server,
 ) -> None:
     address = alone.url.removeprefix("http://")
@@ -202,7 +202,7 @@ def test_a_full_server_refuses_at_once_and_is_itself_again_soon(
     assert fetch(f"{alone.url}/docs/problems/busy").status_code == 200
 
 
-def test_a_refusal_can_be_read_by_the_pages_that_may_call() -> None:
+def test_allowed_origins_can_read_a_refusal() -> None:
     origin = "http://localhost:8080"
     layer = Queue(answers_nothing, max_waiting=0)
     transport = httpx.ASGITransport(layer)
@@ -221,7 +221,7 @@ def test_a_refusal_can_be_read_by_the_pages_that_may_call() -> None:
 
 
 class Clock:
-    """Stands still until a test moves it."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -242,7 +242,7 @@ async def answers_nothing(*_: object) -> None:
 
 
 async def never() -> Message:
-    """The rest of a body that does not come."""
+    """The rest of a body, which never arrives."""
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -281,8 +281,8 @@ def test_slow_senders_do_not_fill_the_queue(clock: Clock) -> None:
     assert done == ["/quick"]
 
 
-def test_one_at_a_time_in_order_and_small_requests_pass() -> None:
-    """The one that works holds everybody with a body up, and nobody without one."""
+def test_requests_run_one_at_a_time_in_order_and_small_ones_pass() -> None:
+    """The running request delays all requests with a body, and none without one."""
     done: list[str] = []
 
     async def scenario() -> None:
@@ -307,7 +307,7 @@ def test_one_at_a_time_in_order_and_small_requests_pass() -> None:
     assert done == ["/status", "/0", "/1", "/3", "/after"]
 
 
-def test_between_two_turns_the_loop_sees_to_everybody_else() -> None:
+def test_between_two_turns_the_loop_serves_others() -> None:
     done: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -323,7 +323,7 @@ def test_between_two_turns_the_loop_sees_to_everybody_else() -> None:
     assert done[:3] == ["/0", "all that came meanwhile", "/1"]
 
 
-def test_a_queue_takes_in_what_its_pace_can_do(clock: Clock) -> None:
+def test_a_queue_accepts_the_requests_that_its_pace_allows(clock: Clock) -> None:
     async def scenario() -> None:
         free = asyncio.Event()
 
@@ -349,7 +349,7 @@ def test_a_queue_takes_in_what_its_pace_can_do(clock: Clock) -> None:
     asyncio.run(scenario())
 
 
-def test_a_queue_that_does_not_move_takes_nobody_in(clock: Clock) -> None:
+def test_a_queue_that_does_not_move_accepts_no_request(clock: Clock) -> None:
     async def scenario() -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await receive()

@@ -267,7 +267,7 @@ def test_a_prediction_is_written_as_before(empty: None, monkeypatch: pytest.Monk
 
 
 def test_a_promotion_is_written_as_before(empty: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Registry, "load", lambda *_: None)  # The sample's model is no model.
+    monkeypatch.setattr(Registry, "load", lambda *_: None)  # The sample's model is not a real one.
     for each in STORED["objects"]:
         if each["key"].startswith(f"versions/{OLDER}/"):
             aws.client("s3").put_object(

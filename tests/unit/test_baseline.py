@@ -1,4 +1,4 @@
-"""The model that ships: complete, consistent with its training, quoted with its own figures."""
+"""The built-in model: complete, consistent with its training, and quoted correctly."""
 
 import hashlib
 import json
@@ -18,19 +18,19 @@ METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_text())
 MOST_BYTES = 16_000_000
 
 
-def test_it_loads_and_is_small_enough_to_ship() -> None:
+def test_the_baseline_loads_and_is_small_enough_to_ship() -> None:
     model = CHECKOUT_BASELINE / "model.tflite"
     assert Classifier.load(CHECKOUT_BASELINE).version == METADATA["model_version"]
     assert model.stat().st_size <= MOST_BYTES
     assert METADATA["model_version"].endswith(hashlib.sha256(model.read_bytes()).hexdigest()[:6])
 
 
-def test_no_file_of_it_is_kept_twice() -> None:
+def test_no_file_of_the_baseline_is_stored_twice() -> None:
     assert (BASELINE / "weights.npz").exists()
     assert not {p.name for p in BASELINE.iterdir()} & {p.name for p in CHECKOUT_BASELINE.iterdir()}
 
 
-def test_its_manifest_has_all_three_sides_and_splits_no_group() -> None:
+def test_the_manifest_has_all_three_sides_and_splits_no_group() -> None:
     records = list(sides.read_manifest(BASELINE / "manifest.csv"))
     assert sides.counts(records) == METADATA["images"]
     assert sides.digest(records) == METADATA["dataset_digest"]
@@ -41,7 +41,7 @@ def test_its_manifest_has_all_three_sides_and_splits_no_group() -> None:
     assert all(len(found) == 1 for found in of_group.values())
 
 
-def test_its_evaluation_and_its_metrics_agree() -> None:
+def test_the_evaluation_and_the_metrics_agree() -> None:
     evaluation = json.loads((CHECKOUT_BASELINE / "evaluation.json").read_text())
     metrics = json.loads((BASELINE / "metrics.json").read_text())
     assert evaluation["images"] == metrics["images"]
@@ -53,7 +53,7 @@ def test_its_evaluation_and_its_metrics_agree() -> None:
         assert at[name] == pytest.approx(metrics[name]["value"], abs=5e-5)
 
 
-def test_its_mistakes_are_images_of_its_test_side() -> None:
+def test_the_mistakes_are_images_of_the_test_side() -> None:
     evaluation = json.loads((CHECKOUT_BASELINE / "evaluation.json").read_text())
     tested = {
         (r.file, r.sha256, r.label)
@@ -67,17 +67,19 @@ def test_its_mistakes_are_images_of_its_test_side() -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "MODEL_CARD.md", "training/README.md"])
 @pytest.mark.parametrize("metric", ["accuracy", "auc"])
-def test_the_documents_quote_its_own_figures(document: str, metric: str) -> None:
+def test_the_documents_quote_the_figures_of_the_baseline(document: str, metric: str) -> None:
     figure = METADATA["metrics"][metric]
-    told = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-    assert told in (ROOT / document).read_text(encoding="utf-8")
+    quoted = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+    assert quoted in (ROOT / document).read_text(encoding="utf-8")
 
 
-def test_readme_s_prediction_is_its_real_answer() -> None:
+def test_the_prediction_in_readme_is_real() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    told = json.loads(readme.split("```json\n")[1].split("```")[0])
-    made = answer(Classifier.load(CHECKOUT_BASELINE), (ROOT / "sample.jpg").read_bytes()).prediction
-    assert told["image"] == made["image"]
-    assert told["model_version"] == made["model_version"]
-    assert told["prediction"] == made["prediction"]
-    assert told["probability"] == pytest.approx(made["probability"], abs=0.02)
+    quoted = json.loads(readme.split("```json\n")[1].split("```")[0])
+    actual = answer(
+        Classifier.load(CHECKOUT_BASELINE), (ROOT / "sample.jpg").read_bytes()
+    ).prediction
+    assert quoted["image"] == actual["image"]
+    assert quoted["model_version"] == actual["model_version"]
+    assert quoted["prediction"] == actual["prediction"]
+    assert quoted["probability"] == pytest.approx(actual["probability"], abs=0.02)

@@ -1,4 +1,4 @@
-"""python -m clickbait predict: one JSON line an image, the bad ones too."""
+"""python -m clickbait predict: one JSON line for each image, bad ones included."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""settings: read from the environment, and wrong values named by their variable."""
+"""settings: they are read from the environment, and an error names the variable."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.from_environment({"CACHE_SIZE": "", "MODEL_PATH": ""}) == Settings()
 
 
-def test_origins_are_a_comma_list() -> None:
+def test_origins_are_separated_by_commas() -> None:
     settings = Settings.from_environment({"ALLOWED_ORIGINS": "http://a, http://b"})
     assert settings.allowed_origins == ["http://a", "http://b"]
 

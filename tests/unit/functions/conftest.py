@@ -32,7 +32,7 @@ ENVIRONMENT = {
 
 
 class Cloud:
-    """The stored things, as tests put them there."""
+    """The stored objects and items, as tests write them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -46,13 +46,13 @@ class Cloud:
         aws.client("secretsmanager").create_secret(**secret)
 
     def set(self, **variables: str) -> None:
-        """Set variables of the environment; empty ones as if they were not there."""
+        """Set environment variables; an empty one counts as unset."""
         for name, value in variables.items():
             self._monkeypatch.setenv(name, value)
         settings.cache_clear()
 
     def version(self, name: str, model: bytes = MODEL, **changes: Any) -> str:
-        """A version in the models bucket, by default a good one."""
+        """Store a version in the models bucket, by default a valid one."""
         metadata = METADATA | {"model_version": name} | changes
         prefix = f"versions/{name}/"
         self.s3.put_object(Bucket="models", Key=f"{prefix}model.tflite", Body=model)
@@ -84,11 +84,11 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
             lambda service, **options: kept_client(service, json.dumps(options, sort_keys=True)),
         )
         monkeypatch.setattr(access, "token", access.Token())
-        # AWS Batch is a stand-in elsewhere: here a run stays as it was asked for.
+        # Other tests have a stand-in for AWS Batch. Here a run stays as it was requested.
         monkeypatch.setattr(Runs, "_submit", lambda self, run: None)
-        made = Cloud(monkeypatch)
-        made.set(**ENVIRONMENT)
-        yield made
+        created = Cloud(monkeypatch)
+        created.set(**ENVIRONMENT)
+        yield created
     models._stored_metadata.cache_clear()
     models._trained_by.clear()
     monkeypatch.undo()
@@ -97,11 +97,11 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 @pytest.fixture
 def client(cloud: Cloud) -> Iterator[TestClient]:
-    """Calls the admin function, as nobody in particular."""
+    """Calls the admin function without a token."""
     from functions.admin.app import app
 
-    with TestClient(app, raise_server_exceptions=False) as made:
-        yield made
+    with TestClient(app, raise_server_exceptions=False) as created:
+        yield created
 
 
 @pytest.fixture
@@ -109,5 +109,5 @@ def admin(cloud: Cloud) -> Iterator[TestClient]:
     """Calls the admin function with the admin's token."""
     from functions.admin.app import app
 
-    with TestClient(app, headers=cloud.admin, raise_server_exceptions=False) as made:
-        yield made
+    with TestClient(app, headers=cloud.admin, raise_server_exceptions=False) as created:
+        yield created

@@ -1,4 +1,4 @@
-"""Who may call which route, how the document says so, and that the admin function keeps to it."""
+"""Who may call which route: the document and the admin function agree."""
 
 import json
 import re
@@ -47,7 +47,7 @@ OF_BATCH = [
     ("GET", "/batches/{batch}/uploads"),
     ("GET", "/batches/{batch}/results"),
 ]
-"""Members' routes of the batch function, whose own tests see that it keeps to it."""
+"""Members' routes of the batch function. Its own tests check them."""
 
 PUBLIC = {
     *("/", "/status", "/system-check", "/model-info", "/docs-info"),
@@ -59,7 +59,7 @@ def call(client: TestClient, method: str, path: str, headers: dict[str, str]) ->
     return client.request(method, re.sub(r"\{\w+\}", "x1", path), headers=headers)
 
 
-def test_every_route_is_in_the_table_of_who_may_call_it() -> None:
+def test_every_route_is_in_the_table_of_permissions() -> None:
     documented = {
         (method.upper(), path)
         for path, operations in cached_document()["paths"].items()
@@ -71,7 +71,7 @@ def test_every_route_is_in_the_table_of_who_may_call_it() -> None:
 
 @pytest.mark.parametrize("access", ["private", "public"])
 @pytest.mark.parametrize(("method", "path"), [*MEMBER, *ADMIN])
-def test_who_is_refused_where(
+def test_each_route_refuses_callers_without_permission(
     client: TestClient, cloud: Any, access: str, method: str, path: str
 ) -> None:
     cloud.set(ACCESS=access)
@@ -90,13 +90,13 @@ def test_who_is_refused_where(
     assert right.status_code in {200, 202, 404, 415, 422}
 
 
-def test_nothing_is_read_or_judged_before_it_is_known_who_calls(client: TestClient) -> None:
+def test_nothing_is_read_or_checked_before_the_caller_is_known(client: TestClient) -> None:
     for path, body in (("/retrain", b"{"), ("/models/!/promote", b"{"), ("/feedback", b"x")):
         assert client.post(path, content=body).status_code == 401
     assert client.get("/runs?limit=many").status_code == 401
 
 
-def test_the_token_is_in_no_answer_and_no_log(client: TestClient, cloud: Any, capfd) -> None:
+def test_the_token_is_in_no_response_and_no_log(client: TestClient, cloud: Any, capfd) -> None:
     for method, path in (*MEMBER, *ADMIN):
         for headers in ({}, cloud.admin, {"authorization": f"Bearer {TOKEN}x"}):
             assert TOKEN not in call(client, method, path, headers).text
@@ -104,14 +104,16 @@ def test_the_token_is_in_no_answer_and_no_log(client: TestClient, cloud: Any, ca
     assert TOKEN not in written.out + written.err
 
 
-def test_without_its_secret_the_function_says_so(client: TestClient, cloud: Any) -> None:
+def test_without_its_secret_the_function_names_the_setting(client: TestClient, cloud: Any) -> None:
     cloud.set(ADMIN_SECRET="")
     answer = client.get("/debug", headers=cloud.admin)
     assert answer.status_code == 503
     assert "ADMIN_SECRET" in answer.json()["detail"]
 
 
-def test_without_its_buckets_and_table_the_function_says_so(admin: TestClient, cloud: Any) -> None:
+def test_without_its_buckets_and_table_the_function_names_the_settings(
+    admin: TestClient, cloud: Any
+) -> None:
     cloud.set(MODELS_BUCKET="", TABLE="", DATA_BUCKET="")
     for path, setting in (("/runs", "TABLE"), ("/dataset", "TABLE"), ("/feedback", "DATA_BUCKET")):
         answer = admin.get(path)
@@ -134,7 +136,7 @@ def test_the_document_says_which_token_a_route_takes_and_how_it_refuses(
     assert {"401", "403", "503", "500"} <= set(operation["responses"])
 
 
-def test_every_shape_that_the_document_names_is_in_it() -> None:
+def test_every_schema_that_the_document_names_is_in_it() -> None:
     named = set(re.findall(r'"#/components/schemas/([^"]+)"', openapi.text()))
     assert named <= set(cached_document()["components"]["schemas"])
 
@@ -145,7 +147,7 @@ def test_an_unknown_route_of_the_function_is_a_problem(admin: TestClient) -> Non
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_starting_loads_neither_boto3_nor_shapes_that_only_the_document_needs() -> None:
+def test_starting_loads_neither_boto3_nor_schemas_that_only_the_document_needs() -> None:
     script = (
         "import sys, functions.admin.app; "
         "print({'functions.admin.schemas', 'boto3', 'botocore.session'} & set(sys.modules))"
@@ -168,7 +170,7 @@ def test_the_lambda_handler_answers_api_gateway(cloud: Any) -> None:
     assert json.loads(answer["body"])["versions"]["python"]
 
 
-def test_after_a_restore_nothing_of_the_snapshot_is_believed(
+def test_after_a_restore_nothing_of_the_snapshot_is_used(
     client: TestClient, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.admin.app import wake

@@ -1,4 +1,4 @@
-"""The admin function's data set: the table's images in figures, and what was refused or waits."""
+"""GET /dataset: figures of the images in the table, and the rejected and the waiting images."""
 
 import json
 import time
@@ -22,7 +22,7 @@ def drop(cloud: Any, key: str, data: bytes) -> str:
     return str(cloud.s3.head_object(Bucket="data", Key=key)["ETag"]).strip('"')
 
 
-def test_images_that_were_dropped_are_described(admin: TestClient, cloud: Any) -> None:
+def test_dropped_images_are_described(admin: TestClient, cloud: Any) -> None:
     first = encoded(picture())
     etag = drop(cloud, "train/clickbait/a.jpg", first)
     drop(cloud, "train/clickbait_fake/again.jpg", first)
@@ -33,25 +33,23 @@ def test_images_that_were_dropped_are_described(admin: TestClient, cloud: Any) -
 
     answer = admin.get("/dataset")
     schemas.Dataset.model_validate_json(answer.content)
-    told = answer.json()
-    assert told["images"] == 3
-    assert told["counts"] == {"clickbait_real": 1, "clickbait_fake": 2}
-    real = told["classes"]["clickbait_real"]
+    body = answer.json()
+    assert body["images"] == 3
+    assert body["counts"] == {"clickbait_real": 1, "clickbait_fake": 2}
+    real = body["classes"]["clickbait_real"]
     assert (real["width"]["mean"], real["height"]["mean"]) == (100, 50)
     assert real["formats"] == {"PNG": 1}
     assert 0 < real["colourfulness"]["mean"] < 200
-    (family,) = told["duplicates"]["identical"]["items"]
+    (family,) = body["duplicates"]["identical"]["items"]
     assert family["keys"] == ["train/clickbait/a.jpg", "train/clickbait_fake/again.jpg"]
-    assert told["rejected"]["images"] == 1
-    (refused,) = told["rejected"]["items"]
+    assert body["rejected"]["images"] == 1
+    (refused,) = body["rejected"]["items"]
     assert refused["key"] == "train/legitimate/c.jpg"
     assert "GIF" in refused["detail"]
-    assert told["waiting"] == {"images": 1, "counts": {"clickbait_real": 1, "clickbait_fake": 0}}
+    assert body["waiting"] == {"images": 1, "counts": {"clickbait_real": 1, "clickbait_fake": 0}}
 
 
-def test_samples_families_and_refused_images_can_be_looked_at(
-    admin: TestClient, cloud: Any
-) -> None:
+def test_samples_families_and_rejected_images_have_links(admin: TestClient, cloud: Any) -> None:
     first, second = encoded(picture()), encoded(picture((100, 50), seed=3), "PNG")
     drop(cloud, "train/clickbait/a b+é.jpg", first)
     drop(cloud, "train/clickbait/again.jpg", first)
@@ -59,22 +57,20 @@ def test_samples_families_and_refused_images_can_be_looked_at(
     cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
     DropFolder("data", "table").process("train/legitimate/c.jpg")
 
-    told = admin.get("/dataset").json()
-    (fake,) = told["classes"]["clickbait_fake"]["samples"]
-    (real,) = told["classes"]["clickbait_real"]["samples"]
-    (family,) = told["duplicates"]["identical"]["items"]
-    (refused,) = told["rejected"]["items"]
+    body = admin.get("/dataset").json()
+    (fake,) = body["classes"]["clickbait_fake"]["samples"]
+    (real,) = body["classes"]["clickbait_real"]["samples"]
+    (family,) = body["duplicates"]["identical"]["items"]
+    (refused,) = body["rejected"]["items"]
     assert (fake["key"], real["key"]) == ("train/clickbait/a b+é.jpg", "train/legitimate/b.png")
     assert [one["key"] for one in family["looks"]] == family["keys"]
-    looked = [fake, real, *family["looks"], refused]
-    bodies = [requests.get(one["url"], timeout=5).content for one in looked]
+    linked = [fake, real, *family["looks"], refused]
+    bodies = [requests.get(one["url"], timeout=5).content for one in linked]
     assert bodies == [first, second, first, first, b"GIF89a"]
-    assert all("X-Amz-Expires=300" in one["url"] for one in looked)
+    assert all("X-Amz-Expires=300" in one["url"] for one in linked)
 
 
-def test_a_refused_image_that_was_deleted_since_has_no_address(
-    admin: TestClient, cloud: Any
-) -> None:
+def test_a_rejected_image_that_was_deleted_has_no_link(admin: TestClient, cloud: Any) -> None:
     cloud.s3.put_object(Bucket="data", Key="train/legitimate/c.jpg", Body=b"GIF89a")
     DropFolder("data", "table").process("train/legitimate/c.jpg")
     cloud.s3.delete_object(Bucket="data", Key="rejected/train/legitimate/c.jpg")
@@ -84,13 +80,13 @@ def test_a_refused_image_that_was_deleted_since_has_no_address(
     assert (refused["key"], refused["url"]) == ("train/legitimate/c.jpg", None)
 
 
-def test_an_empty_bucket_is_a_data_set_of_none(admin: TestClient) -> None:
-    told = admin.get("/dataset")
-    schemas.Dataset.model_validate_json(told.content)
-    assert told.json()["images"] == told.json()["rejected"]["images"] == 0
+def test_an_empty_bucket_is_an_empty_data_set(admin: TestClient) -> None:
+    body = admin.get("/dataset")
+    schemas.Dataset.model_validate_json(body.content)
+    assert body.json()["images"] == body.json()["rejected"]["images"] == 0
 
 
-def test_the_first_hundred_refused_are_told_and_all_are_counted(
+def test_the_first_hundred_rejected_images_are_listed_and_all_are_counted(
     admin: TestClient, cloud: Any
 ) -> None:
     for n in range(101):
@@ -98,14 +94,12 @@ def test_the_first_hundred_refused_are_told_and_all_are_counted(
         why = {"key": key, "reason": "broken-image", "detail": "It does not decode."}
         body = json.dumps(why).encode()
         cloud.s3.put_object(Bucket="data", Key=f"rejected/{key}.json", Body=body)
-    told = admin.get("/dataset").json()["rejected"]
-    assert told["images"] == 101
-    assert [item["key"][-7:-4] for item in told["items"]] == [f"{n:03}" for n in range(100)]
+    rejected = admin.get("/dataset").json()["rejected"]
+    assert rejected["images"] == 101
+    assert [item["key"][-7:-4] for item in rejected["items"]] == [f"{n:03}" for n in range(100)]
 
 
-def test_ten_thousand_images_are_answered_in_seconds(
-    admin: TestClient, cloud: Any, monkeypatch
-) -> None:
+def test_ten_thousand_images_take_seconds(admin: TestClient, cloud: Any, monkeypatch) -> None:
     from clickbait import aws
 
     def item(n: int) -> dict[str, Any]:
@@ -121,7 +115,7 @@ def test_ten_thousand_images_are_answered_in_seconds(
     pages = [{"Items": items[n : n + 2_500]} for n in range(0, 10_000, 2_500)]
 
     class Table:
-        """A table that answers at once, in pages of a megabyte: what is measured is ours."""
+        """A table that answers at once in pages of 1 MB, so that only our code is measured."""
 
         def query(self, **_: Any) -> Any:
             page = pages.pop(0)
@@ -138,7 +132,7 @@ def test_ten_thousand_images_are_answered_in_seconds(
 
 
 @pytest.mark.parametrize("sent", [{}, {"authorization": "Bearer wrong"}])
-def test_where_access_is_public_only_an_admin_gets_addresses_of_images(
+def test_if_access_is_public_only_an_admin_gets_links_to_images(
     client: TestClient, cloud: Any, sent: dict[str, str]
 ) -> None:
     cloud.set(ACCESS="public")
@@ -151,11 +145,11 @@ def test_where_access_is_public_only_an_admin_gets_addresses_of_images(
     def addresses(headers: dict[str, str]) -> set[bool]:
         answer = client.get("/dataset", headers=headers)
         schemas.Dataset.model_validate_json(answer.content)
-        told = answer.json()
+        body = answer.json()
         shown = [
-            *told["classes"]["clickbait_fake"]["samples"],
-            *told["duplicates"]["identical"]["items"][0]["looks"],
-            *told["rejected"]["items"],
+            *body["classes"]["clickbait_fake"]["samples"],
+            *body["duplicates"]["identical"]["items"][0]["looks"],
+            *body["rejected"]["items"],
         ]
         assert len(shown) == 4
         return {one["url"] is not None for one in shown}

@@ -1,4 +1,4 @@
-"""The admin function's look at itself: versions, settings, and the last requests."""
+"""GET /debug: versions, settings, and the last requests."""
 
 from typing import Any
 
@@ -9,41 +9,39 @@ from functions.admin import schemas
 from tests.unit.functions.conftest import TOKEN
 
 
-def test_versions_and_settings_are_told_without_secrets(admin: TestClient, cloud: Any) -> None:
+def test_versions_and_settings_are_shown_without_secrets(admin: TestClient, cloud: Any) -> None:
     answer = admin.get("/debug")
     schemas.Debug.model_validate_json(answer.content, strict=True)
-    told = answer.json()
-    assert told["versions"]["python"].startswith("3.")
-    assert told["versions"]["fastapi"]
-    assert told["settings"]["models_bucket"] == "models"
-    assert told["settings"]["admin_secret"] == "stack-admin"
+    body = answer.json()
+    assert body["versions"]["python"].startswith("3.")
+    assert body["versions"]["fastapi"]
+    assert body["settings"]["models_bucket"] == "models"
+    assert body["settings"]["admin_secret"] == "stack-admin"
     assert TOKEN not in answer.text
 
 
-def test_the_last_fifty_requests_are_told_newest_first(admin: TestClient) -> None:
+def test_the_last_fifty_requests_are_listed_newest_first(admin: TestClient) -> None:
     for n in range(RECENT_REQUESTS):
         admin.get(f"/runs/number-{n}?token=in-the-query")
     last = admin.get("/models?limit=0")
-    told = admin.get("/debug").json()["recent_requests"]
-    assert len(told) == RECENT_REQUESTS
-    assert told[0]["path"] == "/models"
-    assert told[0]["status"] == 422
-    assert told[0]["method"] == "GET"
-    assert told[0]["request_id"] == last.headers["x-request-id"]
-    assert told[0]["ms"] > 0
-    assert told[-1]["path"] == "/runs/number-1"
-    assert "in-the-query" not in str(told)
+    body = admin.get("/debug").json()["recent_requests"]
+    assert len(body) == RECENT_REQUESTS
+    assert body[0]["path"] == "/models"
+    assert body[0]["status"] == 422
+    assert body[0]["method"] == "GET"
+    assert body[0]["request_id"] == last.headers["x-request-id"]
+    assert body[0]["ms"] > 0
+    assert body[-1]["path"] == "/runs/number-1"
+    assert "in-the-query" not in str(body)
 
 
-def test_a_path_of_any_length_is_remembered_in_short(admin: TestClient) -> None:
+def test_a_long_path_is_cut(admin: TestClient) -> None:
     admin.get("/" + "x" * 5_000)
-    told = admin.get("/debug").json()["recent_requests"]
-    assert len(told[0]["path"]) == MAX_REMEMBERED_PATH
+    body = admin.get("/debug").json()["recent_requests"]
+    assert len(body[0]["path"]) == MAX_REMEMBERED_PATH
 
 
-def test_a_library_that_was_trimmed_of_its_version_is_no_fault(
-    admin: TestClient, monkeypatch
-) -> None:
+def test_a_library_without_metadata_has_no_version(admin: TestClient, monkeypatch) -> None:
     from functions.admin import debug
 
     monkeypatch.setattr(debug, "LIBRARIES", ("nothing-of-this-name",))

@@ -1,5 +1,4 @@
-"""The admin function's evaluations: what a version did on its test side, and its mistakes to look
-at where they still are."""
+"""Evaluations of versions on their test images, with links to the mistakes that still exist."""
 
 import json
 from typing import Any
@@ -18,7 +17,7 @@ SHIPPED = json.loads((CHECKOUT_BASELINE / "evaluation.json").read_bytes())
 
 
 def put(cloud: Any, version: str, document: Any) -> None:
-    """A version's evaluation in the models bucket."""
+    """Store a version's evaluation in the models bucket."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     cloud.s3.put_object(Bucket="models", Key=f"versions/{version}/evaluation.json", Body=body)
 
@@ -29,30 +28,28 @@ def drop(cloud: Any, key: str, data: bytes) -> None:
 
 
 def mistake(cloud: Any, key: str) -> dict[str, Any]:
-    """One about what is described under `key` in the table now."""
+    """A mistake about the image that the table describes under `key` now."""
     item = cloud.db.get_item(TableName="table", Key={"pk": {"S": "image#"}, "sk": {"S": key}})
     sha256 = item["Item"]["sha256"]["S"]
     return {"file": key, "sha256": sha256, "label": "clickbait_fake", "probability": 0.1}
 
 
-def test_the_baseline_s_is_answered_whole_and_its_images_are_in_nobody_s_bucket(
-    admin: TestClient, cloud: Any
-) -> None:
+def test_the_baseline_has_a_whole_evaluation_without_links(admin: TestClient, cloud: Any) -> None:
     answer = admin.get(f"/models/{cloud.baseline}/evaluation")
     assert answer.status_code == 200
     evaluation_schemas.Evaluation.model_validate_json(answer.content, strict=True)
-    told = answer.json()
-    assert told["version"] == cloud.baseline
-    assert told["confusion_matrix"] == SHIPPED["confusion_matrix"]
-    assert told["roc"] == SHIPPED["roc"]
-    assert len(told["mistakes"]) == 24
-    assert {one["url"] for one in told["mistakes"]} == {None}
-    # What is answered and no more: a page's types are made of the document.
-    assert set(told) == set(evaluation_schemas.Evaluation.model_fields)
-    assert set(told["mistakes"][0]) == set(evaluation_schemas.Mistake.model_fields)
+    body = answer.json()
+    assert body["version"] == cloud.baseline
+    assert body["confusion_matrix"] == SHIPPED["confusion_matrix"]
+    assert body["roc"] == SHIPPED["roc"]
+    assert len(body["mistakes"]) == 24
+    assert {one["url"] for one in body["mistakes"]} == {None}
+    # The response has these fields and no more, because a page's types come from the document.
+    assert set(body) == set(evaluation_schemas.Evaluation.model_fields)
+    assert set(body["mistakes"][0]) == set(evaluation_schemas.Mistake.model_fields)
 
 
-def test_a_mistake_that_lies_in_the_bucket_can_be_looked_at(admin: TestClient, cloud: Any) -> None:
+def test_a_mistake_whose_image_is_in_the_bucket_has_a_link(admin: TestClient, cloud: Any) -> None:
     here, replaced, gone = (f"train/clickbait/{name} é.jpg" for name in ("here", "other", "gone"))
     for seed, key in enumerate((here, replaced, gone)):
         drop(cloud, key, encoded(picture(seed=seed)))
@@ -71,7 +68,9 @@ def test_a_mistake_that_lies_in_the_bucket_can_be_looked_at(admin: TestClient, c
     assert requests.get(first["url"], timeout=5).content == encoded(picture(seed=0))
 
 
-def test_a_version_without_one_is_404_that_says_why(admin: TestClient, cloud: Any) -> None:
+def test_a_version_without_an_evaluation_is_404_with_the_reason(
+    admin: TestClient, cloud: Any
+) -> None:
     cloud.version(OLD)
     answer = admin.get(f"/models/{OLD}/evaluation")
     assert answer.status_code == 404
@@ -81,7 +80,7 @@ def test_a_version_without_one_is_404_that_says_why(admin: TestClient, cloud: An
     assert admin.get(f"/models/{OLD}/evaluation").status_code == 200
 
 
-def test_a_model_that_ships_without_one_is_404_too(
+def test_a_built_in_model_without_an_evaluation_is_404_too(
     admin: TestClient, cloud: Any, tmp_path: Any
 ) -> None:
     (tmp_path / "metadata.json").write_bytes((CHECKOUT_BASELINE / "metadata.json").read_bytes())
@@ -91,14 +90,14 @@ def test_a_model_that_ships_without_one_is_404_too(
     assert "was trained before" in answer.json()["detail"]
 
 
-def test_an_unknown_version_is_told_as_unknown(admin: TestClient, cloud: Any) -> None:
+def test_an_unknown_version_is_reported_as_unknown(admin: TestClient, cloud: Any) -> None:
     answer = admin.get("/models/20000101-000000-ffffff/evaluation")
     assert answer.status_code == 404
     assert "was trained before" not in answer.json()["detail"]
     assert admin.get("/models/a_b/evaluation").status_code == 422
 
 
-def test_one_that_cannot_be_read_is_503(admin: TestClient, cloud: Any) -> None:
+def test_an_unreadable_evaluation_is_503(admin: TestClient, cloud: Any) -> None:
     cloud.version(OLD)
     put(cloud, OLD, b"{")
     answer = admin.get(f"/models/{OLD}/evaluation")
@@ -106,8 +105,8 @@ def test_one_that_cannot_be_read_is_503(admin: TestClient, cloud: Any) -> None:
     assert "evaluation.json" in answer.json()["detail"]
 
 
-def test_a_side_without_images_has_the_promised_shape(admin: TestClient, cloud: Any) -> None:
-    """As `training.evaluation` tells it: what is undefined is null."""
+def test_an_evaluation_without_images_has_the_promised_shape(admin: TestClient, cloud: Any) -> None:
+    """As `training.evaluation` writes it: undefined figures are null."""
     nothing = {
         "images": 0,
         "roc": {"auc": None, "reason": "there are not images of both classes", "points": []},
@@ -133,7 +132,7 @@ def test_a_side_without_images_has_the_promised_shape(admin: TestClient, cloud: 
 
 
 @pytest.mark.parametrize("lacking", ["TABLE", "DATA_BUCKET"])
-def test_where_nothing_is_stored_it_is_told_without_addresses(
+def test_without_stores_the_evaluation_has_no_links(
     admin: TestClient, cloud: Any, lacking: str
 ) -> None:
     drop(cloud, "train/clickbait/a.jpg", encoded(picture()))

@@ -1,4 +1,4 @@
-"""The admin function's corrections: checked, kept, and training data only by an admin's word."""
+"""Corrections: checked, stored, and added to the training data only by an admin."""
 
 import re
 from typing import Any
@@ -21,7 +21,7 @@ def give(client: TestClient, data: bytes = JPEG, name: str = "a.jpg", **fields: 
     return client.post("/feedback", files={"file": (name, data, "image/jpeg")}, data=fields)
 
 
-def test_a_correction_waits_and_is_listed_with_an_address_to_look_at_it(
+def test_a_correction_waits_and_is_listed_with_a_link_to_its_image(
     admin: TestClient, cloud: Any
 ) -> None:
     answer = give(admin, prediction="clickbait_real", model_version="20990101-000000-aaaaaa")
@@ -46,7 +46,7 @@ def test_a_correction_waits_and_is_listed_with_an_address_to_look_at_it(
     assert given["id"] in urlsplit(item["url"]).path
 
 
-def test_what_a_page_does_not_know_it_may_send_empty_as_the_document_says(
+def test_a_page_may_send_an_unknown_field_empty_as_the_document_says(
     admin: TestClient,
 ) -> None:
     assert give(admin, prediction="", model_version="").status_code == 201
@@ -59,7 +59,7 @@ def test_what_a_page_does_not_know_it_may_send_empty_as_the_document_says(
 
 
 @pytest.mark.parametrize(("kind", "extension"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")])
-def test_an_accepted_one_becomes_training_data_once(
+def test_an_accepted_correction_is_added_to_the_training_data_once(
     admin: TestClient, cloud: Any, kind: str, extension: str
 ) -> None:
     data = encoded(picture(), kind)
@@ -76,7 +76,7 @@ def test_an_accepted_one_becomes_training_data_once(
     assert cloud.keys("data") == [key]
 
 
-def test_a_rejected_one_is_gone(admin: TestClient, cloud: Any) -> None:
+def test_a_rejected_correction_is_deleted(admin: TestClient, cloud: Any) -> None:
     given = give(admin).json()["id"]
     answer = admin.post(f"/feedback/{given}/reject")
     assert answer.status_code == 200
@@ -88,13 +88,13 @@ def test_a_rejected_one_is_gone(admin: TestClient, cloud: Any) -> None:
 
 @pytest.mark.parametrize("decision", ["accept", "reject"])
 @pytest.mark.parametrize("unknown", ["x", "20990101-000000-aaaaaaaaaaaa", "..%2Ftrain", "é"])
-def test_an_unknown_one_is_404(admin: TestClient, decision: str, unknown: str) -> None:
+def test_an_unknown_correction_is_404(admin: TestClient, decision: str, unknown: str) -> None:
     answer = admin.post(f"/feedback/{unknown}/{decision}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_two_admins_at_one_moment_make_one_training_image(
+def test_two_admins_at_the_same_moment_add_one_training_image(
     admin: TestClient, cloud: Any, monkeypatch
 ) -> None:
     given = give(admin).json()["id"]
@@ -102,7 +102,7 @@ def test_two_admins_at_one_moment_make_one_training_image(
     delete, answers = s3.delete_object, []
 
     def second_comes(**what: Any) -> Any:
-        """Between the first's copy and its deletion."""
+        """The second admin decides between the first one's copy and deletion."""
         monkeypatch.setattr(s3, "delete_object", delete)
         answers.append(admin.post(f"/feedback/{given}/accept").status_code)
         return delete(**what)
@@ -114,7 +114,7 @@ def test_two_admins_at_one_moment_make_one_training_image(
     assert cloud.keys("data", "feedback/") == []
 
 
-def test_what_is_decided_between_look_and_copy_is_404(
+def test_a_correction_that_another_admin_decides_before_the_copy_is_404(
     admin: TestClient, cloud: Any, monkeypatch
 ) -> None:
     from clickbait.store.feedback import Feedback
@@ -148,7 +148,7 @@ def test_the_list_comes_in_pages_oldest_first(admin: TestClient, cloud: Any) -> 
     assert seen == sorted(ids)
 
 
-def test_what_somebody_else_put_there_has_no_label_and_can_only_be_rejected(
+def test_a_foreign_object_has_no_label_and_can_only_be_rejected(
     admin: TestClient, cloud: Any
 ) -> None:
     one = "20990101-000000-aaaaaaaaaaaa"
@@ -163,7 +163,7 @@ def test_what_somebody_else_put_there_has_no_label_and_can_only_be_rejected(
 
 
 @pytest.mark.parametrize("label", LABEL_OF_FOLDER)
-def test_every_word_for_a_label_is_taken(admin: TestClient, label: str) -> None:
+def test_every_name_of_a_label_is_accepted(admin: TestClient, label: str) -> None:
     assert give(admin, label=label).json()["label"] == LABEL_OF_FOLDER[label]
 
 
@@ -208,7 +208,7 @@ def test_an_image_of_4_mib_is_kept(admin: TestClient) -> None:
     assert give(admin, JPEG + bytes(4 * 1024 * 1024 - len(JPEG))).status_code == 201
 
 
-def test_what_is_no_form_is_told_so(admin: TestClient) -> None:
+def test_a_body_that_is_not_a_form_is_refused(admin: TestClient) -> None:
     answer = admin.post("/feedback", json={"file": "x"})
     assert answer.status_code == 415
     assert "form" in answer.json()["detail"]
@@ -219,7 +219,7 @@ def test_what_is_no_form_is_told_so(admin: TestClient) -> None:
 @pytest.mark.parametrize(
     "name", ["../../train/x.jpg", "日本語" * 100 + ".jpg", "a b;c=%0d%0a.jpg", "x" * 2_000]
 )
-def test_a_file_name_is_told_back_and_names_nothing(
+def test_a_file_name_is_returned_and_used_in_no_key(
     admin: TestClient, cloud: Any, name: str
 ) -> None:
     given = give(admin, name=name)

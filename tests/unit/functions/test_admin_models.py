@@ -1,4 +1,4 @@
-"""The admin function's models: what there is, which is live, and making another one live."""
+"""Model versions: the list, the live one, and promotions."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ def live(cloud: Any) -> str:
 
 
 def run_of(cloud: Any, version: str, gate: dict[str, Any] | None = GATE) -> str:
-    """A version with the run that made it, and what the gate said there."""
+    """A version, the run that trained it, and the gate's decision in that run."""
     from clickbait.store.runs import Parameters
 
     run = cloud.runs.request("admin", Parameters(), "a test")["id"]
@@ -115,30 +115,30 @@ def test_a_cursor_that_was_tampered_with_is_422(admin: TestClient, cloud: Any) -
         assert admin.get("/models", params={"cursor": other}).status_code == 422
 
 
-def test_limits_of_1_and_100_are_taken(admin: TestClient) -> None:
+def test_limits_of_1_and_100_are_accepted(admin: TestClient) -> None:
     assert admin.get("/models?limit=1").status_code == 200
     assert admin.get("/models?limit=100").status_code == 200
 
 
-def test_one_version_tells_how_it_was_made_and_judged(admin: TestClient, cloud: Any) -> None:
+def test_one_version_shows_how_it_was_trained_and_judged(admin: TestClient, cloud: Any) -> None:
     run = run_of(cloud, NEW)
     answer = admin.get(f"/models/{NEW}")
     schemas.Model.model_validate_json(answer.content, strict=True)
-    told = answer.json()
-    assert told["run"] == run
-    assert told["gate"] == GATE
-    assert not told["live"]
-    assert told["promotions"] == []
-    assert told["metadata"]["recipe"]["seed"] == 0
-    assert "golden" not in told["metadata"]
-    assert told["metrics"]["auc"]["value"] > 0.8
+    body = answer.json()
+    assert body["run"] == run
+    assert body["gate"] == GATE
+    assert not body["live"]
+    assert body["promotions"] == []
+    assert body["metadata"]["recipe"]["seed"] == 0
+    assert "golden" not in body["metadata"]
+    assert body["metrics"]["auc"]["value"] > 0.8
 
 
-def test_the_baseline_is_a_version_to_look_at(admin: TestClient) -> None:
-    told = admin.get(f"/models/{BASELINE}").json()
-    assert told["source"] == "baseline"
-    assert told["live"]
-    assert told["gate"] is None
+def test_the_baseline_is_shown_like_any_version(admin: TestClient) -> None:
+    body = admin.get(f"/models/{BASELINE}").json()
+    assert body["source"] == "baseline"
+    assert body["live"]
+    assert body["gate"] is None
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -157,7 +157,7 @@ def test_a_name_that_no_version_can_have_is_422(admin: TestClient) -> None:
     assert admin.get(f"/models/{'a' * 65}").status_code == 422
 
 
-def test_what_the_gate_stopped_goes_live_by_force_with_a_reason_alone(
+def test_a_version_that_the_gate_rejected_goes_live_only_by_force_with_a_reason(
     admin: TestClient, cloud: Any
 ) -> None:
     run_of(cloud, NEW)
@@ -172,17 +172,17 @@ def test_what_the_gate_stopped_goes_live_by_force_with_a_reason_alone(
     answer = promote(admin, NEW, force=True, reason="the exam set is old")
     assert answer.status_code == 200
     schemas.PromotionAnswer.model_validate_json(answer.content, strict=True)
-    told = answer.json()
-    assert told["changed"]
-    assert told["promotion"]["forced"]
-    assert told["promotion"]["reason"] == "the exam set is old"
-    assert told["promotion"]["previous"] == BASELINE
-    assert told["promotion"]["gate"] == GATE
-    assert told["promotion"]["by"] == f"admin, request {answer.headers['x-request-id']}"
+    body = answer.json()
+    assert body["changed"]
+    assert body["promotion"]["forced"]
+    assert body["promotion"]["reason"] == "the exam set is old"
+    assert body["promotion"]["previous"] == BASELINE
+    assert body["promotion"]["gate"] == GATE
+    assert body["promotion"]["by"] == f"admin, request {answer.headers['x-request-id']}"
     assert live(cloud) == NEW
 
 
-def test_what_no_gate_has_judged_needs_force_too(admin: TestClient, cloud: Any) -> None:
+def test_a_version_that_no_gate_has_judged_needs_force_too(admin: TestClient, cloud: Any) -> None:
     cloud.version(NEW)
     run_of(cloud, OLD, gate=None)
     for version in (NEW, OLD):
@@ -202,13 +202,13 @@ def test_rolling_back_needs_no_force(admin: TestClient, cloud: Any) -> None:
         assert live(cloud) == version
 
 
-def test_force_is_not_told_of_where_it_was_not_needed(admin: TestClient, cloud: Any) -> None:
+def test_force_is_not_recorded_if_it_was_not_needed(admin: TestClient, cloud: Any) -> None:
     cloud.version(NEW)
     promote(admin, NEW, force=True)
     assert not promote(admin, BASELINE, force=True).json()["promotion"]["forced"]
 
 
-def test_what_is_live_already_changes_nothing(admin: TestClient, cloud: Any) -> None:
+def test_promoting_the_live_version_changes_nothing(admin: TestClient, cloud: Any) -> None:
     answer = promote(admin, BASELINE)
     assert answer.status_code == 200
     assert answer.json() == {"changed": False, "version": BASELINE, "promotion": None}
@@ -243,11 +243,11 @@ def test_a_field_that_is_wrong_missing_or_unknown_is_422_and_named(
 
 
 @pytest.mark.parametrize("reason", ["abc", "x" * 500])
-def test_a_reason_of_3_and_of_500_characters_is_taken(admin: TestClient, reason: str) -> None:
+def test_a_reason_of_3_and_of_500_characters_is_accepted(admin: TestClient, reason: str) -> None:
     assert promote(admin, BASELINE, reason=reason).status_code == 200
 
 
-def test_a_body_that_is_no_json_or_too_large_is_told(admin: TestClient) -> None:
+def test_a_body_that_is_not_json_or_too_large_is_refused(admin: TestClient) -> None:
     path = f"/models/{BASELINE}/promote"
     broken = admin.post(path, content=b"{reason")
     assert broken.status_code == 422
@@ -259,7 +259,9 @@ def test_a_body_that_is_no_json_or_too_large_is_told(admin: TestClient) -> None:
     assert admin.post(path, content=b'{"reason": "abc"}'.ljust(64 * 1024)).status_code == 200
 
 
-def test_a_version_that_breaks_its_promises_never_goes_live(admin: TestClient, cloud: Any) -> None:
+def test_a_version_that_does_not_match_its_metadata_never_goes_live(
+    admin: TestClient, cloud: Any
+) -> None:
     cloud.version(NEW, model=b"no model")
     answer = promote(admin, NEW, force=True)
     assert answer.status_code == 503
@@ -267,7 +269,7 @@ def test_a_version_that_breaks_its_promises_never_goes_live(admin: TestClient, c
     assert live(cloud) == BASELINE
 
 
-def test_of_two_promotions_at_one_moment_one_wins_and_the_other_is_409(
+def test_one_of_two_simultaneous_promotions_wins_and_the_other_is_409(
     admin: TestClient, cloud: Any, monkeypatch
 ) -> None:
     for version in (OLD, NEW):
@@ -298,10 +300,10 @@ def test_a_decision_on_a_pointer_that_has_changed_since_is_409(
     history = Registry.promotions
 
     def another_comes(self: Registry, *at: Any) -> Any:
-        told = history(self, *at)
+        promotions = history(self, *at)
         if live(cloud) == BASELINE:
             self.promote(OLD, by="another", reason="first", expected=None)
-        return told
+        return promotions
 
     monkeypatch.setattr(Registry, "promotions", another_comes)
     assert promote(admin, NEW, force=True).status_code == 409
@@ -337,7 +339,7 @@ def test_the_history_says_which_model_was_live_when_and_who_decided(
     assert [p["reason"] for p in admin.get(f"/models/{OLD}").json()["promotions"]] == ["first"]
 
 
-def test_a_time_is_taken_in_any_zone_and_with_the_plus_that_a_query_loses(
+def test_a_time_is_accepted_in_any_zone_and_with_the_plus_that_a_query_loses(
     admin: TestClient, cloud: Any
 ) -> None:
     promote(admin, cloud.version(NEW), force=True)

@@ -1,4 +1,4 @@
-"""GET /predictions and GET /metrics: who may, what is refused, and the promised shapes."""
+"""GET /predictions and GET /metrics: access, refusals, and the promised shapes."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
     return TestClient(app)
 
 
-def test_a_page_of_predictions_and_its_cursor(
+def test_a_page_of_predictions_has_a_cursor(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
@@ -75,14 +75,14 @@ def test_a_page_of_predictions_and_its_cursor(
         "metrics?window=1y",
     ],
 )
-def test_what_is_out_of_range_is_422(client: TestClient, query: str) -> None:
+def test_a_value_out_of_range_is_422(client: TestClient, query: str) -> None:
     response = client.get(f"/{query}")
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("path", ["/predictions", "/metrics"])
-def test_private_is_for_the_admin(
+def test_if_access_is_private_only_the_admin_may_read(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(access, "settings", lambda: Settings(admin_secret="secret"))
@@ -105,7 +105,7 @@ def test_metrics_have_the_promised_shape(
         body = client.get(f"/metrics?window={window}").json()
         Metrics.model_validate(body, strict=True)
         assert len(body["points"]) == points
-        # No limit is known but in Lambda.
+        # The limit is known only in Lambda.
         assert {one["memory_limit_mb"] for one in body["functions"]} == {None}
     assert client.get("/metrics").json()["window"] == "24h"
 
@@ -124,7 +124,7 @@ def test_cloudwatch_that_does_not_answer_is_503(
     assert response.headers["retry-after"]
 
 
-def test_without_a_table_it_says_what_is_missing(
+def test_without_a_table_the_error_names_the_setting(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stores, "settings", Settings)

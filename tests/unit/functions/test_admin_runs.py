@@ -1,4 +1,4 @@
-"""The admin function's runs: started with checked parameters, one at a time, and told of."""
+"""Training runs: started with checked parameters, one at a time, and listed."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def end(cloud: Any, run: str) -> None:
     cloud.runs.on_job_ended({"jobName": run, "status": "SUCCEEDED"})
 
 
-def test_a_run_is_started_and_told_of(admin: TestClient) -> None:
+def test_a_run_is_started_and_returned(admin: TestClient) -> None:
     answer = admin.post("/retrain", json={"epochs": 3, "architecture": "cnn"})
     assert answer.status_code == 202
     schemas.Run.model_validate_json(answer.content, strict=True)
@@ -43,11 +43,11 @@ def test_a_run_is_started_and_told_of(admin: TestClient) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"{}"])
-def test_no_parameters_are_a_run_as_usual(admin: TestClient, body: bytes) -> None:
+def test_a_run_without_parameters_has_the_defaults(admin: TestClient, body: bytes) -> None:
     assert admin.post("/retrain", content=body).status_code == 202
 
 
-def test_one_run_at_a_time_and_409_names_it(admin: TestClient, cloud: Any) -> None:
+def test_only_one_run_starts_at_a_time_and_409_names_it(admin: TestClient, cloud: Any) -> None:
     first = admin.post("/retrain").json()["id"]
     second = admin.post("/retrain")
     assert second.status_code == 409
@@ -82,7 +82,7 @@ def test_an_unknown_or_absurd_parameter_is_422_and_named(
 
 
 @pytest.mark.parametrize("end_of_range", [0, 1])
-def test_parameters_at_their_limits_are_taken(admin: TestClient, end_of_range: int) -> None:
+def test_parameters_at_their_limits_are_accepted(admin: TestClient, end_of_range: int) -> None:
     body = {name: limits[end_of_range] for name, limits in LIMITS.items()}
     assert admin.post("/retrain", json=body).status_code == 202
 
@@ -93,12 +93,12 @@ def test_several_wrong_parameters_are_all_named(admin: TestClient) -> None:
 
 
 def test_the_list_is_newest_first_in_pages_and_without_logs(admin: TestClient, cloud: Any) -> None:
-    made = []
+    started = []
     for n in range(5):
         run = cloud.runs.request("admin", Parameters(), f"number {n}")["id"]
         cloud.runs.report(run, log=["a line"], epoch=1)
         end(cloud, run)
-        made.append(run)
+        started.append(run)
     seen, cursor = [], None
     while True:
         params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
@@ -109,20 +109,20 @@ def test_the_list_is_newest_first_in_pages_and_without_logs(admin: TestClient, c
         cursor = answer.json()["next"]
         if cursor is None:
             break
-    # Several of one second are in the order of their chance parts.
-    assert seen == sorted(made, reverse=True)
-    assert admin.get(f"/runs/{made[0]}").json()["log"] == ["a line"]
+    # Runs of the same second are in the order of their random parts.
+    assert seen == sorted(started, reverse=True)
+    assert admin.get(f"/runs/{started[0]}").json()["log"] == ["a line"]
 
 
-def test_a_run_that_ended_says_why_in_a_sentence(admin: TestClient, cloud: Any) -> None:
+def test_an_ended_run_has_its_reason_in_a_sentence(admin: TestClient, cloud: Any) -> None:
     run = admin.post("/retrain").json()["id"]
     end(cloud, run)
-    told = admin.get(f"/runs/{run}").json()
-    assert (told["state"], told["reason"]) == ("REJECTED", "The gate said no.")
-    assert set(told["times"]) == {"QUEUED", "REJECTED"}
+    body = admin.get(f"/runs/{run}").json()
+    assert (body["state"], body["reason"]) == ("REJECTED", "The gate said no.")
+    assert set(body["times"]) == {"QUEUED", "REJECTED"}
 
 
-def test_images_whose_labels_are_doubted_can_be_looked_at(admin: TestClient, cloud: Any) -> None:
+def test_images_whose_labels_are_doubted_have_links(admin: TestClient, cloud: Any) -> None:
     """`label_check` as `training.labels` writes it."""
     here, gone = "train/clickbait/a.jpg", "train/legitimate/gone.jpg"
     cloud.s3.put_object(Bucket="data", Key=here, Body=encoded(picture()))
@@ -147,11 +147,11 @@ def test_images_whose_labels_are_doubted_can_be_looked_at(admin: TestClient, clo
     cloud.runs.advance(run, "REJECTED", check["reason"], label_check=check)
     answer = admin.get(f"/runs/{run}")
     schemas.Run.model_validate_json(answer.content, strict=True)
-    told = answer.json()["label_check"]
-    first, second = told["worst"]
+    body = answer.json()["label_check"]
+    first, second = body["worst"]
     assert requests.get(first.pop("url"), timeout=5).content == encoded(picture())
     assert second.pop("url") is None
-    assert told == check
+    assert body == check
     listed = admin.get("/runs")
     schemas.RunList.model_validate_json(listed.content, strict=True)
     assert listed.json()["items"][0]["label_check"] == check

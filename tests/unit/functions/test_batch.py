@@ -34,7 +34,7 @@ JPEG, PNG = encoded(picture()), encoded(picture(seed=3), "PNG")
 
 @pytest.fixture
 def here(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The cloud of these tests, and nothing kept from another one's."""
+    """The cloud of these tests, with nothing from another one."""
     batches._names.cache_clear()
     monkeypatch.setattr(history, "_paused_until", 0.0)
     yield cloud
@@ -75,7 +75,7 @@ def post_images(client: TestClient, *files: tuple[str, bytes], field: str = "fil
 # --- POST /predict-batch -------------------------------------------------------------------------
 
 
-def test_each_image_has_its_answer_in_order_with_its_name(client: TestClient) -> None:
+def test_each_image_has_its_result_in_order_with_its_name(client: TestClient) -> None:
     names = ["b.jpg", "a.jpg", "../é x.jpg"]
     data = [JPEG, PNG, encoded(picture(seed=5))]
     response = post_images(client, *zip(names, data, strict=True))
@@ -185,7 +185,7 @@ def test_max_upload_size_limits_each_image(client: TestClient, here: Any) -> Non
     assert [one.get("status") for one in answer["results"]] == [None, 413]
 
 
-def test_anybody_may_have_ten_images_predicted(client: TestClient) -> None:
+def test_anyone_may_have_ten_images_predicted(client: TestClient) -> None:
     assert post_images(client, ("a.jpg", JPEG)).status_code == 200
 
 
@@ -197,7 +197,7 @@ def test_no_temporary_file_is_written(client: TestClient, monkeypatch: pytest.Mo
     assert post_images(client, ("a", JPEG + bytes(3_000_000))).status_code == 200
 
 
-def test_without_a_model_it_is_503(
+def test_without_a_model_the_answer_is_503(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(batch_app, "live", LiveModel(tmp_path))
@@ -219,7 +219,9 @@ def policy(form: dict[str, Any]) -> dict[str, Any]:
     return decoded
 
 
-def test_a_form_for_an_image_and_predict_by_its_key(admin: TestClient, here: Any) -> None:
+def test_an_image_uploaded_with_a_form_is_predicted_by_its_key(
+    admin: TestClient, here: Any
+) -> None:
     answer = admin.post("/uploads", json={"purpose": "image", "content_type": "image/jpeg"})
     assert answer.status_code == 200
     schemas.UploadForms.model_validate_json(answer.content, strict=True)
@@ -248,7 +250,7 @@ def test_an_upload_is_checked_again_when_it_is_predicted(here: Any) -> None:
         ):
             here.s3.put_object(Bucket="data", Key=key, Body=body)
             problem_of(anybody.post("/predict", json={"key": key}), status, slug)
-        # More than fits through the API, which is what uploads are for.
+        # More than the API accepts, which is why uploads exist.
         here.s3.put_object(Bucket="data", Key=key, Body=JPEG + bytes(10_000_000 - len(JPEG)))
         assert anybody.post("/predict", json={"key": key}).status_code == 200
 
@@ -357,7 +359,7 @@ def fill(batch: str, *files: str, error: str | None = None) -> None:
         Rows("table", batch).put(Row(file, file, now(), etag="e", modified="2026", **fields))
 
 
-def test_a_batch_from_its_names_to_its_results(admin: TestClient, here: Any) -> None:
+def test_a_batch_goes_from_its_names_to_its_results(admin: TestClient, here: Any) -> None:
     begun = begin(admin, "a.jpg", "b.jpg")
     batch = begun["id"]
     assert begun["expected"] == begun["uploads"]["count"] == 2
@@ -423,13 +425,13 @@ def test_10000_files_are_a_batch_and_10001_are_422(admin: TestClient) -> None:
         {"files": [""] * 10_000},
     ],
 )
-def test_a_wrong_batch_is_422_in_a_short_answer(admin: TestClient, body: Any) -> None:
+def test_a_wrong_batch_is_422_in_a_short_response(admin: TestClient, body: Any) -> None:
     answer = admin.post("/batches", json=body)
     problem_of(answer, 422, "bad-request")
     assert len(answer.content) < 5_000
 
 
-def test_half_a_character_is_422_and_not_500(admin: TestClient) -> None:
+def test_half_a_character_is_422_not_500(admin: TestClient) -> None:
     answer = admin.post("/batches", content=b'{"files": ["\\ud800"]}')
     problem_of(answer, 422, "bad-request")
 
@@ -516,7 +518,7 @@ def test_results_as_csv_are_a_file_to_save(admin: TestClient) -> None:
     assert [row["file"] for row in read] == ["'=a.jpg", 'x,\n"é".jpg']
 
 
-def test_more_csv_than_an_answer_holds_is_fetched_from_the_bucket(
+def test_more_csv_than_a_response_holds_comes_from_the_bucket(
     admin: TestClient, here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill("b", "a.jpg", "c.jpg")
@@ -597,7 +599,7 @@ def test_starting_needs_neither_boto3_nor_the_schemas() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_every_answer_has_a_schema() -> None:
+def test_every_response_has_a_schema() -> None:
     document = batch_app.app.openapi()
     named = {
         part.split('"')[0].rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""The batch worker: one row for each image; only messages that AWS failed at come again."""
+"""The batch worker: one row for each image; only messages at which AWS failed come again."""
 
 import csv
 import io
@@ -84,7 +84,7 @@ def message(*keys: str, sender: str = "1", receives: int = 1) -> dict[str, Any]:
 
 
 def handle(*messages: dict[str, Any]) -> list[str]:
-    """The ids of the messages that are to come again."""
+    """The ids of the messages that will come again."""
     answered = worker.handler({"Records": list(messages)}, None)
     return [failure["itemIdentifier"] for failure in answered["batchItemFailures"]]
 
@@ -101,7 +101,7 @@ def test_the_row_of_an_image_has_the_prediction_that_predict_gives(cloud: Cloud)
     assert cloud.csv()[0]["file"] == "a.jpg"
 
 
-def test_events_of_s3_and_sqs_are_processed(cloud: Cloud) -> None:
+def test_events_from_s3_and_sqs_are_processed(cloud: Cloud) -> None:
     event = json.loads((ROOT / "events/s3-inbox-batch.json").read_text())
     cloud.put("inbox/holiday-2026/sub/clé 1.jpg")
     cloud.put("inbox/holiday-2026/broken.jpg", JPEG[:3_000])
@@ -110,7 +110,7 @@ def test_events_of_s3_and_sqs_are_processed(cloud: Cloud) -> None:
     cloud.put("inbox/lost.jpg")
     cloud.put("inbox/my folder/a.jpg")
     answered = worker.handler(event, None)
-    # Only the message that is no S3 event fails.
+    # Only the message that is not an S3 event fails.
     (failure,) = answered["batchItemFailures"]
     assert failure["itemIdentifier"] == event["Records"][-1]["messageId"]
     rows = cloud.rows("holiday-2026")
@@ -132,7 +132,7 @@ def test_a_key_with_a_space_and_an_accent_is_found(cloud: Cloud) -> None:
     assert list(cloud.rows("holiday-2026")) == ["sub/clé 1.jpg"]
 
 
-def test_an_object_outside_of_any_batch_folder_is_logged(
+def test_an_object_outside_any_batch_folder_is_logged(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[str] = []
@@ -182,7 +182,7 @@ def test_an_image_that_is_too_large_is_not_fetched(
     assert "2,000" in str(cloud.rows()["a.jpg"].error)
 
 
-def test_a_deleted_object_is_done_and_the_batch_finishes(cloud: Cloud) -> None:
+def test_a_deleted_object_does_not_keep_the_batch_running(cloud: Cloud) -> None:
     cloud.put("inbox/b/a.jpg")
     cloud.put("inbox/b/gone.jpg")
     assert handle(message("inbox/b/a.jpg")) == []
@@ -195,7 +195,7 @@ def test_a_deleted_object_alone_is_neither_a_batch_nor_a_failure(cloud: Cloud) -
     assert handle(message("inbox/b/gone.jpg")) == []
 
 
-def test_names_that_were_given_are_in_the_results(cloud: Cloud) -> None:
+def test_given_names_are_in_the_results(cloud: Cloud) -> None:
     names = ["=cmd|' /C calc'!A0", 'b,"c"\nd.jpg']
     batch = cloud.batches.create(names)
     keys = [f"inbox/{batch}/{i:05d}.{batch[-8:]}" for i in range(2)]
@@ -207,7 +207,7 @@ def test_names_that_were_given_are_in_the_results(cloud: Cloud) -> None:
 
 
 def refused(client: Any, operation: str, key: str) -> None:
-    """Have AWS fail at one key, as it does when it is too busy."""
+    """Make AWS fail at one key, as it does if it is too busy."""
 
     def refuse(params: dict[str, Any], **_: Any) -> None:
         if key in params["url_path"] or key.encode() in params.get("body", b""):
@@ -219,7 +219,7 @@ def refused(client: Any, operation: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(("service", "operation"), [("s3", "GetObject"), ("dynamodb", "PutItem")])
-def test_only_the_message_that_aws_failed_at_comes_again(
+def test_only_the_message_at_which_aws_failed_comes_again(
     cloud: Cloud, service: str, operation: str
 ) -> None:
     for name in ("a.jpg", "bad.jpg", "c.jpg"):
@@ -257,7 +257,7 @@ def test_without_a_model_no_image_counts_as_failed(
     assert cloud.rows() == {}
 
 
-def test_an_image_that_the_service_fails_on_is_given_up_at_the_last_try(
+def test_an_image_at_which_the_service_fails_is_given_up_at_the_last_try(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
@@ -278,7 +278,7 @@ def test_a_worker_killed_between_row_and_results_loses_neither(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt  # Nothing catches it: as good as SIGKILL.
+        raise KeyboardInterrupt  # Nothing catches it, so it acts like SIGKILL.
 
     cloud.put("inbox/b/a.jpg")
     with monkeypatch.context() as patch:
@@ -330,7 +330,7 @@ def test_each_prediction_is_logged_once_and_a_failure_is_not(cloud: Cloud) -> No
     assert [(one["batch"], one["source"]) for one in logged] == [("b", "worker")]
 
 
-def test_settings_without_a_table_fail_the_call_and_not_the_images(
+def test_without_a_table_the_call_fails_and_not_the_images(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TABLE", "")

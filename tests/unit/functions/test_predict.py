@@ -67,7 +67,7 @@ def test_a_prediction_has_every_field_of_the_contract(client: TestClient) -> Non
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "application/octet-stream"])
-def test_a_raw_body_is_answered_as_a_form_is(client: TestClient, kind: str) -> None:
+def test_a_raw_body_gets_the_same_prediction_as_a_form(client: TestClient, kind: str) -> None:
     raw = client.post("/predict", content=JPEG, headers={"content-type": kind}).json()
     assert raw["probability"] == client.post("/predict", **form(JPEG)).json()["probability"]
 
@@ -88,14 +88,14 @@ def test_the_same_bytes_are_answered_from_the_cache(client: TestClient) -> None:
     assert not explained["cached"]
 
 
-def test_cache_size_0_keeps_nothing(monkeypatch) -> None:
+def test_cache_size_0_caches_nothing(monkeypatch) -> None:
     monkeypatch.setattr(predict.service, "cache", None)
     model = predict.service.live.current()
     assert not predict.classify(model, JPEG, False).prediction["cached"]
     assert not predict.classify(model, JPEG, False).prediction["cached"]
 
 
-def test_orientations_of_one_image_get_the_same_answer(client: TestClient) -> None:
+def test_orientations_of_one_image_get_the_same_prediction(client: TestClient) -> None:
     from tests.unit.clickbait.inference.test_images import oriented
 
     answers = {
@@ -229,7 +229,7 @@ def test_an_unhandled_exception_is_a_problem_with_an_id_and_no_trace(
     assert "secret" not in response.text
 
 
-def test_without_a_model_the_service_answers_503_and_when_to_try_again(
+def test_without_a_model_the_service_answers_503_with_the_time_to_try_again(
     client: TestClient, monkeypatch, tmp_path
 ) -> None:
     monkeypatch.setattr(predict.service, "live", LiveModel(tmp_path))
@@ -370,7 +370,7 @@ def test_an_invalid_model_is_a_kind_of_unavailable() -> None:
         ("/docs-info", schemas.DocsInfoAnswer),
     ],
 )
-def test_every_answer_has_the_shape_that_the_document_promises(
+def test_every_response_has_the_shape_that_the_document_promises(
     client: TestClient, path: str, shape: Any
 ) -> None:
     shape.model_validate_json(client.get(path).content, strict=True)

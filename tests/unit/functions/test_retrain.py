@@ -1,4 +1,4 @@
-"""The retrain function tells its events apart, and a message that fails fails alone."""
+"""The retrain function: each event runs its own step, and messages fail one by one."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from functions.retrain import app
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 BUCKET = "clickbait-data-abcdefghijkl"
 POISONED = (1, 4, 7)
-"""Places in sqs-batch.json: half a JSON, no notification, a key that is no UTF-8."""
+"""Indices in sqs-batch.json: half a JSON, no notification, a key that is not UTF-8."""
 
 
 def sample(name: str) -> Any:
@@ -34,7 +34,7 @@ def failures(answer: dict[str, Any]) -> list[str]:
 
 
 def messages(*bodies: Any) -> dict[str, Any]:
-    """A batch of messages with these bodies; their ids are their places."""
+    """A batch of messages with these bodies; their ids are their indices."""
     blank = sample("quiet-message")["Records"][0]
     return {
         "Records": [
@@ -45,7 +45,7 @@ def messages(*bodies: Any) -> dict[str, Any]:
 
 
 def notification(*keys: str, bucket: str = BUCKET) -> dict[str, Any]:
-    """What S3 says of objects, by their keys as they are encoded."""
+    """S3's notification about objects, by their encoded keys."""
     one = json.loads(sample("s3-object-created")["Records"][0]["body"])["Records"][0]
     blank = json.dumps(one)
     records = []
@@ -57,24 +57,24 @@ def notification(*keys: str, bucket: str = BUCKET) -> dict[str, Any]:
 
 
 class Calls:
-    """Everything that the function had done, in order, in place of those who would do it."""
+    """Records the calls of the function, in order, in place of the real steps."""
 
     def __init__(self) -> None:
-        self.made: list[Any] = []
-        self.became: dict[str, str] = {}
+        self.done: list[Any] = []
+        self.outcomes: dict[str, str] = {}
         self.fail: set[str] = set()
 
     def __call__(self, name: str, *about: Any) -> str:
-        self.made.append((name, *about) if about else name)
+        self.done.append((name, *about) if about else name)
         if name in self.fail or (about and about[0] in self.fail):
             raise RuntimeError(f"{name} failed")
-        return self.became.get(about[0], "kept") if about else ""
+        return self.outcomes.get(about[0], "kept") if about else ""
 
     def keys(self) -> list[str]:
-        return sorted(call[1] for call in self.made if call[0] == "process")
+        return sorted(call[1] for call in self.done if call[0] == "process")
 
     def steps(self) -> list[Any]:
-        return [call for call in self.made if call[0] != "process"]
+        return [call for call in self.done if call[0] != "process"]
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_the_test_event_of_s3_is_ignored(calls: Calls) -> None:
 
 def test_kept_images_start_the_debounce_timer_once(calls: Calls, counted: dict[str, float]) -> None:
     keys = [f"train/clickbait/{n}.jpg" for n in range(10)]
-    calls.became = {keys[3]: "rejected", keys[4]: "rejected", keys[5]: "gone", keys[6]: "ignored"}
+    calls.outcomes = {keys[3]: "rejected", keys[4]: "rejected", keys[5]: "gone", keys[6]: "ignored"}
     assert failures(handle(messages(*(notification(key) for key in keys)))) == []
     assert calls.keys() == keys
     assert calls.steps()[1:] == ["on_upload"]
@@ -150,9 +150,9 @@ def test_kept_images_start_the_debounce_timer_once(calls: Calls, counted: dict[s
 
 @pytest.mark.parametrize("what", ["rejected", "gone", "ignored"])
 def test_without_a_kept_image_the_timer_does_not_start(calls: Calls, what: str) -> None:
-    calls.became = {"train/a/x.jpg": what}
+    calls.outcomes = {"train/a/x.jpg": what}
     assert failures(handle(messages(notification("train/a/x.jpg")))) == []
-    assert "on_upload" not in calls.made
+    assert "on_upload" not in calls.done
 
 
 def test_a_key_named_twice_is_processed_once(calls: Calls) -> None:
@@ -164,7 +164,7 @@ def test_a_key_named_twice_is_processed_once(calls: Calls) -> None:
 def test_the_timer_message_runs_its_step(calls: Calls) -> None:
     assert failures(handle(sample("quiet-message"))) == []
     assert calls.steps()[1:] == ["on_timer"]
-    calls.made.clear()
+    calls.done.clear()
     quiet = {"action": "quiet"}
     assert failures(handle(messages(quiet, notification("train/a/x.jpg"), quiet))) == []
     assert calls.steps()[1:] == ["on_upload", "on_timer"]
@@ -173,7 +173,7 @@ def test_the_timer_message_runs_its_step(calls: Calls) -> None:
 @pytest.mark.parametrize("state", ["succeeded", "failed"])
 def test_an_ended_job_ends_its_run_and_starts_the_next(calls: Calls, state: str) -> None:
     assert handle(sample(f"batch-job-state-change-{state}")) is None
-    assert calls.made == [("on_job_ended", "20261122-201500-0a1b2c", state.upper()), "reconcile"]
+    assert calls.done == [("on_job_ended", "20261122-201500-0a1b2c", state.upper()), "reconcile"]
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "SUBMITTED", "PENDING", "RUNNABLE", "STARTING"])
@@ -181,7 +181,7 @@ def test_a_running_job_changes_nothing(calls: Calls, state: str) -> None:
     event = sample("batch-job-state-change-running")
     event["detail"]["status"] = state
     handle(event)
-    assert calls.made == []
+    assert calls.done == []
 
 
 @pytest.mark.parametrize(
@@ -189,15 +189,15 @@ def test_a_running_job_changes_nothing(calls: Calls, state: str) -> None:
 )
 def test_each_schedule_runs_its_own_step(calls: Calls, action: str, does: list[str]) -> None:
     handle(sample(f"schedule-{action}"))
-    assert calls.made == does
+    assert calls.done == does
 
 
 def test_the_daily_check_runs_even_if_drift_cannot_be_computed(calls: Calls) -> None:
-    """And the failure is raised: the alarm on the function's errors tells of it."""
+    """The failure is then raised, so that the alarm on the function's errors reports it."""
     calls.fail = {"drift"}
     with pytest.raises(RuntimeError, match="drift failed"):
         handle(sample("schedule-daily"))
-    assert "on_schedule" in calls.made
+    assert "on_schedule" in calls.done
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_an_unknown_event_is_logged_and_raised(
 ) -> None:
     with pytest.raises(ValueError, match="unknown event"):
         handle(event)
-    assert calls.made == []
+    assert calls.done == []
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_an_object_that_cannot_be_read_fails_the_messages_that_name_it(
 
 def test_messages_come_again_if_the_timer_cannot_start(calls: Calls) -> None:
     calls.fail = {"on_upload"}
-    calls.became = {"train/a/gone.jpg": "gone"}
+    calls.outcomes = {"train/a/gone.jpg": "gone"}
     event = messages(notification("train/a/gone.jpg"), notification("train/a/1.jpg"))
     assert failures(handle(event)) == ["1"]
 
@@ -346,7 +346,7 @@ def test_every_event_leaves_a_line_in_the_log(
 def test_time_and_memory_are_counted_except_for_schedules(
     calls: Calls, monkeypatch, capsys, name: str, measured: bool
 ) -> None:
-    """The clock never rests, and a metric costs by the hour in which it has a value."""
+    """Schedules never stop, and a metric costs by the hour in which it has a value."""
     monkeypatch.setattr(observability, "IN_LAMBDA", True)
     handle(sample(name))
     written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -9,7 +9,7 @@ RED, GREY, BLACK, WHITE = (255, 0, 0), (128, 128, 128), (0, 0, 0), (255, 255, 25
 
 
 def filled(*colours: tuple[int, int, int]) -> np.ndarray:
-    """An image with as many pixels of each colour."""
+    """An image with the same number of pixels of each colour."""
     return np.array([[colour] * 3 for colour in colours], np.uint8)
 
 

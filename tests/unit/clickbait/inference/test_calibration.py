@@ -25,7 +25,7 @@ def test_extreme_logits_do_not_overflow() -> None:
     assert calibration.sigmoid([-1e9, 0, 1e9]).tolist() == pytest.approx([0, 0.5, 1])
 
 
-def test_the_uncertain_band_is_where_confidence_is_below_the_promise() -> None:
+def test_a_prediction_is_uncertain_if_its_confidence_is_below_the_promise() -> None:
     assert calibration.uncertain_band(0.75) == (0.25, 0.75)
     with pytest.raises(ValueError, match="promise"):
         calibration.uncertain_band(0.3)

@@ -1,4 +1,4 @@
-"""images: what may come in, how each kind is taken, and where each limit lies."""
+"""images: the accepted formats, how each kind is read, and every limit."""
 
 import io
 import struct
@@ -28,7 +28,7 @@ INVERSE = {
 
 
 def oriented(orientation: int, kind: str) -> bytes:
-    """The same upright picture, stored turned so that `orientation` turns it back."""
+    """The same upright picture, stored rotated so that `orientation` restores it."""
     image = picture((640, 352))
     if orientation > 1:
         image = image.transpose(INVERSE.get(UNDO[orientation], UNDO[orientation]))
@@ -65,7 +65,7 @@ def test_the_model_sees_224_by_224_rgb() -> None:
 
 
 @pytest.mark.parametrize("name", hostile.modes())
-def test_every_mode_comes_out_as_rgb(name: str) -> None:
+def test_every_mode_is_converted_to_rgb(name: str) -> None:
     image = images.read(hostile.modes()[name])
     assert image.rgb.mode == "RGB"
 
@@ -108,7 +108,7 @@ def test_drafting_a_large_jpeg_changes_the_model_input_little() -> None:
     assert np.abs(drafted - exact).mean() < 2.0
 
 
-def test_of_a_phone_photo_with_two_pictures_the_first_is_used() -> None:
+def test_the_first_picture_of_a_phone_photo_with_two_is_used() -> None:
     data, _ = hostile.good_or_bad()["phone-with-second-picture.jpg"]
     assert images.read(data).width == 640
 

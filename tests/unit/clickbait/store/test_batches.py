@@ -1,4 +1,4 @@
-"""batches: the rows are the truth, results are written when all is there, nothing counts twice."""
+"""batches: the rows decide, results are written once all have arrived, and nothing counts twice."""
 
 import csv
 import io
@@ -39,18 +39,18 @@ class Cloud:
             self.put(f"inbox/{batch}/{name}", name.encode())
 
     def work(self, batch: str, *names: str, error: str | None = None) -> None:
-        """Do what the worker does, for one call."""
+        """Do the work of one call of the worker."""
         known = self.batches.names_of(batch)
         outcomes = [self.row(batch, *known.row_of(name), error=error) for name in names]
         new = outcomes.count("new")
         self.batches.record_rows(batch, new, again=new < len(outcomes))
 
     def row(self, batch: str, name: str, file: str, error: str | None = None) -> str:
-        told: dict[str, Any] = {"error": error} if error else {
+        fields: dict[str, Any] = {"error": error} if error else {
             "prediction": LABELS[len(file) % 2], "probability": 0.5, "confidence": 0.5,
             "uncertain": True, "model_version": "v",
         }  # fmt: skip
-        row = Row(name, file, now(), etag="e", modified="2026", **told)
+        row = Row(name, file, now(), etag="e", modified="2026", **fields)
         return Rows(TABLE, batch).put(row)
 
     def keys(self, prefix: str) -> list[str]:
@@ -86,7 +86,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     settings.cache_clear()
 
 
-# --- which objects are files of which batch ------------------------------------------------------
+# --- batches and their files ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -110,16 +110,16 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         ("train/b/a.jpg", None),
     ],
 )
-def test_a_folder_of_the_inbox_is_a_batch_and_its_files_are_what_is_in_it(
+def test_a_folder_in_the_inbox_is_a_batch_of_the_files_in_it(
     key: str, place: tuple[str, str] | None
 ) -> None:
     assert batch_and_name(key) == place
 
 
-# --- begun by naming the files -------------------------------------------------------------------
+# --- created from names --------------------------------------------------------------------------
 
 
-def test_names_are_kept_whatever_they_are_and_never_become_keys(cloud: Cloud) -> None:
+def test_any_names_are_kept_and_never_used_as_keys(cloud: Cloud) -> None:
     names = ["a.jpg", "../../train/x", '=1+1,"b"\n', "é😀", "a.jpg"]
     batch = cloud.batches.create(names)
     forms, following = cloud.batches.forms(batch)
@@ -152,43 +152,49 @@ def test_a_form_s_type_follows_the_name_and_any_name_has_one(cloud: Cloud) -> No
     assert types == ["image/png", "image/jpeg", "image/webp", other, other]
 
 
-def test_it_is_open_then_running_then_finished(cloud: Cloud) -> None:
+def test_a_batch_is_open_then_running_then_finished(cloud: Cloud) -> None:
     batch = cloud.batches.create(["a.jpg", "b.jpg"])
     first, second = (form["key"] for form in cloud.batches.forms(batch)[0])
-    told = cloud.batches.refresh(batch).as_dict()
-    assert (told["state"], told["expected"], told["done"]) == ("open", 2, 0)
-    assert told["rate"] is told["seconds_left"] is told["started"] is told["finished"] is None
+    progress = cloud.batches.refresh(batch).as_dict()
+    assert (progress["state"], progress["expected"], progress["done"]) == ("open", 2, 0)
+    assert (
+        progress["rate"]
+        is progress["seconds_left"]
+        is progress["started"]
+        is progress["finished"]
+        is None
+    )
     for key in (first, second):
         cloud.put(key)
     cloud.work(batch, first.split("/")[2])
-    told = cloud.batches.start(batch).as_dict()
-    assert (told["state"], told["done"], told["failed"]) == ("running", 1, 0)
-    assert told["started"]
-    assert told["seconds_left"] >= 0
+    progress = cloud.batches.start(batch).as_dict()
+    assert (progress["state"], progress["done"], progress["failed"]) == ("running", 1, 0)
+    assert progress["started"]
+    assert progress["seconds_left"] >= 0
     assert cloud.keys(f"results/{batch}/") == [f"results/{batch}/files.json"]
     cloud.work(batch, second.split("/")[2], error="The JPEG does not decode.")
-    told = cloud.batches.refresh(batch).as_dict()
-    assert (told["state"], told["done"], told["failed"]) == ("finished", 1, 1)
-    assert sum(told["counts"].values()) == 1
-    assert told["seconds_left"] == 0
-    assert told["finished"] >= told["started"] >= told["created"]
+    progress = cloud.batches.refresh(batch).as_dict()
+    assert (progress["state"], progress["done"], progress["failed"]) == ("finished", 1, 1)
+    assert sum(progress["counts"].values()) == 1
+    assert progress["seconds_left"] == 0
+    assert progress["finished"] >= progress["started"] >= progress["created"]
 
 
-def test_files_that_never_arrived_are_rows_that_say_so(cloud: Cloud) -> None:
+def test_files_that_never_arrived_get_rows_with_an_error(cloud: Cloud) -> None:
     batch = cloud.batches.create(["a.jpg", "b.jpg", "c.jpg"])
     keys = [form["key"] for form in cloud.batches.forms(batch)[0]]
-    cloud.put(keys[1])  # It is there, and its message is still under way.
-    told = cloud.batches.start(batch).as_dict()
-    assert (told["state"], told["expected"], told["failed"]) == ("running", 3, 2)
+    cloud.put(keys[1])  # The object exists, and its message is still on its way.
+    progress = cloud.batches.start(batch).as_dict()
+    assert (progress["state"], progress["expected"], progress["failed"]) == ("running", 3, 2)
     cloud.work(batch, keys[1].split("/")[2])
-    told = cloud.batches.refresh(batch).as_dict()
-    assert (told["state"], told["done"], told["failed"]) == ("finished", 1, 2)
+    progress = cloud.batches.refresh(batch).as_dict()
+    assert (progress["state"], progress["done"], progress["failed"]) == ("finished", 1, 2)
     assert [(row["file"], row["error"]) for row in cloud.csv(batch)] == [
         ("a.jpg", NEVER_ARRIVED), ("b.jpg", ""), ("c.jpg", NEVER_ARRIVED),
     ]  # fmt: skip
 
 
-def test_started_again_it_stays_as_it_is(cloud: Cloud) -> None:
+def test_starting_a_batch_again_changes_nothing(cloud: Cloud) -> None:
     batch = cloud.batches.create(["a.jpg"])
     first = cloud.batches.start(batch).as_dict()
     again = cloud.batches.start(batch).as_dict()
@@ -198,7 +204,7 @@ def test_started_again_it_stays_as_it_is(cloud: Cloud) -> None:
         cloud.batches.forms(batch)
 
 
-def test_a_start_that_was_killed_half_way_is_made_good_by_the_next(
+def test_the_next_start_finishes_one_that_was_killed_half_way(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "TRANSACTION", 2)
@@ -217,33 +223,33 @@ def test_a_start_that_was_killed_half_way_is_made_good_by_the_next(
         with pytest.raises(KeyboardInterrupt):
             cloud.batches.start(batch)
     assert cloud.batches.refresh(batch).as_dict()["state"] == "open"
-    told = cloud.batches.start(batch).as_dict()
-    assert (told["state"], told["failed"]) == ("finished", 5)
+    progress = cloud.batches.start(batch).as_dict()
+    assert (progress["state"], progress["failed"]) == ("finished", 5)
 
 
-def test_a_file_that_arrives_after_all_takes_its_row(cloud: Cloud) -> None:
+def test_a_file_that_arrives_late_replaces_its_row(cloud: Cloud) -> None:
     batch = cloud.batches.create(["a.jpg", "b.jpg"])
     name = cloud.batches.forms(batch)[0][0]["key"].split("/")[2]
     cloud.batches.start(batch)
     assert [row["error"] for row in cloud.csv(batch)] == [NEVER_ARRIVED] * 2
     cloud.work(batch, name)
-    told = cloud.batches.refresh(batch).as_dict()
-    assert (told["expected"], told["done"], told["failed"]) == (2, 1, 1)
+    progress = cloud.batches.refresh(batch).as_dict()
+    assert (progress["expected"], progress["done"], progress["failed"]) == (2, 1, 1)
     assert [row["error"] for row in cloud.csv(batch)] == ["", NEVER_ARRIVED]
 
 
-def test_named_files_may_come_by_the_folder_too(cloud: Cloud) -> None:
+def test_named_files_may_also_be_dropped_into_the_folder(cloud: Cloud) -> None:
     batch = cloud.batches.create(["a.jpg", "sub/b.jpg", "c.jpg"])
     cloud.drop(batch, "a.jpg", "sub/b.jpg", "another.jpg")
     cloud.work(batch, "a.jpg", "sub/b.jpg", "another.jpg")
-    told = cloud.batches.start(batch).as_dict()
-    assert (told["expected"], told["done"], told["failed"]) == (4, 3, 1)
+    progress = cloud.batches.start(batch).as_dict()
+    assert (progress["expected"], progress["done"], progress["failed"]) == (4, 3, 1)
     assert {row["file"]: row["error"] for row in cloud.csv(batch)} == {
         "a.jpg": "", "sub/b.jpg": "", "another.jpg": "", "c.jpg": NEVER_ARRIVED,
     }  # fmt: skip
 
 
-def test_a_dropped_file_is_not_taken_for_one_of_a_form(cloud: Cloud) -> None:
+def test_a_dropped_file_is_not_mistaken_for_an_uploaded_one(cloud: Cloud) -> None:
     batch = cloud.batches.create(["a.jpg", "b.jpg"])
     cloud.drop(batch, "00000.ffffffff")
     cloud.work(batch, "00000.ffffffff")
@@ -252,20 +258,20 @@ def test_a_dropped_file_is_not_taken_for_one_of_a_form(cloud: Cloud) -> None:
     assert cloud.batches.progress(batch).expected == 3
 
 
-# --- begun by dropping a folder ------------------------------------------------------------------
+# --- created by dropping a folder ----------------------------------------------------------------
 
 
-def test_a_folder_is_a_batch_from_its_first_object_on(cloud: Cloud) -> None:
+def test_a_folder_is_a_batch_from_its_first_object(cloud: Cloud) -> None:
     with pytest.raises(NotFound):
         cloud.batches.progress("holiday")
     cloud.drop("holiday", "a.jpg")
-    told = cloud.batches.refresh("holiday").as_dict()
-    assert (told["state"], told["source"], told["expected"]) == ("running", "folder", 1)
-    assert told["created"]
-    assert told["done"] == told["failed"] == 0
+    progress = cloud.batches.refresh("holiday").as_dict()
+    assert (progress["state"], progress["source"], progress["expected"]) == ("running", "folder", 1)
+    assert progress["created"]
+    assert progress["done"] == progress["failed"] == 0
 
 
-def test_folders_and_dot_files_are_no_batch(cloud: Cloud) -> None:
+def test_folders_and_hidden_files_are_not_a_batch(cloud: Cloud) -> None:
     for key in ("inbox/b/", "inbox/b/.DS_Store", "inbox/c.jpg"):
         cloud.put(key, b"")
     for batch in ("b", "c.jpg", "", "..", "a b", "x" * 65, "ab/"):
@@ -280,65 +286,69 @@ def test_folders_and_dot_files_are_no_batch(cloud: Cloud) -> None:
     assert cloud.db.scan(TableName=TABLE)["Items"] == []
 
 
-def test_it_expects_what_is_listed_now_and_finishes_again_when_more_comes(cloud: Cloud) -> None:
+def test_a_folder_expects_the_listed_files_and_finishes_again_after_more_arrive(
+    cloud: Cloud,
+) -> None:
     cloud.drop("b", "a.jpg")
     cloud.work("b", "a.jpg")
     assert cloud.batches.refresh("b").state == "finished"
     assert len(cloud.csv("b")) == 1
     cloud.drop("b", "c.jpg", "sub/d.jpg", ".hidden")
-    told = cloud.batches.refresh("b").as_dict()
-    assert (told["state"], told["expected"], told["done"]) == ("running", 3, 1)
+    progress = cloud.batches.refresh("b").as_dict()
+    assert (progress["state"], progress["expected"], progress["done"]) == ("running", 3, 1)
     cloud.work("b", "c.jpg", "sub/d.jpg")
     assert [row["file"] for row in cloud.csv("b")] == ["a.jpg", "c.jpg", "sub/d.jpg"]
 
 
-def test_what_is_deleted_once_it_has_its_row_still_counts(cloud: Cloud) -> None:
+def test_a_file_that_is_deleted_after_its_row_is_written_still_counts(cloud: Cloud) -> None:
     cloud.drop("b", "a.jpg", "c.jpg")
     cloud.work("b", "a.jpg", "c.jpg")
     for name in ("a.jpg", "c.jpg"):
         cloud.s3.delete_object(Bucket=BUCKET, Key=f"inbox/b/{name}")
-    told = cloud.batches.refresh("b").as_dict()
-    assert (told["state"], told["expected"], told["done"]) == ("finished", 2, 2)
+    progress = cloud.batches.refresh("b").as_dict()
+    assert (progress["state"], progress["expected"], progress["done"]) == ("finished", 2, 2)
 
 
-def test_what_is_deleted_before_it_was_looked_at_does_not_keep_it_running(cloud: Cloud) -> None:
+def test_a_file_that_is_deleted_before_it_is_read_does_not_keep_the_batch_running(
+    cloud: Cloud,
+) -> None:
     cloud.drop("b", "a.jpg", "c.jpg")
     cloud.work("b", "a.jpg")
     cloud.s3.delete_object(Bucket=BUCKET, Key="inbox/b/c.jpg")
-    cloud.batches.record_rows("b", 0, again=True)  # As the worker says of an object that is gone.
+    cloud.batches.record_rows("b", 0, again=True)  # As the worker does for an object that is gone.
     assert cloud.csv("b")
 
 
-def test_it_has_no_forms_and_may_be_started(cloud: Cloud) -> None:
+def test_a_folder_has_no_forms_and_may_be_started(cloud: Cloud) -> None:
     cloud.drop("b", "a.jpg")
     with pytest.raises(Conflict, match="folder"):
         cloud.batches.forms("b")
     assert cloud.batches.start("b").as_dict()["started"]
 
 
-# --- once ----------------------------------------------------------------------------------------
+# --- counted once --------------------------------------------------------------------------------
 
 
 def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:
     cloud.drop("b", "a.jpg", "c.jpg")
     for _ in range(3):
         cloud.work("b", "a.jpg")
-    told = cloud.batches.refresh("b").as_dict()
-    assert (told["expected"], told["done"], told["state"]) == (2, 1, "running")
+    progress = cloud.batches.refresh("b").as_dict()
+    assert (progress["expected"], progress["done"], progress["state"]) == (2, 1, "running")
 
 
-def test_a_worker_killed_between_row_and_results_is_made_good_by_the_next_message(
+def test_the_next_message_writes_the_results_of_a_killed_worker(
     cloud: Cloud,
 ) -> None:
     cloud.drop("b", "a.jpg", "c.jpg")
     cloud.work("b", "a.jpg")
-    cloud.row("b", "c.jpg", "c.jpg")  # And then it was killed.
+    cloud.row("b", "c.jpg", "c.jpg")  # Then the worker was killed.
     assert cloud.keys("results/") == []
     cloud.work("b", "c.jpg")  # The message comes again.
     assert len(cloud.csv("b")) == 2
 
 
-def test_a_worker_killed_between_row_and_results_is_made_good_by_the_next_look(
+def test_the_next_status_request_writes_the_results_of_a_killed_worker(
     cloud: Cloud,
 ) -> None:
     cloud.drop("b", "a.jpg")
@@ -350,11 +360,11 @@ def test_a_worker_killed_between_row_and_results_is_made_good_by_the_next_look(
 def test_a_worker_killed_in_the_middle_does_not_keep_the_last_one_from_finishing(
     cloud: Cloud,
 ) -> None:
-    """Rows that nobody added to `seen` must not be waited for in vain."""
+    """A batch must finish although some rows were never added to `seen`."""
     names = [f"{i}.jpg" for i in range(9)]
     cloud.drop("b", *names)
     cloud.work("b", *names[:3])
-    cloud.row("b", names[3], names[3])  # Killed before it could say so,
+    cloud.row("b", names[3], names[3])  # Killed before it could record this,
     cloud.work("b", *names[4:6])
     cloud.work("b", names[3])  # and its message comes again.
     cloud.work("b", *names[6:])
@@ -363,10 +373,10 @@ def test_a_worker_killed_in_the_middle_does_not_keep_the_last_one_from_finishing
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("named", [True, False])
-def test_whatever_is_killed_or_repeated_the_last_message_leaves_whole_results(
+def test_the_last_message_leaves_whole_results_whatever_is_killed_or_repeated(
     cloud: Cloud, seed: int, named: bool
 ) -> None:
-    """Nobody asks the API: the workers alone must come to the end, in any order of events."""
+    """Without a call of the API, the workers must finish alone, in any order of events."""
     chance = random.Random(seed)
     files = [f"{i:02d}.jpg" for i in range(8)]
     batch = cloud.batches.create(files) if named else "b"
@@ -380,7 +390,7 @@ def test_whatever_is_killed_or_repeated_the_last_message_leaves_whole_results(
         call, queue = queue[:3], queue[3:]
         if not call:
             continue
-        if chance.random() < 0.3:  # Killed behind some of its rows: all of its messages come again.
+        if chance.random() < 0.3:  # Killed after some of its rows: all its messages come again.
             known = cloud.batches.names_of(batch)
             for name in call[: chance.randint(0, 3)]:
                 cloud.row(batch, *known.row_of(name))
@@ -400,7 +410,7 @@ def test_results_are_not_written_again_while_the_rows_are_the_same(cloud: Cloud)
     assert puts == []
 
 
-def test_a_row_that_comes_while_results_are_written_is_in_them(
+def test_a_row_written_while_results_are_written_is_in_them(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.drop("b", "a.jpg")
@@ -416,7 +426,7 @@ def test_a_row_that_comes_while_results_are_written_is_in_them(
     assert [row["file"] for row in cloud.csv("b")] == ["a.jpg", "z.jpg"]
 
 
-def test_rows_are_counted_when_it_may_be_finished_and_not_at_every_message(cloud: Cloud) -> None:
+def test_rows_are_counted_only_when_a_batch_may_be_finished(cloud: Cloud) -> None:
     names = [f"{i:03d}.jpg" for i in range(60)]
     cloud.drop("b", *names)
     queries = cloud.watched("dynamodb", "Query")
@@ -427,7 +437,7 @@ def test_rows_are_counted_when_it_may_be_finished_and_not_at_every_message(cloud
     assert len(cloud.csv("b")) == 60
 
 
-def test_a_named_batch_is_counted_at_its_last_file_only(cloud: Cloud) -> None:
+def test_a_named_batch_is_counted_only_at_its_last_file(cloud: Cloud) -> None:
     batch = cloud.batches.create([f"{i}.jpg" for i in range(4)])
     queries = cloud.watched("dynamodb", "Query")
     for i in range(4):
@@ -444,38 +454,38 @@ def progress_of(cloud: Cloud, ages: list[float], expected: int) -> Any:
     moment = datetime.now(UTC)
     for i, age in enumerate(ages):
         at = (moment - timedelta(seconds=age)).isoformat(timespec="milliseconds")
-        told = {"prediction": LABELS[0], "etag": "e", "modified": "2026"}
-        Rows(TABLE, "b").put(Row(f"{i}", f"{i}", at, **told))
+        fields = {"prediction": LABELS[0], "etag": "e", "modified": "2026"}
+        Rows(TABLE, "b").put(Row(f"{i}", f"{i}", at, **fields))
     cloud.drop("b", *(f"{i}" for i in range(expected)))
     return cloud.batches.progress("b").as_dict()
 
 
 def test_the_rate_is_that_of_the_last_minute(cloud: Cloud) -> None:
-    told = progress_of(cloud, [1_000, 900, *[30.0] * 30], 92)
-    assert told["rate"] == pytest.approx(0.5, abs=0.02)
-    assert told["seconds_left"] == pytest.approx(120, abs=5)
+    progress = progress_of(cloud, [1_000, 900, *[30.0] * 30], 92)
+    assert progress["rate"] == pytest.approx(0.5, abs=0.02)
+    assert progress["seconds_left"] == pytest.approx(120, abs=5)
 
 
 def test_the_rate_of_a_young_batch_is_that_since_its_first_row(cloud: Cloud) -> None:
-    told = progress_of(cloud, [10, 5, 4, 3, 2], 10)
-    assert told["rate"] == pytest.approx(0.5, abs=0.1)
-    assert told["seconds_left"] == pytest.approx(10, abs=3)
+    progress = progress_of(cloud, [10, 5, 4, 3, 2], 10)
+    assert progress["rate"] == pytest.approx(0.5, abs=0.1)
+    assert progress["seconds_left"] == pytest.approx(10, abs=3)
 
 
-def test_the_rate_of_one_that_stalls_is_zero_and_nobody_knows_how_long_it_takes(
+def test_the_rate_of_a_stalled_batch_is_zero_and_its_time_left_is_unknown(
     cloud: Cloud,
 ) -> None:
-    told = progress_of(cloud, [500, 400], 3)
-    assert told["rate"] == 0
-    assert told["seconds_left"] is None
+    progress = progress_of(cloud, [500, 400], 3)
+    assert progress["rate"] == 0
+    assert progress["seconds_left"] is None
 
 
-def test_the_rate_of_a_finished_one_is_its_average(cloud: Cloud) -> None:
-    told = progress_of(cloud, [900, 890, 880], 3)
-    assert told["rate"] == pytest.approx(0.15, abs=0.01)
+def test_the_rate_of_a_finished_batch_is_its_average(cloud: Cloud) -> None:
+    progress = progress_of(cloud, [900, 890, 880], 3)
+    assert progress["rate"] == pytest.approx(0.15, abs=0.01)
 
 
-def test_the_names_are_stored_as_they_came(cloud: Cloud) -> None:
+def test_the_names_are_stored_as_they_were_sent(cloud: Cloud) -> None:
     batch = cloud.batches.create(["é\n", "b"])
     body = cloud.s3.get_object(Bucket=BUCKET, Key=f"results/{batch}/files.json")["Body"].read()
     assert json.loads(body) == ["é\n", "b"]

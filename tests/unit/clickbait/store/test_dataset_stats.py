@@ -15,27 +15,27 @@ from tests.cloud import create_table
 
 
 def image(key: str, **changes: Any) -> dict[str, Any]:
-    made = {
+    item = {
         "key": key, "label": "clickbait_fake", "etag": key, "format": "JPEG", "sha256": key,
         "phash": "00000000ffff0000", "at": "2026-11-22T00:00:00+00:00",
         "bytes": 1000.0, "width": 640.0, "height": 360.0,
         "brightness": 100.0, "contrast": 50.0, "saturation": 0.5, "colourfulness": 40.0,
     }  # fmt: skip
-    return made | changes
+    return item | changes
 
 
 def describe(images: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """With addresses that say what they are of."""
+    """The description, with links that name their keys."""
     return dataset_stats.describe(images, "address of {}".format)
 
 
-def test_classes_are_counted_and_their_spread_is_told() -> None:
+def test_classes_are_counted_and_their_spread_is_reported() -> None:
     images = [image(f"a{n}", brightness=float(n), width=100.0 * n) for n in range(1, 5)]
     images.append(image("b", label="clickbait_real", format="PNG"))
-    told = describe(images)
-    assert told["images"] == 5
-    assert told["counts"] == {"clickbait_real": 1, "clickbait_fake": 4}
-    fake = told["classes"]["clickbait_fake"]
+    result = describe(images)
+    assert result["images"] == 5
+    assert result["counts"] == {"clickbait_real": 1, "clickbait_fake": 4}
+    fake = result["classes"]["clickbait_fake"]
     assert fake["formats"] == {"JPEG": 4}
     values = np.array([1.0, 2, 3, 4])
     assert fake["brightness"]["mean"] == 2.5
@@ -45,27 +45,27 @@ def test_classes_are_counted_and_their_spread_is_told() -> None:
     histogram = fake["width"]["histogram"]
     assert sum(histogram["counts"]) == 4
     assert len(histogram["edges"]) == len(histogram["counts"]) + 1
-    # The same edges for both classes, so that they can be laid over each other.
-    assert histogram["edges"] == told["classes"]["clickbait_real"]["width"]["histogram"]["edges"]
+    # The same edges for both classes, so that they can be compared.
+    assert histogram["edges"] == result["classes"]["clickbait_real"]["width"]["histogram"]["edges"]
 
 
-def test_what_lies_beyond_a_histogram_counts_in_its_last_bin() -> None:
+def test_values_beyond_a_histogram_count_in_its_last_bin() -> None:
     counts = describe([image("a", colourfulness=230.0)])["classes"]["clickbait_fake"]
     assert counts["colourfulness"]["histogram"]["counts"][-1] == 1
 
 
-def test_no_images_are_no_fault() -> None:
-    told = describe([])
-    assert told["counts"] == {"clickbait_real": 0, "clickbait_fake": 0}
-    fake = told["classes"]["clickbait_fake"]
+def test_an_empty_data_set_is_described_too() -> None:
+    result = describe([])
+    assert result["counts"] == {"clickbait_real": 0, "clickbait_fake": 0}
+    fake = result["classes"]["clickbait_fake"]
     assert fake["brightness"]["mean"] is None
     assert set(fake["brightness"]["percentiles"].values()) == {None}
     assert sum(fake["bytes"]["histogram"]["counts"]) == 0
-    assert told["duplicates"]["near"]["families"] == 0
+    assert result["duplicates"]["near"]["families"] == 0
 
 
-def test_copies_are_told_and_those_under_both_labels_say_so() -> None:
-    told = describe(
+def test_copies_are_reported_and_flagged_if_their_labels_differ() -> None:
+    result = describe(
         [
             image("a", sha256="1"),
             image("b", sha256="1"),
@@ -75,17 +75,17 @@ def test_copies_are_told_and_those_under_both_labels_say_so() -> None:
             image("f", sha256="3"),
         ]
     )["duplicates"]["identical"]
-    assert (told["families"], told["images"]) == (2, 5)
-    assert told["items"][0] == {
+    assert (result["families"], result["images"]) == (2, 5)
+    assert result["items"][0] == {
         "images": 3,
         "labels": ["clickbait_fake", "clickbait_real"],
         "keys": ["c", "d", "e"],
         "looks": [{"key": key, "url": f"address of {key}"} for key in ("c", "d", "e")],
     }
-    assert told["items"][1]["keys"] == ["a", "b"]
+    assert result["items"][1]["keys"] == ["a", "b"]
 
 
-def test_images_that_look_alike_are_one_family_up_to_4_bits_and_not_at_5() -> None:
+def test_images_are_one_family_up_to_4_differing_bits_and_not_at_5() -> None:
     def near(*hashes: int) -> dict[str, Any]:
         images = [image(str(n), phash=f"{h:016x}") for n, h in enumerate(hashes)]
         return describe(images)["duplicates"]["near"]
@@ -93,36 +93,36 @@ def test_images_that_look_alike_are_one_family_up_to_4_bits_and_not_at_5() -> No
     base = 0x00000000FFFFFFFF
     assert near(base, base ^ 0b1111)["items"][0]["keys"] == ["0", "1"]
     assert near(base, base ^ 0b11111)["families"] == 0
-    # A chain is one family, though its ends are 8 bits apart.
+    # A chain is one family, although its ends are 8 bits apart.
     assert near(base, base ^ 0b1111, base ^ 0b11111111)["items"][0]["images"] == 3
-    # Flat images share a hash of next to no edges, whatever their colour.
+    # Flat images share a hash of almost no edges, whatever their colour.
     assert near(0, 0, 1)["families"] == 0
     assert near(base, base)["compared"] == 2
 
 
-def test_copies_by_bytes_are_no_family_by_looks() -> None:
+def test_identical_copies_are_no_family_of_similar_images() -> None:
     images = [image("a", sha256="1"), image("b", sha256="1")]
     assert describe(images)["duplicates"]["near"]["families"] == 0
 
 
-def test_long_families_and_many_are_cut_and_counted() -> None:
+def test_large_families_and_long_lists_are_cut_but_counted() -> None:
     images = [image(f"{n:04}", sha256="1") for n in range(50)]
     images += [image(f"{kind}{n}", sha256=f"s{n}") for n in range(150) for kind in "xy"]
-    told = describe(images)["duplicates"]["identical"]
-    assert (told["families"], told["images"]) == (151, 350)
-    assert len(told["items"]) == dataset_stats.FAMILIES_SHOWN
-    assert told["items"][0]["images"] == 50
-    assert len(told["items"][0]["keys"]) == dataset_stats.KEYS_SHOWN
-    looks = [one["key"] for one in told["items"][0]["looks"]]
-    assert looks == told["items"][0]["keys"][:4]
+    result = describe(images)["duplicates"]["identical"]
+    assert (result["families"], result["images"]) == (151, 350)
+    assert len(result["items"]) == dataset_stats.FAMILIES_SHOWN
+    assert result["items"][0]["images"] == 50
+    assert len(result["items"][0]["keys"]) == dataset_stats.KEYS_SHOWN
+    links = [one["key"] for one in result["items"][0]["looks"]]
+    assert links == result["items"][0]["keys"][:4]
 
 
 def samples(images: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     classes = describe(images)["classes"]
-    return {label: [one["key"] for one in told["samples"]] for label, told in classes.items()}
+    return {label: [one["key"] for one in result["samples"]] for label, result in classes.items()}
 
 
-def test_eight_images_of_a_class_can_be_looked_at_and_stay_the_same() -> None:
+def test_eight_samples_of_a_class_have_links_and_stay_the_same() -> None:
     images = [image(f"f{n:02}", sha256=f"{37 * n % 20:02}") for n in range(20)]
     images += [image(f"r{n}", label="clickbait_real", sha256=str(n)) for n in range(3)]
     before = samples(images)
@@ -137,12 +137,12 @@ def test_eight_images_of_a_class_can_be_looked_at_and_stay_the_same() -> None:
     assert len(after) == 8
 
 
-def test_a_copy_is_no_second_sample() -> None:
+def test_a_copy_is_not_a_second_sample() -> None:
     images = [image(key, sha256="1") for key in "cab"] + [image("d", sha256="2")]
     assert samples(images)["clickbait_fake"] == ["a", "d"]
 
 
-def test_waiting_is_what_no_run_has_trained_on() -> None:
+def test_images_wait_until_a_run_has_trained_on_them() -> None:
     images = [image("a"), image("b"), image("c", label="clickbait_real")]
     assert waiting(images, {"a"}) == {
         "images": 2,
@@ -173,13 +173,13 @@ def table() -> Iterator[Any]:
 
 
 def item(key: str, **changes: Any) -> dict[str, Any]:
-    """`image` as the table has it."""
+    """`image` as an item of the table."""
     whole = {k: v for k, v in image(key, **changes).items() if k != "key"}
-    made = {k: {"S": v} if isinstance(v, str) else {"N": str(v)} for k, v in whole.items()}
-    return made | {"pk": {"S": "image#"}, "sk": {"S": key}}
+    item = {k: {"S": v} if isinstance(v, str) else {"N": str(v)} for k, v in whole.items()}
+    return item | {"pk": {"S": "image#"}, "sk": {"S": key}}
 
 
-def test_the_table_s_items_come_back_as_numbers_and_incomplete_ones_do_not(table: Any) -> None:
+def test_items_are_read_as_numbers_and_incomplete_ones_are_left_out(table: Any) -> None:
     whole = item("train/clickbait/a.jpg")
     lacks = {k: v for k, v in whole.items() if k != "phash"} | {"sk": {"S": "b"}}
     for each in (whole, lacks, whole | {"pk": {"S": "run#"}}):
@@ -190,7 +190,7 @@ def test_the_table_s_items_come_back_as_numbers_and_incomplete_ones_do_not(table
     assert describe([found])["images"] == 1
 
 
-def test_of_some_keys_those_that_are_images_now_are_told_with_their_content(table: Any) -> None:
+def test_keys_that_are_images_now_are_returned_with_their_hashes(table: Any) -> None:
     for key in ("train/clickbait/a.jpg", "train/clickbait/b.jpg", "train/legitimate/c.jpg"):
         table.put_item(TableName="t", Item=item(key, sha256=f"hash of {key}"))
     asked = ["train/legitimate/c.jpg", "train/clickbait/a.jpg", "train/clickbait/gone.jpg"]
@@ -201,7 +201,7 @@ def test_of_some_keys_those_that_are_images_now_are_told_with_their_content(tabl
     assert dataset_stats.training_images("t", many) == {}
 
 
-def test_nothing_is_asked_of_the_table_where_no_key_is_of_the_drop_folder(monkeypatch) -> None:
+def test_the_table_is_not_read_if_no_key_is_in_the_drop_folder(monkeypatch) -> None:
     monkeypatch.setattr(aws, "client", lambda _: pytest.fail("nothing to ask"))
     assert dataset_stats.training_images("t", ["clickbait_fake/a.jpg"]) == {}
     assert dataset_stats.training_images("t", []) == {}

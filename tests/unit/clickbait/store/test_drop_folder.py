@@ -1,4 +1,4 @@
-"""uploads: what is in the drop folder is described or set aside, as it is when it is looked at."""
+"""drop_folder: each object is described or rejected, as it is when it is read."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ KEY = "train/clickbait/a.jpg"
 
 
 class Cloud:
-    """A data bucket and a table, as the tests ask about them."""
+    """A data bucket and a table, with the questions that the tests ask."""
 
     def __init__(self) -> None:
         self.s3, self.table = aws.client("s3"), aws.client("dynamodb")
@@ -42,7 +42,7 @@ class Cloud:
     def before(
         self, service: str, operation: str, act: Callable[..., Any], last: bool = False
     ) -> None:
-        """Have `act` called before each call of an operation, until the test ends."""
+        """Call `act` before each call of an operation, until the test ends."""
         events = (self.s3 if service == "s3" else self.table).meta.events
         hook = events, f"before-call.{service}.{operation}", act
         (events.register_last if last else events.register_first)(*hook[1:])
@@ -79,7 +79,7 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def clients() -> dict[str, Any]:
-    """Made once: that takes longer than a test."""
+    """Created once, because creating it takes longer than a test."""
     with mock_aws():
         return {service: aws.client(service) for service in ("s3", "dynamodb")}
 
@@ -88,32 +88,32 @@ def clients() -> dict[str, Any]:
 def cloud(clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setattr(aws, "client", clients.__getitem__)
     with mock_aws():  # empty each time
-        made = Cloud()
+        created = Cloud()
         create_buckets(BUCKET)
         create_table(TABLE)
-        moto_lacks_the_condition_of_a_copy(made)
-        yield made
-        for events, name, act in made.hooks:
+        moto_lacks_the_condition_of_a_copy(created)
+        yield created
+        for events, name, act in created.hooks:
             events.unregister(name, act)
 
 
 def moto_lacks_the_condition_of_a_copy(cloud: Cloud) -> None:
-    """Refuse, as S3 does, to copy from an object with another ETag than the one that is named."""
+    """Refuse, as S3 does, to copy an object whose ETag is not the named one."""
 
     def refuse(params: dict[str, Any], **_: Any) -> Any:
         wanted = params["headers"].get("x-amz-copy-source-if-match")
         key = unquote(params["headers"]["x-amz-copy-source"].split("/", 1)[1])
         if wanted and cloud.s3.head_object(Bucket=BUCKET, Key=key)["ETag"] != wanted:
-            told = {"Error": {"Code": "PreconditionFailed", "Message": "changed"}}
+            error = {"Error": {"Code": "PreconditionFailed", "Message": "changed"}}
             meta = {"ResponseMetadata": {"HTTPStatusCode": 412}}
-            return SimpleNamespace(status_code=412), told | meta
+            return SimpleNamespace(status_code=412), error | meta
         return None
 
     cloud.before("s3", "CopyObject", refuse, last=True)
 
 
 def once_before(cloud: Cloud, service: str, operation: str, act: Callable[[], Any]) -> None:
-    """Have `act` happen just before the next call of `operation`: somebody else is at work too."""
+    """Call `act` just before the next call of `operation`, as if another process did it."""
     left = [act]
 
     def happen(**_: Any) -> None:
@@ -123,7 +123,7 @@ def once_before(cloud: Cloud, service: str, operation: str, act: Callable[[], An
     cloud.before(service, operation, happen)
 
 
-def test_a_usable_image_stays_and_its_item_says_what_it_is(cloud: Cloud) -> None:
+def test_a_usable_image_stays_and_its_item_describes_it(cloud: Cloud) -> None:
     etag = cloud.put(KEY)
     assert cloud.folder.process(KEY) == "kept"
     pixels = images.model_input(images.read(JPEG))
@@ -150,7 +150,7 @@ def test_a_usable_image_stays_and_its_item_says_what_it_is(cloud: Cloud) -> None
 
 
 @pytest.mark.parametrize(("folder", "label"), LABEL_OF_FOLDER.items())
-def test_each_folder_name_is_its_label(cloud: Cloud, folder: str, label: str) -> None:
+def test_each_folder_name_maps_to_its_label(cloud: Cloud, folder: str, label: str) -> None:
     key = f"train/{folder}/deep/er/a.png"
     cloud.put(key)
     assert cloud.folder.process(key) == "kept"
@@ -170,7 +170,7 @@ def test_each_folder_name_is_its_label(cloud: Cloud, folder: str, label: str) ->
         "train/clickbait/../legitimate/a.jpg",
     ],
 )
-def test_folder_keys_and_dot_files_are_ignored(cloud: Cloud, key: str) -> None:
+def test_folder_keys_and_hidden_files_are_ignored(cloud: Cloud, key: str) -> None:
     body = b"" if key.endswith("/") else JPEG
     cloud.put(key, body)
     assert cloud.folder.process(key) == "ignored"
@@ -188,7 +188,7 @@ def test_nothing_outside_the_drop_folder_is_touched(cloud: Cloud, key: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "expected"),
     [
         ("train/cats/a.jpg", "'cats'"),
         ("train/Clickbait/a.jpg", "'Clickbait'"),
@@ -199,15 +199,15 @@ def test_nothing_outside_the_drop_folder_is_touched(cloud: Cloud, key: str) -> N
         ("train/clickbait/a.jpg/", "not a file in a folder"),
     ],
 )
-def test_an_unknown_label_is_set_aside_with_the_labels_that_there_are(
-    cloud: Cloud, key: str, said: str
+def test_an_unknown_label_is_rejected_with_the_list_of_labels(
+    cloud: Cloud, key: str, expected: str
 ) -> None:
     etag = cloud.put(key)
     assert cloud.folder.process(key) == "rejected"
     assert cloud.objects().keys() == {rejected_key(key), rejected_key(key) + ".json"}
     assert cloud.objects()[rejected_key(key)] == JPEG
     why = cloud.why(key)
-    assert said in why["detail"]
+    assert expected in why["detail"]
     for folder in LABEL_OF_FOLDER:
         assert folder in why["detail"]
     assert why | {"detail": "", "at": ""} == {
@@ -231,7 +231,7 @@ def test_an_unknown_label_is_set_aside_with_the_labels_that_there_are(
         (hostile.flat_png(9_000, 9_000), "too-many-pixels"),
     ],
 )
-def test_an_unreadable_image_is_set_aside_with_the_reason(
+def test_an_unreadable_image_is_rejected_with_the_reason(
     cloud: Cloud, body: bytes, reason: str
 ) -> None:
     cloud.put(KEY, body)
@@ -258,7 +258,7 @@ def test_an_image_at_the_limit_of_bytes_is_kept_and_one_byte_more_is_never_read(
     assert cloud.items() == {}
 
 
-def test_what_is_too_large_for_one_copy_goes_in_parts(cloud: Cloud, monkeypatch) -> None:
+def test_an_object_too_large_for_one_copy_is_copied_in_parts(cloud: Cloud, monkeypatch) -> None:
     large = JPEG + bytes(12_000_000)
     monkeypatch.setattr(drop_folder, "LARGEST_COPY", 11_000_000)
     monkeypatch.setattr(drop_folder, "COPY_PART", 6_000_000)
@@ -268,7 +268,7 @@ def test_what_is_too_large_for_one_copy_goes_in_parts(cloud: Cloud, monkeypatch)
     assert KEY not in cloud.objects()
 
 
-def test_an_image_that_is_gone_has_no_item(cloud: Cloud) -> None:
+def test_a_deleted_image_has_no_item(cloud: Cloud) -> None:
     cloud.put(KEY)
     cloud.folder.process(KEY)
     cloud.delete(KEY)
@@ -300,21 +300,21 @@ def test_an_image_that_a_broken_one_replaced_has_no_item(cloud: Cloud) -> None:
     ],
 )
 @pytest.mark.parametrize("body", [JPEG, b"no image"])
-def test_any_key_that_s3_takes_is_kept_or_set_aside(cloud: Cloud, key: str, body: bytes) -> None:
+def test_any_key_that_s3_accepts_is_kept_or_rejected(cloud: Cloud, key: str, body: bytes) -> None:
     cloud.put(key, body)
-    became = cloud.folder.process(key)
+    outcome = cloud.folder.process(key)
     if body == JPEG:
-        assert became == "kept"
+        assert outcome == "kept"
         assert cloud.items().keys() == {key}
     else:
-        assert became == "rejected"
+        assert outcome == "rejected"
         target = rejected_key(key)
         assert cloud.objects().keys() == {target, target + ".json"}
         assert len(f"{target}.json".encode()) <= 1_024
         assert cloud.why(key)["key"] == key
 
 
-def test_names_that_differ_in_case_or_beyond_the_longest_are_different_images(
+def test_names_that_differ_in_case_or_after_the_cut_are_different_images(
     cloud: Cloud,
 ) -> None:
     long = "train/clickbait/" + "x" * 1_007
@@ -325,7 +325,7 @@ def test_names_that_differ_in_case_or_beyond_the_longest_are_different_images(
     assert {cloud.objects()[rejected_key(key)] for key in keys} == {k.encode() for k in keys}
 
 
-def test_a_file_that_is_named_like_a_reason_does_not_replace_one(cloud: Cloud) -> None:
+def test_a_file_named_like_a_reason_does_not_replace_one(cloud: Cloud) -> None:
     for key in (KEY, KEY + ".json"):
         cloud.put(key, key.encode())
     for key in (KEY, KEY + ".json", KEY):
@@ -337,10 +337,10 @@ def test_a_file_that_is_named_like_a_reason_does_not_replace_one(cloud: Cloud) -
     assert rejected_key(KEY) == f"rejected/{KEY}"
 
 
-# --- others at work ------------------------------------------------------------------------------
+# --- concurrent changes --------------------------------------------------------------------------
 
 
-def test_an_image_replaced_while_it_is_read_is_described_as_what_it_is_now(cloud: Cloud) -> None:
+def test_an_image_replaced_while_it_is_read_is_described_as_it_is_now(cloud: Cloud) -> None:
     cloud.put(KEY)
     once_before(cloud, "dynamodb", "PutItem", lambda: cloud.put(KEY, OTHER))
     assert cloud.folder.process(KEY) == "kept"
@@ -354,16 +354,14 @@ def test_an_image_deleted_while_it_is_read_leaves_no_item(cloud: Cloud) -> None:
     assert cloud.items() == {}
 
 
-def test_an_image_that_comes_back_while_its_item_goes_has_one(cloud: Cloud) -> None:
+def test_an_image_that_returns_while_its_item_is_deleted_has_an_item(cloud: Cloud) -> None:
     once_before(cloud, "dynamodb", "DeleteItem", lambda: cloud.put(KEY))
     assert cloud.folder.process(KEY) == "kept"
     assert KEY in cloud.items()
 
 
 @pytest.mark.parametrize("moment", ["CopyObject", "PutObject", "DeleteObject"])
-def test_a_good_image_that_replaces_a_broken_one_meanwhile_is_not_moved(
-    cloud: Cloud, moment: str
-) -> None:
+def test_a_good_image_that_replaces_a_broken_one_is_not_moved(cloud: Cloud, moment: str) -> None:
     cloud.put(KEY, b"no image")
     once_before(cloud, "s3", moment, lambda: cloud.put(KEY))
     assert cloud.folder.process(KEY) == "kept"
@@ -372,7 +370,7 @@ def test_a_good_image_that_replaces_a_broken_one_meanwhile_is_not_moved(
     assert cloud.objects().get(rejected_key(KEY), b"no image") == b"no image"
 
 
-def test_another_call_that_moved_it_first_is_no_failure(cloud: Cloud) -> None:
+def test_an_image_that_another_call_moved_first_is_no_failure(cloud: Cloud) -> None:
     cloud.put(KEY, b"no image")
     other = DropFolder(BUCKET, TABLE)
     once_before(cloud, "s3", "DeleteObject", lambda: other.process(KEY))
@@ -380,7 +378,7 @@ def test_another_call_that_moved_it_first_is_no_failure(cloud: Cloud) -> None:
     assert cloud.objects().keys() == {rejected_key(KEY), rejected_key(KEY) + ".json"}
 
 
-def test_an_object_that_changes_with_every_look_is_left_to_the_next_try(
+def test_an_object_that_changes_during_every_attempt_is_left_to_the_next_call(
     cloud: Cloud, monkeypatch
 ) -> None:
     cloud.put(KEY)
@@ -393,7 +391,7 @@ def test_an_object_that_changes_with_every_look_is_left_to_the_next_try(
     "moment",
     ["s3.CopyObject", "s3.PutObject", "dynamodb.DeleteItem", "s3.DeleteObject"],
 )
-def test_a_crash_while_an_image_is_set_aside_loses_nothing_and_the_next_try_ends_well(
+def test_a_crash_while_an_image_is_rejected_loses_nothing_and_the_next_call_finishes(
     cloud: Cloud, moment: str
 ) -> None:
     def crash() -> None:
@@ -410,7 +408,7 @@ def test_a_crash_while_an_image_is_set_aside_loses_nothing_and_the_next_try_ends
     assert cloud.objects()[rejected_key(KEY)] == b"no image"
 
 
-def test_faults_of_the_services_are_raised_and_reject_nothing(cloud: Cloud) -> None:
+def test_errors_of_the_services_are_raised_and_reject_nothing(cloud: Cloud) -> None:
     cloud.put(KEY)
     with pytest.raises(ClientError, match="NoSuchBucket"):
         DropFolder("nowhere", TABLE).process(KEY)
@@ -438,6 +436,6 @@ def test_one_image_is_decoded_at_a_time(cloud: Cloud, monkeypatch) -> None:
         assert list(pool.map(cloud.folder.process, keys)) == ["kept"] * 12
 
 
-def test_importing_it_does_not_import_boto3() -> None:
+def test_importing_the_module_does_not_import_boto3() -> None:
     script = "import sys, clickbait.store.drop_folder; sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

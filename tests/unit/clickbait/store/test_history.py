@@ -1,4 +1,4 @@
-"""The log of predictions: written or not, the answer stands; read newest first, nothing twice."""
+"""history: a failed write fails no prediction; rows are read newest first, and none twice."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield TABLE
 
 
-def made(prediction: str = "clickbait_fake", version: str = "v1") -> dict[str, Any]:
+def predicted(prediction: str = "clickbait_fake", version: str = "v1") -> dict[str, Any]:
     return {
         "prediction": prediction,
         "probability": 0.91,
@@ -39,14 +39,14 @@ def made(prediction: str = "clickbait_fake", version: str = "v1") -> dict[str, A
 
 
 def logged(count: int, day: datetime | None = None, **more: Any) -> list[str]:
-    """The ids of so many rows, oldest first."""
+    """Log this many rows, and return their ids, oldest first."""
     ids = []
     for n in range(count):
         at = (day or datetime.now(UTC)) + timedelta(milliseconds=n)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(history, "datetime", type("Clock", (), {"now": lambda _, at=at: at}))
             ids.append(f"id-{at:%d}-{n}")
-            assert history.log(made(**more), "predict", request_id=ids[-1])
+            assert history.log(predicted(**more), "predict", request_id=ids[-1])
     return ids
 
 
@@ -59,10 +59,10 @@ def everything(limit: int, **filters: Any) -> list[str]:
             return ids
 
 
-def test_a_row_has_the_answer_and_no_image_and_expires_in_30_days() -> None:
+def test_a_row_has_the_prediction_but_no_image_and_expires_in_30_days() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
-    looks = appearance(pixels)
-    assert history.log(made() | {"request_id": "r1"}, "worker", "holiday", appearance=looks)
+    numbers = appearance(pixels)
+    assert history.log(predicted() | {"request_id": "r1"}, "worker", "holiday", appearance=numbers)
     ((row,), cursor) = history.page(TABLE, 10)
     assert cursor is None
     at = datetime.fromisoformat(row.pop("at"))
@@ -78,7 +78,7 @@ def test_a_row_has_the_answer_and_no_image_and_expires_in_30_days() -> None:
         "ms": 9.5,
         "source": "worker",
         "batch": "holiday",
-        "features": looks,
+        "features": numbers,
     }
     (item,) = aws.client("dynamodb").scan(TableName=TABLE)["Items"]
     assert item["pk"]["S"].startswith(f"prediction#{at.date()}#")
@@ -94,7 +94,7 @@ def test_pages_go_newest_first_through_shards_and_days_and_miss_nothing() -> Non
     assert len({pk.rsplit("#", 1)[1] for pk in used}) > 3
 
 
-def test_a_page_is_the_same_whatever_is_logged_meanwhile() -> None:
+def test_a_page_is_the_same_whatever_is_logged_in_the_meantime() -> None:
     ids = logged(20, datetime.now(UTC) - timedelta(hours=1))
     first, cursor = history.page(TABLE, 10)
     logged(5)
@@ -105,18 +105,20 @@ def test_a_page_is_the_same_whatever_is_logged_meanwhile() -> None:
 @pytest.mark.parametrize(
     "cursor", ["", "x", "2026-11-22", "2026-11-22T10:00:00.000001Z#" + "x" * 1_100]
 )
-def test_a_made_up_cursor_is_refused_before_the_table_does(cursor: str) -> None:
+def test_an_invented_cursor_is_refused_before_the_table_is_read(cursor: str) -> None:
     with pytest.raises(BadRequest):
         history.page(TABLE, 10, cursor)
 
 
-def test_filters_by_class_day_version_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_can_be_filtered_by_class_day_version_and_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(history, "RETENTION_DAYS", 2)  # Each day is eight queries.
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     logged(4, today - timedelta(days=1))
     real = logged(3, today, prediction="clickbait_real")
     second = logged(2, today + timedelta(seconds=1), version="v2")
-    history.log(made() | {"request_id": "b"}, "worker", "holiday")
+    history.log(predicted() | {"request_id": "b"}, "worker", "holiday")
     assert everything(2, prediction="clickbait_real") == list(reversed(real))
     assert everything(2, version="v2") == list(reversed(second))
     assert everything(2, batch="holiday") == ["b"]
@@ -138,14 +140,14 @@ def test_a_rare_match_ends_the_page_early_and_the_cursor_goes_on(
     assert everything(5, version="v2") == rare
 
 
-def test_recent_is_of_the_last_hours_and_bounded() -> None:
+def test_recent_predictions_are_from_the_last_hours_and_limited() -> None:
     logged(3, datetime.now(UTC) - timedelta(hours=30))
     ids = logged(5, datetime.now(UTC) - timedelta(hours=3))
     assert [r["request_id"] for r in history.recent(TABLE, 24, 100)] == list(reversed(ids))
     assert len(history.recent(TABLE, 24, 2)) == 2
 
 
-def test_a_failed_write_costs_no_answer_and_raises_a_metric(
+def test_a_failed_write_fails_no_prediction_and_raises_a_metric(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counted: list[str] = []
@@ -158,14 +160,14 @@ def test_a_failed_write_costs_no_answer_and_raises_a_metric(
             raise RuntimeError("throttled")
 
     monkeypatch.setattr(history, "writer", Refusing)
-    assert not history.log(made(), "predict")
-    assert not history.log(made(), "predict")
+    assert not history.log(predicted(), "predict")
+    assert not history.log(predicted(), "predict")
     assert [name for name in counted if name == "HistoryWriteFailure"] == counted[1::2]
     assert len(counted) == 4
-    assert len(tries) == 1  # The second was not even tried: the table has a rest.
+    assert len(tries) == 1  # The second was not even tried, because of the pause.
 
 
-def test_an_answer_waits_a_second_for_its_row_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prediction_waits_at_most_a_second_for_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     # An address that neither accepts nor refuses connections (TEST-NET-1, RFC 5737).
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://192.0.2.1:9")
     config = history.writer().meta.config
@@ -173,19 +175,19 @@ def test_an_answer_waits_a_second_for_its_row_at_most(monkeypatch: pytest.Monkey
     assert config.retries["total_max_attempts"] == 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("moto.core.models.botocore_stubber.enabled", False)
-        assert not history.log(made(), "predict")
+        assert not history.log(predicted(), "predict")
 
 
 def test_without_a_table_nothing_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "settings", Settings)
     monkeypatch.setattr(history, "writer", lambda: pytest.fail("there is no table"))
-    assert history.log(made(), "predict")
+    assert history.log(predicted(), "predict")
 
 
 def test_each_prediction_is_counted_by_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[str] = []
     monkeypatch.setattr(history, "count", counted.append)
     monkeypatch.setattr(history, "settings", Settings)
-    history.log(made("clickbait_fake"), "predict")
-    history.log(made("clickbait_real") | {"uncertain": True}, "worker")
+    history.log(predicted("clickbait_fake"), "predict")
+    history.log(predicted("clickbait_real") | {"uncertain": True}, "worker")
     assert counted == ["PredictedClickbait", "PredictedLegitimate", "PredictedUncertain"]

@@ -1,4 +1,4 @@
-"""Rates and percentiles as CloudWatch has them; drift that is told only where it can be known."""
+"""monitoring: rates and percentiles from CloudWatch; drift only if it can be computed."""
 
 import json
 from collections import defaultdict
@@ -14,11 +14,11 @@ from clickbait.settings import CHECKOUT_BASELINE, Settings
 from clickbait.store import history, monitoring
 
 NOW = 1_790_000_030
-"""Half a minute into a minute, and not at an hour's beginning."""
+"""In the middle of a minute, and not at the start of an hour."""
 
 
 class CloudWatch:
-    """GetMetricData over single values, in periods that begin at multiples of themselves."""
+    """GetMetricData over single values. Periods begin at multiples of their length."""
 
     def __init__(self, page: int = 1_000) -> None:
         self.values: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
@@ -41,9 +41,9 @@ class CloudWatch:
             for at, value in self.values[service, metric["MetricName"]]:
                 if StartTime.timestamp() <= at < EndTime.timestamp():
                     buckets[at // stat["Period"] * stat["Period"]].append(value)
-            told = {at: self._stat(stat["Stat"], some) for at, some in sorted(buckets.items())}
-            times = [datetime.fromtimestamp(at, UTC) for at in told]
-            found.append({"Id": query["Id"], "Timestamps": times, "Values": list(told.values())})
+            values = {at: self._stat(stat["Stat"], some) for at, some in sorted(buckets.items())}
+            times = [datetime.fromtimestamp(at, UTC) for at in values]
+            found.append({"Id": query["Id"], "Timestamps": times, "Values": list(values.values())})
         more = first + self.page
         token = {"NextToken": str(more)} if more < len(MetricDataQueries) else {}
         return {"MetricDataResults": found, **token}
@@ -62,7 +62,7 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
     return fake
 
 
-def test_an_hour_by_minute_adds_services_up_and_keeps_percentiles_apart(
+def test_counts_of_an_hour_are_summed_over_services_and_percentiles_are_not(
     cloudwatch: CloudWatch,
 ) -> None:
     cloudwatch.page = 5
@@ -78,13 +78,13 @@ def test_an_hour_by_minute_adds_services_up_and_keeps_percentiles_apart(
     cloudwatch.put("predict", "PredictedLegitimate", minute, 1)
     cloudwatch.put("predict", "PredictedUncertain", minute, 1)
     cloudwatch.put("predict", "Requests", minute - 3_600, 1)  # A minute too old.
-    told = monitoring.metrics("1h")
-    assert len(told["points"]) == 60
-    assert told["points"][-1]["at"] == datetime.fromtimestamp(minute, UTC).isoformat()
-    assert told["points"][-1]["requests"] == 4
-    assert told["points"][-1]["latency_ms"] == {"p50": 15, "p95": 19.5, "p99": 19.9}
-    assert told["points"][-2]["latency_ms"] == {"p50": None, "p95": None, "p99": None}
-    totals = told["totals"]
+    result = monitoring.metrics("1h")
+    assert len(result["points"]) == 60
+    assert result["points"][-1]["at"] == datetime.fromtimestamp(minute, UTC).isoformat()
+    assert result["points"][-1]["requests"] == 4
+    assert result["points"][-1]["latency_ms"] == {"p50": 15, "p95": 19.5, "p99": 19.9}
+    assert result["points"][-2]["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+    totals = result["totals"]
     assert totals["requests"] == 5
     assert totals["error_rate"] == 0.4
     assert totals["shares"] == {"clickbait": 0.75, "legitimate": 0.25, "uncertain": 0.25}
@@ -92,20 +92,20 @@ def test_an_hour_by_minute_adds_services_up_and_keeps_percentiles_apart(
 
 
 @pytest.mark.parametrize(("window", "points", "step"), [("24h", 24, 3_600), ("7d", 168, 3_600)])
-def test_days_come_by_hour(
+def test_days_have_a_point_for_each_hour(
     cloudwatch: CloudWatch, window: monitoring.Window, points: int, step: int
 ) -> None:
     cloudwatch.put("predict", "Requests", NOW, 1)
     cloudwatch.put("predict", "Requests", NOW - (points - 1) * step, 1)
     cloudwatch.put("predict", "Latency", NOW, 30)
     cloudwatch.put("predict", "Latency", NOW - (points - 1) * step, 10)
-    told = monitoring.metrics(window)
-    assert (len(told["points"]), told["step_seconds"]) == (points, step)
-    assert (told["points"][0]["requests"], told["points"][-1]["requests"]) == (1, 1)
-    assert told["totals"]["latency_ms"]["p50"] == 20
+    result = monitoring.metrics(window)
+    assert (len(result["points"]), result["step_seconds"]) == (points, step)
+    assert (result["points"][0]["requests"], result["points"][-1]["requests"]) == (1, 1)
+    assert result["totals"]["latency_ms"]["p50"] == 20
 
 
-def test_each_function_tells_how_often_how_long_and_how_much_memory(
+def test_each_function_reports_invocations_durations_and_memory(
     cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitoring, "MEMORY_LIMIT_MB", 1_769)
@@ -118,14 +118,14 @@ def test_each_function_tells_how_often_how_long_and_how_much_memory(
     assert [one["function"] for one in functions] == [
         "predict", "batch", "worker", "admin", "retrain",
     ]  # fmt: skip
-    told = {one["function"]: one for one in functions}
-    assert told["worker"]["invocations"] == 2
-    assert told["worker"]["duration_ms"] == {"p50": 200, "p95": 290, "p99": 298}
-    assert told["worker"]["memory_mb"] == 250.25
-    assert told["retrain"]["invocations"] == 1
-    assert told["retrain"]["duration_ms"]["p99"] == 70
-    assert told["retrain"]["memory_mb"] is None
-    assert told["admin"] == {
+    figures = {one["function"]: one for one in functions}
+    assert figures["worker"]["invocations"] == 2
+    assert figures["worker"]["duration_ms"] == {"p50": 200, "p95": 290, "p99": 298}
+    assert figures["worker"]["memory_mb"] == 250.25
+    assert figures["retrain"]["invocations"] == 1
+    assert figures["retrain"]["duration_ms"]["p99"] == 70
+    assert figures["retrain"]["memory_mb"] is None
+    assert figures["admin"] == {
         "function": "admin",
         "invocations": 0,
         "duration_ms": {"p50": None, "p95": None, "p99": None},
@@ -134,19 +134,19 @@ def test_each_function_tells_how_often_how_long_and_how_much_memory(
     }
 
 
-def test_a_window_that_is_cut_in_two_weighs_its_halves_by_invocations(
+def test_a_window_that_is_split_weighs_its_halves_by_invocations(
     cloudwatch: CloudWatch,
 ) -> None:
     hour = NOW // 3_600 * 3_600
     cloudwatch.put("batch", "Latency", hour - 1, *[10.0] * 3)
     cloudwatch.put("batch", "Latency", hour, 50)
-    told = {one["function"]: one for one in monitoring.metrics("1h")["functions"]}
-    assert told["batch"]["invocations"] == 4
-    assert told["batch"]["duration_ms"]["p50"] == 20
+    figures = {one["function"]: one for one in monitoring.metrics("1h")["functions"]}
+    assert figures["batch"]["invocations"] == 4
+    assert figures["batch"]["duration_ms"]["p50"] == 20
 
 
 @pytest.mark.parametrize("window", ["1h", "24h", "7d"])
-def test_all_of_it_is_one_call_that_cloudwatch_takes(
+def test_all_metrics_are_one_call_that_cloudwatch_accepts(
     cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch, window: monitoring.Window
 ) -> None:
     calls: list[int] = []
@@ -165,7 +165,7 @@ def test_all_of_it_is_one_call_that_cloudwatch_takes(
     assert calls[0] <= 500
 
 
-def test_nobody_asked_is_no_rate_and_no_percentile(cloudwatch: CloudWatch) -> None:
+def test_without_requests_there_is_no_rate_and_no_percentile(cloudwatch: CloudWatch) -> None:
     totals = monitoring.metrics("1h")["totals"]
     assert totals["requests"] == 0
     assert totals["error_rate"] is totals["latency_ms"]["p99"] is totals["shares"]["clickbait"]
@@ -175,7 +175,7 @@ def test_nobody_asked_is_no_rate_and_no_percentile(cloudwatch: CloudWatch) -> No
 # --- drift
 
 
-def looks(rng: np.random.Generator, images: int, shift: float = 0) -> list[dict[str, float]]:
+def appearances(rng: np.random.Generator, images: int, shift: float = 0) -> list[dict[str, float]]:
     return [
         {
             "brightness": float(rng.normal(120 + shift, 30)),
@@ -190,7 +190,7 @@ def looks(rng: np.random.Generator, images: int, shift: float = 0) -> list[dict[
 @pytest.fixture
 def known() -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    return monitoring.reference(looks(rng, 1_500), rng.uniform(size=1_500).tolist())
+    return monitoring.reference(appearances(rng, 1_500), rng.uniform(size=1_500).tolist())
 
 
 def test_a_reference_survives_json_and_holds_a_tenth_of_its_images_in_each_bin(
@@ -220,8 +220,8 @@ def test_levels_begin_at_the_usual_thresholds(value: float, means: str) -> None:
     assert monitoring.level(value) == means
 
 
-def test_the_least_sample_rarely_calls_the_same_images_changed(known: dict[str, Any]) -> None:
-    """What MIN_DRIFT_SAMPLE promises, by simulation."""
+def test_the_smallest_sample_rarely_shows_drift_between_equal_images(known: dict[str, Any]) -> None:
+    """Simulate the promise of MIN_DRIFT_SAMPLE."""
     rng = np.random.default_rng(1)
 
     def indices(size: int) -> np.ndarray:
@@ -235,7 +235,7 @@ def test_the_least_sample_rarely_calls_the_same_images_changed(known: dict[str, 
     assert (indices(50) > monitoring.LARGE_DRIFT).mean() > 0.1
 
 
-def test_values_that_repeat_have_fewer_bins_and_still_an_index() -> None:
+def test_repeated_values_have_fewer_bins_but_still_an_index() -> None:
     flat = monitoring.reference([], [0.0] * 90 + [1.0] * 10)["score"]
     assert sum(flat["counts"]) == 100
     assert monitoring.psi(flat, [0.0] * 90 + [1.0] * 10) == pytest.approx(0, abs=0.01)
@@ -258,57 +258,62 @@ def today(
 ) -> None:
     live = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())["model_version"]
     rng = np.random.default_rng(2)
-    made = [
+    predictions = [
         {"probability": float(rng.uniform()), "model_version": version or live, "features": one}
         for one in rows
     ]
-    monkeypatch.setattr(history, "recent", lambda *_: made)
+    monkeypatch.setattr(history, "recent", lambda *_: predictions)
 
 
-def test_brighter_images_are_drift_in_brightness_alone(
+def test_brighter_images_are_drift_only_in_brightness(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    today(monkeypatch, looks(np.random.default_rng(3), 500, shift=40))
+    today(monkeypatch, appearances(np.random.default_rng(3), 500, shift=40))
     counted: list[tuple[str, float]] = []
     monkeypatch.setattr(monitoring, "count", lambda name, value, _: counted.append((name, value)))
-    told = monitoring.emit_drift()
-    assert told["level"] == told["features"]["brightness"]["level"] == "large"
-    assert {told["features"][n]["level"] for n in ("contrast", "saturation", "score")} == {"none"}
-    assert counted == [("Drift", told["largest"])]
+    result = monitoring.emit_drift()
+    assert result["level"] == result["features"]["brightness"]["level"] == "large"
+    assert {result["features"][n]["level"] for n in ("contrast", "saturation", "score")} == {"none"}
+    assert counted == [("Drift", result["largest"])]
 
 
-def test_too_few_predictions_are_no_drift_with_the_reason(
+def test_with_too_few_predictions_drift_is_null_with_a_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    today(monkeypatch, looks(np.random.default_rng(3), monitoring.MIN_DRIFT_SAMPLE - 1, shift=90))
+    today(
+        monkeypatch,
+        appearances(np.random.default_rng(3), monitoring.MIN_DRIFT_SAMPLE - 1, shift=90),
+    )
     monkeypatch.setattr(monitoring, "count", lambda *_: pytest.fail("nothing to count"))
-    told = monitoring.emit_drift()
-    assert told["largest"] is told["level"] is told["features"]["brightness"]["psi"] is None
-    assert told["features"]["brightness"]["reason"] == (
+    result = monitoring.emit_drift()
+    assert result["largest"] is result["level"] is result["features"]["brightness"]["psi"] is None
+    assert result["features"]["brightness"]["reason"] == (
         "Needs 200 predictions in 24 h (199 so far)."
     )
 
 
-def test_the_score_is_of_the_live_version_alone(
+def test_the_score_is_computed_only_for_the_live_version(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    today(monkeypatch, looks(np.random.default_rng(3), 300), version="an older one")
+    today(monkeypatch, appearances(np.random.default_rng(3), 300), version="an older one")
     features = monitoring.drift()["features"]
     assert features["score"]["sample"] == 0
     assert features["brightness"]["sample"] == 300
 
 
-def test_a_version_without_a_reference_says_so(
+def test_without_a_reference_drift_is_null_with_a_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "reference.json").unlink()
     monkeypatch.setattr(history, "recent", lambda *_: pytest.fail("nothing to compare with"))
-    told = monitoring.drift()
-    assert told["largest"] is None
-    assert "no reference.json" in told["features"]["score"]["reason"]
+    result = monitoring.drift()
+    assert result["largest"] is None
+    assert "no reference.json" in result["features"]["score"]["reason"]
 
 
-def test_drift_is_read_once_in_five_minutes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drift_is_computed_once_in_five_minutes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads: list[None] = []
     monkeypatch.setattr(history, "recent", lambda *_: reads.append(None) or [])
     monitoring.drift()

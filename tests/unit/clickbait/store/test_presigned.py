@@ -1,4 +1,4 @@
-"""presigned: forms that allow one thing each, and uploads read back within their limit."""
+"""presigned: forms that each allow one object, and uploads that are read within their limit."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ HEX = re.compile(r"[0-9a-f]{32}")
 
 @pytest.fixture
 def within(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Set variables of the environment, and forget what was made of the former ones."""
+    """Set environment variables, and drop what was created from the old ones."""
 
     def forget() -> None:
         settings.cache_clear()
@@ -46,7 +46,7 @@ def policy(form: dict[str, Any]) -> dict[str, Any]:
     return decoded
 
 
-def test_a_form_allows_one_key_one_type_and_so_many_bytes(within: Callable[..., None]) -> None:
+def test_a_form_allows_one_key_one_type_and_a_limited_size(within: Callable[..., None]) -> None:
     form = presigned.image_upload("image/png")
     folder, name = form["key"].split("/")
     assert folder == "uploads"
@@ -59,12 +59,12 @@ def test_a_form_allows_one_key_one_type_and_so_many_bytes(within: Callable[..., 
     assert {"Content-Type": "image/png"} in conditions
     assert ["content-length-range", 1, 10_000_000] in conditions
     assert not any("starts-with" in str(condition) for condition in conditions)
-    # Every field but the policy and its signature is held to a value, so no other can be sent.
+    # The policy fixes every field except itself and its signature, so no other can be sent.
     held = {name for condition in conditions if isinstance(condition, dict) for name in condition}
     assert set(form["fields"]) - {"policy", "x-amz-signature"} == held - {"bucket"}
 
 
-def test_max_upload_size_is_the_form_s_limit(within: Callable[..., None]) -> None:
+def test_max_upload_size_limits_the_form(within: Callable[..., None]) -> None:
     within(MAX_UPLOAD_SIZE="5000")
     conditions = policy(presigned.image_upload("image/jpeg"))["conditions"]
     assert ["content-length-range", 1, 5000] in conditions
@@ -91,13 +91,13 @@ def test_a_training_image_goes_to_its_label(
     assert {"key": form["key"]} in policy(form)["conditions"]
 
 
-def test_a_training_image_is_of_a_type_that_is_one(within: Callable[..., None]) -> None:
+def test_a_training_image_must_have_an_accepted_type(within: Callable[..., None]) -> None:
     with pytest.raises(BadRequest, match="image/gif"):
         presigned.training_upload("clickbait_fake", "image/gif")
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "us-east-1"])
-def test_on_aws_it_is_the_bucket_s_own_host_in_its_region(
+def test_on_aws_a_form_goes_to_the_bucket_s_own_host_in_its_region(
     within: Callable[..., None], region: str
 ) -> None:
     within(AWS_DEFAULT_REGION=region)
@@ -108,7 +108,7 @@ def test_on_aws_it_is_the_bucket_s_own_host_in_its_region(
     assert presigned.download_url("results/a/results.csv", "a.csv", "text/csv").startswith(host)
 
 
-def test_an_object_is_looked_at_by_its_address_for_five_minutes(bucket: Any) -> None:
+def test_a_link_to_an_object_works_for_five_minutes(bucket: Any) -> None:
     key = "train/clickbait/a b+ü&?#%.jpg"
     bucket.put_object(Bucket=BUCKET, Key=key, Body=b"an image", ContentType="image/jpeg")
     url = presigned.view_url(key)
@@ -124,7 +124,7 @@ def test_on_the_emulator_the_bucket_is_in_the_path(within: Callable[..., None], 
     assert presigned.image_upload("image/jpeg")["url"] == f"http://{host}:4599/{BUCKET}"
 
 
-def test_without_a_bucket_it_says_so(within: Callable[..., None]) -> None:
+def test_without_a_bucket_the_error_names_the_setting(within: Callable[..., None]) -> None:
     within(DATA_BUCKET="")
     with pytest.raises(Unavailable, match="DATA_BUCKET"):
         presigned.image_upload("image/jpeg")
@@ -154,7 +154,7 @@ def test_an_upload_is_read_back_up_to_the_limit_and_not_one_byte_more(bucket: An
     assert problem.value.members == {"limit": 999, "value": 1_000}
 
 
-def test_what_has_not_arrived_is_not_found(bucket: Any) -> None:
+def test_an_upload_that_has_not_arrived_is_not_found(bucket: Any) -> None:
     with pytest.raises(NotFound, match="POST /uploads"):
         presigned.fetch_upload(f"uploads/{uuid.uuid4().hex}", 1_000)
 
@@ -180,7 +180,7 @@ def test_no_other_object_of_the_bucket_can_be_read(bucket: Any, key: str) -> Non
         presigned.fetch_upload(key, 1_000)
 
 
-def test_another_fault_of_s3_is_not_taken_for_a_missing_upload(bucket: Any) -> None:
+def test_another_error_of_s3_is_not_reported_as_a_missing_upload(bucket: Any) -> None:
     bucket.delete_bucket(Bucket=BUCKET)
     with pytest.raises(ClientError, match="NoSuchBucket"):
         presigned.fetch_upload(f"uploads/{uuid.uuid4().hex}", 1_000)

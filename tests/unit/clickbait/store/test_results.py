@@ -1,4 +1,4 @@
-"""results: a row an object, whatever is delivered twice; and files that any reader reads right."""
+"""results: one row for each object, even if delivered twice; files that any reader can read."""
 
 import csv
 import io
@@ -62,14 +62,14 @@ def parsed(data: bytes) -> list[dict[str, str]]:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def test_a_row_comes_back_as_it_was_written(rows: Rows) -> None:
+def test_a_row_is_read_as_it_was_written(rows: Rows) -> None:
     written = [failed("a.jpg"), predicted("b.jpg", 'a name, "quoted"\n= é 😀'), predicted("c")]
     for row in written:
         assert rows.put(row) == "new"
     assert list(rows.read()) == written
 
 
-def test_the_same_object_has_one_row_whatever_model_comes_to_it_again(rows: Rows) -> None:
+def test_the_same_object_has_one_row_whichever_model_predicts_it_again(rows: Rows) -> None:
     first = predicted("a.jpg")
     assert rows.put(first) == "new"
     assert rows.put(first) == "again"
@@ -77,7 +77,9 @@ def test_the_same_object_has_one_row_whatever_model_comes_to_it_again(rows: Rows
     assert list(rows.read()) == [first]
 
 
-def test_a_newer_object_of_the_name_replaces_the_row_and_an_older_one_does_not(rows: Rows) -> None:
+def test_a_newer_object_of_the_same_name_replaces_the_row_and_an_older_one_does_not(
+    rows: Rows,
+) -> None:
     newer, older = "2026-11-22T20:00:09+00:00", "2026-11-22T20:00:01+00:00"
     rows.put(failed("a.jpg", modified="2026-11-22T20:00:05+00:00"))
     assert rows.put(predicted("a.jpg", etag="e2", modified=newer)) == "replaced"
@@ -86,7 +88,7 @@ def test_a_newer_object_of_the_name_replaces_the_row_and_an_older_one_does_not(r
     assert (row.etag, row.error) == ("e2", None)
 
 
-def test_rows_of_missing_files_leave_those_alone_that_are_there(rows: Rows) -> None:
+def test_rows_of_missing_files_do_not_replace_existing_rows(rows: Rows) -> None:
     there = predicted("00001.x")
     rows.put(there)
     missing = [Row(f"{i:05d}.x", f"{i}.jpg", AT, error="missing") for i in range(3)]
@@ -95,7 +97,7 @@ def test_rows_of_missing_files_leave_those_alone_that_are_there(rows: Rows) -> N
     assert rows.put_missing(missing) == 0
 
 
-def test_a_busy_table_is_told_and_what_is_done_stays_done(
+def test_a_busy_table_is_reported_and_written_rows_stay(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows_module, "PAUSE_SECONDS", 0)
@@ -111,7 +113,7 @@ def test_a_busy_table_is_told_and_what_is_done_stays_done(
         rows.put_missing([failed("a")])
 
 
-def test_a_page_begins_behind_the_row_that_ended_the_one_before(rows: Rows) -> None:
+def test_a_page_begins_after_the_last_row_of_the_page_before(rows: Rows) -> None:
     for i in range(7):
         rows.put(predicted(f"{i}"))
     assert [row.name for row in rows.read(after="2", limit=2)] == ["3", "4", "5", "6"]
@@ -131,27 +133,27 @@ def test_the_columns_are_those_of_the_contract() -> None:
     )
 
 
-def test_no_rows_are_a_header() -> None:
+def test_without_rows_the_csv_is_a_header() -> None:
     assert b"".join(csv_lines([])) == (",".join(COLUMNS) + "\r\n").encode()
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "'=", "''+"])
-def test_what_a_spreadsheet_would_calculate_is_text(first: str) -> None:
+def test_cells_that_a_spreadsheet_would_calculate_are_written_as_text(first: str) -> None:
     assert safe(f"{first}1+1") == f"'{first}1+1"
 
 
 @pytest.mark.parametrize("cell", ["", "a", "a=1", "'a", "1", "é", " =1"])
-def test_what_it_would_not_calculate_stays_as_it_is(cell: str) -> None:
+def test_other_cells_stay_as_they_are(cell: str) -> None:
     assert safe(cell) == cell
 
 
 def unsafe(cell: str) -> str:
-    """What the documentation tells a reader: take the one apostrophe away that was put there."""
-    made = cell.startswith("'") and cell.lstrip("'").startswith(results.FORMULA)
-    return cell[1:] if made else cell
+    """Remove the added apostrophe, as the documentation says."""
+    escaped = cell.startswith("'") and cell.lstrip("'").startswith(results.FORMULA)
+    return cell[1:] if escaped else cell
 
 
-# No lone surrogates: JSON and S3 take only text that has bytes.
+# No lone surrogates, because JSON and S3 take only text that can be encoded.
 NAMES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
     st.text("=+-@\t\r\n,;'\" aé😀", min_size=1, max_size=12),
@@ -159,33 +161,33 @@ NAMES = st.one_of(
 
 
 @given(st.lists(st.tuples(NAMES, NAMES), max_size=5))
-def test_any_name_comes_back_from_the_csv_and_no_cell_is_a_formula(
-    told: list[tuple[str, str]],
+def test_any_name_can_be_restored_from_the_csv_and_no_cell_is_a_formula(
+    pairs: list[tuple[str, str]],
 ) -> None:
-    rows = [failed(name, error) for name, error in told]
+    rows = [failed(name, error) for name, error in pairs]
     data = b"".join(csv_lines(rows))
     read = parsed(data)
-    assert [(unsafe(row["file"]), unsafe(row["error"])) for row in read] == told
+    assert [(unsafe(row["file"]), unsafe(row["error"])) for row in read] == pairs
     for row in read:
         assert not any(cell.startswith(results.FORMULA) for cell in row.values())
 
 
 @given(NAMES)
-def test_a_semicolon_does_not_cut_a_name_where_semicolons_cut(name: str) -> None:
-    """Excel reads a file so where the comma is the decimal point."""
+def test_a_semicolon_does_not_split_a_name_if_semicolons_separate_cells(name: str) -> None:
+    """Excel splits at semicolons in countries that use a decimal comma."""
     data = b"".join(csv_lines([failed(f"a;{name}")])).decode()
     (_, row) = csv.reader(io.StringIO(data, newline=""), delimiter=";")
     assert row[0].startswith(f"a;{name}")
 
 
-def test_numbers_and_truth_are_what_programs_read(rows: Rows) -> None:
+def test_numbers_and_booleans_have_the_form_that_programs_read(rows: Rows) -> None:
     row = predicted("a", probability=1e-07, confidence=0.9999999, uncertain=True)
     (read,) = parsed(b"".join(csv_lines([row])))
     assert float(read["probability"]) == 1e-07
     assert (read["is_clickbait"], read["uncertain"]) == ("true", "true")
 
 
-def test_csv_of_at_most_the_limit_is_given_whole_and_one_byte_less_not_at_all() -> None:
+def test_csv_at_the_limit_is_returned_whole_and_one_byte_more_is_not() -> None:
     rows = [predicted('a"b')]
     whole = b"".join(csv_lines(rows))
     carried = sum(
@@ -203,17 +205,17 @@ def test_results_are_written_in_parts_and_as_one_csv(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "PART_ROWS", 3)
-    told = [predicted(f"{i}") for i in range(4)] + [failed("9")]
-    results.write(BUCKET, BATCH, iter(told))
+    written = [predicted(f"{i}") for i in range(4)] + [failed("9")]
+    results.write(BUCKET, BATCH, iter(written))
     parts = [body(f"results/b/part-0000{i}.jsonl") for i in range(2)]
     lines = [json.loads(line) for part in parts for line in part.splitlines()]
     assert [len(part.splitlines()) for part in parts] == [3, 2]
-    assert lines == [row.as_dict() for row in told]
+    assert lines == [row.as_dict() for row in written]
     assert list(lines[0]) == list(COLUMNS)
-    assert body("results/b/results.csv") == b"".join(csv_lines(told))
+    assert body("results/b/results.csv") == b"".join(csv_lines(written))
 
 
-def test_rows_that_fill_their_parts_leave_no_empty_one(
+def test_rows_that_fill_their_parts_leave_no_empty_part(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "PART_ROWS", 2)

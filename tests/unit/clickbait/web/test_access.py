@@ -36,7 +36,7 @@ def clock(monkeypatch) -> Clock:
 
 @pytest.fixture
 def calls(monkeypatch) -> list[str]:
-    """What was asked of Secrets Manager."""
+    """The calls to Secrets Manager."""
     reads: list[str] = []
     client = aws.client
 
@@ -101,7 +101,7 @@ def test_no_token_is_401_a_wrong_one_403_and_both_say_where_the_token_is(secret:
 
 
 @pytest.mark.parametrize("waited", [0.0, 11.0, 400.0])
-def test_a_missing_token_costs_the_same_work_as_a_wrong_one(
+def test_a_missing_token_takes_as_much_work_as_a_wrong_one(
     secret: Any, clock: Clock, calls: list[str], monkeypatch, waited: float
 ) -> None:
     compared: list[tuple[int, int]] = []
@@ -127,7 +127,7 @@ def test_a_missing_token_costs_the_same_work_as_a_wrong_one(
     assert set(compared) == {(32, 32)}  # digests: how much of a token is right does not show
 
 
-def test_an_empty_secret_lets_nobody_in(secret: Any) -> None:
+def test_an_empty_secret_accepts_no_token(secret: Any) -> None:
     secret.put_secret_value(SecretId=SECRET, SecretString=" ")
     assert isinstance(refused(admin, None), Unauthorized)
     assert isinstance(refused(admin, ""), Unauthorized)
@@ -168,7 +168,7 @@ def test_the_token_is_read_once_in_five_minutes_and_guessing_reads_it_once_in_te
     assert len(calls) == 2
 
 
-def test_without_a_secret_s_name_503_says_which_setting_is_missing(monkeypatch) -> None:
+def test_without_a_secret_name_503_names_the_missing_setting(monkeypatch) -> None:
     use(monkeypatch, admin_secret="")
     for given in (None, "x"):
         problem = refused(admin, given)
@@ -190,7 +190,7 @@ def test_an_unreadable_secret_is_503_without_its_cause_and_is_rarely_read_again(
     assert ask(admin, TOKEN)
 
 
-def test_everybody_is_a_member_if_access_is_public_and_only_an_admin_if_it_is_private(
+def test_everyone_is_a_member_if_access_is_public_and_only_an_admin_if_it_is_private(
     secret: Any, monkeypatch
 ) -> None:
     assert isinstance(refused(member, None), Unauthorized)
