@@ -20,21 +20,23 @@ def page(items: list[Any], following: str | None) -> dict[str, Any]:
     return {"items": items, "count": len(items), "next": following}
 
 
-def encode_cursor(of: str, place: str | None) -> str | None:
-    """A cursor for `place` in the list named `of`. Only that list accepts it."""
-    return urlsafe_b64encode(f"{of}:{place}".encode()).decode().rstrip("=") if place else None
+def encode_cursor(list_name: str, place: str | None) -> str | None:
+    """A cursor for `place` in the list `list_name`. Only that list accepts it."""
+    if not place:
+        return None
+    return urlsafe_b64encode(f"{list_name}:{place}".encode()).decode().rstrip("=")
 
 
-def decode_cursor(of: str, cursor: str | None) -> str | None:
-    """The place that `cursor` encodes; raises BadRequest if it is not from the list named `of`."""
+def decode_cursor(list_name: str, cursor: str | None) -> str | None:
+    """The place that `cursor` encodes; raises BadRequest if it is not from the list `list_name`."""
     if cursor is None:
         return None
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except ValueError:
         text = ""
-    list_name, _, place = text.partition(":")
-    if list_name != of or not place or encode_cursor(of, place) != cursor:
+    name, _, place = text.partition(":")
+    if name != list_name or not place or encode_cursor(list_name, place) != cursor:
         raise invalid_cursor()
     return place
 

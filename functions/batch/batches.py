@@ -67,7 +67,7 @@ def begin(
     batches = Batches.from_settings()
     batch = batches.create(body.files)
     place = f"/batches/{batch}"
-    answer = {
+    created = {
         "id": batch,
         "expected": len(body.files),
         "uploads": _forms(batches, batch, 0),
@@ -76,7 +76,7 @@ def begin(
         "start": f"{place}/start",
         "status": place,
     }
-    return json_response(answer, {"location": place}, 201)
+    return json_response(created, {"location": place}, 201)
 
 
 @router.get(

@@ -113,7 +113,7 @@ class Inbox:
         for batch, names in folders.items():
             try:
                 outcomes |= self._folder(batch, names, keys)
-            except Exception:  # Its messages come again; those of other batches are done.
+            except Exception:  # Its messages are retried; those of other batches are done.
                 logger.exception("batch failed", batch=batch)
         return outcomes
 
@@ -124,7 +124,7 @@ class Inbox:
         def process(key: str) -> tuple[str, str]:
             try:
                 return key, self._file(known, key, names[key], keys[key].last_try)
-            except Exception:  # Only the messages of this key come again.
+            except Exception:  # Only the messages of this key are delivered again.
                 logger.exception("image failed", key=key)
                 return key, ""
 

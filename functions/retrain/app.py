@@ -124,7 +124,7 @@ def process(keys: Iterable[str]) -> dict[str, str]:
     def one(key: str) -> tuple[str, str]:
         try:
             return key, folder.process(key)
-        except Exception:  # Only the messages of this key come again.
+        except Exception:  # Only the messages of this key are delivered again.
             logger.exception("upload failed", key=key)
             return key, ""
 
@@ -133,7 +133,7 @@ def process(keys: Iterable[str]) -> dict[str, str]:
 
 
 def _succeeds(step: str) -> bool:
-    """Call a step of `Triggers`. False if it fails; the messages that need it then come again."""
+    """Call a step of `Triggers`. False if it fails; the messages that need it are then retried."""
     try:
         getattr(Triggers.from_settings(), step)()
     except Exception:  # The other messages are done.

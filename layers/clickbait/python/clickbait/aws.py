@@ -131,7 +131,10 @@ def _found(operation: str, bucket: str, key: str) -> dict[str, Any] | None:
 
 
 def to_item(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain fields in DynamoDB's form: text as S, numbers as N, booleans as BOOL, without None."""
+    """Plain fields in DynamoDB's form: text as S, numbers as N, booleans as BOOL.
+
+    Fields that are None are left out.
+    """
     return {name: _to_value(value) for name, value in fields.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Where everything is stored: S3 prefixes, table partitions, label folders, and how keys are read.
+"""Where everything is stored: S3 prefixes, table partitions, label folders; and parsing of keys.
 
 This module imports nothing else of this project, so every other module can use it.
 """

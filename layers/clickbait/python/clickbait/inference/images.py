@@ -223,7 +223,7 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> str:
 
 
 def hamming(hashes: npt.NDArray[np.uint64], one: np.uint64) -> npt.NDArray[np.uint8]:
-    """How many bits of each of `hashes`, (n,), differ from `one`."""
+    """The number of bits in which each of `hashes`, (n,), differs from `one`."""
     differing: npt.NDArray[np.uint8] = np.bitwise_count(hashes ^ one)
     return differing
 

@@ -7,7 +7,7 @@ is killed.
 
 The head of a batch in the table only saves work. `seen` counts rows as they are written, and `due`
 is the value of `seen` at which it is worth counting the rows. If a worker is killed in between, its
-message comes again, and the next worker finds the rows written and counts them.
+message is delivered again, and the next worker finds the rows written and counts them.
 """
 
 import json

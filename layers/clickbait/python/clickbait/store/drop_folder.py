@@ -39,7 +39,7 @@ LIMIT_MEMBERS = ("limit", "value")
 """Members of a Problem about an exceeded limit, which the stored reason repeats."""
 
 MAX_ATTEMPTS = 5
-"""Attempts in one call at an object that keeps changing. After them, its message comes again."""
+"""Attempts in one call at an object that keeps changing. Then SQS delivers its message again."""
 
 CHANGED = frozenset({404, 409, 412})
 """S3's statuses for copying or deleting an object that is no longer the one that was read."""

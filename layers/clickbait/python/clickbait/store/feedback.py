@@ -88,7 +88,7 @@ class Feedback:
                 Bucket=self.bucket,
                 Key=key,
                 CopySource={"Bucket": self.bucket, "Key": FEEDBACK + feedback},
-                TaggingDirective="REPLACE",  # There are none; copying takes two permissions.
+                TaggingDirective="REPLACE",  # No tags: copying them takes two permissions.
             )
         except ClientError as error:
             if aws.is_missing(error):  # Another admin decided in the meantime.

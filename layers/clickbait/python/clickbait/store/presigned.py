@@ -25,7 +25,7 @@ VIEW_SECONDS = 300
 """How long a link to view or save an object works: enough to go through a page of images."""
 
 MAX_FORMS = 100
-"""The most forms in one response. Each is 1 KB, and a browser can use all within POST_SECONDS."""
+"""The most forms in one response. Each is 1 KB, and a browser can use them all in POST_SECONDS."""
 
 
 def image_upload(content_type: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ class Runs:
         """Start a run and return it.
 
         Raises Conflict, naming the active run, if there is one. Raises Unavailable if AWS Batch
-        refuses the job; the run then is FAILED with that reason.
+        refuses the job; the run is then FAILED, with that reason.
         """
         now = datetime.now(UTC)
         run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

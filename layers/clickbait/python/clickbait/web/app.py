@@ -63,7 +63,7 @@ def documented(
 ) -> dict[int | str, dict[str, Any]]:
     """A route's `responses`: `status` with the schema named `model`, and the failures `kinds`.
 
-    Schemas are given by name, so that only the OpenAPI document builds them, and no cold start.
+    Schemas are given by name, so that only the OpenAPI document builds them, not each cold start.
     """
     responses: dict[int | str, dict[str, Any]] = {}
     responses[status] = _response("Successful Response", "application/json", model)
