@@ -165,7 +165,7 @@ def test_a_job_that_dies_leaves_a_failed_run_with_a_sentence(table, batch, detai
 
 
 @pytest.mark.parametrize("says", ["the job", "the event"])
-def test_a_failure_is_counted_whoever_reports_it(table, batch, monkeypatch, says):
+def test_a_failure_is_counted_whichever_side_reports_it(table, batch, monkeypatch, says):
     counted: list[str] = []
     monkeypatch.setattr(runs, "count", counted.append)
     run = ask(table)["id"]

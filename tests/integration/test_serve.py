@@ -238,7 +238,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def answers_nothing(*_: object) -> None:
-    raise AssertionError("a full queue lets nobody in")
+    raise AssertionError("a full queue accepts no request")
 
 
 async def never() -> Message:
@@ -252,7 +252,7 @@ async def whole() -> Message:
 
 
 async def unsent(_: Message) -> None:
-    raise AssertionError("nobody is refused")
+    raise AssertionError("no request is refused")
 
 
 def post(path: str) -> Scope:

@@ -46,8 +46,8 @@ READERS = 16
 """Reasons read at a time."""
 
 MAX_COMPARED = 20_000
-"""The most images that are compared by perceptual hash, the newest. Comparing each with
-every other takes 2 s for this many, and four times that for twice as many."""
+"""The most images that are compared by perceptual hash, the newest. Comparing each with every other
+takes 2 s for this many, and four times that for twice as many."""
 
 ViewUrl = Callable[[str], str | None]
 """Returns a link to view the image of a key, or None if the caller may not view it."""
