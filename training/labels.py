@@ -69,7 +69,7 @@ def check(
     else:
         for label, (of_class, size) in sums.items():
             if size >= MIN_OF_CLASS and _most(of_class, size):
-                reason = f"{_disagrees(of_class, size)} {label}: are these in the wrong folder?"
+                reason = f"{_disagrees(of_class, size)} for {label}: are these in the wrong folder?"
                 break
     error = None if accuracy is None else 1 - accuracy
     if not reason and n and error is not None and wrong / n > error:

@@ -57,7 +57,7 @@ def test_one_class_of_30_is_judged_by_itself():
     answers = np.zeros(330)  # all legitimate: every clickbait label is contradicted
     result = check(given, answers)
     assert result.rejected
-    assert result.reason.startswith("The live model disagrees with 100% of 30 new labels clickbait")
+    assert result.reason.startswith("The live model disagrees with 100% of 30 new labels for ")
     assert result.classes[LABELS[1]] == {"images": 30, "contradicted": 30}
     assert not check(given[1:], answers[1:]).rejected  # 29 of it are too few
 
