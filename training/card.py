@@ -14,14 +14,8 @@ def interval(metric: dict[str, Any], digits: int = 3) -> str:
 def write(metadata: dict[str, Any]) -> str:
     """The card of a version, in Markdown, from its metadata."""
     metrics, sides = metadata["metrics"], metadata["images"]
-    names = {
-        "accuracy": "Accuracy",
-        "precision": "Precision",
-        "recall": "Recall",
-        "f1": "F1",
-        "auc": "AUC",
-    }
-    rows = "\n".join(f"| {title} | {interval(metrics[key])} |" for key, title in names.items())
+    titles = ("Accuracy", "Precision", "Recall", "F1", "AUC")
+    rows = "\n".join(f"| {title} | {interval(metrics[title.lower()])} |" for title in titles)
     images = "\n".join(
         f"| {side} | {n['clickbait_real']} | {n['clickbait_fake']} |" for side, n in sides.items()
     )

@@ -39,7 +39,6 @@ FEW_UNITS = 20
 MAX_FILE_BYTES = 16_000_000
 """Of `model.tflite`, which a function fetches at its cold start."""
 RESAMPLES = 2_000
-SEED = 0
 MINUS = "\N{MINUS SIGN}"
 
 Floats = npt.NDArray[np.float64]
@@ -214,7 +213,7 @@ def bounds(
         drawings.append([str(i) for i in range(len(units))])
     low, high = np.inf, -np.inf
     for drawn_by in drawings:
-        weights = _draws(drawn_by)
+        weights = metrics.draws(drawn_by, RESAMPLES)
         auc = metrics.weighted_auc(labels, ours, weights)
         auc -= metrics.weighted_auc(labels, theirs, weights)
         low = min(low, float(np.quantile(auc[~np.isnan(auc)], 1 - CONFIDENCE)))
@@ -260,16 +259,6 @@ def best(promotions: Iterable[dict[str, Any]]) -> str | None:
                 standing[before], last[before] = 0.0, turn - 1
             standing[version] = standing.get(before, 0.0) + (gate.get("auc_difference") or 0.0)
     return max(standing, key=lambda v: (standing[v], last[v]), default=None)
-
-
-def _draws(units: Sequence[str]) -> Floats:
-    """How often each image is in each of RESAMPLES draws of whole units, (RESAMPLES, n)."""
-    _, unit = np.unique(units, return_inverse=True)
-    count = int(unit.max()) + 1
-    rng = np.random.default_rng(SEED)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    weights: Floats = drawn[:, unit].astype(np.float64)
-    return weights
 
 
 def _size(candidate: Path) -> Check:

@@ -1,10 +1,11 @@
 """Measures of a model, each with its uncertainty. An undefined figure is null, with the reason."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import classification_report
+from sklearn.metrics import classification_report, log_loss
 
 from clickbait import LABELS
 from clickbait.inference.calibration import Calibration, expected_calibration_error, sigmoid
@@ -75,16 +76,11 @@ def with_intervals(
     Images of one group are not independent evidence, so they are drawn together. An image without
     a group is a group of its own.
     """
-    n = len(labels)
-    units = [group or f"image {i}" for i, group in enumerate(groups)]
-    _, unit = np.unique(units, return_inverse=True) if n else (None, np.zeros(0, np.int64))
-    count = int(unit.max(initial=-1)) + 1
-    point = measure(labels, probabilities, threshold, np.ones((1, n)))
-    if not n:
+    if not len(labels):
         return {name: _null(UNDEFINED["accuracy"]) for name in NAMES}
-    rng = np.random.default_rng(SEED)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    spread = measure(labels, probabilities, threshold, drawn[:, unit].astype(float))
+    units = [group or f"image {i}" for i, group in enumerate(groups)]
+    point = measure(labels, probabilities, threshold, np.ones((1, len(labels))))
+    spread = measure(labels, probabilities, threshold, draws(units, RESAMPLES))
     out = {}
     for name in NAMES:
         value, sample = float(point[name][0]), spread[name][~np.isnan(spread[name])]
@@ -96,6 +92,15 @@ def with_intervals(
     return out
 
 
+def draws(units: Sequence[str], count: int) -> Floats:
+    """How often each image is in each of `count` draws of whole units, (count, n)."""
+    _, unit = np.unique(units, return_inverse=True)
+    total = int(unit.max()) + 1
+    drawn = np.random.default_rng(SEED).multinomial(total, np.full(total, 1 / total), size=count)
+    weights: Floats = drawn[:, unit].astype(np.float64)
+    return weights
+
+
 def _null(reason: str) -> dict[str, Any]:
     return {"value": None, "low": None, "high": None, "reason": reason}
 
@@ -104,12 +109,8 @@ def confusion(labels: Labels, verdicts: npt.NDArray[Any]) -> dict[str, Any]:
     """Numbers of images by label and verdict, both 0 or 1."""
     matrix = np.zeros((2, 2), int)
     np.add.at(matrix, (labels, verdicts.astype(int)), 1)
-    return {
-        "labels": list(LABELS),
-        "rows": "true class",
-        "columns": "predicted class",
-        "counts": matrix.tolist(),
-    }
+    axes = {"labels": list(LABELS), "rows": "true class", "columns": "predicted class"}
+    return {**axes, "counts": matrix.tolist()}
 
 
 def perfect_calibration_error(probabilities: Floats) -> float:
@@ -118,12 +119,6 @@ def perfect_calibration_error(probabilities: Floats) -> float:
     rng = np.random.default_rng(SEED)
     labels = rng.random((PERFECT_DRAWS, len(probabilities))) < probabilities
     return float(np.mean([expected_calibration_error(probabilities, row) for row in labels]))
-
-
-def cross_entropy(labels: Labels, probabilities: Floats) -> float:
-    """Mean negative log likelihood, nats."""
-    p = np.clip(np.where(labels == 1, probabilities, 1 - probabilities), 1e-12, 1.0)
-    return float(-np.log(p).mean())
 
 
 def evaluate(
@@ -147,30 +142,24 @@ def evaluate(
     metrics["confusion_matrix"] = confusion(labels, verdicts)
     if not len(labels):
         return metrics
+    names = {"labels": [0, 1], "target_names": list(LABELS)}
     metrics["classification_report"] = classification_report(
-        labels,
-        verdicts,
-        labels=[0, 1],
-        target_names=list(LABELS),
-        output_dict=True,
-        zero_division=0,
+        labels, verdicts, **names, output_dict=True, zero_division=0
     )
-    metrics["loss"] = cross_entropy(labels, probabilities)
+    metrics["loss"] = float(log_loss(labels, probabilities, labels=[0, 1]))
     metrics["brier"] = float(np.mean((probabilities - labels) ** 2))
     metrics["expected_calibration_error"] = {
         "before": expected_calibration_error(sigmoid(logits), labels),
         "after": expected_calibration_error(probabilities, labels),
         "perfect_at_this_n": perfect_calibration_error(probabilities),
     }
-    inside = (band[0] < probabilities) & (probabilities < band[1])
+    inside, right = (band[0] < probabilities) & (probabilities < band[1]), verdicts == labels
     metrics["uncertain"] = {
         "share": float(inside.mean()),
-        "accuracy_inside": float((verdicts == labels)[inside].mean()) if inside.any() else None,
-        "accuracy_outside": float((verdicts == labels)[~inside].mean())
-        if (~inside).any()
-        else None,
+        "accuracy_inside": float(right[inside].mean()) if inside.any() else None,
+        "accuracy_outside": float(right[~inside].mean()) if (~inside).any() else None,
     }
-    metrics["by_group"] = _by_group(verdicts == labels, groups)
+    metrics["by_group"] = _by_group(right, groups)
     return metrics
 
 

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from sklearn.metrics import precision_recall_curve
+from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve
 
 from clickbait import LABELS
 from clickbait.inference.calibration import sigmoid
@@ -18,8 +18,7 @@ from training import evaluation
 matplotlib.use("Agg")  # Before pyplot is imported: a machine that trains has no screen.
 from matplotlib import pyplot as plt
 
-COLUMNS = 6
-"""Columns of the contact sheet of mistakes."""
+COLUMNS = 6  # Of the contact sheet of mistakes.
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -63,30 +62,24 @@ def _history(path: Path, history: list[dict[str, Any]], name: str, title: str) -
     with _figure(path, f"{title} by epoch", "epoch", name, square=False) as axes:
         for member in sorted({row["member"] for row in history}):
             rows = [row for row in history if row["member"] == member]
-            epochs = [row["epoch"] for row in rows]
-            first = member == 1
-            evaluation = (
+            for key, colour, text in (
                 (name, "tab:blue", "training (augmented)"),
                 (f"val_{name}", "tab:orange", "validation"),
-            )
-            for key, colour, text in evaluation:
+            ):
                 values = [np.nan if row[key] is None else row[key] for row in rows]
-                label = text if first else None
-                axes.plot(epochs, values, "o-", color=colour, alpha=0.8, markersize=3, label=label)
+                style = {"color": colour, "label": text if member == 1 else None}
+                axes.plot(
+                    [r["epoch"] for r in rows], values, "o-", alpha=0.8, markersize=3, **style
+                )
 
 
 def _confusion(path: Path, counts: list[list[int]]) -> None:
     with _figure(path, "Confusion matrix (test)", "predicted", "true") as axes:
         axes.grid(visible=False)
-        axes.imshow(counts, cmap="Blues")
         names = [label.removeprefix("clickbait_") for label in LABELS]
-        axes.set_xticks([0, 1], names)
-        axes.set_yticks([0, 1], names)
-        top = max(max(row) for row in counts)
-        for i, row in enumerate(counts):
-            for j, n in enumerate(row):
-                colour = "white" if n > top / 2 else "black"
-                axes.text(j, i, str(n), ha="center", va="center", color=colour, fontsize=18)
+        matrix = ConfusionMatrixDisplay(np.array(counts), display_labels=names)
+        matrix.plot(ax=axes, cmap="Blues", colorbar=False, text_kw={"fontsize": 18})
+        axes.set(xlabel="predicted", ylabel="true")
 
 
 def _both_classes(axes: Any, labels: Labels) -> bool:

@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
+from collections.abc import Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,17 +15,13 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def track(items: Sequence[T], title: str) -> Iterable[T]:
+def track(items: Sequence[T], title: str) -> Iterator[T]:
     """Iterate with a bar on a terminal, or print one line elsewhere."""
-    if sys.stdout.isatty():
-        bar = Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        return _with_bar(items, bar)
-    say(f"{title}: {len(items)}")
-    return items
-
-
-def _with_bar(items: Sequence[T], bar: Progress) -> Iterator[T]:
-    with bar:
+    live = sys.stdout.isatty()
+    if not live:
+        say(f"{title}: {len(items)}")
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not live) as bar:
         yield from bar.track(items)
 
 
@@ -40,39 +35,27 @@ class Epochs:
         self.steps, self.done, self.first = steps, done, done
         self.began = time.monotonic()
         self.now, self.auc = "epoch 1", ""
-        self.bar: Progress | None = None
-        if sys.stdout.isatty():
-            self.bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-            )
-            self.task = self.bar.add_task(self.now, total=steps, completed=done)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, disable=not sys.stdout.isatty())
+        self.task = self.bar.add_task(self.now, total=steps, completed=done)
 
     def __enter__(self) -> Self:
-        if self.bar:
-            self.bar.start()
+        self.bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if self.bar:
-            self.bar.stop()
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
 
     def step(self, loss: float) -> None:
         """Count one more batch, with its loss."""
         self.done += 1
-        if self.bar:
-            text = f"{self.now} loss {loss:.4f}{self.auc}"
-            self.bar.update(self.task, completed=self.done, description=text)
+        text = f"{self.now} loss {loss:.4f}{self.auc}"
+        self.bar.update(self.task, completed=self.done, description=text)
 
     def skip(self, steps: int) -> None:
         """Leave out `steps` batches: the training stopped early."""
         self.steps -= steps
-        if self.bar:
-            self.bar.update(self.task, total=self.steps)
+        self.bar.update(self.task, total=self.steps)
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
         """Report that one epoch of `epochs` ended, with its row of history."""
@@ -81,7 +64,7 @@ class Epochs:
         auc = "undefined" if row["val_auc"] is None else f"{row['val_auc']:.4f}"
         self.auc = f" validation AUC {auc}"
         self.now = f"member {row['member']} epoch {min(row['epoch'] + 1, epochs)}/{epochs}"
-        if not self.bar:
+        if self.bar.disable:
             say(
                 f"member {row['member']} epoch {row['epoch']}/{epochs} loss {row['loss']:.4f}"
                 f"{self.auc} time left {int(left) // 60}:{int(left) % 60:02d}"

