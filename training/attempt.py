@@ -7,7 +7,7 @@ the rest, and nothing that counts is done twice.
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -202,31 +202,26 @@ class Attempt:
             return
         self._report(f"Checking {len(records)} new labels with the live model.")
         model = Classifier.load(champion)
-        logits = np.concatenate(
-            [
-                model.logits(
-                    data.pixels[at[r.file]][None]
-                    if r.file in at
-                    else _pixels(self.images.read(r.file))
-                )[0]
-                for r in records
-            ]
+        pixels = (
+            data.pixels[at[r.file]][None] if r.file in at else _pixels(self.images.read(r.file))
+            for r in records
         )
+        logits = np.concatenate([model.logits(one)[0] for one in pixels])
         checked = labels.check(
             [r.file for r in records],
-            np.array([LABELS.index(r.label) for r in records], np.int64),
+            _labels(records),
             model.calibration.apply(logits),
             model.threshold,
             model.metadata.get("accuracy"),
         )
         warnings = [checked.warning] if checked.warning else []
         if checked.rejected and not parameters.skip_label_check:
-            self._end(REJECTED, checked.reason, label_check=checked.as_dict())
+            self._end(REJECTED, checked.reason, label_check=asdict(checked))
         if checked.rejected:
             warnings = [f"{checked.reason} The run was asked to skip this check."]
         for warning in warnings:
             say(f"Warning: {warning}")
-        self._report("The labels were checked.", label_check=checked.as_dict(), warnings=warnings)
+        self._report("The labels were checked.", label_check=asdict(checked), warnings=warnings)
 
     # --- the gate --------------------------------------------------------------------------------
 
@@ -240,17 +235,13 @@ class Attempt:
             pointer = self.registry.pointer()
             champion = self._version(self._champion(pointer))
             result = gate.examine(candidate, champion, self._best(), exams)
-            decision = result.as_dict()
+            decision = asdict(result)
             if not result.passed:
                 self._end(REJECTED, result.reason, gate=decision, champion=result.champion)
             try:
+                about = {"by": self.by, "reason": result.reason, "gate": decision}
                 self.registry.promote(
-                    version,
-                    by=self.by,
-                    reason=result.reason,
-                    gate=decision,
-                    baseline=CHECKOUT_BASELINE,
-                    expected=pointer,
+                    version, **about, baseline=CHECKOUT_BASELINE, expected=pointer
                 )
             except Conflict:
                 say("Another version went live meanwhile. Comparing with that one.")
@@ -271,12 +262,12 @@ class Attempt:
     def _test_side(self, candidate: Path, listing: Listing) -> gate.Exam:
         """The images of the candidate's test side that still exist."""
         records = [r for r in sides.read_manifest(candidate / "manifest.csv") if r.side == "test"]
-        here = set(
-            self.images.fetch({r.file: listing[r.file] for r in records if r.file in listing})
-        )
+        listed = {r.file: listing[r.file] for r in records if r.file in listing}
+        here = set(self.images.fetch(listed))
         records = [r for r in records if r.file in here]
+        none = np.zeros((0, images.INPUT_SIZE, images.INPUT_SIZE, 3), np.uint8)
         pixels = [_pixels(self.images.read(r.file)) for r in records]
-        return _exam("test", records, np.concatenate([_none(), *pixels]))
+        return _exam("test", records, np.concatenate([none, *pixels]))
 
     def _exam(self) -> list[gate.Exam]:
         """The exam set, if there is one."""
@@ -334,15 +325,10 @@ def _pixels(data: bytes) -> npt.NDArray[np.uint8]:
     return images.model_input(images.read(data))[None]
 
 
-def _none() -> npt.NDArray[np.uint8]:
-    return np.zeros((0, images.INPUT_SIZE, images.INPUT_SIZE, 3), np.uint8)
+def _labels(records: Sequence[sides.Record]) -> npt.NDArray[np.int64]:
+    return np.array([LABELS.index(r.label) for r in records], np.int64)
 
 
 def _exam(name: str, records: Sequence[sides.Record], pixels: npt.NDArray[np.uint8]) -> gate.Exam:
-    return gate.Exam(
-        name,
-        pixels,
-        np.array([LABELS.index(r.label) for r in records], np.int64),
-        [r.group for r in records],
-        [r.sha256 for r in records],
-    )
+    groups, hashes = [r.group for r in records], [r.sha256 for r in records]
+    return gate.Exam(name, pixels, _labels(records), groups, hashes)

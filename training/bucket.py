@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clickbait.aws import status_of
 from clickbait.keys import CHECKPOINTS
 from clickbait.settings import MAX_IMAGE_BYTES
+from training import write_whole
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -97,9 +98,7 @@ class Images:
             data = body.read()
         if group := found["Metadata"].get(GROUP):
             file.with_suffix(".group").write_text(group, encoding="utf-8")
-        part = file.with_suffix(".part")
-        part.write_bytes(data)
-        part.replace(file)  # A killed job leaves no half image.
+        write_whole(file, data)
         return True
 
 
@@ -125,7 +124,7 @@ class S3Store:
         s3().put_object(Bucket=self.bucket, Key=key, Body=data)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoint:
     """`checkpoints/<run>/` in the models bucket, from which the next attempt of a run resumes."""
 
@@ -134,43 +133,39 @@ class Checkpoint:
     work: Path
     """The folder whose files are mirrored."""
 
-    START = "start.json"
-
-    @property
-    def prefix(self) -> str:
-        return f"{CHECKPOINTS}{self.run}/"
+    def __post_init__(self) -> None:
+        self.store = S3Store(self.bucket)
+        self.prefix = f"{CHECKPOINTS}{self.run}/"
 
     def start(self) -> Any | None:
         """The start that the first attempt stored, or None."""
-        found = S3Store(self.bucket).get(self.prefix + self.START)
+        found = self.store.get(f"{self.prefix}start.json")
         return json.loads(found) if found else None
 
     def note(self, start: Any) -> None:
         """Store what the first attempt starts from, so that later ones start from it too."""
-        S3Store(self.bucket).put(self.prefix + self.START, json.dumps(start).encode())
+        self.store.put(f"{self.prefix}start.json", json.dumps(start).encode())
 
     def saved(self, file: Path) -> None:
         """Mirror a file of the work folder."""
         key = f"{self.prefix}work/{file.relative_to(self.work).as_posix()}"
-        S3Store(self.bucket).put(key, file.read_bytes())
+        self.store.put(key, file.read_bytes())
 
     def restore(self) -> None:
         """Copy back the mirrored files that are missing here; local files are never older."""
         prefix = f"{self.prefix}work/"
         for key in self._keys(prefix):
             file = self.work / key.removeprefix(prefix)
-            data = None if file.exists() else S3Store(self.bucket).get(key)
+            data = None if file.exists() else self.store.get(key)
             if data is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                part = file.with_name(f"{file.name}.part")
-                part.write_bytes(data)
-                part.replace(file)
+                write_whole(file, data)
 
     def delete(self) -> None:
         """Delete it: no attempt will resume from it."""
         for key in self._keys(self.prefix):
             s3().delete_object(Bucket=self.bucket, Key=key)
 
-    def _keys(self, prefix: str) -> Iterable[str]:
+    def _keys(self, prefix: str) -> list[str]:
         pages = s3().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from clickbait.keys import FEATURES
-from training import export, weights
+from training import export, weights, write_whole
 from training.augment import augment
 from training.gather import PREPROCESSING
 from training.progress import say
@@ -200,16 +200,12 @@ def cache(
             for k in range(0, len(missing), at_once):
                 some = missing[k : k + at_once]
                 images = versions.of(pixels[some], [hashes[i] for i in some])
-                features = backbone.through(images)
-                out[some] = features.reshape(len(some), *shape[1:])
+                out[some] = backbone.through(images).reshape(len(some), *shape[1:])
             if store:
-                put = [pool.submit(store.put, keys[i], _bytes(out[i])) for i in missing]
-                for one in put:
-                    one.result()
+                new = [_bytes(out[i]) for i in missing]
+                list(pool.map(store.put, [keys[i] for i in missing], new))
             reused += len(here) - len(missing)
-            part = progress.with_suffix(".part")
-            part.write_text(str(here.stop))
-            part.replace(progress)
+            write_whole(progress, str(here.stop).encode())
             if here.stop == len(pixels) or (start // CHUNK) % 8 == 7:
                 say(f"Features of {here.stop} of {len(pixels)} images, {reused} from the store")
     return out  # type: ignore[no-any-return]

@@ -6,7 +6,7 @@ what it stops.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """The decision with its numbers; `as_dict` is what a run and a promotion store."""
+    """The decision with its numbers; a run and a promotion store it as JSON."""
 
     passed: bool
     reason: str
@@ -92,10 +92,6 @@ class Result:
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     auc_difference: float | None = None
     """The candidate's AUC less the champion's on the test side; `best` adds these up."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[Exam]) -> Result:

@@ -6,7 +6,7 @@ if the model contradicts significantly more than half of them.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,6 @@ class LabelCheck:
     classes: dict[str, dict[str, int]]
     own_error: float | None
     worst: list[dict[str, Any]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able: what a run stores."""
-        return asdict(self)
 
 
 def check(
@@ -95,9 +91,7 @@ def _disagrees(wrong: int, n: int) -> str:
 
 def _most(wrong: int, n: int) -> bool:
     """Are `wrong` of `n` significantly more than one half?"""
-    if not n:
-        return False
-    return bool(binomtest(wrong, n, 0.5, alternative="greater").pvalue < SIGNIFICANCE)
+    return n > 0 and bool(binomtest(wrong, n, alternative="greater").pvalue < SIGNIFICANCE)
 
 
 def _worst(
@@ -105,11 +99,5 @@ def _worst(
 ) -> list[dict[str, Any]]:
     surprise = np.abs(probabilities - labels)
     order = sorted(np.flatnonzero(against).tolist(), key=lambda i: (-surprise[i], keys[i]))[:SHOWN]
-    return [
-        {
-            "key": keys[i],
-            "label": LABELS[labels[i]],
-            "probability": round(float(probabilities[i]), 4),
-        }
-        for i in order
-    ]
+    shown = [round(float(p), 4) for p in probabilities]
+    return [{"key": keys[i], "label": LABELS[labels[i]], "probability": shown[i]} for i in order]

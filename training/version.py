@@ -34,6 +34,7 @@ from training import (
     plots,
     sides,
     weights,
+    write_whole,
 )
 from training.gather import PREPROCESSING
 from training.progress import say
@@ -195,16 +196,9 @@ def write(
         sides.write_manifest(folder / "ancestors.csv", images.ancestors)
     pixels, labels = images.side("test")
     probabilities = measured.calibration.apply(measured.logits)
-    plots.draw(
-        folder / "plots",
-        story["epochs"],
-        pixels,
-        labels,
-        measured.logits,
-        probabilities=probabilities,
-        threshold=THRESHOLD,
-        counts=measured.metrics["confusion_matrix"]["counts"],
-    )
+    counts = measured.metrics["confusion_matrix"]["counts"]
+    test = {"probabilities": probabilities, "threshold": THRESHOLD, "counts": counts}
+    plots.draw(folder / "plots", story["epochs"], pixels, labels, measured.logits, **test)
     write_json(folder / "architecture.json", json.loads(model.to_json()))
     write_json(folder / "history.json", story)
     write_json(folder / "metrics.json", measured.metrics)
@@ -258,6 +252,4 @@ def write_json(path: Path, value: Any) -> None:
     """Write all of `value`, or nothing."""
     # NaN is not JSON; an undefined value is null with a reason.
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
-    part = path.with_suffix(".part")
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, f"{text}\n".encode())

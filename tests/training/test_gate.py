@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +235,7 @@ def test_a_model_is_no_worse_than_itself(folders):
     assert result.reason.startswith("No worse than the live model champion: on 40 test images AUC ")
     assert "on 40 exam images" in result.reason
     assert set(result.sets) == {"test", "exam"}
-    json.dumps(result.as_dict(), allow_nan=False)
+    json.dumps(asdict(result), allow_nan=False)
 
 
 def test_both_sets_must_have_enough(folders):

@@ -1,6 +1,7 @@
 """The label check passes honest uploads and rejects swapped ones, with the reason."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_the_sentence_says_how_many_and_asks_about_the_folders():
         "The live model disagrees with 84% of 200 new labels: are the folders swapped?"
     )
     assert (result.images, result.contradicted, result.warning) == (200, 168, "")
-    json.dumps(result.as_dict(), allow_nan=False)
+    json.dumps(asdict(result), allow_nan=False)
 
 
 def test_one_class_of_30_is_judged_by_itself():
