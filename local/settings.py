@@ -19,8 +19,7 @@ REGION = "us-east-1"
 ACCESS = "private"
 """The default on AWS: protected routes need the admin token, which is in a file here."""
 
-MAX_WORKERS = 64
-"""Each worker is a process of about 150 MB; the emulator's own thread pool has 64."""
+MAX_WORKERS = 64  # Each worker is a process of about 150 MB; the emulator's own thread pool has 64.
 
 PARAMETERS = (
     ("QuietPeriod", "QUIET_PERIOD", 0, 900),  # Seconds; 900 is the longest delay of an SQS message.

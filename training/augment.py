@@ -8,12 +8,9 @@ import tensorflow as tf
 from clickbait.inference.images import INPUT_SIZE
 from training.recipe import Recipe
 
-STRETCH = 0.05
-"""Largest difference between the zoom of width and height."""
-BRIGHTNESS = 60.0
-"""Added or subtracted at full jitter, of 255, besides the multiplication."""
-TINT = 40.0
-"""Added to or subtracted from each channel separately at full jitter: a change of hue."""
+STRETCH = 0.05  # Largest difference between the zoom of width and height.
+BRIGHTNESS = 60.0  # Added or subtracted at full jitter, of 255, besides the multiplication.
+TINT = 40.0  # Added to or subtracted from each channel separately at full jitter: a change of hue.
 ERASED = (20.0, 60.0)
 """Range of half the height and half the width of the painted rectangle, in pixels."""
 LUMA = (0.299, 0.587, 0.114)

@@ -17,18 +17,12 @@ from clickbait.inference.appearance import APPEARANCE, appearance
 from training import metrics
 from training.sides import Record
 
-POINTS = 201
-"""Of a stored ROC curve: more than a chart of some hundred pixels can show."""
-STEPS = 100
-"""Thresholds are a hundredth apart: nobody sets one more finely."""
-BINS = 10
-"""Of the reliability diagram and of the expected calibration error."""
-WORST = 24
-"""Mistakes in the contact sheet: four rows of six."""
-LEAST_RANKED = 3
-"""A rank correlation needs this many images: of two it is always 1 or -1."""
-DIGITS = 4
-"""Decimals of stored figures: a test side has some hundred images."""
+POINTS = 201  # Of a stored ROC curve: more than a chart of some hundred pixels can show.
+STEPS = 100  # Thresholds are a hundredth apart: nobody sets one more finely.
+BINS = 10  # Of the reliability diagram and of the expected calibration error.
+WORST = 24  # Mistakes in the contact sheet: four rows of six.
+LEAST_RANKED = 3  # A rank correlation needs this many images: of two it is always 1 or -1.
+DIGITS = 4  # Decimals of stored figures: a test side has some hundred images.
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -23,10 +23,8 @@ from training.gather import PREPROCESSING
 from training.progress import say
 from training.recipe import Recipe
 
-CHUNK = 64
-"""Images fetched or written at a time."""
-VIEWS = 256
-"""Views in memory at a time: as float images 154 MB."""
+CHUNK = 64  # Images fetched or written at a time.
+VIEWS = 256  # Views in memory at a time: as float images 154 MB.
 THREADS = 16
 """Objects that a store reads or writes at a time: each is a wait for the network, not work."""
 AUGMENTATION = 1

@@ -30,14 +30,12 @@ PREPROCESSING = {
 THREADS = 4
 """Images checked at a time: Pillow lets other threads run, and a read over a network waits. More
 threads would hold more decoded images at once (up to 75 MB each)."""
-NEAR_HASH = 10
-"""Near-duplicates' perceptual hashes differ in at most this many of 64 bits."""
+NEAR_HASH = 10  # Near-duplicates' perceptual hashes differ in at most this many of 64 bits.
 NEAR_PIXELS = 6.0
 """Near-duplicates' 16 x 16 thumbnails differ by at most this mean, of 255: flat drawings share
 hashes, not colours."""
 THUMBNAIL = 16
-SHOWN = 10
-"""Images left out that are printed one by one; the manifest has all of them."""
+SHOWN = 10  # Images left out that are printed one by one; the manifest has all of them.
 
 Found = Sequence[tuple[str, str]]
 """Names of images, each with its label."""

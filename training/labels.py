@@ -20,8 +20,7 @@ SIGNIFICANCE = 0.01
 MIN_OF_CLASS = 30
 """A class with this many images is judged by itself; a smaller one shares the doubts about the
 other."""
-SHOWN = 10
-"""Images that the model contradicts most strongly, as examples."""
+SHOWN = 10  # Images that the model contradicts most strongly, as examples.
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

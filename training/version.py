@@ -40,8 +40,7 @@ from training.gather import PREPROCESSING
 from training.progress import say
 from training.run import CHECKPOINT, Run
 
-THRESHOLD = 0.5
-"""On the calibrated probability: the more likely class is the prediction."""
+THRESHOLD = 0.5  # On the calibrated probability: the more likely class is the prediction.
 LIBRARIES = ("tensorflow-cpu", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
 BASELINE = Path(__file__).resolve().parent / "baseline"
 """The model that ships, apart from the files that are in the layer (CHECKOUT_BASELINE)."""

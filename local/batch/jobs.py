@@ -26,9 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 WAITING = ("SUBMITTED", "RUNNABLE")
 ENDED = ("SUCCEEDED", "FAILED")
 
-ENDED_KEPT = 100
-"""Number of ended jobs that DescribeJobs still returns; AWS keeps them for a week."""
-
+ENDED_KEPT = 100  # Number of ended jobs that DescribeJobs still returns; AWS keeps them for a week.
 EXITED = "Essential container in task exited"
 TIMED_OUT = "Job attempt duration exceeded timeout"
 INTERRUPTED = "Your Spot Task was interrupted."

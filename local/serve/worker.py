@@ -19,8 +19,7 @@ from clickbait.errors import Unavailable
 from clickbait.settings import settings
 from clickbait.web.app import problem_response
 
-MAX_WAITING = 128
-"""Maximum number of waiting requests per worker: 2 s of work at 15 ms an image."""
+MAX_WAITING = 128  # Maximum number of waiting requests per worker: 2 s of work at 15 ms an image.
 
 MAX_WAIT = 4.0
 """Seconds; maximum waiting time at the queue's current pace. On slow machines and with batches this
@@ -29,8 +28,7 @@ allows fewer requests than MAX_WAITING."""
 PACE_SHARE = 0.1
 """Weight of a turn in the moving average of their lengths, which covers about twenty turns."""
 
-RETRY_AFTER = 2
-"""Seconds; a full queue is empty by then."""
+RETRY_AFTER = 2  # Seconds; a full queue is empty by then.
 
 SENDING_SECONDS = 2.0
 """A request whose body takes longer to arrive does not count until it is complete. It takes none of
@@ -39,9 +37,7 @@ the worker's time, and many slow senders must not fill the queue."""
 WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
 """Methods that are answered at once, even if the queue is full: they cost next to nothing."""
 
-BACKLOG = 2048
-"""Connections that the kernel holds while a worker is busy or being replaced."""
-
+BACKLOG = 2048  # Connections that the kernel holds while a worker is busy or being replaced.
 KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS = 10
 """Time from the stop signal until open requests are cut off: twice the time of a full queue."""
