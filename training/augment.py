@@ -19,16 +19,11 @@ LUMA = (0.299, 0.587, 0.114)
 
 def augment(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
     """One random version of each image: (n, 224, 224, 3) of 0..255 to float32 of the same shape and
-    range.
-    """
+    range."""
     images = _recolour(_move(tf.cast(images, tf.float32), random, recipe), random, recipe)
     if recipe.erasing:
         images = _erase(images, random, recipe)
     return tf.clip_by_value(images, 0.0, 255.0)
-
-
-def _uniform(random: tf.random.Generator, n: Any, low: float, high: float) -> Any:
-    return random.uniform([n], low, high)
 
 
 def _by_image(values: Any) -> Any:
@@ -36,30 +31,23 @@ def _by_image(values: Any) -> Any:
 
 
 def _move(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
-    """Rotation, flip, zoom and shift in one projective transform about the centre; edges are
-    mirrored.
-    """
+    """Rotate, flip, zoom and shift in one transform about the centre; edges are mirrored."""
     n = tf.shape(images)[0]
-    angle = _uniform(random, n, -1, 1) * (recipe.rotation * math.pi / 180)
-    zoom = 1 + _uniform(random, n, -1, 1) * recipe.zoom
-    wide = zoom * (1 + _uniform(random, n, -1, 1) * (STRETCH if recipe.zoom else 0.0))
-    wide *= tf.where(_uniform(random, n, 0, 1) < recipe.flip, -1.0, 1.0)
-    dx = _uniform(random, n, -1, 1) * (recipe.shift * INPUT_SIZE)
-    dy = _uniform(random, n, -1, 1) * (recipe.shift * INPUT_SIZE)
+    angle = random.uniform([n], -1, 1) * (recipe.rotation * math.pi / 180)
+    zoom = 1 + random.uniform([n], -1, 1) * recipe.zoom
+    wide = zoom * (1 + random.uniform([n], -1, 1) * (STRETCH if recipe.zoom else 0.0))
+    wide *= tf.where(random.uniform([n], 0, 1) < recipe.flip, -1.0, 1.0)
+    dx = random.uniform([n], -1, 1) * (recipe.shift * INPUT_SIZE)
+    dy = random.uniform([n], -1, 1) * (recipe.shift * INPUT_SIZE)
     a, b = tf.cos(angle) * wide, -tf.sin(angle) * zoom
     c, d = tf.sin(angle) * wide, tf.cos(angle) * zoom
     centre = (INPUT_SIZE - 1) / 2
     still = tf.zeros_like(a)
+    across = [a, b, centre * (1 - a - b) + dx]
+    down = [c, d, centre * (1 - c - d) + dy]
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=tf.stack(
-            [
-                *(a, b, centre * (1 - a - b) + dx),
-                *(c, d, centre * (1 - c - d) + dy),
-                *(still, still),
-            ],
-            axis=1,
-        ),
+        transforms=tf.stack([*across, *down, still, still], axis=1),
         output_shape=[INPUT_SIZE, INPUT_SIZE],
         fill_value=0.0,
         interpolation="BILINEAR",
@@ -70,15 +58,15 @@ def _move(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
 def _recolour(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
     """Brightness, contrast, saturation and tint; sometimes no colour at all."""
     n, k = tf.shape(images)[0], recipe.colour
-    images *= _by_image(1 + _uniform(random, n, -k, k))
+    images *= _by_image(1 + random.uniform([n], -k, k))
     mean = tf.reduce_mean(images, [1, 2, 3], keepdims=True)
-    images = mean + (images - mean) * _by_image(1 + _uniform(random, n, -k, k))
+    images = mean + (images - mean) * _by_image(1 + random.uniform([n], -k, k))
     luma = tf.reduce_sum(images * tf.constant(LUMA), axis=-1, keepdims=True)
-    saturation = 1 + _uniform(random, n, -2 * k, 2 * k)
-    saturation = tf.where(_uniform(random, n, 0, 1) < recipe.grey, 0.0, saturation)
+    saturation = 1 + random.uniform([n], -2 * k, 2 * k)
+    saturation = tf.where(random.uniform([n], 0, 1) < recipe.grey, 0.0, saturation)
     images = luma + (images - luma) * _by_image(saturation)
     images += random.uniform([n, 1, 1, 3], -1, 1) * (k * TINT)
-    return images + _by_image(_uniform(random, n, -1, 1) * (k * BRIGHTNESS))
+    return images + _by_image(random.uniform([n], -1, 1) * (k * BRIGHTNESS))
 
 
 def _erase(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
@@ -86,8 +74,8 @@ def _erase(images: Any, random: tf.random.Generator, recipe: Recipe) -> Any:
     n = tf.shape(images)[0]
     rows = tf.reshape(tf.range(INPUT_SIZE, dtype=tf.float32), [1, -1, 1, 1])
     columns = tf.reshape(tf.range(INPUT_SIZE, dtype=tf.float32), [1, 1, -1, 1])
-    y, x = (_by_image(_uniform(random, n, 0, INPUT_SIZE)) for _ in range(2))
-    height, width = (_by_image(_uniform(random, n, *ERASED)) for _ in range(2))
-    chosen = _by_image(_uniform(random, n, 0, 1)) < recipe.erasing
+    y, x = (_by_image(random.uniform([n], 0, INPUT_SIZE)) for _ in range(2))
+    height, width = (_by_image(random.uniform([n], *ERASED)) for _ in range(2))
+    chosen = _by_image(random.uniform([n], 0, 1)) < recipe.erasing
     inside = (tf.abs(rows - y) < height) & (tf.abs(columns - x) < width) & chosen
     return tf.where(inside, random.uniform([n, 1, 1, 3], 0, 255), images)

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -49,36 +49,24 @@ def run(model: bytes, images: npt.NDArray[Any], names: Sequence[str]) -> Run:
     Each core has an interpreter of one thread: faster than one interpreter of many threads.
     """
     cores = min(len(os.sched_getaffinity(0)), max(len(images), 1))
-    workers = [_Worker(model, names) for _ in range(cores)]
-    out: Run = {n: np.empty((len(images), *shape), np.float32) for n, shape in workers[0].shapes}
+    interpreters = [Interpreter(model_content=model, num_threads=1) for _ in range(cores)]
+    for interpreter in interpreters:
+        interpreter.allocate_tensors()
+    signature = interpreters[0].get_signature_runner(SIGNATURE)
+    (source,) = (int(t["index"]) for t in signature.get_input_details().values())
+    details = signature.get_output_details()
+    out: Run = {n: np.empty((len(images), *details[n]["shape"][1:]), np.float32) for n in names}
 
     def work(core: int) -> None:
         for i in range(core, len(images), cores):
-            for name, value in workers[core].run(images[i]):
-                out[name][i] = value
+            interpreters[core].set_tensor(source, images[i : i + 1].astype(np.float32))
+            interpreters[core].invoke()
+            for name in names:
+                out[name][i] = interpreters[core].get_tensor(int(details[name]["index"]))[0]
 
     with ThreadPoolExecutor(cores) as pool:
         list(pool.map(work, range(cores)))
     return out
-
-
-class _Worker:
-    """One interpreter of one thread, with its outputs by name."""
-
-    def __init__(self, model: bytes, names: Sequence[str]) -> None:
-        self.interpreter = Interpreter(model_content=model, num_threads=1)
-        self.interpreter.allocate_tensors()
-        signature = self.interpreter.get_signature_runner(SIGNATURE)
-        (self.input,) = (int(t["index"]) for t in signature.get_input_details().values())
-        details = signature.get_output_details()
-        self.outputs = {name: int(details[name]["index"]) for name in names}
-        self.shapes = [(name, tuple(details[name]["shape"][1:])) for name in names]
-
-    def run(self, image: npt.NDArray[Any]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-        self.interpreter.set_tensor(self.input, image[None].astype(np.float32))
-        self.interpreter.invoke()
-        for name, index in self.outputs.items():
-            yield name, self.interpreter.get_tensor(index)[0]
 
 
 def classifier(model: keras.Model) -> bytes:

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +45,8 @@ class Store(Protocol):
         """Store all of `data` under `key`, or nothing."""
 
 
-class Source(Protocol):
-    """Training inputs by index; every call draws another random version of each."""
-
-    def draw(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> Any: ...
+Draw = Callable[[npt.NDArray[np.int64], np.random.Generator], Any]
+"""Training inputs by index; every call draws another random version of each."""
 
 
 @dataclass
@@ -56,31 +54,21 @@ class Examples:
     """The networks' inputs: images or features (n, ...) to train and to validate on, with labels
     (n,) of 0 and 1."""
 
-    source: Source
+    draw: Draw
     labels: npt.NDArray[np.int64]
     held_out: npt.NDArray[Any]
     held_out_labels: npt.NDArray[np.int64]
 
 
-class Images:
-    """Images in memory, augmented when they are drawn."""
-
-    def __init__(self, pixels: npt.NDArray[np.uint8], recipe: Recipe) -> None:
-        self.pixels = pixels
-        self._augment = Augmented(recipe)
-
-    def draw(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> Any:
-        return self._augment(self.pixels[indices], int(rng.integers(2**62)))
+def from_images(pixels: npt.NDArray[np.uint8], recipe: Recipe) -> Draw:
+    """Draws from images in memory, which are augmented when they are drawn."""
+    augmented = Augmented(recipe)
+    return lambda indices, rng: augmented(pixels[indices], int(rng.integers(2**62)))
 
 
-class Views:
-    """Views of each image behind the frozen blocks (n, views, ...); a draw picks one of each."""
-
-    def __init__(self, views: Features) -> None:
-        self.views = views
-
-    def draw(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> Any:
-        return self.views[indices, rng.integers(self.views.shape[1], size=len(indices))]
+def from_views(views: Features) -> Draw:
+    """Draws one of the views (n, views, ...) that each image has behind the frozen blocks."""
+    return lambda indices, rng: views[indices, rng.integers(views.shape[1], size=len(indices))]
 
 
 class Augmented:
@@ -139,14 +127,7 @@ class Backbone:
     def lite(self) -> bytes:
         """The blocks as a TFLite file with one output; built only if features are missing."""
         stem = self.stem
-        return export.convert(
-            lambda image: {"features": stem(image, training=False)}, stem, half=False
-        )
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the features of one image."""
-        return tuple(self.stem.output.shape[1:])
+        return export.convert(lambda x: {"features": stem(x, training=False)}, stem, half=False)
 
     def through(self, images: npt.NDArray[Any]) -> Features:
         """Images (n, 224, 224, 3) to features (n, ...)."""
@@ -172,7 +153,7 @@ def cache(
     a training step, and LiteRT runs it several times faster than TensorFlow; after that, an epoch
     pays for the trained half only.
     """
-    shape = (len(pixels), 1 + views, *backbone.shape)
+    shape = (len(pixels), 1 + views, *backbone.stem.output.shape[1:])
     if not len(pixels):  # An empty file cannot be mapped.
         return np.zeros(shape, np.float16)
     progress = file.with_suffix(".done")

@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from clickbait.inference.images import INPUT_SIZE
-
-SIDE = INPUT_SIZE
+from clickbait.inference.images import INPUT_SIZE as SIDE
 
 
 def loud() -> Image.Image:
@@ -42,9 +40,8 @@ def calm() -> Image.Image:
     ridge = [(0, 150), (60, 84), (112, 140), (160, 100), (SIDE, 156)]
     draw.polygon([*ridge, (SIDE, SIDE), (0, SIDE)], (84, 92, 96))
     draw.polygon([(0, 182), (90, 146), (SIDE, 190), (SIDE, SIDE), (0, SIDE)], (66, 76, 70))
-    draw.text(
-        (12, 200), "Lecture 4: rivers and valleys", (206, 206, 200), ImageFont.load_default(13)
-    )
+    font = ImageFont.load_default(13)
+    draw.text((12, 200), "Lecture 4: rivers and valleys", (206, 206, 200), font)
     return image
 
 

@@ -156,10 +156,8 @@ def train(
         _assign(optimizer.variables, state.optimizer)
     for row in state.history:
         run.watch(row, recipe.epochs)
-    predict, step = (
-        forward(model),
-        _compiled_step(model, optimizer, averages, origin, teachers, recipe=recipe),
-    )
+    predict = forward(model)
+    step = _compiled_step(model, optimizer, averages, origin, teachers, recipe=recipe)
     # Both classes weigh the same in the loss, however many images each has.
     class_weights = len(labels) / (2 * np.bincount(labels, minlength=2))
     batches = math.ceil(len(labels) / recipe.batch_size)
@@ -177,7 +175,7 @@ def train(
                 rng.beta(recipe.mixup, recipe.mixup, len(y)) if recipe.mixup else np.ones(len(y))
             )
             loss, right = step(
-                tf.cast(examples.source.draw(chosen, rng), tf.float32),
+                tf.cast(examples.draw(chosen, rng), tf.float32),
                 tf.constant(y, tf.float32),
                 tf.constant(class_weights[y], tf.float32),
                 tf.constant(np.maximum(share, 1 - share), tf.float32),
@@ -192,7 +190,8 @@ def train(
 
         raw = [v.numpy() for v in variables]
         tuned = [v.numpy() for v in averages] if recipe.averaging else raw
-        _assign(variables, _between(origin, tuned, recipe.keep) if recipe.keep else tuned)
+        k = recipe.keep
+        _assign(variables, [k * a + (1 - k) * b for a, b in zip(origin, tuned, strict=True)])
         measured = validate(predict(examples.held_out), examples.held_out_labels)
         row = {
             "member": member + 1,
@@ -240,10 +239,6 @@ def _reseeded(model: keras.Model, rng: np.random.Generator) -> np.random.Generat
         if isinstance(layer, keras.layers.Dropout) and layer.rate:
             layer.seed_generator.state.assign(rng.integers(2**32, size=2, dtype=np.uint32))
     return rng
-
-
-def _between(origin: Arrays, tuned: Arrays, keep: float) -> Arrays:
-    return [keep * a + (1 - keep) * b for a, b in zip(origin, tuned, strict=True)]
 
 
 def _compiled_step(

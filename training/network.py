@@ -119,16 +119,14 @@ def _efficientnet_lite0(image: Any, stochastic_depth: float) -> Any:
     block = 0
     for repeats, kernel, first_stride, expansion, channels in STAGES:
         for repeat in range(repeats):
-            stride = first_stride if repeat == 0 else 1
-            drop = stochastic_depth * block / BLOCKS
             x = _block(
                 x,
                 f"b{block}",
                 kernel=kernel,
-                stride=stride,
+                stride=first_stride if repeat == 0 else 1,
                 expansion=expansion,
                 channels=channels,
-                drop=drop,
+                drop=stochastic_depth * block / BLOCKS,
             )
             block += 1
     return _norm(_conv(x, 1280, "head_conv"), "head")
@@ -155,8 +153,7 @@ def _block(
 
 
 def _cnn(image: Any, dropout: float) -> Any:
-    """Four convolutions, max pooling to 7 x 7, one hidden layer. The loss and the calibration apply
-    the sigmoid."""
+    """Four convolutions, max pooling to 7 x 7, one hidden layer; the loss applies the sigmoid."""
     x = layers.Rescaling(1 / 255, name="scale")(image)
     for i, filters in enumerate(CNN_FILTERS):
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i}")(x)

@@ -133,10 +133,8 @@ def _balance(
     new = sum((counts[u] for u in movable), np.zeros(len(LABELS)))
     more = (validation - SHARES["validation"]) * new
     target = {s: SHARES[s] * total for s in SIDES}
-    target = target | {
-        "train": target["train"] - more,
-        "validation": target["validation"] + more,
-    }
+    target["train"] -= more
+    target["validation"] += more
     now = {
         s: sum((counts[u] for u in units if sides[u] == s), np.zeros(len(LABELS))) for s in SIDES
     }

@@ -77,8 +77,8 @@ def examples_of(run: Run) -> Examples:
     held_out, held_out_labels = run.images.side("validation")
     stem, _ = network.split(_build(run), run.recipe.frozen_blocks)
     if stem is None:
-        source = features.Images(pixels, run.recipe)
-        return Examples(source, labels, held_out, held_out_labels)
+        draw = features.from_images(pixels, run.recipe)
+        return Examples(draw, labels, held_out, held_out_labels)
     backbone = features.Backbone(stem)
     views, plain = (
         features.cache(
@@ -92,7 +92,7 @@ def examples_of(run: Run) -> Examples:
         )
         for of, side, count in ((pixels, "train", run.recipe.views), (held_out, "validation", 0))
     )
-    return Examples(features.Views(views), labels, plain[:, 0], held_out_labels)
+    return Examples(features.from_views(views), labels, plain[:, 0], held_out_labels)
 
 
 def train_networks(run: Run, examples: Examples) -> tuple[keras.Model, dict[str, Any]]:

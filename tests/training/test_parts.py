@@ -1,5 +1,6 @@
 """The parts of a training keep their promises one by one."""
 
+import itertools
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from clickbait.inference.calibration import Calibration
 from tests.training.conftest import NO_IMAGES, train_network
 from training import Unusable, export, loop, metrics, network, weights
 from training.augment import augment
-from training.features import Images
+from training.features import Draw, from_images
 from training.progress import Epochs
 from training.recipe import RECIPES, Recipe
 from training.run import Run
@@ -22,14 +23,9 @@ from training.run import Run
 STILL = {"rotation": 0, "flip": 0, "zoom": 0, "shift": 0, "colour": 0, "grey": 0, "erasing": 0}
 
 
-class Numbers:
-    """A source that gives the same rows each time."""
-
-    def __init__(self, rows: np.ndarray) -> None:
-        self.rows = rows
-
-    def draw(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return self.rows[indices]
+def numbers(rows: np.ndarray) -> Draw:
+    """Draws the same rows each time."""
+    return lambda indices, rng: rows[indices]
 
 
 def recipe(**knobs: object) -> Recipe:
@@ -46,7 +42,7 @@ def unit(inputs: int, dropout: float = 0.0) -> keras.Model:
 
 def trained(rows, labels, held_out, knobs: Recipe, folder: Path) -> tuple[keras.Model, loop.State]:
     model = unit(rows.shape[1], knobs.dropout)
-    return model, train_network(model, Numbers(rows), labels, held_out, knobs, folder)
+    return model, train_network(model, numbers(rows), labels, held_out, knobs, folder)
 
 
 def test_auc_is_that_of_sklearn_also_with_ties() -> None:
@@ -104,7 +100,7 @@ def test_augmentation_with_every_knob_at_zero_changes_nothing_and_flip_alone_mir
 def test_the_same_draw_gives_the_same_views() -> None:
     pixels = np.random.default_rng(5).integers(0, 256, (2, 224, 224, 3), np.uint8)
     draws = [
-        Images(pixels, Recipe()).draw(np.arange(2), np.random.default_rng([0, v])).numpy()
+        from_images(pixels, Recipe())(np.arange(2), np.random.default_rng([0, v])).numpy()
         for v in (1, 1, 2)
     ]
     assert (draws[0] == draws[1]).all()
@@ -146,18 +142,16 @@ def test_a_stopped_training_resumes_as_if_it_had_not_stopped(
     class Killed(Exception):
         pass
 
-    class Dies(Numbers):
-        calls = 0
+    calls = itertools.count(1)
 
-        def draw(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-            self.calls += 1
-            if self.calls > 17:  # in the fourth of six epochs of five steps
-                raise Killed
-            return super().draw(indices, rng)
+    def dies(indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if next(calls) > 17:  # in the fourth of six epochs of five steps
+            raise Killed
+        return rows[indices]
 
     model = unit(5, 0.5)
     with pytest.raises(Killed):
-        train_network(model, Dies(rows), labels, (rows, labels), knobs, tmp_path)
+        train_network(model, dies, labels, (rows, labels), knobs, tmp_path)
     assert loop.State.load(Run(NO_IMAGES, knobs, tmp_path).state(0)).epoch == 3
     resumed, state = trained(rows, labels, (rows, labels), knobs, tmp_path)
     assert [row["epoch"] for row in state.history] == [1, 2, 3, 4, 5, 6]
@@ -175,7 +169,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: P
         knobs = replace(RECIPES["cnn"], seed=seed, epochs=1, batch_size=4)
         model = network.build(knobs)
         train_network(
-            model, Images(pixels, knobs), labels, (pixels, labels), knobs, tmp_path / name
+            model, from_images(pixels, knobs), labels, (pixels, labels), knobs, tmp_path / name
         )
         return model.get_layer("hidden").get_weights()[0]
 

@@ -141,11 +141,6 @@ def test_features_of_other_frozen_weights_are_others(backbone: features.Backbone
 
 def tuned(tmp_path: Path, **knobs: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Weights of one dense unit before and after a training that would move them far."""
-
-    class Rows:
-        def draw(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-            return rows[indices]
-
     rows = RNG.normal(size=(40, 5)).astype(np.float32)
     labels = (rows[:, 0] > 0).astype(int)
     recipe = Recipe(epochs=5, learning_rate=0.1, weight_decay=0.0, batch_size=8, mixup=0.0, **knobs)
@@ -153,7 +148,7 @@ def tuned(tmp_path: Path, **knobs: Any) -> tuple[list[np.ndarray], list[np.ndarr
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
     before = model.get_weights()
     folder = tmp_path / str(len(list(tmp_path.iterdir())))
-    train_network(model, Rows(), labels, (rows, labels), recipe, folder)
+    train_network(model, lambda i, rng: rows[i], labels, (rows, labels), recipe, folder)
     return before, model.get_weights()
 
 
