@@ -15,6 +15,7 @@ from sklearn.metrics import roc_curve
 from clickbait import LABELS
 from clickbait.inference.appearance import APPEARANCE, appearance
 from training import metrics
+from training.metrics import Floats, Labels
 from training.sides import Record
 
 POINTS = 201  # Of a stored ROC curve: more than a chart of some hundred pixels can show.
@@ -23,9 +24,6 @@ BINS = 10  # Of the reliability diagram and of the expected calibration error.
 WORST = 24  # Mistakes in the contact sheet: four rows of six.
 LEAST_RANKED = 3  # A rank correlation needs this many images: of two it is always 1 or -1.
 DIGITS = 4  # Decimals of stored figures: a test side has some hundred images.
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 
 def roc(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats]:
@@ -84,12 +82,9 @@ def effects(
     rows = []
     for name in APPEARANCE:
         values = np.array([one[name] for one in appearances])
-        rho = {
-            "with_probability": _correlation(values, probabilities),
-            "with_label": _correlation(values, labels),
-        }
+        row = {"name": name, "with_probability": _correlation(values, probabilities)}
         reason = _why_none(name, values, labels, probabilities)
-        rows.append({"name": name, **rho, "reason": reason})
+        rows.append({**row, "with_label": _correlation(values, labels), "reason": reason})
     return rows
 
 

@@ -55,6 +55,7 @@ def run(model: bytes, images: npt.NDArray[Any], names: Sequence[str]) -> Run:
     signature = interpreters[0].get_signature_runner(SIGNATURE)
     (source,) = (int(t["index"]) for t in signature.get_input_details().values())
     details = signature.get_output_details()
+    del signature  # An interpreter refuses to run while anything else refers to its data.
     out: Run = {n: np.empty((len(images), *details[n]["shape"][1:]), np.float32) for n in names}
 
     def work(core: int) -> None:

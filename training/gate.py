@@ -17,6 +17,7 @@ from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference.classifier import Classifier
 from training import golden, metrics, sides
+from training.metrics import Floats, Labels
 
 MIN_IMAGES = 30
 """With fewer, equally good models rarely pass and clearly worse ones are rarely stopped."""
@@ -40,9 +41,6 @@ MAX_FILE_BYTES = 16_000_000
 """Of `model.tflite`, which a function fetches at its cold start."""
 RESAMPLES = 2_000
 MINUS = "\N{MINUS SIGN}"
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from clickbait import LABELS
+from training.metrics import Floats, Labels
 
 SIGNIFICANCE = 0.01
 """One-sided. Simulated: blocks no honest upload, and catches 97% of swapped ones of 30 images."""
@@ -21,9 +22,6 @@ MIN_OF_CLASS = 30
 """A class with this many images is judged by itself; a smaller one shares the doubts about the
 other."""
 SHOWN = 10  # Images that the model contradicts most strongly, as examples.
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,12 @@ from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve
 from clickbait import LABELS
 from clickbait.inference.calibration import sigmoid
 from training import evaluation
+from training.metrics import Floats, Labels
 
 matplotlib.use("Agg")  # Before pyplot is imported: a machine that trains has no screen.
 from matplotlib import pyplot as plt
 
 COLUMNS = 6  # Of the contact sheet of mistakes.
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from training import loop, version
 from training.progress import say
@@ -71,7 +70,11 @@ def epochs(recipe: Recipe, images: int, new: float | None) -> int:
 def _open(run: Run, finished: Path) -> None:
     """Leave in the checkpoint what this run can resume from, and nothing else."""
     file, about = run.checkpoint / "about.json", version.about(run)
-    if _read(file) != about:
+    try:
+        resumable = json.loads(file.read_text()) == about
+    except (OSError, ValueError):
+        resumable = False
+    if not resumable:
         # about.json goes first: no training resumes from a folder without it.
         file.unlink(missing_ok=True)
         shutil.rmtree(finished, ignore_errors=True)
@@ -85,10 +88,3 @@ def _open(run: Run, finished: Path) -> None:
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             say(f"{state.name} cannot be read, so that network starts again: {error}")
             state.unlink()
-
-
-def _read(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
