@@ -1,0 +1,251 @@
+"""Make a small update: learn a new version from an owner's images in seconds and decide whether it
+may go live.
+
+Callers need only `small_update`. The caller reads the images, and stores and promotes the version.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clickbait.inference.calibration import Calibration, uncertain_band
+from clickbait.learning import evidence
+from clickbait.learning.decide import Decision, HeldOut, decide, missing
+from clickbait.learning.evidence import PROMISE, Labels, Predictions
+from clickbait.learning.features import FeatureReader, Outputs
+from clickbait.learning.head import OWN_WEIGHT, Examples, Head, Space, learn, weigh
+from clickbait.learning.patch import PatchedModel, patch
+from clickbait.learning.replay import Part, Replay
+
+MIN_TO_LEARN = 10
+"""Minimum images of each class outside the exam set: about two for each of five folds."""
+
+FIRMNESS = (1.0, 4.0, 16.0)
+"""Factors on the replay's weight, one for each try. An update that forgets too much is learned
+again with the next factor before the owner is advised to change the dial."""
+
+LARGE = 300
+"""From this many own images, an upload starts fine-tuning instead."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version's TFLite file and its `metadata.json`."""
+
+    model: bytes
+    metadata: dict[str, Any]
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration.from_dict(self.metadata["calibration"])
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """(low, high): the probabilities between which the version is unsure."""
+        band = self.metadata["uncertain_band"]
+        return float(band["low"]), float(band["high"])
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The live version, if it is a small update itself. `learned` (n,) marks the owner's images
+    that it learned from."""
+
+    version: Version
+    learned: npt.NDArray[np.bool_]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The settings that it was learned with, as stored by `Update.changes`."""
+        recipe: dict[str, Any] = self.version.metadata["small_update"]
+        return recipe
+
+
+@dataclass(frozen=True)
+class Update:
+    """Result of a small update. `patched`, `head` and `band` are None if images were too few."""
+
+    decision: Decision
+    own_weight: str = OWN_WEIGHT
+    firmness: float = 1.0
+    head: Head | None = None
+    patched: PatchedModel | None = None
+    band: dict[str, float] | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Return the changes to the anchor's metadata, without the version's name and dates.
+
+        Raises ValueError if there were too few images.
+        """
+        if self.head is None or self.band is None:
+            raise ValueError("nothing was learned, so there are no changes")
+        return {
+            "uncertain_band": self.band,
+            "small_update": {
+                "choice": self.head.choice,
+                "shares": list(self.head.shares),
+                "slope": self.head.slope,
+                "own_weight": self.own_weight,
+                "firmness": self.firmness,
+            },
+        }
+
+
+def small_update(
+    anchor: Version,
+    own: Part,
+    replay: Replay,
+    *,
+    exam: Part | None = None,
+    champion: Champion | None = None,
+    own_weight: str = OWN_WEIGHT,
+) -> Update:
+    """Learn a last layer from `own` and decide whether it may go live.
+
+    anchor: the version whose network is kept, either the shipped or a fine-tuned one.
+    own, exam, replay: images with the outputs of the anchor's network. `own` must not hold images
+    that the anchor was trained on, or copies of images in `exam`.
+    champion: the live version; None if the anchor itself is live.
+    """
+    calibration = anchor.calibration
+    images = own.examples(calibration)
+    extra = exam.examples(calibration) if exam is not None else images[np.zeros(0, np.int64)]
+    short = missing(np.concatenate([images.labels, extra.labels]))
+    short = short or missing_to_learn(images.labels)
+    if short:
+        return Update(Decision(False, short, short, []))
+    known, world = replay.train.examples(calibration), replay.test.examples(calibration)
+    space = Space(images, known)
+    live = champion_predictions(images, extra, world, known, space=space, champion=champion)
+    images = weigh(images, live.own.logits[: len(images)])
+    update, head = attempt(Inputs(images, extra, world, known, space, live), own_weight)
+    return replace(update, patched=patch(anchor.model, calibration, head))
+
+
+@dataclass(frozen=True)
+class Live:
+    """The champion's predictions on the owner's images followed by the exam set, and on the world;
+    the band in which it is unsure; and whether it is the anchor."""
+
+    own: Predictions
+    world: Predictions
+    band: tuple[float, float]
+    is_anchor: bool
+
+
+def champion_predictions(
+    own: Examples,
+    exam: Examples,
+    world: Examples,
+    known: Examples,
+    *,
+    space: Space,
+    champion: Champion | None,
+) -> Live:
+    """Return the champion's predictions on the owner's images, the exam set and the world. Those on
+    the owner's images are out of fold if it learned from them. `champion` is None if the anchor is
+    live."""
+    if champion is None:
+        on_world = evidence.by_anchor(own, world)
+        on_own = evidence.by_anchor(own, own).concat(evidence.by_anchor(own, exam))
+        return Live(on_own, on_world, uncertain_band(PROMISE), True)
+    recipe = champion.recipe
+    on_own = evidence.out_of_fold(
+        weigh(own, own.logits),
+        known,
+        recipe["own_weight"],
+        learned=champion.learned,
+        space=space,
+        firmness=recipe["firmness"],
+    )
+    on_own = on_own.concat(_by_version(champion.version, own, exam))
+    return Live(on_own, _by_version(champion.version, own, world), champion.version.band, False)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs that all tries share: the owner's images, the exam set, the world, the replayed images
+    (`known`), the directions to learn in, and the champion's predictions."""
+
+    own: Examples
+    exam: Examples
+    world: Examples
+    known: Examples
+    space: Space
+    live: Live
+
+
+def attempt(inputs: Inputs, own_weight: str = OWN_WEIGHT) -> tuple[Update, Head]:
+    """Learn a layer and decide on it. If the first try forgets too much, return the first firmer
+    try that passes, if any."""
+    first = _try(inputs, own_weight, FIRMNESS[0])
+    for firmness in FIRMNESS[1:]:
+        if not first[0].decision.forgets:
+            break
+        firmer = _try(inputs, own_weight, firmness)
+        if firmer[0].decision.passed:
+            return firmer
+    return first
+
+
+def _try(inputs: Inputs, own_weight: str, firmness: float) -> tuple[Update, Head]:
+    """Learn one layer and decide on it."""
+    own, exam, world, live = inputs.own, inputs.exam, inputs.world, inputs.live
+    known, space = inputs.known, inputs.space
+    head = learn(own, known, own_weight, space, firmness)
+    candidate = evidence.out_of_fold(own, known, own_weight, space=space, firmness=firmness)
+    candidate = candidate.concat(evidence.by_head(head, own, exam))
+    shipped = evidence.by_anchor(own, own).concat(evidence.by_anchor(own, exam))
+    low, high, promise = evidence.band(candidate, shipped)
+    decision = decide(
+        HeldOut(
+            np.concatenate([own.labels, exam.labels]),
+            np.concatenate([own.units, exam.units + own.units.max() + 1]),
+            candidate,
+            live.own,
+            weights=np.concatenate([own.counts, exam.counts]),
+            corrected=0 if own.corrected is None else int(own.corrected.sum()),
+        ),
+        HeldOut(
+            world.labels,
+            world.units,
+            evidence.by_head(head, own, world),
+            live.world,
+            None if live.is_anchor else evidence.by_anchor(own, world),
+        ),
+        head,
+        band=(low, high),
+        own_weight=own_weight,
+        champion_band=live.band,
+        champion_is_anchor=live.is_anchor,
+    )
+    band = {"low": low, "high": high, "promise": promise}
+    return Update(decision, own_weight, firmness, head, None, band), head
+
+
+def missing_to_learn(labels: Labels) -> str:
+    """Return a message if there are too few images outside the exam set, or "" if there are enough.
+    Exam images are used only for measuring."""
+    counts = [int((labels == k).sum()) for k in (0, 1)]
+    if min(counts) >= MIN_TO_LEARN:
+        return ""
+    return (
+        f"You have {counts[1]} clickbait and {counts[0]} legitimate images outside the exam set. "
+        f"Learning needs at least {MIN_TO_LEARN} of each kind."
+    )
+
+
+def _by_version(version: Version, own: Examples, images: Examples) -> Predictions:
+    """Predictions of a small update, from its own kernel and the anchor's features."""
+    layer = FeatureReader(version.model)
+    calibration = version.calibration
+
+    def logits(examples: Examples) -> npt.NDArray[np.float64]:
+        raw = examples.features.astype(np.float64) @ layer.last_layer.kernel + layer.bias
+        return Outputs(np.zeros((0, 0), np.float16), raw).calibrated(calibration)
+
+    scale = logits(own)
+    predicted = logits(images)
+    return Predictions(predicted, (predicted - scale.mean()) / (float(scale.std()) or 1.0))

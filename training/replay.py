@@ -1,0 +1,64 @@
+"""Store features of the shipped network's own images in `replay.npz`, beside the network.
+
+    python -m training.replay --data DATA --version layers/baseline/baseline
+
+The file holds 800 training images, drawn with a fixed seed, and the whole test side. A small update
+replays the training images so that it keeps what the model knows, and is measured on the test side.
+"""
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from clickbait import LABELS
+from clickbait.inference import images
+from clickbait.learning.features import FeatureReader
+from clickbait.learning.replay import REPLAYED, Part, Replay, write
+from training import sides
+from training.sides import Record
+
+MANIFEST = Path(__file__).parent / "baseline/manifest.csv"
+SEED = 0
+
+
+def build(model: bytes, data: Path, records: list[Record]) -> Replay:
+    """Return the features of the images in `records`, read from `data`."""
+    reader = FeatureReader(model)
+    train = [r for r in records if r.side == "train"]
+    chosen = np.sort(np.random.default_rng(SEED).permutation(len(train))[:REPLAYED])
+    test = [r for r in records if r.side == "test"]
+    return Replay(
+        hashlib.sha256(model).hexdigest(),
+        _part(reader, data, [train[i] for i in chosen]),
+        _part(reader, data, test),
+    )
+
+
+def _part(reader: FeatureReader, data: Path, records: list[Record]) -> Part:
+    inputs = (images.model_input(images.read((data / r.file).read_bytes())) for r in records)
+    names = [r.group or r.sha256 for r in records]
+    return Part(
+        reader.read(inputs),
+        np.array([LABELS.index(r.label) for r in records], np.int64),
+        np.unique(names, return_inverse=True)[1].astype(np.int64),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the class folders")
+    parser.add_argument("--version", type=Path, required=True, help="folder with model.tflite")
+    parser.add_argument("--manifest", type=Path, default=MANIFEST)
+    given = parser.parse_args()
+    replay = build(
+        (given.version / "model.tflite").read_bytes(),
+        given.data,
+        list(sides.read_manifest(given.manifest)),
+    )
+    (given.version / "replay.npz").write_bytes(write(replay))
+
+
+if __name__ == "__main__":
+    main()
