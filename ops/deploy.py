@@ -34,6 +34,10 @@ SOURCE_KEY = "build/source.zip"
 IMAGE_SOURCES = ("training", "layers/clickbait/python", "layers/baseline/baseline")
 """The folders that training/Dockerfile may copy from, without hidden files and Python's cache."""
 
+NOT_IN_IMAGE = "training/students"
+"""This folder stays out of the image: no training reads its 7 MB. Dockerfile.dockerignore names it
+as well."""
+
 
 def deploy(
     stack: str | None, region: str | None, profile: str | None, sam_options: Sequence[str]
@@ -161,7 +165,8 @@ def build_image(session: Any, outputs: Mapping[str, str], files: Mapping[str, by
 
 def image_files(root: Path) -> dict[str, bytes]:
     """The files of the training image, sorted by their path below `root`."""
-    files = (file for source in IMAGE_SOURCES for file in _visible(root / source))
+    found = (file for source in IMAGE_SOURCES for file in _visible(root / source))
+    files = (file for file in found if not file.is_relative_to(root / NOT_IN_IMAGE))
     return {file.relative_to(root).as_posix(): file.read_bytes() for file in sorted(files)}
 
 

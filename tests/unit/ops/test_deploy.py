@@ -358,6 +358,14 @@ def test_the_image_contains_training_the_library_and_the_baseline():
     assert sum(map(len, files.values())) < 50e6
 
 
+def test_the_image_does_not_contain_the_students():
+    assert (deploy.ROOT / deploy.NOT_IN_IMAGE).is_dir()
+    files = deploy.image_files(deploy.ROOT)
+    assert not [name for name in files if name.startswith(f"{deploy.NOT_IN_IMAGE}/")]
+    ignored = (deploy.ROOT / "training" / "Dockerfile.dockerignore").read_text("utf-8")
+    assert deploy.NOT_IN_IMAGE in ignored.splitlines()
+
+
 def test_everything_that_the_dockerfile_copies_is_there():
     lines = (deploy.ROOT / "training" / "Dockerfile").read_text("utf-8").splitlines()
     copied = [
