@@ -16,6 +16,7 @@ import numpy.typing as npt
 from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference.classifier import Classifier
+from clickbait.learning.decide import Check
 from training import golden, metrics, sides
 from training.metrics import Floats, Labels
 
@@ -64,17 +65,6 @@ class Exam:
             [self.groups[i] for i in keep],
             [self.sha256[i] for i in keep],
         )
-
-
-@dataclass(frozen=True)
-class Check:
-    """One condition: `value` against `limit`, and `detail`, a full sentence."""
-
-    name: str
-    passed: bool
-    value: float | None
-    limit: float | None
-    detail: str
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Store features of the shipped network's own images in `replay.npz`, beside the network.
+"""Store features of the shipped network's own images in `training/baseline/replay.npz`.
 
     python -m training.replay --data DATA --version layers/baseline/baseline
 
@@ -50,14 +50,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with the class folders")
     parser.add_argument("--version", type=Path, required=True, help="folder with model.tflite")
-    parser.add_argument("--manifest", type=Path, default=MANIFEST)
+    parser.add_argument(
+        "--manifest", type=Path, default=MANIFEST, help="the features are stored beside it"
+    )
     given = parser.parse_args()
     replay = build(
         (given.version / "model.tflite").read_bytes(),
         given.data,
         list(sides.read_manifest(given.manifest)),
     )
-    (given.version / "replay.npz").write_bytes(write(replay))
+    given.manifest.with_name("replay.npz").write_bytes(write(replay))
 
 
 if __name__ == "__main__":

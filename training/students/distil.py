@@ -200,7 +200,7 @@ def train_teachers(
 
 
 class Lesson(NamedTuple):
-    """What a student learns: images `pixels[index]`, index (m,), and their targets (m,)."""
+    """A student's training data: the images `pixels[index]`, index (m,), and their targets (m,)."""
 
     pixels: Tensor
     index: Tensor
