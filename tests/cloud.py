@@ -1,7 +1,12 @@
 """The cloud in memory that tests run against: buckets and the table as `template.yaml` has them.
 
-Call these within moto's `mock_aws`.
+Call `create_buckets` and `create_table` within moto's `mock_aws`; `cloud_in_memory` does all of it.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from moto import mock_aws
 
 from clickbait import aws
 
@@ -25,3 +30,14 @@ def create_table(name: str = TABLE) -> None:
             {"AttributeName": "sk", "KeyType": "RANGE"},
         ],
     )
+
+
+@contextmanager
+def cloud_in_memory(*buckets: str) -> Iterator[None]:
+    """The empty table and `buckets`, with clients of their own."""
+    with mock_aws():
+        aws.forget_clients()
+        create_buckets(*buckets)
+        create_table()
+        yield
+    aws.forget_clients()

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from clickbait import aws, observability
 from clickbait.errors import Unavailable
@@ -23,11 +22,11 @@ from clickbait.store.live import LiveModel
 from clickbait.store.results import Row
 from clickbait.store.rows import Rows
 from functions.batch import worker
-from tests.cloud import create_buckets, create_table
+from tests.cloud import TABLE, cloud_in_memory
 from tests.samples.drawn import encoded, picture
 
 ROOT = Path(__file__).resolve().parents[3]
-BUCKET, TABLE = "clickbait-data-abcdefghijkl", "table"
+BUCKET = "clickbait-data-abcdefghijkl"
 JPEG, PNG = encoded(picture()), encoded(picture(seed=3), "PNG")
 
 
@@ -56,12 +55,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     settings.cache_clear()
     batches._names.cache_clear()
     monkeypatch.setattr(history, "_paused_until", 0.0)
-    with mock_aws():
-        aws.forget_clients()
-        create_buckets(BUCKET)
-        create_table(TABLE)
+    with cloud_in_memory(BUCKET):
         yield Cloud()
-    aws.forget_clients()
     monkeypatch.undo()
     settings.cache_clear()
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from clickbait import LABELS, aws
 from clickbait.errors import BadRequest, Conflict, NotFound
@@ -19,9 +18,9 @@ from clickbait.store import batches, presigned, results
 from clickbait.store.batches import NEVER_ARRIVED, Batches
 from clickbait.store.results import Row
 from clickbait.store.rows import Rows, now
-from tests.cloud import create_buckets, create_table
+from tests.cloud import TABLE, cloud_in_memory
 
-BUCKET, TABLE = "data", "table"
+BUCKET = "data"
 
 
 class Cloud:
@@ -76,12 +75,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("TABLE", TABLE)
     settings.cache_clear()
     batches._names.cache_clear()
-    with mock_aws():
-        aws.forget_clients()
-        create_buckets(BUCKET)
-        create_table(TABLE)
+    with cloud_in_memory(BUCKET):
         yield Cloud()
-    aws.forget_clients()
     monkeypatch.undo()
     settings.cache_clear()
 

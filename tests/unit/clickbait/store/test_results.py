@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from clickbait import LABELS, aws
 from clickbait.errors import Unavailable
@@ -17,9 +16,9 @@ from clickbait.store import results
 from clickbait.store import rows as rows_module
 from clickbait.store.results import COLUMNS, Row, csv_lines, safe
 from clickbait.store.rows import Rows
-from tests.cloud import create_buckets, create_table
+from tests.cloud import TABLE, cloud_in_memory
 
-BUCKET, TABLE, BATCH = "data", "table", "b"
+BUCKET, BATCH = "data", "b"
 AT = "2026-11-22T20:00:00.000+00:00"
 
 
@@ -42,12 +41,8 @@ def failed(name: str, error: str = "The JPEG does not decode.", **changes: Any) 
 
 @pytest.fixture
 def rows() -> Iterator[Rows]:
-    with mock_aws():
-        aws.forget_clients()
-        create_buckets(BUCKET)
-        create_table(TABLE)
+    with cloud_in_memory(BUCKET):
         yield Rows(TABLE, BATCH)
-    aws.forget_clients()
 
 
 def body(key: str) -> bytes:
