@@ -120,7 +120,7 @@ read_uploaded = json_body(Uploaded)
 )
 async def predict(
     request: Request,
-    explain: Annotated[bool, Query(description="add the 7 x 7 heat map")] = False,
+    explain: Annotated[bool, Query(description="add the 7 x 7 maps")] = False,
 ) -> Response:
     """Send a form with the image as `file`, the image itself with its content type, or the `key` of
     an uploaded image."""

@@ -51,6 +51,11 @@ class PredictionAnswer(BaseModel):
         None,
         description="with `explain`: 7 x 7 cells from 0 to 1, the evidence for the predicted class",
     )
+    evidence: list[list[float]] | None = Field(
+        None,
+        description="with `explain`: 7 x 7 cells, evidence for clickbait above 0 and against it "
+        "below; their mean is the log odds of `probability`",
+    )
 
 
 class ServiceAnswer(BaseModel):

@@ -72,9 +72,11 @@ def test_a_raw_body_gets_the_same_prediction_as_a_form(client: TestClient, kind:
     assert raw["probability"] == client.post("/predict", **form(JPEG)).json()["probability"]
 
 
-def test_explain_adds_the_heat_map(client: TestClient) -> None:
-    cells = client.post("/predict?explain=true", **form(JPEG)).json()["heatmap"]
-    assert [len(row) for row in cells] == [7] * 7
+def test_explain_adds_both_maps(client: TestClient) -> None:
+    answer = client.post("/predict?explain=true", **form(JPEG)).json()
+    for cells in (answer["heatmap"], answer["evidence"]):
+        assert [len(row) for row in cells] == [7] * 7
+    assert "evidence" not in client.post("/predict", **form(JPEG)).json()
 
 
 def test_the_same_bytes_are_answered_from_the_cache(client: TestClient) -> None:

@@ -13,7 +13,7 @@ import pytest
 from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference import images
-from clickbait.inference.classifier import Classifier, heatmap
+from clickbait.inference.classifier import Classifier, evidence, heatmap
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import encoded, picture
 
@@ -44,6 +44,7 @@ def test_a_prediction_is_complete_and_consistent(classifier: Classifier) -> None
         low, high = METADATA["uncertain_band"]["low"], METADATA["uncertain_band"]["high"]
         assert verdict.uncertain == (low < verdict.probability < high)
         assert verdict.heatmap is None
+        assert verdict.evidence is None
 
 
 def test_the_logit_is_the_mean_of_its_class_activation_map_up_to_a_constant(
@@ -58,6 +59,19 @@ def test_explain_adds_a_heat_map_of_49_cells_between_0_and_1(classifier: Classif
     assert cells.shape == (7, 7)
     assert cells.min() >= 0
     assert cells.max() == 1
+
+
+def test_the_mean_of_the_signed_evidence_is_the_log_odds_of_the_probability(
+    classifier: Classifier,
+) -> None:
+    for seed in range(4):
+        verdict = classifier.predict(pixels(seed), explain=True)
+        log_odds = np.log(verdict.probability / (1 - verdict.probability))
+        assert np.mean(verdict.evidence) == pytest.approx(log_odds, abs=0.01)
+
+
+def test_evidence_keeps_the_differences_of_the_class_activation_map() -> None:
+    assert evidence(np.array([[2, -4], [1, 1]], np.float32), 1.0) == [[3, -3], [2, 2]]
 
 
 def test_the_heat_map_shows_evidence_for_the_verdict_only() -> None:

@@ -40,6 +40,7 @@ class Prediction:
     confidence: float
     uncertain: bool
     heatmap: list[list[float]] | None = None
+    evidence: list[list[float]] | None = None
 
 
 class Classifier:
@@ -85,7 +86,7 @@ class Classifier:
         return cls(model, metadata)
 
     def predict(self, pixels: npt.NDArray[np.uint8], explain: bool = False) -> Prediction:
-        """Classify one image, (224, 224, 3) uint8 RGB; `explain` adds the 7 x 7 heat map."""
+        """Classify one image, (224, 224, 3) uint8 RGB; `explain` adds both 7 x 7 maps."""
         with self._lock:
             self._invoke(pixels)
             raw = float(self._interpreter.get_tensor(self._logit).item())
@@ -103,6 +104,9 @@ class Classifier:
             confidence=probability if clickbait else 1 - probability,
             uncertain=self._low < probability < self._high,
             heatmap=None if cam is None else heatmap(cam, clickbait),
+            evidence=None
+            if cam is None
+            else evidence(cam / self.calibration.temperature, self.calibration.logit(raw)),
         )
 
     def logits(
@@ -187,3 +191,14 @@ def heatmap(cam: npt.NDArray[np.float32], clickbait: bool) -> list[list[float]]:
     strongest = float(evidence.max())
     scaled = evidence / strongest if strongest > 0 else evidence
     return [[round(float(v), 4) for v in row] for row in scaled]
+
+
+def evidence(cam: npt.NDArray[np.float32], log_odds: float) -> list[list[float]]:
+    """The evidence for (above 0) and against (below 0) clickbait in each of the 7 x 7 cells.
+
+    In log odds, so that one scale fits all images: the mean of the cells is `log_odds`, the
+    calibrated logit of the image. The constants of the last layer and of the calibration are
+    spread evenly. `cam` is the class-activation map divided by the calibration's temperature.
+    """
+    cells = cam + (log_odds - float(cam.mean()))
+    return [[round(float(v), 3) for v in row] for row in cells]

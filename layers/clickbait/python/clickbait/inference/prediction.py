@@ -30,8 +30,8 @@ def answer(
 ) -> Answer:
     """Read and classify `data`; raises as `images.read` does.
 
-    `explain` adds the heat map to the prediction. A caller that has hashed `data` already passes
-    the `sha256`, so that it is not computed again.
+    `explain` adds `heatmap` and `evidence` to the prediction. A caller that has hashed `data`
+    already passes the `sha256`, so that it is not computed again.
     """
     started = time.perf_counter()
     image = images.read(data, max_bytes)
@@ -39,7 +39,7 @@ def answer(
     decoded = time.perf_counter()
     verdict = asdict(model.predict(pixels, explain))
     inferred = time.perf_counter()
-    heatmap = verdict.pop("heatmap")
+    maps = {name: verdict.pop(name) for name in ("heatmap", "evidence")}
     prediction = {
         **verdict,
         "model_version": model.version,
@@ -55,7 +55,7 @@ def answer(
             "inference": milliseconds(inferred - decoded),
             "total": milliseconds(inferred - started),
         },
-        **({"heatmap": heatmap} if explain else {}),
+        **(maps if explain else {}),
     }
     return Answer(prediction, appearance(pixels) if with_appearance else {})
 
