@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import Label
 from clickbait.inference.images import FormatName
-from clickbait.store.runs import STATES, Parameters
+from clickbait.store.runs import STATES, Method, Parameters
 from functions.admin.models import Promotion
 
 __all__ = ["Parameters", "Promotion"]
@@ -148,6 +148,10 @@ class Run(BaseModel):
     state: State
     reason: str = Field(description="why it is in this state, in a sentence")
     trigger: Literal["uploads", "schedule", "admin"]
+    method: Method = Field(
+        description="small_update: a new last layer, in seconds; fine_tuning: the network"
+    )
+    method_reason: str = Field(description="why this method, in a sentence; may be empty")
     parameters: dict[str, Any]
     created: str
     times: dict[str, str] = Field(description="when it reached each state")

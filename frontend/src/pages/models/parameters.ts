@@ -20,6 +20,17 @@ export type Field = Common &
 
 /** Every parameter; the compiler reports one that is missing here. */
 export const FIELDS: Record<Name, Field> = {
+  own_weight: {
+    label: "Your images or the shipped model",
+    hint: "How far a small update may follow your labels. Leave empty for balanced.",
+    kind: "choice",
+    choices: [
+      { value: "stay_close", label: "Stay close to the shipped model" },
+      { value: "balanced", label: "Balanced" },
+      { value: "follow_labels", label: "Follow my labels" },
+    ],
+    advanced: false,
+  },
   epochs: {
     label: "Epochs",
     hint: "Maximum training passes. Leave empty for automatic.",
@@ -38,6 +49,16 @@ export const FIELDS: Record<Name, Field> = {
     label: "Start from scratch",
     hint: "Ignore the live model’s weights. Training takes longer and loses what only they know.",
     kind: "switch",
+    advanced: true,
+  },
+  method: {
+    label: "Method",
+    hint: "Leave empty to let the number of images decide.",
+    kind: "choice",
+    choices: [
+      { value: "small_update", label: "Small update, in seconds" },
+      { value: "fine_tuning", label: "Fine-tuning, in minutes" },
+    ],
     advanced: true,
   },
   architecture: {
@@ -88,5 +109,7 @@ export function parametersOf(form: FormData): Parameters {
     validation_split: number("validation_split"),
     from_scratch: form.has("from_scratch"),
     skip_label_check: form.has("skip_label_check"),
+    method: (text("method") || null) as Parameters["method"],
+    own_weight: (text("own_weight") || null) as Parameters["own_weight"],
   };
 }

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 QUEUED, RUNNING, EVALUATING = "QUEUED", "RUNNING", "EVALUATING"
 PROMOTED, REJECTED, FAILED = "PROMOTED", "REJECTED", "FAILED"
+Method = Literal["small_update", "fine_tuning"]
+SMALL_UPDATE: Final = "small_update"
+FINE_TUNING: Final = "fine_tuning"
+OwnWeight = Literal["stay_close", "balanced", "follow_labels"]
 STATES = (QUEUED, RUNNING, EVALUATING, PROMOTED, REJECTED, FAILED)
 ENDED = (PROMOTED, REJECTED, FAILED)
 
@@ -64,6 +68,15 @@ class Parameters(BaseModel):
     from_scratch: bool = Field(False, description="do not start from the live model's weights")
     skip_label_check: bool = Field(
         False, description="train although the live model contradicts the labels"
+    )
+    method: Method | None = Field(
+        None,
+        description="small_update: only the last layer, in seconds; fine_tuning: the network, in "
+        "minutes; if omitted, the number of images decides",
+    )
+    own_weight: OwnWeight | None = Field(
+        None,
+        description="weight of your images against those of the shipped model, for a small update",
     )
 
 
@@ -127,8 +140,15 @@ class Runs:
 
     # --- the course of a run ---------------------------------------------------------------------
 
-    def request(self, trigger: str, parameters: Parameters, reason: str) -> dict[str, Any]:
-        """Start a run and return it.
+    def request(
+        self,
+        trigger: str,
+        parameters: Parameters,
+        reason: str,
+        method: Method = FINE_TUNING,
+        method_reason: str = "",
+    ) -> dict[str, Any]:
+        """Start a run and return it. `method_reason` is a sentence: why this method.
 
         Raises Conflict, naming the active run, if there is one. Raises Unavailable if AWS Batch
         refuses the job; the run is then FAILED, with that reason.
@@ -140,6 +160,8 @@ class Runs:
             "reason": reason,
             "trigger": trigger,
             "parameters": parameters.model_dump(exclude_none=True),
+            "method": method,
+            "method_reason": method_reason,
             "created": now.isoformat(timespec="seconds"),
         }
         item = {"pk": RUN_PARTITION, "sk": run, "state": QUEUED, f"at_{QUEUED}": _now()}
@@ -303,7 +325,9 @@ def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
     times = {state: item[f"at_{state}"] for state in STATES if f"at_{state}" in item}
     plain = {"pk", "sk", "state", *(f"at_{state}" for state in STATES)}
     rest = {name: json.loads(text) for name, text in item.items() if name not in plain}
-    return {"id": item["sk"], "state": item["state"], "times": times, **rest}
+    # Runs of before there were small updates name no method.
+    method = {"method": FINE_TUNING, "method_reason": ""}
+    return {"id": item["sk"], "state": item["state"], "times": times, **method, **rest}
 
 
 def _failure_reason(detail: Mapping[str, Any]) -> str:
