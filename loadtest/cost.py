@@ -34,7 +34,7 @@ READ = "2026-11"
 """When the sources were read; a source's own date is in its text."""
 
 PRICES: Mapping[str, Price] = {
-    "lambda": Price(0.0000133334, "GB-s, arm64", "git.mcrn.ar lambda-13-cost.md", READ),
+    "lambda": Price(0.0000166667, "GB-s, x86_64", AWS.format("lambda"), READ),
     "invocations": Price(0.20 / MILLION, "invocation", "git.mcrn.ar lambda-13-cost.md", READ),
     "gateway": Price(1.00 / MILLION, "HTTP API request", "appropri8 tutorial, 2025-12-02", READ),
     "write": Price(0.625 / MILLION, "on-demand write unit", "airbyte.com dynamodb-pricing", READ),

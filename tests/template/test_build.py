@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -21,8 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 MAX_UNZIPPED = 150_000_000
 """Bytes of a function and its layers; Lambda itself refuses 250 MB."""
 
-AARCH64 = 183
+X86_64 = 62
 """ELF's number of the processor (e_machine)."""
+
+NEWEST = {b"GLIBC_2": 34, b"GLIBCXX_3.4": 29, b"CXXABI_1.3": 13}
+"""Newest symbol versions of the C and C++ libraries of Amazon Linux 2023 (glibc 2.34, GCC 11). A
+wheel's tag is no proof: LiteRT's for arm64 says manylinux_2_27 and needs GLIBCXX_3.4.30."""
 
 IN_LAMBDA_ALREADY = ("boto3", "botocore", "s3transfer", "urllib3")
 NEVER_THERE = ("tensorflow", "keras", "ml_dtypes", "google", "tqdm", "pytest", "pip")
@@ -125,8 +130,17 @@ def test_every_binary_is_for_lambdas_processor(built):
     for file in binaries:
         head = file.read_bytes()[:20]
         assert head[:4] == b"\x7fELF", file
-        assert struct.unpack_from("<H", head, 18) == (AARCH64,), file
+        assert struct.unpack_from("<H", head, 18) == (X86_64,), file
         assert "cpython-" not in file.name or "cpython-313-" in file.name, file
+
+
+def test_no_binary_needs_newer_c_libraries_than_lambda_has(built):
+    binaries = [file for file in files(built / "DependenciesLayer") if ".so" in file.suffixes]
+    for file in binaries:
+        content = file.read_bytes()
+        for family, newest in NEWEST.items():
+            needed = re.findall(re.escape(family) + rb"\.(\d+)", content)
+            assert max(map(int, needed), default=0) <= newest, (file, family, needed)
 
 
 def test_the_layer_leaves_out_packages_that_lambda_has_or_nothing_imports(built):

@@ -336,7 +336,7 @@ def test_a_bucket_is_encrypted(resources, bucket):
 
 @pytest.mark.parametrize("bucket", BUCKETS)
 def test_a_bucket_outlives_its_stack(resources, bucket):
-    assert resources[bucket]["DeletionPolicy"] == "Retain"
+    assert resources[bucket]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resources[bucket]["UpdateReplacePolicy"] == "Retain"
 
 

@@ -18,7 +18,7 @@ WARM = Measured(milliseconds=100, memory_mb=1024, cold_share=0)
 
 def test_a_million_by_hand() -> None:
     items = cost.million(WARM)
-    assert items["function: time"] == pytest.approx(1e6 * 0.1 * 0.0000133334)  # 1 GB, 0.1 s
+    assert items["function: time"] == pytest.approx(1e6 * 0.1 * 0.0000166667)  # 1 GB, 0.1 s
     assert items["function: invocations"] == pytest.approx(0.20)
     assert items["gateway"] == pytest.approx(1.00)
     assert items["history: writes"] == pytest.approx(0.625)

@@ -20,7 +20,7 @@ Conditions:
 Globals:
   Function:
     Runtime: python3.13
-    Architectures: [arm64]
+    Architectures: [x86_64]
     AutoPublishAlias: live
     SnapStart: {ApplyOn: PublishedVersions}
     Layers: [!Ref LibraryLayer, !Ref DependenciesLayer, !Ref BaselineLayer]
@@ -49,7 +49,7 @@ Resources:
         Unknown: {Type: HttpApi, Properties: {ApiId: !Ref Api}}
   LibraryLayer:
     Type: AWS::Serverless::LayerVersion
-    Properties: {ContentUri: layers/clickbait/, CompatibleArchitectures: [arm64]}
+    Properties: {ContentUri: layers/clickbait/, CompatibleArchitectures: [x86_64]}
   DependenciesLayer:
     Type: AWS::Serverless::LayerVersion
     Properties: {ContentUri: layers/dependencies/}
@@ -175,7 +175,7 @@ def test_what_only_aws_has_is_left_out_and_references_to_it_become_literals(chec
     only_there = ("Batch", "CloudFront", "CodeBuild", "CodeDeploy", "EC2", "ECR")
     assert not [kind for kind in kinds if kind.split("::")[1] in only_there]
     (function,) = resources(checkout, "AWS::Lambda::Function").values()
-    assert "SnapStart" not in function and function.get("Architectures") != ["arm64"]
+    assert "SnapStart" not in function and function.get("Architectures") != ["x86_64"]
     variables = function["Environment"]["Variables"]
     queue = "arn:aws:batch:us-east-1:000000000000:job-queue/Queue"
     assert variables["QUEUE"] == queue
