@@ -38,8 +38,9 @@ AWS_ONLY_TYPES = (
 )
 """Prefixes of the types of resources that are left out."""
 
-ORIGINS_GIVEN = "HasOrigins"
-"""The template's condition for given origins; local.settings always gives them."""
+DECIDED = {"HasOrigins": True, "HasPage": False, "PagesCall": True}
+"""The template's conditions about pages, as they are here: local.settings always gives the origins
+of the page, which CloudFront does not serve."""
 
 BATCH_KINDS = {
     "AWS::Batch::ComputeEnvironment": "compute-environment",
@@ -100,8 +101,12 @@ def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str,
     if unknown:
         raise StackError(f"template.yaml has no parameter {', '.join(sorted(unknown))}.")
     artefacts = _localize(template, root, environment)
-    plain = replaced(_transform(template, parameters), _given_origins)
-    plain.get("Conditions", {}).pop(ORIGINS_GIVEN, None)
+    plain = replaced(_transform(template, parameters), _decided)
+    for part in ("Resources", "Outputs"):
+        found = plain.get(part, {})
+        plain[part] = {n: it for n, it in found.items() if DECIDED.get(it.get("Condition"), True)}
+    for name in DECIDED:
+        plain.get("Conditions", {}).pop(name, None)
     for name, api in of_type(plain, "AWS::ApiGatewayV2::Api").items():
         if "Body" in api:
             plain["Resources"].update(_native(name, api))
@@ -204,10 +209,12 @@ class _NoManagedPolicies:
         return {}
 
 
-def _given_origins(node: Template) -> Any:
-    """The given origins only: the origin of the template's own page is CloudFront's."""
-    is_choice = set(node) == {"Fn::If"} and node["Fn::If"][0] == ORIGINS_GIVEN
-    return node["Fn::If"][1] if is_choice else None
+def _decided(node: Template) -> Any:
+    """The value that a DECIDED condition chooses, or None for any other object."""
+    if set(node) != {"Fn::If"} or node["Fn::If"][0] not in DECIDED:
+        return None
+    condition, yes, no = node["Fn::If"]
+    return replaced(yes if DECIDED[condition] else no, _decided)
 
 
 def _native(api: str, properties: Template) -> dict[str, Any]:

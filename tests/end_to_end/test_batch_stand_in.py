@@ -184,7 +184,7 @@ def failures_to_load(stack: LocalStack) -> float:
     """The sum in CloudWatch of a metric that the function prints as a log line."""
     now = datetime.now(UTC)
     statistics = stack.cloud("cloudwatch").get_metric_statistics(
-        Namespace="Clickbait",
+        Namespace="Clickbait/clickbait",
         MetricName="ModelLoadFailure",
         Dimensions=[{"Name": "service", "Value": "predict"}],
         StartTime=now - timedelta(hours=1),

@@ -17,6 +17,8 @@ from tests.template.test_permissions import ALLOWED
 
 ROOT = Path(__file__).resolve().parents[2]
 
+OWN_METRICS = {"Fn::Sub": "Clickbait/${AWS::StackName}"}
+
 DOCUMENTATION = {"GET /docs", "GET /redoc", "GET /openapi.json", "GET /docs/{page+}"}
 
 
@@ -26,37 +28,45 @@ DOCUMENTATION = {"GET /docs", "GET /redoc", "GET /openapi.json", "GET /docs/{pag
 OWN_PAGE = {"Fn::Sub": "https://${SiteDistribution.DomainName}"}
 
 
-def cors(plain: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The API's CORS if AllowedOrigins is given, and if it is not."""
+def cors(plain: dict[str, Any]) -> dict[str, Any]:
+    """The API's CORS if any page may call; if none may, there is none."""
     body = one(plain["Resources"], "AWS::ApiGatewayV2::Api")["Body"]
-    condition, given, own = body["x-amazon-apigateway-cors"]["Fn::If"]
-    assert condition == "HasOrigins"
-    return given, own
+    condition, settings, without = body["x-amazon-apigateway-cors"]["Fn::If"]
+    assert (condition, without) == ("PagesCall", {"Ref": "AWS::NoValue"})
+    return settings
 
 
-def test_the_stacks_own_page_alone_may_call_unless_origins_are_given(template, plain):
-    given, own = cors(plain)
-    assert template["Parameters"]["AllowedOrigins"]["Default"] == ""
+def test_the_stacks_own_page_may_call_and_the_origins_that_are_given(template, translate):
+    given = "https://a.example.org,http://localhost:8080"
+    settings = cors(translate(ROOT / "template.yaml", AllowedOrigins=given))
+    both = {"Fn::Join": [",", [OWN_PAGE, {"Fn::Join": [",", given.split(",")]}]]}
+    with_page = {"Fn::If": ["HasOrigins", {"Fn::Split": [",", both]}, [OWN_PAGE]]}
+    assert settings["allowOrigins"] == {"Fn::If": ["HasPage", with_page, given.split(",")]}
+    assert "*" not in json.dumps(settings) and not settings.get("allowCredentials")
     joined = {"Fn::Join": ["", {"Ref": "AllowedOrigins"}]}
+    assert template["Parameters"]["AllowedOrigins"]["Default"] == ""
     assert template["Conditions"]["HasOrigins"] == {"Fn::Not": [{"Fn::Equals": [joined, ""]}]}
-    assert own["allowOrigins"] == [OWN_PAGE]
-    assert "*" not in json.dumps([given, own])
-    assert not given.get("allowCredentials") and not own.get("allowCredentials")
 
 
-def test_origins_that_are_given_may_call_and_no_other(translate):
-    asked = "https://a.example.org,http://localhost:8080"
-    given, own = cors(translate(ROOT / "template.yaml", AllowedOrigins=asked))
-    assert given["allowOrigins"] == asked.split(",")
-    assert given == own | {"allowOrigins": given["allowOrigins"]}
+def test_without_a_page_nothing_refers_to_cloudfront(template, resources):
+    """CloudFront refuses new accounts; Page=none must leave all of it out."""
+    assert template["Conditions"]["HasPage"] == {"Fn::Equals": [{"Ref": "Page"}, "cloudfront"]}
+    of_page = {name for name, it in resources.items() if it.get("Condition") == "HasPage"}
+    assert of_page >= {n for n, it in resources.items() if "CloudFront" in it["Type"]}
+    for name, it in (resources | template["Outputs"]).items():
+        text = json.dumps(it).replace(json.dumps(OWN_PAGE), "")  # only where there is a page: CORS
+        if it.get("Condition") != "HasPage":
+            assert not [
+                other for other in of_page if f'"{other}"' in text or f"{{{other}" in text
+            ], name
 
 
 def test_a_page_may_send_the_admin_token_to_every_route(plain):
     operations = json.loads((ROOT / "openapi.json").read_text("utf-8"))["paths"].values()
     methods = {method.upper() for path in operations for method in path}
-    for either in cors(plain):
-        assert {"authorization", "content-type"} <= set(either["allowHeaders"])
-        assert set(either["allowMethods"]) == methods
+    settings = cors(plain)
+    assert {"authorization", "content-type"} <= set(settings["allowHeaders"])
+    assert set(settings["allowMethods"]) == methods
 
 
 @pytest.mark.parametrize("origin", ["*", "https://*", "https://a.b/path", "null"])
@@ -69,8 +79,7 @@ def test_an_invalid_origin_is_refused(template, origin):
 
 def test_the_page_may_read_the_headers_that_the_api_promises(plain):
     promised = {"x-model-version", "x-processing-time", "x-cold-start", "x-request-id"}
-    for either in cors(plain):
-        assert promised <= set(either["exposeHeaders"])
+    assert promised <= set(cors(plain)["exposeHeaders"])
 
 
 def test_the_api_is_throttled(template, plain):
@@ -390,10 +399,11 @@ def test_a_users_images_and_results_expire_and_training_images_never_do(resource
 
 
 def test_a_page_that_may_call_the_api_may_send_its_forms_to_the_bucket(resources):
-    (rule,) = resources["DataBucket"]["Properties"]["CorsConfiguration"]["CorsRules"]
-    assert rule["AllowedOrigins"] == {
-        "Fn::If": ["HasOrigins", {"Ref": "AllowedOrigins"}, [OWN_PAGE]]
-    }
+    condition, rules, without = resources["DataBucket"]["Properties"]["CorsConfiguration"]["Fn::If"]
+    assert (condition, without) == ("PagesCall", {"Ref": "AWS::NoValue"})
+    (rule,) = rules["CorsRules"]
+    api = resources["Api"]["Properties"]["CorsConfiguration"]["Fn::If"][1]
+    assert rule["AllowedOrigins"] == api["AllowOrigins"]
     assert sorted(rule["AllowedMethods"]) == ["GET", "POST"]
     for other in ("ModelsBucket", "SiteBucket"):
         assert "CorsConfiguration" not in resources[other]["Properties"]
@@ -493,7 +503,7 @@ def test_alarms_cover_the_services_that_exist_and_no_other(plain, resources):
     named = [
         watched["Dimensions"]
         for _, watched in watching(resources)
-        if watched["Namespace"] == "Clickbait"
+        if watched["Namespace"] == OWN_METRICS
     ]
     assert {dimension["Value"] for (dimension,) in named} == services
 
@@ -535,7 +545,7 @@ def test_the_library_emits_the_metrics_that_the_alarms_watch(resources):
     own = [
         watched["MetricName"]
         for _, watched in watching(resources)
-        if watched["Namespace"] == "Clickbait"
+        if watched["Namespace"] == OWN_METRICS
     ]
     assert own and all(f'count("{metric}"' in source for metric in own)
 

@@ -165,6 +165,9 @@ def test_the_table_has_the_keys_that_the_library_uses_and_forgets_what_expires(r
 def test_the_table_costs_nothing_when_idle_and_outlives_its_stack(resources):
     (table,) = of_type(resources, "AWS::DynamoDB::Table").values()
     assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
-    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == (
+        "RetainExceptOnCreate",
+        "Retain",
+    )
     backups = table["Properties"]["PointInTimeRecoverySpecification"]
     assert backups == {"PointInTimeRecoveryEnabled": True}

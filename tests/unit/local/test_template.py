@@ -17,6 +17,8 @@ Parameters:
   Workers: {Type: Number, Default: 5}
 Conditions:
   HasOrigins: !Not [!Equals [!Join ['', !Ref AllowedOrigins], '']]
+  HasPage: !Equals [!Ref Page, cloudfront]
+  PagesCall: !Or [!Condition HasPage, !Condition HasOrigins]
 Globals:
   Function:
     Runtime: python3.13
@@ -30,10 +32,15 @@ Resources:
     Type: AWS::Serverless::HttpApi
     Properties:
       CorsConfiguration: !If
-        - HasOrigins
-        - {AllowOrigins: !Ref AllowedOrigins, AllowMethods: [GET]}
-        - {AllowOrigins: [!Sub 'https://${Site.DomainName}'], AllowMethods: [GET]}
-  Site: {Type: AWS::CloudFront::Distribution}
+        - PagesCall
+        - AllowMethods: [GET]
+          AllowOrigins: &Origins !If
+            - HasPage
+            - [!Sub 'https://${Site.DomainName}']
+            - !Ref AllowedOrigins
+        - !Ref AWS::NoValue
+  Site: {Type: AWS::CloudFront::Distribution, Condition: HasPage}
+  SiteBucket: {Type: AWS::S3::Bucket, Condition: HasPage}
   PredictFunction:
     Type: AWS::Serverless::Function
     DependsOn: [Vpc, Bucket]
@@ -60,7 +67,7 @@ Resources:
     Type: AWS::S3::Bucket
     DependsOn: TlsPolicy
     Properties:
-      Origins: !If [HasOrigins, !Ref AllowedOrigins, [!Sub 'https://${Site.DomainName}']]
+      Origins: *Origins
   TlsPolicy:
     Type: AWS::S3::BucketPolicy
     Properties:
