@@ -33,13 +33,14 @@ async function filesOf(transfer: DataTransfer): Promise<File[]> {
     }
   };
   for (const entry of entries) await walk(entry);
-  return found.filter((file) => !file.name.startsWith("."));
+  return found;
 }
 
 export function DropZone({
   onFiles,
   multiple = false,
   folder = false,
+  hidden = false,
   camera = false,
   paste = false,
   compact = false,
@@ -50,6 +51,8 @@ export function DropZone({
   multiple?: boolean;
   /** Offers to choose a folder. */
   folder?: boolean;
+  /** Takes hidden files too, so that the caller can list them. */
+  hidden?: boolean;
   /** Offers the camera, on touch screens. */
   camera?: boolean;
   /** Takes images that are pasted anywhere on the page. */
@@ -64,7 +67,8 @@ export function DropZone({
   const photo = useRef<HTMLInputElement>(null);
   const id = useId();
   const take = (files: File[]) => {
-    const some = multiple ? files : files.slice(0, 1);
+    const seen = hidden ? files : files.filter((file) => !file.name.startsWith("."));
+    const some = multiple ? seen : seen.slice(0, 1);
     if (some.length > 0) onFiles(some);
   };
 
@@ -82,7 +86,7 @@ export function DropZone({
   });
 
   const picked = (event: { currentTarget: HTMLInputElement }) => {
-    const files = [...(event.currentTarget.files ?? [])].filter((f) => !f.name.startsWith("."));
+    const files = [...(event.currentTarget.files ?? [])];
     event.currentTarget.value = ""; // The same file can be chosen again.
     take(files);
   };

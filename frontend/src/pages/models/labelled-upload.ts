@@ -5,11 +5,10 @@ import type { Uploadable } from "../../api/limits";
 import { asProblem, type Problem } from "../../api/problem";
 import { bytes } from "../../format";
 import { type post, uploadable } from "../../upload/bucket";
+import { type Label, type Placed, sorted } from "../../upload/folders";
 import { FormPool } from "../../upload/form-pool";
 import { pathOf } from "../../upload/names";
 import { deliver, UploadQueue } from "../../upload/queue";
-
-export type Label = Schemas["TrainingUpload"]["label"];
 
 /** Files that are listed by name; the others are only counted. */
 export const NAMED = 20;
@@ -17,6 +16,17 @@ export const NAMED = 20;
 export interface Named {
   name: string;
   why: string;
+}
+
+/** What folders tell of an image; `label` is null if none does. */
+export interface Kind {
+  label: Label | null;
+  exam: boolean;
+}
+
+export interface Group extends Kind {
+  images: number;
+  sent: number;
 }
 
 export interface Progress {
@@ -29,6 +39,8 @@ export interface Progress {
   sentBytes: number;
   failed: number;
   leftOut: number;
+  /** The images by kind, without those left out. */
+  groups: readonly Group[];
   /** The first NAMED of those that failed, and of those left out, with the reasons. */
   failures: readonly Named[];
   outside: readonly Named[];
@@ -39,20 +51,25 @@ export interface Progress {
 }
 
 export interface Services {
-  /** Signed forms for `count` images of a type. */
-  forms: (type: Uploadable, count: number) => Promise<Schemas["UploadForms"]>;
+  /** Signed forms for `count` images of a type and kind. */
+  forms: (type: Uploadable, count: number, kind: Kind) => Promise<Schemas["UploadForms"]>;
   send: typeof post;
 }
 
 /**
- * One upload of `files`, all of one label, at full size: unlike images that are only classified,
- * they are not shrunk. Training scales them just as serving does, and originals stay right if the
- * model's input size changes.
+ * One upload of `files` at full size, labelled by their folders if these tell a label. Unlike images
+ * that are only classified, they are not shrunk: training scales them just as serving does, and
+ * originals stay right if the model's input size changes.
  */
 export class LabelledUpload {
   readonly progress: Signal<Progress>;
+  /** Folders that tell no label, see `sorted`. */
+  readonly folders: ReturnType<typeof sorted>["others"];
+  /** Whether folders tell the labels. */
+  readonly labelled: boolean;
+  private readonly placed: readonly Placed[];
   private readonly queue: UploadQueue;
-  private readonly pools = new Map<Uploadable, FormPool>();
+  private readonly pools = new Map<string, FormPool>();
   private readonly leftOut = new Map<number, string>();
   private phase: Progress["phase"] = "ready";
   private problem: Problem | null = null;
@@ -61,11 +78,17 @@ export class LabelledUpload {
   private began = { at: 0, sent: 0 };
 
   constructor(
-    private readonly files: readonly File[],
+    files: readonly File[],
     private readonly services: Services,
   ) {
-    for (const [place, file] of files.entries()) {
-      if (!uploadable(file.type)) {
+    const { placed, labelled, others } = sorted(files);
+    this.placed = placed;
+    this.labelled = labelled;
+    this.folders = others;
+    for (const [place, { file, why }] of placed.entries()) {
+      if (why) {
+        this.leftOut.set(place, why);
+      } else if (!uploadable(file.type)) {
         this.leftOut.set(place, `${file.type || "Unknown type"}: not a JPEG, PNG or WebP image`);
       } else if (file.size === 0) {
         this.leftOut.set(place, "Empty");
@@ -128,27 +151,35 @@ export class LabelledUpload {
   }
 
   private file(place: number): File {
-    return this.files[place]!;
+    return this.placed[place]!.file;
   }
 
   private waiting(): number[] {
     const { sent, failed } = this.queue;
-    return [...this.files.keys()].filter(
+    return [...this.placed.keys()].filter(
       (place) => !sent.has(place) && !failed.has(place) && !this.leftOut.has(place),
     );
   }
 
   private pool(place: number): FormPool {
     const type = this.file(place).type as Uploadable;
-    let pool = this.pools.get(type);
+    const { label, exam } = this.placed[place]!;
+    const key = this.poolKey(place);
+    let pool = this.pools.get(key);
     if (!pool) {
       pool = new FormPool(
-        (count) => this.services.forms(type, count),
-        () => this.waiting().filter((at) => this.file(at).type === type).length,
+        (count) => this.services.forms(type, count, { label, exam }),
+        () => this.waiting().filter((at) => this.poolKey(at) === key).length,
       );
-      this.pools.set(type, pool);
+      this.pools.set(key, pool);
     }
     return pool;
+  }
+
+  /** A form is for one type and one folder of the bucket. */
+  private poolKey(place: number): string {
+    const { file, label, exam } = this.placed[place]!;
+    return `${file.type} ${label} ${exam}`;
   }
 
   private publish(): void {
@@ -163,17 +194,31 @@ export class LabelledUpload {
     const sentNow = sent.size - this.began.sent;
     return {
       phase: this.phase,
-      images: this.files.length - this.leftOut.size,
-      bytes: size(this.files.keys()) - size(this.leftOut.keys()),
+      images: this.placed.length - this.leftOut.size,
+      bytes: size(this.placed.keys()) - size(this.leftOut.keys()),
       sent: sent.size,
       sentBytes: size(sent),
       failed: failed.size,
       leftOut: this.leftOut.size,
+      groups: this.groups(),
       failures: this.named(failed),
       outside: this.named(this.leftOut),
       rate: sentNow > 0 ? sentNow / seconds : null,
       problem: this.problem,
     };
+  }
+
+  private groups(): Group[] {
+    const groups = new Map<string, Group>();
+    for (const [place, { label, exam }] of this.placed.entries()) {
+      if (this.leftOut.has(place)) continue;
+      const key = `${exam} ${label}`;
+      const group = groups.get(key) ?? { label, exam, images: 0, sent: 0 };
+      group.images += 1;
+      if (this.queue.sent.has(place)) group.sent += 1;
+      groups.set(key, group);
+    }
+    return [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group);
   }
 
   private named(reasons: ReadonlyMap<number, string>): Named[] {

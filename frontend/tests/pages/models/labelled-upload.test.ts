@@ -1,7 +1,12 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { MAX_FORMS } from "../../../src/api/limits";
 import { Problem } from "../../../src/api/problem";
-import { LabelledUpload, NAMED, type Services } from "../../../src/pages/models/labelled-upload";
+import {
+  type Kind,
+  LabelledUpload,
+  NAMED,
+  type Services,
+} from "../../../src/pages/models/labelled-upload";
 
 const MAX_BYTES = 1_000;
 
@@ -15,10 +20,12 @@ const images = (count: number) => Array.from({ length: count }, (_, n) => image(
 /** A service and a bucket that take everything, and record it. */
 function service(change: Partial<Services> = {}) {
   const counts: number[] = [];
+  const kinds: Kind[] = [];
   const sent: string[] = [];
   const services: Services = {
-    forms: async (type, count) => {
+    forms: async (type, count, kind) => {
       counts.push(count);
+      kinds.push(kind);
       return {
         items: Array.from({ length: count }, (_, n) => ({
           key: `train/${type}/${counts.length}-${n}`,
@@ -34,7 +41,7 @@ function service(change: Partial<Services> = {}) {
     send: async (_, file) => void sent.push(nameOf(file)),
     ...change,
   };
-  return { services, counts, sent };
+  return { services, counts, kinds, sent };
 }
 
 afterEach(() => void vi.useRealTimers());
@@ -115,9 +122,9 @@ describe("labelled images", () => {
     let denied = true;
     const working = service();
     const { services, sent } = service({
-      forms: (type, count) => {
+      forms: (type, count, kind) => {
         if (denied) throw new Problem("Not allowed", "The token is not the admin's.", 403);
-        return working.services.forms(type, count);
+        return working.services.forms(type, count, kind);
       },
     });
     const upload = new LabelledUpload(images(4), services);
@@ -160,5 +167,38 @@ describe("labelled images", () => {
     await upload.run();
     expect(upload.progress.value.failed).toBe(NAMED + 7);
     expect(upload.progress.value.failures).toHaveLength(NAMED);
+  });
+
+  it("of class folders get forms of their own label, and every other file is accounted for", async () => {
+    const { services, kinds, sent } = service();
+    const inFolder = (path: string, type = "image/jpeg") => {
+      const file = image(path.split("/").at(-1)!, 10, type);
+      Object.defineProperty(file, "webkitRelativePath", { value: path });
+      return file;
+    };
+    const upload = new LabelledUpload(
+      [
+        inFolder("mine/clickbait/a.jpg"),
+        inFolder("mine/clickbait/b.png", "image/png"),
+        inFolder("mine/legitimate/c.jpg"),
+        inFolder("mine/exam/legitimate/d.jpg"),
+        inFolder("mine/unsure/e.jpg"),
+        inFolder("mine/clickbait/notes.txt", "text/plain"),
+        inFolder("mine/.DS_Store", ""),
+      ],
+      services,
+    );
+    expect(upload.folders).toEqual([{ name: "mine/unsure", files: 1 }]);
+    await upload.run();
+    expect(sent.toSorted()).toEqual(["a.jpg", "b.png", "c.jpg", "d.jpg"]);
+    expect(kinds).toHaveLength(4);
+    expect(kinds).toContainEqual({ label: "clickbait_real", exam: true });
+    expect(upload.progress.value.groups).toEqual([
+      { label: "clickbait_fake", exam: false, images: 2, sent: 2 },
+      { label: "clickbait_real", exam: false, images: 1, sent: 1 },
+      { label: "clickbait_real", exam: true, images: 1, sent: 1 },
+    ]);
+    const { images: counted, leftOut } = upload.progress.value;
+    expect(counted + leftOut).toBe(7);
   });
 });
