@@ -60,6 +60,7 @@ def test_labelled_images_become_a_live_model_and_the_old_one_comes_back(
         "/dataset"
     ).json()["counts"]
 
+    page.get_by_text("More", exact=True).click()
     page.get_by_label("Epochs").fill("1")
     page.get_by_label("Skip the label check").check()
     page.get_by_role("button", name="Start training").click()

@@ -6,6 +6,7 @@ import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { scaleFrom, Whisker } from "./figures";
 import { gateOf } from "./gate";
+import { headline, improvementOf } from "./improvement";
 import {
   clearly,
   confusionOf,
@@ -58,13 +59,26 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
                 <dt>
                   <VersionName of={one.version} />
                 </dt>
-                <dd>{plainly(gateOf(one.gate)?.reason ?? "No checks on record.")}</dd>
+                <dd>
+                  <Reason of={one} />
+                </dd>
               </>
             ))}
           </dl>
         </>
       )}
     </Shown>
+  );
+}
+
+/** Each against the model that was live before it, on the same images. */
+function Reason({ of: { gate } }: { of: Model }) {
+  const improvement = improvementOf(gate);
+  return (
+    <>
+      {improvement && <strong>{headline(improvement)}. </strong>}
+      {plainly(gateOf(gate)?.reason ?? "No checks on record.")}
+    </>
   );
 }
 

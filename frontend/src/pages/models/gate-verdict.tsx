@@ -5,7 +5,12 @@ import { COMPARED, checkText, type Gate } from "./gate";
 import { plainly, VersionName } from "./names";
 
 const NAMES = { candidate: "New model", champion: "Live model", best: "Best version" } as const;
-const SETS: Record<string, string> = { test: "Test images", exam: "Exam set" };
+const SETS: Record<string, string> = {
+  test: "Test images",
+  exam: "Exam set",
+  own: "Your images",
+  world: "Thumbnails of the shipped kind",
+};
 
 export function GateVerdict({ of: gate }: { of: Gate }) {
   const others = COMPARED.filter(
@@ -19,16 +24,12 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
           ? `Passed all ${plural(gate.checks.length, "check")}.`
           : `Failed ${failed} of ${plural(gate.checks.length, "check")}.`}
       </p>
-      {Object.entries(gate.sets).map(([name, set]) => (
+      {Object.entries(gate.sets ?? {}).map(([name, set]) => (
         <Scroll label={`Table: ${SETS[name] ?? name}`} key={name}>
           <table class="gate-set">
             <caption class="hint">
               {SETS[name] ?? name}: {count(set.images)} images that none of these models trained on
-              (
-              {Object.entries(set.classes)
-                .map(([label, n]) => `${count(n)} ${className(label).toLowerCase()}`)
-                .join(", ")}
-              )
+              {classesText(set.classes)}
             </caption>
             <thead>
               <tr>
@@ -61,6 +62,13 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
       <Checks of={gate} />
     </>
   );
+}
+
+function classesText(classes: Record<string, number> | undefined): string {
+  const parts = Object.entries(classes ?? {}).map(
+    ([label, n]) => `${count(n)} ${className(label).toLowerCase()}`,
+  );
+  return parts.length > 0 ? ` (${parts.join(", ")})` : "";
 }
 
 /** The checks one by one. */

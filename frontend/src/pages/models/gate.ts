@@ -1,5 +1,5 @@
 /** The gate's result for a new version, read from the JSON of its run, and in words for people. */
-import { bytes, count, plural } from "../../format";
+import { bytes, count, decimal, percent, plural } from "../../format";
 import { loose, signed } from "./metrics";
 
 export interface Check {
@@ -52,39 +52,74 @@ export interface CheckText {
   place: number | null;
 }
 
-const NAMES: Record<string, string> = { champion: "the live model", best: "the best version" };
+const NAMES: Record<string, string> = {
+  champion: "the live model",
+  best: "the best version",
+  shipped: "the shipped model",
+};
+
+/** Sets of images that a check is about. */
+const ON: Record<string, string> = {
+  test: "test images",
+  exam: "exam images",
+  own: "your images",
+  world: "thumbnails of the shipped kind",
+};
+
+const share = (value: number | null) => percent(value, 0);
 
 /** A check in words for people. */
 export function checkText({ name, value, limit }: Check): CheckText {
   const [kind = name, set = ""] = name.split(", ");
+  const on = ON[set] ?? `${set} images`;
   const plain = (title: string, found = "", required = ""): CheckText => ({
     title,
     found,
     required,
     place: null,
   });
-  const against = /^(auc|brier) against (\w+)$/.exec(kind);
+  // On the owner's images a small update is compared with the live model.
+  const against =
+    /^(auc|brier) against (\w+)$/.exec(kind) ??
+    (set === "own" && /^(auc|brier)$/.test(kind) ? [kind, kind, "champion"] : null);
   if (against) {
     const [, measure, other = ""] = against;
     const more = measure === "auc";
     return {
-      title: `${more ? "AUC" : "Brier score"} against ${NAMES[other] ?? other}, ${set} images`,
+      title: `${more ? "AUC" : "Brier score"} against ${NAMES[other] ?? other}, ${on}`,
       found: signed(value),
       required: `${more ? "more" : "less"} than ${signed(limit)}`,
       place: value === null || !limit ? null : clamp(value / (2 * Math.abs(limit))),
     };
   }
-  if (kind === "evidence") {
-    return plain(`Enough ${set} images`, count(value), `at least ${count(limit)}`);
+  switch (kind) {
+    case "evidence":
+      return plain(`Enough ${on}`, count(value), `at least ${count(limit)}`);
+    case "enough images":
+      return plain("Enough of your images", count(value), `at least ${count(limit)}`);
+    case "finite":
+      return plain(`Valid answers, ${on}`, `${count(value)} invalid`, "none");
+    case "file size":
+      return plain("File size", bytes(value), `at most ${bytes(limit)}`);
+    case "golden images":
+      return plain("Built-in sanity images", plural(value ?? 0, "regression"), "none");
+    case "a change is called for":
+      return plain(
+        "Your images call for a change",
+        decimal(value, 2),
+        `less than ${decimal(limit, 2)}`,
+      );
+    case "auc above chance":
+      return plain(`Better than chance, ${on}`, decimal(value), `more than ${decimal(limit)}`);
+    case "ece":
+      return plain(`Calibration error, ${on}`, decimal(value), `at most ${decimal(limit)}`);
+    case "unsure":
+      return plain(`Unsure answers, ${on}`, share(value), `at most ${share(limit)}`);
+    case "loads":
+      return plain("Loads for serving");
+    default:
+      return plain(name);
   }
-  if (kind === "finite") {
-    return plain(`Valid answers, ${set} images`, `${count(value)} invalid`, "none");
-  }
-  if (kind === "file size") return plain("File size", bytes(value), `at most ${bytes(limit)}`);
-  if (kind === "golden images") {
-    return plain("Built-in sanity images", plural(value ?? 0, "regression"), "none");
-  }
-  return plain(kind === "loads" ? "Loads for serving" : name);
 }
 
 const clamp = (value: number) => Math.max(-1, Math.min(1, value));

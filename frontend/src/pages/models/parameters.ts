@@ -7,36 +7,49 @@ export type Name = keyof Parameters;
 interface Common {
   label: string;
   hint: string;
-  /** Under "Advanced", because it is rarely needed. */
+  /** Under "More", because it is rarely needed. */
   advanced: boolean;
+}
+
+interface Step {
+  value: string;
+  label: string;
+  /** What it means, in one line. */
+  hint: string;
 }
 
 export type Field = Common &
   (
     | { kind: "integer" | "number"; least: number; most: number }
-    | { kind: "choice"; choices: readonly { value: string; label: string }[] }
+    | { kind: "choice"; empty: string; choices: readonly { value: string; label: string }[] }
+    | { kind: "dial"; usual: string; choices: readonly Step[] }
     | { kind: "switch" }
   );
 
 /** Every parameter; the compiler reports one that is missing here. */
 export const FIELDS: Record<Name, Field> = {
   own_weight: {
-    label: "Your images or the shipped model",
-    hint: "How far a small update may follow your labels. Leave empty for balanced.",
-    kind: "choice",
+    label: "How far may it follow your labels?",
+    hint: "For a small update. The new model goes live only if it stays within this.",
+    kind: "dial",
+    usual: "balanced",
     choices: [
-      { value: "stay_close", label: "Stay close to the shipped model" },
-      { value: "balanced", label: "Balanced" },
-      { value: "follow_labels", label: "Follow my labels" },
+      {
+        value: "stay_close",
+        label: "Stay close to the shipped model",
+        hint: "Learns a little from your labels, and stays almost as good on all other thumbnails.",
+      },
+      {
+        value: "balanced",
+        label: "Balanced",
+        hint: "Learns your labels, and keeps most of what the shipped model knows.",
+      },
+      {
+        value: "follow_labels",
+        label: "Follow my labels",
+        hint: "Your labels decide. It may forget thumbnails that are unlike yours.",
+      },
     ],
-    advanced: false,
-  },
-  epochs: {
-    label: "Epochs",
-    hint: "Maximum training passes. Leave empty for automatic.",
-    kind: "integer",
-    least: 1,
-    most: 200,
     advanced: false,
   },
   skip_label_check: {
@@ -45,26 +58,36 @@ export const FIELDS: Record<Name, Field> = {
     kind: "switch",
     advanced: false,
   },
+  method: {
+    label: "Method",
+    hint: "A small update learns the last layer only; fine-tuning trains the whole network.",
+    kind: "choice",
+    empty: "Automatic, by the number of your images",
+    choices: [
+      { value: "small_update", label: "Small update (seconds)" },
+      { value: "fine_tuning", label: "Fine-tuning (minutes)" },
+    ],
+    advanced: true,
+  },
+  epochs: {
+    label: "Epochs",
+    hint: "Maximum training passes. Setting it means fine-tuning.",
+    kind: "integer",
+    least: 1,
+    most: 200,
+    advanced: true,
+  },
   from_scratch: {
     label: "Start from scratch",
     hint: "Ignore the live model’s weights. Training takes longer and loses what only they know.",
     kind: "switch",
     advanced: true,
   },
-  method: {
-    label: "Method",
-    hint: "Leave empty to let the number of images decide.",
-    kind: "choice",
-    choices: [
-      { value: "small_update", label: "Small update, in seconds" },
-      { value: "fine_tuning", label: "Fine-tuning, in minutes" },
-    ],
-    advanced: true,
-  },
   architecture: {
     label: "Architecture",
     hint: "A different one from the live model’s is trained from scratch.",
     kind: "choice",
+    empty: "Same as the live model",
     choices: [
       { value: "efficientnet_lite0", label: "EfficientNet-Lite0, pretrained" },
       { value: "cnn", label: "Small CNN" },

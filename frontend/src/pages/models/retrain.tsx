@@ -9,7 +9,7 @@ import type { Loaded } from "../../api/use-load";
 import { className, count, plural } from "../../format";
 import { announce } from "../../ui/announce";
 import { Failure, Working } from "../../ui/state";
-import { RunName, runPath } from "./names";
+import { plainly, RunName, runPath } from "./names";
 import { FIELDS, type Field, type Name, parametersOf } from "./parameters";
 import { type Run, runUnderWay } from "./progress";
 
@@ -35,12 +35,13 @@ function Input({ name, of }: { name: Name; of: Field }) {
       </div>
     );
   }
+  if (of.kind === "dial") return <Dial name={name} of={of} />;
   return (
     <div class="parameter">
       <label for={id}>{of.label}</label>
       {of.kind === "choice" ? (
         <select id={id} name={name} aria-describedby={hint}>
-          <option value="">Same as the live model</option>
+          <option value="">{of.empty}</option>
           {of.choices.map(({ value, label }) => (
             <option key={value} value={value}>
               {label}
@@ -68,6 +69,36 @@ function Input({ name, of }: { name: Name; of: Field }) {
   );
 }
 
+/** Three named steps, each with a line that says what it means. */
+function Dial({ name, of }: { name: Name; of: Extract<Field, { kind: "dial" }> }) {
+  const id = useId();
+  return (
+    <fieldset class="dial" aria-describedby={`${id}-hint`}>
+      <legend>{of.label}</legend>
+      {of.choices.map(({ value, label, hint }) => (
+        <div key={value} class="dial-step">
+          <label class="check">
+            <input
+              type="radio"
+              name={name}
+              value={value}
+              defaultChecked={value === of.usual}
+              aria-describedby={`${id}-${value}`}
+            />
+            {label}
+          </label>
+          <p class="hint" id={`${id}-${value}`}>
+            {hint}
+          </p>
+        </div>
+      ))}
+      <p class="hint" id={`${id}-hint`}>
+        {of.hint}
+      </p>
+    </fieldset>
+  );
+}
+
 /** The images that are new since the last training. */
 function NewImages({ of }: { of: Loaded<Waiting> }) {
   if (!of.value) {
@@ -78,25 +109,29 @@ function NewImages({ of }: { of: Loaded<Waiting> }) {
     );
   }
   const { images, counts } = of.value;
+  const { reason } = of.value as { reason?: string | null };
   return (
-    <p class="new-images">
-      {images === 0 ? (
-        <>
-          <strong>No new images</strong> since the last training.{" "}
-        </>
-      ) : (
-        <>
-          <strong>{plural(images, "new image")}</strong> since the last training:{" "}
-          {Object.entries(counts)
-            .map(([label, n]) => `${count(n)} ${className(label).toLowerCase()}`)
-            .join(", ")}
-          .{" "}
-        </>
-      )}
-      <button type="button" class="link" onClick={of.reload} aria-busy={of.loading}>
-        Refresh
-      </button>
-    </p>
+    <div class="new-images">
+      <p>
+        {images === 0 ? (
+          <>
+            <strong>No new images</strong> since the last training.{" "}
+          </>
+        ) : (
+          <>
+            <strong>{plural(images, "new image")}</strong> since the last training:{" "}
+            {Object.entries(counts)
+              .map(([label, n]) => `${count(n)} ${className(label).toLowerCase()}`)
+              .join(", ")}
+            .{" "}
+          </>
+        )}
+        <button type="button" class="link" onClick={of.reload} aria-busy={of.loading}>
+          Refresh
+        </button>
+      </p>
+      {reason && <p class="hint">{plainly(reason)}</p>}
+    </div>
   );
 }
 
@@ -153,7 +188,7 @@ export function Retrain({
             event.currentTarget.open = true;
           }}
         >
-          <summary>Advanced</summary>
+          <summary>More</summary>
           {ADVANCED.map((name) => (
             <Input key={name} name={name} of={FIELDS[name]} />
           ))}

@@ -13,6 +13,8 @@ import { Private } from "../../ui/token";
 import { Curves } from "./curves";
 import { gateOf } from "./gate";
 import { GateVerdict } from "./gate-verdict";
+import { Advice, Improved } from "./improved";
+import { adviceOf, headline, improvementOf, methodText } from "./improvement";
 import { Labels } from "./labels";
 import { loose, settingText, withSpaces } from "./metrics";
 import "./models.css";
@@ -29,10 +31,12 @@ import {
   TRIGGERS,
   tookSeconds,
 } from "./progress";
+import { RollBack } from "./roll-back";
 import { Sides } from "./sides";
 
-/** Milliseconds between polls while the run is active. */
+/** Milliseconds between polls while the run is active; a small update takes seconds. */
 const EVERY_MS = 2_000;
+const EVERY_SMALL_MS = 1_000;
 
 const TICK_MS = 1_000;
 
@@ -56,11 +60,25 @@ const HEADS: Record<State, string> = {
   FAILED: "Training failed",
 };
 
+/** For a small update, which needs no machine of its own. */
+const SMALL_HEADS: Partial<Record<State, string>> = {
+  QUEUED: "Starting",
+  RUNNING: "Learning from your images",
+  EVALUATING: "Comparing with the live model",
+};
+
+const isSmall = ({ method }: Run) => method === "small_update";
+
+const headOf = (run: Run): string => (isSmall(run) && SMALL_HEADS[run.state]) || HEADS[run.state];
+
 const TONES: Partial<Record<State, string>> = { PROMOTED: "good", REJECTED: "warn", FAILED: "bad" };
 
 /** What the reader can do, or must wait for. */
 function adviceOn(run: Run): ComponentChildren {
   const restart = <a href="/models?show=training">start another training</a>;
+  if (isSmall(run) && !ended(run.state)) {
+    return "A small update takes seconds, up to a minute. You can close this page.";
+  }
   switch (run.state) {
     case "QUEUED":
       return (
@@ -76,8 +94,8 @@ function adviceOn(run: Run): ComponentChildren {
     case "PROMOTED":
       return (
         <>
-          It is used everywhere within half a minute. If it does worse than expected,{" "}
-          <a href="/models">roll back</a>.
+          It is used everywhere within half a minute. If it does worse than expected, roll back: the
+          model before it is kept.
         </>
       );
     case "REJECTED":
@@ -86,6 +104,8 @@ function adviceOn(run: Run): ComponentChildren {
           Nothing was trained. Review the images below. If a label is wrong, upload the image again
           with the right one. If all labels are right, {restart} and skip the label check.
         </>
+      ) : adviceOf(run.gate) ? (
+        run.version && "The new version is kept, and you can still make it live from its page."
       ) : (
         <>
           The new version is kept, and you can still make it live from its page. More labelled
@@ -126,7 +146,7 @@ function Steps({ of, now }: { of: Run; now: number }) {
 /** The epochs as a bar, with the time left; training may stop early. */
 function EpochBar({ of: run }: { of: Run }) {
   if (run.state === "EVALUATING" || ended(run.state)) return null;
-  if (!run.epoch || !run.epochs) return <progress aria-label={run.reason} />;
+  if (isSmall(run) || !run.epoch || !run.epochs) return <progress aria-label={run.reason} />;
   const left = secondsLeft(epochsOf(run.history), run.epochs);
   return (
     <>
@@ -141,21 +161,49 @@ function EpochBar({ of: run }: { of: Run }) {
   );
 }
 
+/** Why the gate refused, without the figures, which are above. */
+const refusalsOf = (run: Run): string =>
+  gateOf(run.gate)
+    ?.checks.filter(({ passed }) => !passed)
+    .map(({ detail }) => detail)
+    .join(" ") || run.reason;
+
 function Now({ of: run }: { of: Run }) {
   const now = useNow(!ended(run.state));
+  const improvement = ended(run.state) ? improvementOf(run.gate) : null;
   return (
     <section class={`card run-now ${TONES[run.state] ?? ""}`} aria-labelledby="now">
       <div class="row apart">
-        <h2 id="now">{HEADS[run.state]}</h2>
+        <h2 id="now">{improvement ? headline(improvement) : headOf(run)}</h2>
         <span class="clock" title="Time since the request">
           {duration(tookSeconds(run, now))}
         </span>
       </div>
-      <p class="run-reason">{plainly(run.reason)}</p>
+      {improvement ? (
+        <>
+          <h3 class={TONES[run.state]}>{headOf(run)}</h3>
+          <Improved of={improvement} />
+        </>
+      ) : (
+        <p class="run-reason">{plainly(run.reason)}</p>
+      )}
+      {run.state === "REJECTED" && (
+        <>
+          {improvement && <p class="run-reason">{plainly(refusalsOf(run))}</p>}
+          <Advice of={run.gate} />
+        </>
+      )}
+      <p>
+        <strong>{methodText(run.method, imagesOf(run)?.usable ?? null)}.</strong>{" "}
+        {run.method_reason && plainly(run.method_reason)}
+      </p>
       {run.version && (
-        <p>
-          Version <VersionName of={run.version} />
-        </p>
+        <div class="row version-actions">
+          <span>
+            Version <VersionName of={run.version} />
+          </span>
+          {run.state === "PROMOTED" && <RollBack version={run.version} />}
+        </div>
       )}
       <EpochBar of={run} />
       <Steps of={run} now={now} />
@@ -246,7 +294,7 @@ function Facts({ of: run }: { of: Run }) {
 function Whole({ of: run, refresh }: { of: Run; refresh: () => void }) {
   const gate = gateOf(run.gate);
   const epochs = epochsOf(run.history);
-  const trained = run.state === "RUNNING" || epochs.length > 0;
+  const trained = (run.state === "RUNNING" && !isSmall(run)) || epochs.length > 0;
   return (
     <>
       <Now of={run} />
@@ -286,15 +334,18 @@ function Whole({ of: run, refresh }: { of: Run; refresh: () => void }) {
 
 function Followed({ id }: { id: string }) {
   const [over, setOver] = useState(false);
+  const [small, setSmall] = useState(false);
   const loaded = useLoad(
     (signal) => ask(api().GET("/runs/{run}", { params: { path: { run: id } }, signal })),
     [id],
-    over ? null : EVERY_MS,
+    over ? null : small ? EVERY_SMALL_MS : EVERY_MS,
   );
   const state = loaded.value?.state;
   useEffect(() => {
     setOver(loaded.problem?.status === 404 || (state !== undefined && ended(state)));
   }, [state, loaded.problem?.status]);
+  const method = loaded.value?.method;
+  useEffect(() => setSmall(method === "small_update"), [method]);
   const before = useRef(state);
   useEffect(() => {
     if (state && before.current) announce(`${STATES[state]}: ${loaded.value?.reason}`);

@@ -2,6 +2,7 @@
 import type { Schemas } from "../../api/client";
 import { dateTime, duration } from "../../format";
 import { Empty, Shown } from "../../ui/state";
+import { headline, improvementOf, METHODS } from "./improvement";
 import { MoreButton } from "./more-button";
 import { plainly, RunName, StateTag, VersionName } from "./names";
 import { ended, type Run, runUnderWay, TRIGGERS, tookSeconds } from "./progress";
@@ -21,9 +22,21 @@ export function UnderWay({ of }: { of: Runs }) {
       {run.epoch && run.epochs ? (
         <progress aria-label="Epochs" value={run.epoch} max={run.epochs} />
       ) : (
-        <progress aria-label="Waiting for the first epoch" />
+        <progress
+          aria-label={run.method === "small_update" ? "Learning" : "Waiting for the first epoch"}
+        />
       )}
     </aside>
+  );
+}
+
+function Outcome({ of: run }: { of: Run }) {
+  const improvement = ended(run.state) ? improvementOf(run.gate) : null;
+  return (
+    <>
+      {improvement && <p class="run-headline">{headline(improvement)}</p>}
+      <p>{plainly(run.reason)}</p>
+    </>
   );
 }
 
@@ -48,12 +61,13 @@ export function RunList({ of }: { of: Runs }) {
                     <StateTag of={run.state} />
                     <RunName of={run.id} />
                     <span class="hint run-when">
+                      {METHODS[run.method]},{" "}
                       <time dateTime={run.created}>{dateTime(run.created)}</time>, started by{" "}
                       {TRIGGERS[run.trigger]}, {ended(run.state) ? "took" : "running for"}{" "}
                       {duration(tookSeconds(run, Date.now()))}
                     </span>
                   </div>
-                  <p>{plainly(run.reason)}</p>
+                  <Outcome of={run} />
                   {run.version && (
                     <p class="hint">
                       Version <VersionName of={run.version} />

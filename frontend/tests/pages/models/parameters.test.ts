@@ -11,6 +11,8 @@ it("an empty field means the recipe's value", () => {
     validation_split: null,
     from_scratch: false,
     skip_label_check: false,
+    method: null,
+    own_weight: null,
   });
 });
 
@@ -46,7 +48,7 @@ it("every parameter has the kind and range of the API's document", () => {
     const field = FIELDS[name as Name];
     const { type, minimum, maximum, enum: choices } = schema.anyOf?.[0] ?? schema;
     if (field.kind === "switch") expect(type).toBe("boolean");
-    else if (field.kind === "choice")
+    else if (field.kind === "choice" || field.kind === "dial")
       expect(field.choices.map(({ value }) => value)).toEqual(choices);
     else
       expect([name, field.kind, field.least, field.most]).toEqual([name, type, minimum, maximum]);
