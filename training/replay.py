@@ -1,9 +1,10 @@
-"""Store features of the shipped network's own images in `training/baseline/replay.npz`.
+"""Store features of the shipped network's own images in `layers/baseline/baseline/replay.npz`.
 
     python -m training.replay --data DATA --version layers/baseline/baseline
 
 The file holds 800 training images, drawn with a fixed seed, and the whole test side. A small update
 replays the training images so that it keeps what the model knows, and is measured on the test side.
+The hashes of all images show which of an owner's images the network was trained on.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import numpy as np
 from clickbait import LABELS
 from clickbait.inference import images
 from clickbait.learning.features import FeatureReader
-from clickbait.learning.replay import REPLAYED, Part, Replay, write
+from clickbait.learning.replay import FILE, REPLAYED, Known, Part, Replay, write
 from training import sides
 from training.sides import Record
 
@@ -33,7 +34,14 @@ def build(model: bytes, data: Path, records: list[Record]) -> Replay:
         hashlib.sha256(model).hexdigest(),
         _part(reader, data, [train[i] for i in chosen]),
         _part(reader, data, test),
+        _known([r for r in records if r.side in ("train", "validation")]),
+        _known(test),
     )
+
+
+def _known(records: list[Record]) -> Known:
+    hashes = np.array([int(r.phash, 16) for r in records], np.uint64)
+    return Known(tuple(r.sha256 for r in records), hashes)
 
 
 def _part(reader: FeatureReader, data: Path, records: list[Record]) -> Part:
@@ -50,16 +58,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with the class folders")
     parser.add_argument("--version", type=Path, required=True, help="folder with model.tflite")
-    parser.add_argument(
-        "--manifest", type=Path, default=MANIFEST, help="the features are stored beside it"
-    )
+    parser.add_argument("--manifest", type=Path, default=MANIFEST, help="the images' sides")
     given = parser.parse_args()
     replay = build(
         (given.version / "model.tflite").read_bytes(),
         given.data,
         list(sides.read_manifest(given.manifest)),
     )
-    given.manifest.with_name("replay.npz").write_bytes(write(replay))
+    (given.version / FILE).write_bytes(write(replay))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 
 from clickbait.inference.classifier import Classifier
 from clickbait.inference.prediction import answer
+from clickbait.learning import replay
 from clickbait.settings import CHECKOUT_BASELINE
 from training import sides
 
@@ -39,6 +40,17 @@ def test_the_manifest_has_all_three_sides_and_splits_no_group() -> None:
         if record.side:
             of_group[record.group].add(record.side)
     assert all(len(found) == 1 for found in of_group.values())
+
+
+def test_the_stored_features_are_of_this_network_and_know_all_its_images() -> None:
+    stored = replay.read((CHECKOUT_BASELINE / replay.FILE).read_bytes())
+    assert stored.network == METADATA["sha256"]
+    sides_of = defaultdict(set)
+    for record in sides.read_manifest(BASELINE / "manifest.csv"):
+        sides_of[record.side].add(record.sha256)
+    assert set(stored.learned.sha256) == sides_of["train"] | sides_of["validation"]
+    assert set(stored.measured.sha256) == sides_of["test"]
+    assert len(stored.measured.sha256) == len(stored.test.labels)
 
 
 def test_the_evaluation_and_the_metrics_agree() -> None:

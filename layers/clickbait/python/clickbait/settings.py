@@ -44,6 +44,7 @@ class Settings(BaseModel):
     job_queue: str = Field("", description="AWS Batch job queue for training")
     job_definition: str = Field("", description="AWS Batch job definition for training")
     uploads_queue: str = Field("", description="URL of the queue of new objects in train/")
+    learn_queue: str = Field("", description="URL of the queue of small updates")
     min_new_images: int = Field(
         20, ge=1, le=100_000, description="new images that start a training automatically"
     )

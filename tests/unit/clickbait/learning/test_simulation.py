@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ from clickbait.learning.replay import Part, Replay
 from clickbait.learning.update import Champion, Update, Version, small_update
 from clickbait.settings import CHECKOUT_BASELINE
 
-ROOT = Path(__file__).resolve().parents[4]
 METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_text())
 ANCHOR = Version((CHECKOUT_BASELINE / "model.tflite").read_bytes(), METADATA)
-STORED = replay.read((ROOT / "training" / "baseline" / "replay.npz").read_bytes())
+STORED = replay.read((CHECKOUT_BASELINE / replay.FILE).read_bytes())
 DRAWS = 6
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,10 @@ from clickbait.learning.update import Champion, Version, small_update
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import picture
 
-ROOT = Path(__file__).resolve().parents[4]
 MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
 METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_text())
 ANCHOR = Version(MODEL, METADATA)
-STORED = replay.read((ROOT / "training" / "baseline" / "replay.npz").read_bytes())
+STORED = replay.read((CHECKOUT_BASELINE / replay.FILE).read_bytes())
 DRAWN = np.stack(
     [np.asarray(picture((224, 224), seed).convert("RGB"), np.uint8) for seed in range(6)]
 )

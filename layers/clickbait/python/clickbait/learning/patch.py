@@ -84,7 +84,7 @@ def describe(
         "sha256": hashlib.sha256(patched.model).hexdigest(),
         "calibration": patched.calibration.as_dict(),
     }
-    inputs = [_golden(stored["png"]) for stored in anchor["golden"]]
+    inputs = golden_images(anchor)
     probabilities = patched.calibration.apply(FeatureReader(patched.model).read(inputs).logits)
     metadata["golden"] = [
         {"png": stored["png"], "probability": float(p)}
@@ -92,6 +92,11 @@ def describe(
     ]
     Classifier(patched.model, metadata)
     return metadata
+
+
+def golden_images(metadata: dict[str, Any]) -> list[npt.NDArray[np.uint8]]:
+    """Return the model inputs that a version keeps in its metadata to check itself with."""
+    return [_golden(stored["png"]) for stored in metadata["golden"]]
 
 
 def _golden(png: str) -> npt.NDArray[np.uint8]:

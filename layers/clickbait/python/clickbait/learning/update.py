@@ -65,7 +65,11 @@ class Champion:
 
 @dataclass(frozen=True)
 class Update:
-    """Result of a small update. `patched`, `head` and `band` are None if images were too few."""
+    """Result of a small update. All but the first three are None if images were too few.
+
+    predictions: what the new layer predicts of the owner's images, out of fold, followed by the
+    exam set. before: the same by the champion.
+    """
 
     decision: Decision
     own_weight: str = OWN_WEIGHT
@@ -73,6 +77,8 @@ class Update:
     head: Head | None = None
     patched: PatchedModel | None = None
     band: dict[str, float] | None = None
+    predictions: Predictions | None = None
+    before: Predictions | None = None
 
     def changes(self) -> dict[str, Any]:
         """Return the changes to the anchor's metadata, without the version's name and dates.
@@ -222,7 +228,7 @@ def _try(inputs: Inputs, own_weight: str, firmness: float) -> tuple[Update, Head
         champion_is_anchor=live.is_anchor,
     )
     band = {"low": low, "high": high, "promise": promise}
-    return Update(decision, own_weight, firmness, head, None, band), head
+    return Update(decision, own_weight, firmness, head, None, band, candidate, live.own), head
 
 
 def missing_to_learn(labels: Labels) -> str:

@@ -1,9 +1,11 @@
 """Training runs: one at a time, each recorded from its request to its end.
 
-A run is an item of the table and one AWS Batch job of the same name. `request` takes the lease and
-writes the run in one transaction, and submits the job afterwards. After a crash in between, the
-lease has no job, and `settle` submits one. The event of the job's end frees the lease; if that
-event is lost, `settle` does.
+A run is an item of the table. A fine-tuning is also one AWS Batch job of the same name; a small
+update is a message that the learn function receives. `request` takes the lease and writes the run
+in one transaction, and submits the job or the message afterwards. After a crash in between, the
+lease has neither, and `settle` submits one. The event of a job's end frees the lease; if that event
+is lost, `settle` does. The learn function frees the lease of a small update. If it is killed, the
+message comes again, or `settle` sends another one; after ATTEMPTS the run has failed.
 """
 
 import json
@@ -41,6 +43,12 @@ RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 SUBMIT_SECONDS = 90
 """After this, the function that took the lease has submitted the job or has ended, because it runs
 for 60 s at most."""
+
+UPDATE_SECONDS = 240
+"""After this, an attempt at a small update has ended or was killed: the learn function runs for
+180 s at most."""
+ATTEMPTS = 3
+"""The most times that a small update is begun, and the most times that its message is sent."""
 
 NOT_LISTED = ("log", "history")
 """Fields that a list of runs leaves out, because they are long."""
@@ -81,10 +89,13 @@ class Parameters(BaseModel):
 
 
 class Runs:
-    """The runs in the table, and their jobs in AWS Batch."""
+    """The runs in the table, their jobs in AWS Batch, and the queue of small updates."""
 
-    def __init__(self, table: str, queue: str = "", definition: str = "") -> None:
+    def __init__(
+        self, table: str, queue: str = "", definition: str = "", learn_queue: str = ""
+    ) -> None:
         self.table, self.queue, self.definition = table, queue, definition
+        self.learn_queue = learn_queue
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -92,7 +103,7 @@ class Runs:
         config = settings()
         if not config.table:
             raise Unavailable("This process has no table of runs: TABLE is not set.")
-        return cls(config.table, config.job_queue, config.job_definition)
+        return cls(config.table, config.job_queue, config.job_definition, config.learn_queue)
 
     @property
     def batch(self) -> "BatchClient":
@@ -150,9 +161,11 @@ class Runs:
     ) -> dict[str, Any]:
         """Start a run and return it. `method_reason` is a sentence: why this method.
 
-        Raises Conflict, naming the active run, if there is one. Raises Unavailable if AWS Batch
-        refuses the job; the run is then FAILED, with that reason.
+        Raises Conflict, naming the active run, if there is one. Raises Unavailable if AWS refuses
+        the job or the message; the run is then FAILED, with that reason.
         """
+        if method == SMALL_UPDATE and not self.learn_queue:
+            raise Unavailable("This process has no queue of small updates: LEARN_QUEUE is not set.")
         now = datetime.now(UTC)
         run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         lease = {"pk": LOCK_PARTITION, "sk": LEASE, "run": run, "since": time.time()}
@@ -173,8 +186,8 @@ class Runs:
                 "Try again when it has ended.",
                 run=active,
             )
-        logger.info("run requested", run=run, trigger=trigger)
-        self._submit(run)
+        logger.info("run requested", run=run, trigger=trigger, method=method)
+        self._submit(run, method)
         return self.get(run)
 
     def advance(self, run: str, state: str, reason: str, **fields: Any) -> bool:
@@ -187,6 +200,30 @@ class Runs:
     def report(self, run: str, **fields: Any) -> bool:
         """Set `fields` of `run`, in any state. False if there is no such run or it has ended."""
         return self._update(run, fields)
+
+    def begin(self, run: str) -> dict[str, Any] | None:
+        """Count an attempt at the small update `run`, and return the run.
+
+        None if the run does not exist, has ended, or ends now because this would be one attempt
+        too many.
+        """
+        found = self.get_or_none(run)
+        if found is None:
+            return None
+        attempts = found.get("attempts", 0) + 1
+        if found["state"] in ENDED or attempts > ATTEMPTS:
+            self._give_up(run)
+            return None
+        self._update_lease("SET since = :now", "#run = :run", {":run": run, ":now": time.time()})
+        return found | {"attempts": attempts} if self.report(run, attempts=attempts) else None
+
+    def end(self, run: str, state: str, reason: str, **fields: Any) -> None:
+        """End a small update in `state`, unless it has ended already, and free the lease."""
+        ended = self.advance(run, state, reason, **fields)
+        self._release(run)
+        if ended and state == FAILED:
+            count("RunsFailed")
+            logger.error("run failed", run=run, reason=reason)
 
     def on_job_ended(self, detail: Mapping[str, Any]) -> None:
         """End the run of a job that ended, unless the job has ended it, and free the lease.
@@ -211,14 +248,18 @@ class Runs:
         if lease is None:
             return
         run = lease["run"]
+        found = self.get_or_none(run)
+        if found and found["method"] == SMALL_UPDATE:
+            self._settle_update(lease, found)
+            return
         job = lease.get("job") or self._job_named(run)
         if job:
             self._settle_job(run, job, attached="job" in lease)
-        elif (found := self.get_or_none(run)) is None or found["state"] in ENDED:
+        elif found is None or found["state"] in ENDED:
             self._release(run)
         elif time.time() - lease["since"] > SUBMIT_SECONDS and self._claim(lease):
             logger.warning("run submitted again", run=run)
-            self._submit(run)
+            self._submit(run, FINE_TUNING)
 
     # --- the lease and the job -------------------------------------------------------------------
 
@@ -233,22 +274,59 @@ class Runs:
         }
         self.on_job_ended(jobs[0] if jobs else gone)
 
-    def _submit(self, run: str) -> None:
+    def _settle_update(self, lease: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        """Send the message of a small update again if the last one was lost or its attempt was
+        killed; after ATTEMPTS messages, end the run."""
+        run = found["id"]
+        if found["state"] in ENDED:
+            self._release(run)
+        elif time.time() - lease["since"] > UPDATE_SECONDS and self._claim(lease):
+            if found.get("sent", 0) >= ATTEMPTS:
+                self._give_up(run)
+                return
+            logger.warning("run submitted again", run=run)
+            self._submit(run, SMALL_UPDATE)
+
+    def _give_up(self, run: str) -> None:
+        """Free the lease of a small update, which has failed unless it has ended before."""
+        reason = (
+            f"The small update was interrupted {ATTEMPTS} times. The log of the learn function may "
+            "say why. Start a run again, or choose fine-tuning."
+        )
+        self.end(run, FAILED, reason)
+
+    def _submit(self, run: str, method: Method) -> None:
         from botocore.exceptions import ClientError
 
         try:
-            job = self.batch.submit_job(
-                jobName=run,
-                jobQueue=self.queue,
-                jobDefinition=self.definition,
-                containerOverrides={"environment": [{"name": "RUN_ID", "value": run}]},
-            )["jobId"]
+            if method == SMALL_UPDATE:
+                self._send(run)
+            else:
+                self._attach(run, self._submit_job(run))
         except ClientError as error:
-            reason = f"AWS Batch refused the job: {error.response['Error']['Message']}"
+            what = "SQS refused the message"
+            if method == FINE_TUNING:
+                what = "AWS Batch refused the job"
+            reason = f"{what}: {error.response['Error']['Message']}"
             self.advance(run, FAILED, reason)
             self._release(run)
             raise Unavailable(reason) from error
-        self._attach(run, job)
+
+    def _submit_job(self, run: str) -> str:
+        return self.batch.submit_job(
+            jobName=run,
+            jobQueue=self.queue,
+            jobDefinition=self.definition,
+            containerOverrides={"environment": [{"name": "RUN_ID", "value": run}]},
+        )["jobId"]
+
+    def _send(self, run: str) -> None:
+        """Send the message of a small update, and count it."""
+        found = self.get(run)
+        self.report(run, sent=found.get("sent", 0) + 1)
+        aws.client("sqs").send_message(
+            QueueUrl=self.learn_queue, MessageBody=json.dumps({"run": run})
+        )
 
     def _attach(self, run: str, job: str) -> None:
         """Record the job of a run, in the lease and in the run."""
