@@ -20,10 +20,10 @@ from clickbait.inference import images
 from clickbait.inference.classifier import Classifier
 from clickbait.keys import EXAM, TRAIN, label_of
 from clickbait.settings import CHECKOUT_BASELINE, Settings
-from clickbait.store import triggers
+from clickbait.store import trained
 from clickbait.store.registry import Pointer, Registry, baseline_version
 from clickbait.store.runs import EVALUATING, PROMOTED, REJECTED, RUNNING, Parameters, Runs
-from clickbait.store.triggers import Listing
+from clickbait.store.trained import Listing
 from training import Unusable, gate, gather, labels, sides
 from training.bucket import Checkpoint, Images, S3Store
 from training.progress import say
@@ -63,7 +63,7 @@ class Attempt:
         version = self.runs.get(self.id).get("version")
         if version is None or version not in self.registry.versions():
             version = self._train(start)
-        triggers.mark_trained(self.config.models_bucket, start["listing"])
+        trained.mark_trained(self.config.models_bucket, start["listing"], start.get("exam"))
         self._judge(version, start["listing"])
 
     def clean(self) -> None:
@@ -84,11 +84,11 @@ class Attempt:
         that its checkpoint fits."""
         start: dict[str, Any] | None = self.checkpoint.start()
         if start is None:
-            listing = triggers.list_images(self.config.data_bucket, TRAIN)
-            known = triggers.trained_etags(self.config.models_bucket)
+            listing = trained.list_images(self.config.data_bucket, TRAIN)
             start = {
                 "listing": listing,
-                "new": [key for key, etag in listing.items() if etag not in known],
+                "exam": trained.list_images(self.config.data_bucket, EXAM),
+                "new": trained.read_trained(self.config.models_bucket).unseen(listing),
                 "champion": self._champion(self.registry.pointer()),
             }
             self.checkpoint.note(start)
@@ -171,7 +171,8 @@ class Attempt:
 
     def _gather(self, start: dict[str, Any], champion: Path, parameters: Parameters) -> gather.Data:
         listing: Listing = start["listing"]
-        self._report(f"Fetching {len(listing)} images.", listing=triggers.digest(listing))
+        digest = trained.digest(listing | start.get("exam", {}))
+        self._report(f"Fetching {len(listing)} images.", listing=digest)
         here = self.images.fetch(listing)
         gone = len(listing) - len(here)
         if gone:
@@ -271,7 +272,7 @@ class Attempt:
 
     def _exam(self) -> list[gate.Exam]:
         """The exam set, if there is one."""
-        listing = triggers.list_images(self.config.data_bucket, EXAM)
+        listing = trained.list_images(self.config.data_bucket, EXAM)
         found = [(key, label_of(key, EXAM) or "") for key in sorted(self.images.fetch(listing))]
         if not found:
             return []

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from clickbait.store import dataset_stats
-from clickbait.store.triggers import trained_etags
+from clickbait.store.trained import read_trained
 from clickbait.web.access import PROTECTED, Member
 from clickbait.web.app import documented, json_response
 from functions.admin import stores
@@ -26,6 +26,6 @@ def dataset(_: Member, view_url: ViewUrl) -> Response:
         dataset_stats.describe(images, view_url)
         | {
             "rejected": dataset_stats.rejected(stores.data_bucket(), view_url),
-            "waiting": dataset_stats.waiting(images, trained_etags(stores.registry().bucket)),
+            "waiting": dataset_stats.waiting(images, read_trained(stores.registry().bucket)),
         }
     )

@@ -17,7 +17,7 @@ from clickbait import aws, errors
 from clickbait.inference import images
 from clickbait.settings import settings
 from clickbait.store.drop_folder import rejected_key
-from clickbait.store.triggers import list_images
+from clickbait.store.trained import list_images
 from functions.retrain import app
 from tests.cloud import create_buckets, create_table
 from tests.samples import hostile

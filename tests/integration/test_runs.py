@@ -1,6 +1,5 @@
 """runs and triggers: one run at a time, started if it is worth it, and never lost."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 
 from clickbait import aws, keys
 from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
-from clickbait.store import runs, triggers
+from clickbait.store import runs, trained, triggers
 from clickbait.store.runs import Parameters, Runs
 from clickbait.store.triggers import Triggers
 from tests.cloud import create_table
@@ -354,11 +353,11 @@ def test_after_a_lost_message_reconcile_starts_the_run(service, clock):
 
 def test_images_that_a_run_trained_on_are_not_new(service, clock):
     upload(*THREE)
-    triggers.mark_trained(MODELS, triggers.list_images(DATA))
+    trained.mark_trained(MODELS, trained.list_images(DATA))
     assert service.on_schedule() is None
     upload("legitimate/copy-of-c.jpg")
     boto3.client("s3").put_object(
-        Bucket=DATA, Key="train/legitimate/again.jpg", Body=b"clickbait/a.jpg"
+        Bucket=DATA, Key="train/clickbait/again.jpg", Body=b"clickbait/a.jpg"
     )
     assert service.start_if_enough(2, "uploads") is None, "the same bytes under another name"
     assert service.on_schedule()
@@ -395,7 +394,7 @@ def test_enough_uploads_during_a_run_start_one_more_when_it_ends(service, clock,
 def test_rejected_images_do_not_start_run_after_run(service, batch, clock):
     upload(*THREE)
     run = service.on_schedule()
-    service.runs.report(run, listing=triggers.digest(triggers.list_images(DATA)))
+    service.runs.report(run, listing=trained.digest(trained.list_images(DATA)))
     service.runs.advance(run, "REJECTED", "Are the folders swapped?")
     service.runs.on_job_ended(batch.end("SUCCEEDED"))
     assert service.reconcile() is None and service.on_schedule() is None
@@ -406,15 +405,7 @@ def test_rejected_images_do_not_start_run_after_run(service, batch, clock):
 def test_after_a_failure_the_schedule_tries_again_and_uploads_do_not(service, batch, clock):
     upload(*THREE)
     run = service.on_schedule()
-    service.runs.report(run, listing=triggers.digest(triggers.list_images(DATA)))
+    service.runs.report(run, listing=trained.digest(trained.list_images(DATA)))
     service.runs.on_job_ended(batch.end("FAILED"))
     assert service.reconcile() is None
     assert service.on_schedule()
-
-
-def test_every_trained_image_is_remembered_once(service):
-    upload(*THREE)
-    triggers.mark_trained(MODELS, triggers.list_images(DATA))
-    triggers.mark_trained(MODELS, triggers.list_images(DATA))
-    body = boto3.client("s3").get_object(Bucket=MODELS, Key="trained.json")["Body"].read()
-    assert len(json.loads(body)) == 3

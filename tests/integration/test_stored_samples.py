@@ -16,7 +16,7 @@ from moto import mock_aws
 
 from clickbait import aws
 from clickbait.errors import Conflict
-from clickbait.store import dataset_stats, history, results, triggers
+from clickbait.store import dataset_stats, history, results, trained
 from clickbait.store.batches import Batches
 from clickbait.store.drop_folder import DropFolder
 from clickbait.store.feedback import Feedback
@@ -113,8 +113,11 @@ def test_runs_and_their_lease_are_read(cloud: None) -> None:
 def test_the_debounce_timer_and_the_trained_images_are_read(cloud: None) -> None:
     service = Triggers(Runs(TABLE), "data", "models", "url", min_new_images=1, quiet_period=10**10)
     assert service._seconds_until_quiet() > 0, "the last upload is not read"
-    etags = triggers.list_images("data")
-    assert triggers.trained_etags("models") == {etags["train/clickbait/a.jpg"]}
+    images = trained.list_images("data")
+    known = trained.read_trained("models")
+    assert set(known.train) == {images["train/clickbait/a.jpg"]}
+    assert "train/clickbait/a.jpg" not in known.unseen(images)
+    assert known.news({"train/clickbait/a.jpg": images["train/clickbait/a.jpg"]}, {}).total == 0
     assert STORED["timer_message"] == TIMER_MESSAGE
 
 
@@ -297,10 +300,3 @@ def test_a_correction_is_written_as_before(empty: None) -> None:
     head = aws.client("s3").head_object(Bucket="data", Key=f"feedback/{kept['id']}")
     assert head["Metadata"] | {"at": stored["metadata"]["at"]} == stored["metadata"]
     assert head["ContentType"] == stored["content_type"]
-
-
-def test_the_trained_images_are_written_as_before(empty: None) -> None:
-    stored = object_of("trained.json")["text"]
-    triggers.mark_trained("models", {"train/clickbait/a.jpg": json.loads(stored)[0]})
-    body = aws.client("s3").get_object(Bucket="models", Key="trained.json")["Body"].read()
-    assert body.decode() == stored

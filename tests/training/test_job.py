@@ -1,7 +1,6 @@
 """The batch job, in process and against a cloud in memory: one run from its images to its verdict,
 also if it is killed in between."""
 
-import json
 import os
 import shutil
 import signal
@@ -175,8 +174,7 @@ def test_a_run_trains_proves_and_promotes(cloud, drawings, monkeypatch):
     # The baseline is there to roll back to, and nothing is left that only a retry would need.
     assert set(Registry(MODELS).versions()) == {record["version"], "20261101-000000-aaa"}
     assert not keys(cloud, "checkpoints/")
-    etags = json.loads(cloud.get_object(Bucket=MODELS, Key="trained.json")["Body"].read())
-    assert len(etags) == 220
+    assert len(attempt.trained.read_trained(MODELS).train) == 220
     assert record["listing"]
 
 
@@ -275,7 +273,7 @@ def test_an_image_that_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, dra
     limit = max(len(data) for files in drawings.values() for data in files)
     monkeypatch.setattr(bucket, "MAX_IMAGE_BYTES", limit)
     cloud.put_object(Bucket=DATA, Key=f"train/{LABELS[0]}/film.png", Body=b"x" * (limit + 1))
-    list_images = attempt.triggers.list_images
+    list_images = attempt.trained.list_images
 
     def one_vanishes(*given):
         found = list_images(*given)
@@ -286,7 +284,7 @@ def test_an_image_that_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, dra
                 cloud.put_object(Bucket=DATA, Key=key, Body=encoded(golden.calm(), "PNG"))
         return found
 
-    monkeypatch.setattr(attempt.triggers, "list_images", one_vanishes)
+    monkeypatch.setattr(attempt.trained, "list_images", one_vanishes)
     _, record = do(request())
     assert record["images"] == {"listed": 62, "usable": 58, "new": 62, "left_out": 4}
     assert record["state"] == "REJECTED"
@@ -317,7 +315,7 @@ def dies(*_: Any, **__: Any) -> Any:
 
 
 def at_listing(monkeypatch, cloud):
-    monkeypatch.setattr(attempt.triggers, "list_images", dies)
+    monkeypatch.setattr(attempt.trained, "list_images", dies)
 
 
 def at_fetching(monkeypatch, cloud):
@@ -344,7 +342,7 @@ def in_publishing(monkeypatch, cloud):
 
 
 def after_publishing(monkeypatch, cloud):
-    monkeypatch.setattr(attempt.triggers, "mark_trained", dies)
+    monkeypatch.setattr(attempt.trained, "mark_trained", dies)
 
 
 def in_evaluation(monkeypatch, cloud):

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from clickbait import LABELS
 from clickbait.inference.appearance import APPEARANCE
 from clickbait.store.drop_folder import DropFolder
-from clickbait.store.triggers import mark_trained
+from clickbait.store.trained import mark_trained
 from functions.admin import schemas
 from tests.samples.drawn import encoded, picture
 

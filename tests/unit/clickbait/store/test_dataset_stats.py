@@ -11,6 +11,7 @@ from moto import mock_aws
 from clickbait import aws
 from clickbait.store import dataset_stats
 from clickbait.store.dataset_stats import waiting
+from clickbait.store.trained import Trained
 from tests.cloud import create_table
 
 
@@ -143,8 +144,9 @@ def test_a_copy_is_not_a_second_sample() -> None:
 
 
 def test_images_wait_until_a_run_has_trained_on_them() -> None:
-    images = [image("a"), image("b"), image("c", label="clickbait_real")]
-    assert waiting(images, {"a"}) == {
+    keys = ("train/clickbait/a", "train/clickbait/b", "train/legitimate/c")
+    known = Trained({keys[0]: frozenset({"clickbait_fake"})})
+    assert waiting([image(key) for key in keys], known) == {
         "images": 2,
         "counts": {"clickbait_real": 1, "clickbait_fake": 1},
     }

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from clickbait import LABELS, aws
 from clickbait.inference.appearance import APPEARANCE, DIGITS
 from clickbait.inference.images import NEAR_HASH_ALONE, hamming
-from clickbait.keys import IMAGE_PARTITION, REASON_SUFFIX, REJECTED, TRAIN
+from clickbait.keys import IMAGE_PARTITION, REASON_SUFFIX, REJECTED, TRAIN, label_of
+from clickbait.store.trained import Trained
 
 ATTRIBUTES = {"sk", "label", "etag", "bytes", "width", "height", "format", "sha256", "phash", "at"}
 ATTRIBUTES.update(APPEARANCE)
@@ -173,11 +174,12 @@ def _families(families: list[list[Mapping[str, Any]]], view_url: ViewUrl) -> dic
     }
 
 
-def waiting(images: Iterable[Mapping[str, Any]], trained: set[str]) -> dict[str, Any]:
-    """The number of `images` that no run has trained on. `trained` has the ETags of the others."""
-    new = [image for image in images if image["etag"] not in trained]
-    counts = {label: sum(image["label"] == label for image in new) for label in LABELS}
-    return {"images": len(new), "counts": counts}
+def waiting(images: Iterable[Mapping[str, Any]], trained: Trained) -> dict[str, Any]:
+    """The number of `images` that no run has examined under their present label."""
+    etags = {str(image["key"]): str(image["etag"]) for image in images}
+    unseen = trained.unseen(etags)
+    counts = {label: sum(label_of(key) == label for key in unseen) for label in LABELS}
+    return {"images": len(unseen), "counts": counts}
 
 
 def rejected(bucket: str, view_url: ViewUrl) -> dict[str, Any]:

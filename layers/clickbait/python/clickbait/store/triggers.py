@@ -6,7 +6,6 @@ new images are counted. They are also counted when a run ends and every 15 minut
 message may be lost, and once a day, when one new image is enough.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -15,46 +14,17 @@ from typing import Self
 
 from clickbait import aws
 from clickbait.errors import Conflict, Unavailable
-from clickbait.keys import LOCK_PARTITION, TRAIN, TRAINED, label_of
+from clickbait.keys import LOCK_PARTITION
 from clickbait.observability import logger
 from clickbait.settings import settings
 from clickbait.store.runs import FAILED, Parameters, Runs
+from clickbait.store.trained import digest, list_images, read_trained
 
 TIMER = "quiet"
 """Sort key of the debounce timer: `last_upload`, and `due`, the time of its message."""
 TIMER_MESSAGE = {"action": "quiet"}
 MAX_DELAY_SECONDS = 900
 """The longest that SQS delays a message."""
-
-Listing = dict[str, str]
-"""Images by key, each with its ETag."""
-
-
-def list_images(bucket: str, prefix: str = TRAIN) -> Listing:
-    """Every labelled image below `prefix` of the data bucket."""
-    return {
-        found["Key"]: found["ETag"].strip('"')
-        for found in aws.list_objects(bucket, prefix)
-        if label_of(found["Key"], prefix)
-    }
-
-
-def digest(images: Listing) -> str:
-    """SHA-256 of a listing. The same images under the same names have the same digest."""
-    lines = sorted(f"{etag} {key}" for key, etag in images.items())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def trained_etags(models_bucket: str) -> set[str]:
-    """ETags of all images that a run has trained on, or has examined and left out."""
-    found = aws.get_object(models_bucket, TRAINED)
-    return set(json.loads(found["Body"].read())) if found else set()
-
-
-def mark_trained(models_bucket: str, images: Listing) -> None:
-    """Add `images` to those that runs have trained on. Only the run with the lease may do this."""
-    etags = sorted(trained_etags(models_bucket) | set(images.values()))
-    aws.client("s3").put_object(Bucket=models_bucket, Key=TRAINED, Body=json.dumps(etags).encode())
 
 
 @dataclass(frozen=True)
@@ -126,8 +96,7 @@ class Triggers:
         if self.runs.active():
             return None
         images = list_images(self.data_bucket)
-        known = trained_etags(self.models_bucket)
-        new = sum(etag not in known for etag in images.values())
+        new = len(read_trained(self.models_bucket).unseen(images))
         if new < least:
             logger.info("too few new images", new=new, least=least)
             return None
