@@ -17,6 +17,7 @@ from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference.classifier import Classifier
 from clickbait.learning.decide import Check
+from clickbait.store.registry import is_promotion
 from training import golden, metrics, sides
 from training.metrics import Floats, Labels
 
@@ -230,11 +231,11 @@ def best(promotions: Iterable[dict[str, Any]]) -> str | None:
     an easier day gives a higher AUC. Paired differences can be added up instead: a version's
     standing is that of the champion it was compared with plus the AUC difference on the same images
     (0 if nothing was measured). A later promotion of the same version is a roll-back and changes no
-    standing. Of equals, the one promoted last wins.
+    standing. Of equals, the one promoted last wins. A new threshold is no promotion.
     """
     standing: dict[str, float] = {}
     last: dict[str, int] = {}
-    for turn, record in enumerate(reversed(list(promotions))):
+    for turn, record in enumerate(filter(is_promotion, reversed(list(promotions)))):
         version, gate = record["version"], record.get("gate") or {}
         last[version] = turn
         if version not in standing:

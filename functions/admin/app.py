@@ -3,13 +3,23 @@
 from clickbait import aws
 from clickbait.web import access
 from clickbait.web.app import after_restore, create_app, lambda_handler
-from functions.admin import dataset, debug, evaluation, feedback, models, monitoring, runs
+from functions.admin import (
+    dataset,
+    debug,
+    evaluation,
+    feedback,
+    models,
+    monitoring,
+    runs,
+    threshold,
+    trial,
+)
 
 app = create_app(
     "Clickbait Classifier: administration",
     "Models and their releases, trainings, labelled images, corrections and monitoring.",
 )
-for subject in (models, evaluation, runs, dataset, feedback, monitoring, debug):
+for subject in (models, threshold, trial, evaluation, runs, dataset, feedback, monitoring, debug):
     app.include_router(subject.router)
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from clickbait import errors
 from clickbait.errors import BadRequest, Conflict, NotFound, Problem
 from clickbait.settings import settings
-from clickbait.store.registry import Pointer, baseline_version
+from clickbait.store.registry import Pointer, baseline_version, is_promotion
 from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import json_body
@@ -53,14 +53,15 @@ GAP_IN_TIME = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 Version = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$", description="a version's name")]
 
 
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
+
+
 class Promotion(BaseModel):
     """Why a version is promoted, and whether the checks are overridden."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)
-    ] = Field(description="why, in a sentence; it is shown in the release history")
+    reason: Reason = Field(description="why, in a sentence; it is shown in the release history")
     force: bool = Field(
         False, description="promote a version that the gate rejected, or has not judged"
     )
@@ -79,7 +80,7 @@ def models(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Re
     if settings().models_bucket:
         registry = stores.registry()
         stored = set(registry.versions())
-        live = _live(registry.pointer())
+        live = live_version(registry.pointer())
     names = sorted(stored | {shipped}, reverse=True)
     rest = [name for name in names if before is None or name < before]
     with ThreadPoolExecutor(READERS) as pool:
@@ -100,15 +101,16 @@ def models(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Re
 def model(_: Member, version: Version) -> Response:
     """How the version was trained and measured, when it was live, and the gate's decision."""
     metadata = metadata_of(version)
-    live, promotions = shipped_version(), []
+    pointer, promotions = None, []
     if settings().models_bucket:
         registry = stores.registry()
-        live = _live(registry.pointer())
+        pointer = registry.pointer()
         promotions = [p for p in registry.promotions() if p["version"] == version]
     return json_response(
         {
             "version": version,
-            "live": version == live,
+            "live": version == live_version(pointer),
+            "threshold": threshold_of(metadata, pointer),
             "source": _source(version),
             "run": _runs_of({version}).get(version),
             "metadata": {k: v for k, v in metadata.items() if k != "metrics"},
@@ -138,8 +140,8 @@ def promote(
     registry = stores.registry()
     pointer = registry.pointer()
     history = registry.promotions()
-    if version == _live(pointer):
-        last = history[0] if history else None
+    if version == live_version(pointer):
+        last = next(filter(is_promotion, history), None)
         return json_response({"changed": False, "version": version, "promotion": last})
     metadata_of(version)
     known = version == shipped_version() or any(
@@ -178,14 +180,19 @@ def promotions(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
-    """Newest first. `live` is the version that was live at `at`, by default now."""
+    """Newest first. `live` is the version that was live at `at`, by default now.
+
+    A record whose `change` is "threshold" is of a new threshold, for the same version.
+    """
     before = decode_cursor("promotions", cursor)
     until = _moment(at)
     history = stores.registry().promotions() if settings().models_bucket else []
     later = [p for p in history if until and datetime.fromisoformat(p["at"]) > until]
     earlier = history[len(later) :]
     first = {"version": later[-1]["previous"] if later else shipped_version()}
-    live = earlier[0] if earlier else first | dict.fromkeys(("at", "by", "reason"))
+    first |= dict.fromkeys(("at", "by", "reason"))
+    live = next(filter(is_promotion, earlier), first)
+    live = live | {"threshold": earlier[0].get("threshold") if earlier else None}
     rest = [p for p in earlier if before is None or p["at"] < before]
     following = encode_cursor("promotions", rest[limit - 1]["at"]) if len(rest) > limit else None
     return json_response({"live": live} | page(rest[:limit], following))
@@ -209,8 +216,15 @@ def shipped_version() -> str:
     return baseline_version(settings().model_folder)
 
 
-def _live(pointer: Pointer | None) -> str:
+def live_version(pointer: Pointer | None) -> str:
+    """The version that the pointer names; the built-in model without one."""
     return pointer.version if pointer else shipped_version()
+
+
+def threshold_of(metadata: dict[str, Any], pointer: Pointer | None) -> float:
+    """The threshold at which a version serves: the one that an admin set, or its own."""
+    own = float(metadata["threshold"])
+    return own if pointer is None or pointer.threshold is None else pointer.threshold
 
 
 def _source(version: str) -> str:

@@ -33,6 +33,9 @@ class PastPrediction(BaseModel):
     ms: float = Field(ge=0, description="milliseconds to decode and classify; about 0 if cached")
     source: Literal["predict", "batch", "worker"]
     batch: str | None
+    threshold: float | None = Field(
+        description="from this probability on, it was called clickbait; null if it was not stored"
+    )
     features: ImageFeatures | None
 
 

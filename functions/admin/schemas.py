@@ -8,8 +8,9 @@ from clickbait import Label
 from clickbait.inference.images import FormatName
 from clickbait.store.runs import STATES, Method, Parameters
 from functions.admin.models import Promotion
+from functions.admin.threshold import NewThreshold
 
-__all__ = ["Parameters", "Promotion"]
+__all__ = ["NewThreshold", "Parameters", "Promotion"]
 
 State = Literal["QUEUED", "RUNNING", "EVALUATING", "PROMOTED", "REJECTED", "FAILED"]
 assert State.__args__ == STATES  # type: ignore[attr-defined]
@@ -54,7 +55,7 @@ class Models(Page):
 
 
 class PromotionRecord(BaseModel):
-    """A promotion: a change of the live model."""
+    """A change of the live model, or of its threshold."""
 
     version: str
     previous: str | None
@@ -63,6 +64,12 @@ class PromotionRecord(BaseModel):
     reason: str
     forced: bool
     gate: dict[str, Any] | None
+    change: Literal["version", "threshold"] = Field(
+        "version", description="threshold: the same version got another threshold"
+    )
+    threshold: float | None = Field(
+        None, description="that an admin had set by then; null: the model's own"
+    )
 
 
 class Model(BaseModel):
@@ -70,6 +77,9 @@ class Model(BaseModel):
 
     version: str
     live: bool
+    threshold: float = Field(
+        description="at which it serves: that of the service if an admin set one, or its own"
+    )
     source: Literal["baseline", "run"]
     run: str | None
     metadata: dict[str, Any] = Field(description="as its training wrote it, without golden images")
@@ -88,8 +98,21 @@ class PromotionAnswer(BaseModel):
     )
 
 
+class ThresholdAnswer(BaseModel):
+    """The threshold in use."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    changed: bool = Field(description="false if it was this one already")
+    version: str = Field(description="the live version")
+    threshold: float = Field(description="the one in use now")
+    model_threshold: float = Field(description="the live version's own")
+    promotion: PromotionRecord | None = Field(description="the record; null if nothing changed")
+
+
 class LiveThen(BaseModel):
-    """The model that was live; `at`, `by` and `reason` are null before the first promotion."""
+    """The model that was live; `at`, `by` and `reason` are null before the first promotion.
+    `threshold` is the one that an admin had set, or null."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -97,6 +120,7 @@ class LiveThen(BaseModel):
     at: str | None
     by: str | None
     reason: str | None
+    threshold: float | None
 
 
 class Promotions(Page):

@@ -24,7 +24,7 @@ from clickbait.web.app import (
     problem_document,
     request_id_of,
 )
-from clickbait.web.bodies import MAX_IMAGES, File, images_form
+from clickbait.web.bodies import MAX_IMAGES, File, Threshold, images_form
 from functions.batch import batches, uploads
 
 app = create_app(
@@ -71,12 +71,14 @@ IMAGES_BODY = {
     openapi_extra={"requestBody": IMAGES_BODY},
 )
 async def predict_batch(
-    request: Request, files: Annotated[list[File], Depends(images_form)]
+    request: Request,
+    files: Annotated[list[File], Depends(images_form)],
+    threshold: Threshold = None,
 ) -> Response:
     """Send a form with the images as `files`. Each image gets its own result, in the same order. An
     image that cannot be read gets a problem document and does not affect the others."""
     started = time.perf_counter()
-    model = live.current()
+    model = live.current().at(threshold)
     config, request_id = settings(), request_id_of(request)
     results: list[dict[str, Any]] = []
     logged = []
@@ -112,6 +114,7 @@ async def predict_batch(
             "milliseconds": milliseconds(time.perf_counter() - started),
         },
         "model_version": model.version,
+        "threshold": model.threshold,
         "request_id": request_id,
     }
     return json_response(body, {"x-model-version": model.version})

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import errors
 from clickbait.keys import INBOX
+from clickbait.settings import THRESHOLDS
 from clickbait.store import presigned, results
 from clickbait.store.batches import MAX_FILES, MAX_NAME, Batches, Progress
 from clickbait.store.rows import Rows
@@ -44,6 +45,13 @@ class NewBatch(BaseModel):
         list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]],
         Field(min_length=1, max_length=MAX_FILES),
     ] = Field(description="names of the files, as the results will show them; any text")
+    threshold: float | None = Field(
+        None,
+        ge=THRESHOLDS[0],
+        le=THRESHOLDS[1],
+        description="from this probability on, images of this batch are called clickbait; by "
+        "default from the threshold that the service uses when it classifies each",
+    )
 
 
 # --- before it starts ----------------------------------------------------------------------------
@@ -65,7 +73,7 @@ def begin(
     """Name the files. Upload each with its form, or put them under these names into the batch's
     folder of the bucket. Then start the batch. Files are classified as they arrive."""
     batches = Batches.from_settings()
-    batch = batches.create(body.files)
+    batch = batches.create(body.files, body.threshold)
     place = f"/batches/{batch}"
     created = {
         "id": batch,

@@ -44,8 +44,10 @@ class FilePrediction(BaseModel):
     )
     confidence: float = Field(ge=0, le=1, description="probability of the predicted class")
     uncertain: bool = Field(
-        description="at this probability the model is less accurate than it promises"
+        description="at this probability, the model is right less often than it promises, whatever "
+        "the threshold"
     )
+    threshold: float = Field(description="from this probability on, it is called clickbait")
     model_version: str
     image: BatchImage
     timing_ms: BatchTiming
@@ -82,6 +84,7 @@ class PredictBatchAnswer(BaseModel):
     results: list[FilePrediction | FileProblem]
     totals: PredictBatchTotals
     model_version: str
+    threshold: float
     request_id: str
 
 
@@ -153,6 +156,9 @@ class Batch(BaseModel):
     done: int = Field(description="files with a prediction")
     failed: int = Field(description="files with an error; not included in `done`")
     counts: dict[Label, int]
+    threshold: float | None = Field(
+        description="of this batch; null if its images are decided at the service's threshold"
+    )
     rate: float | None = Field(
         description="images per second in the last minute, or on average once finished"
     )

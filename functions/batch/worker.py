@@ -149,7 +149,8 @@ class Inbox:
             with found["Body"] as body:
                 data = read_within(found["ContentLength"], body, limit)
             with self._classifying:
-                result = answer(live.current(), data, max_bytes=limit, with_appearance=True)
+                model = live.current().at(known.threshold)
+                result = answer(model, data, max_bytes=limit, with_appearance=True)
             fields = stored_fields(result.prediction)
         except Unavailable:
             raise

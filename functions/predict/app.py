@@ -29,7 +29,7 @@ from clickbait.web.app import (
     lambda_handler,
     request_id_of,
 )
-from clickbait.web.bodies import content_type, image_body, json_body
+from clickbait.web.bodies import Threshold, content_type, image_body, json_body
 from functions.predict import documentation
 
 NAME = "Clickbait Classifier"
@@ -44,7 +44,7 @@ class Service:
 
     def __init__(self) -> None:
         self.live = serving()
-        self.cache: LRUCache[tuple[str, str, bool], Answer] | None = None
+        self.cache: LRUCache[tuple[str, str, float, bool], Answer] | None = None
         if size := settings().cache_size:
             self.cache = LRUCache(size)
         self.started = time.monotonic()
@@ -121,6 +121,7 @@ read_uploaded = json_body(Uploaded)
 async def predict(
     request: Request,
     explain: Annotated[bool, Query(description="add the 7 x 7 maps")] = False,
+    threshold: Threshold = None,
 ) -> Response:
     """Send a form with the image as `file`, the image itself with its content type, or the `key` of
     an uploaded image."""
@@ -129,9 +130,9 @@ async def predict(
         limit = settings().max_upload_size
         data = await run_in_threadpool(presigned.fetch_upload, uploaded.key, limit)
     else:
-        data = await image_body(request)
+        data = (await image_body(request)).data
     # No thread, because decoding and inference keep one core busy, and a worker has one core.
-    prediction, appearance = classify(service.live.current(), data, explain)
+    prediction, appearance = classify(service.live.current().at(threshold), data, explain)
     request_id = request_id_of(request)
     history.log(prediction, "predict", request_id=request_id, appearance=appearance)
     headers = {"x-model-version": prediction["model_version"]}
@@ -139,9 +140,10 @@ async def predict(
 
 
 def classify(model: Classifier, data: bytes, explain: bool) -> Answer:
-    """The prediction for one image, from the cache if the model has seen the same bytes before."""
+    """The prediction for one image, from the cache if the model has seen the same bytes before at
+    the same threshold."""
     started = time.perf_counter()
-    key = (images.sha256(data), model.version, explain)
+    key = (images.sha256(data), model.version, model.threshold, explain)
     cached = service.cache.get(key) if service.cache is not None else None
     if cached is not None:
         total = milliseconds(time.perf_counter() - started)
@@ -181,6 +183,7 @@ async def status(request: Request) -> Response:
         {
             "status": "ready",
             "model_version": model.version,
+            "threshold": model.threshold,
             "model_since": datetime.fromtimestamp(service.live.since, UTC).isoformat(
                 timespec="seconds"
             ),
@@ -226,10 +229,17 @@ def _check(name: str, check: Callable[[], Any]) -> dict[str, Any]:
     responses=documented("ModelInfoAnswer", errors.Unavailable),
 )
 async def model_info() -> Response:
-    """How the live model was trained and evaluated: all of its metadata except golden images."""
+    """How the live model was trained and evaluated: all of its metadata except golden images.
+
+    `threshold` is the model's own; `threshold_in_use` may have been set by an admin.
+    """
     model = service.live.current()
     metadata = {name: value for name, value in model.metadata.items() if name != "golden"}
-    return json_response(metadata, {"x-model-version": model.version})
+    band = metadata["uncertain_band"]
+    # Older metadata lacks the promise; the band then ends there (inference.calibration).
+    known = {"uncertain_band": {"promise": band["high"]} | band}
+    in_use = known | {"threshold_in_use": model.threshold}
+    return json_response(metadata | in_use, {"x-model-version": model.version})
 
 
 @app.get(

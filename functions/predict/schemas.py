@@ -40,8 +40,10 @@ class PredictionAnswer(BaseModel):
     )
     confidence: float = Field(ge=0, le=1, description="probability of the predicted class")
     uncertain: bool = Field(
-        description="at this probability the model is less accurate than it promises"
+        description="at this probability, the model is right less often than it promises, whatever "
+        "the threshold"
     )
+    threshold: float = Field(description="from this probability on, it is called clickbait")
     model_version: str
     image: ImageFacts
     timing_ms: Timing
@@ -74,6 +76,7 @@ class StatusAnswer(BaseModel):
 
     status: Literal["ready"]
     model_version: str
+    threshold: float = Field(description="the one in use")
     model_since: str = Field(description="when this process loaded the model, UTC")
     uptime_seconds: float
     cold_start: bool
@@ -112,6 +115,14 @@ class DocsInfoAnswer(BaseModel):
     endpoints: list[Endpoint]
 
 
+class UncertainBand(BaseModel):
+    """Between these probabilities the model is right less often than its promise."""
+
+    low: float
+    high: float
+    promise: float = Field(description="how often it is right outside the band, at least")
+
+
 class ModelInfoAnswer(BaseModel):
     """The live model's metadata. training/README.md describes the other fields."""
 
@@ -128,4 +139,7 @@ class ModelInfoAnswer(BaseModel):
     epochs_trained: int
     early_stopping_epoch: int | None
     labels: list[str]
+    threshold: float = Field(description="the model's own")
+    threshold_in_use: float = Field(description="the one that an admin set, or the model's own")
+    uncertain_band: UncertainBand
     metrics: dict[str, Any]

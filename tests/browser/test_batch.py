@@ -138,7 +138,7 @@ def test_ten_files_are_predicted_at_once_without_a_token(page, stack, tmp_path, 
     expect(results(page).locator("tbody tr")).to_have_count(10)
     lines = saved(page, tmp_path / "page.csv").splitlines()
     assert lines[0] == (
-        "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error"
+        "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error,threshold"
     )
     assert len(lines) == 11
     for answer in answers:

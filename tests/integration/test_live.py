@@ -169,3 +169,44 @@ def test_after_a_restore_the_pointer_is_read_at_once(s3: Any, clock: Any) -> Non
     promote(s3, NEW)
     model.after_restore()
     assert model.current().version == NEW
+
+
+def test_version_and_threshold_are_swapped_together(s3: Any, clock: Any) -> None:
+    def point(version: str, threshold: float | None) -> None:
+        body = json.dumps({"version": version, "threshold": threshold})
+        s3.put_object(Bucket=BUCKET, Key="champion.json", Body=body)
+        clock.now += 31
+
+    put_version(s3, NEW)
+    put_version(s3, OTHER, model=b"half a model")
+    model, own = live(), METADATA["threshold"]
+    point(NEW, 0.3)
+    first = model.current()
+    assert (first.version, first.threshold) == (NEW, 0.3)
+    point(NEW, 0.7)
+    assert model.current().threshold == 0.7
+    assert first.threshold == 0.3  # A request that has begun goes on with the old one.
+    point(OTHER, 0.2)  # It does not load, so its threshold does not count either.
+    assert (model.current().version, model.current().threshold) == (NEW, 0.7)
+    point(NEW, None)
+    assert model.current().threshold == own
+
+
+@pytest.mark.parametrize("threshold", ["0.3", 0.01, [0.3]])
+def test_a_pointer_with_an_invalid_threshold_is_a_failure(s3: Any, threshold: Any) -> None:
+    body = json.dumps({"version": NEW, "threshold": threshold})
+    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=body)
+    with pytest.raises(InvalidModel, match="threshold"):
+        Registry(BUCKET).poll_champion()
+
+
+def test_a_new_threshold_loads_no_model_again(s3: Any, clock: Any, monkeypatch) -> None:
+    put_version(s3, NEW)
+    promote(s3, NEW)
+    model = live()
+    since = (model.current(), model.since)[1]
+    monkeypatch.setattr(Registry, "load", lambda *_: pytest.fail("loaded again"))
+    body = json.dumps({"version": NEW, "threshold": 0.4})
+    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=body)
+    clock.now += 31
+    assert (model.current().threshold, model.since) == (0.4, since)

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from clickbait.errors import Conflict, InvalidModel, NotFound
 from clickbait.settings import CHECKOUT_BASELINE
-from clickbait.store.registry import Registry, baseline_version
+from clickbait.store.registry import Registry, baseline_version, is_promotion
 
 BUCKET = "models"
 BASELINE = baseline_version(CHECKOUT_BASELINE)
@@ -198,3 +198,44 @@ def test_a_pointer_that_cannot_be_read_can_be_replaced(registry, s3, tmp_path):
     s3.put_object(Bucket=BUCKET, Key="champion.json", Body=b"garbage")
     assert promote(registry, NEW)["version"] == NEW
     assert registry.pointer().version == NEW
+
+
+def threshold(registry, value, reason="because"):
+    return registry.set_threshold(value, by="a test", reason=reason, baseline=CHECKOUT_BASELINE)
+
+
+def test_a_threshold_stays_through_promotions_and_roll_backs_until_it_is_taken_back(
+    registry, tmp_path
+):
+    registry.publish(folder_of(tmp_path, NEW))
+    first = threshold(registry, 0.35)  # Nothing was promoted yet: the baseline is live.
+    assert (first["version"], first["change"]) == (BASELINE, "threshold")
+    assert registry.pointer().threshold == 0.35 and BASELINE in registry.versions()
+    promotion = promote(registry, NEW)
+    assert (promotion["previous"], promotion["threshold"]) == (BASELINE, 0.35)
+    back = promote(registry, BASELINE)
+    assert registry.pointer().threshold == back["threshold"] == 0.35
+    own = threshold(registry, None)
+    assert registry.pointer().threshold is None and "threshold" not in own
+    assert "threshold" not in promote(registry, NEW)
+    assert [is_promotion(p) for p in registry.promotions()] == [True, False, True, True, False]
+    assert registry.promotions()[1] == own
+
+
+def test_a_threshold_never_overwrites_a_promotion_of_the_same_moment(registry, tmp_path):
+    registry.publish(folder_of(tmp_path / "a", NEW))
+    registry.publish(folder_of(tmp_path / "b", OTHER))
+    promote(registry, NEW)
+    before = registry.pointer()
+    promote(registry, OTHER)
+    registry.pointer = lambda: before
+    with pytest.raises(Conflict, match="same moment"):
+        threshold(registry, 0.35)
+    del registry.pointer
+    assert (registry.pointer().version, registry.pointer().threshold) == (OTHER, None)
+    # The other way round: a promotion that was decided before the threshold changed.
+    before = registry.pointer()
+    threshold(registry, 0.35)
+    with pytest.raises(Conflict):
+        promote(registry, NEW, expected=before)
+    assert registry.pointer().threshold == 0.35

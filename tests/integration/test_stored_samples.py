@@ -158,7 +158,7 @@ def test_predictions_are_read(cloud: None) -> None:
 def test_versions_and_promotions_are_read(cloud: None) -> None:
     registry = Registry("models")
     assert registry.versions() == [NEWER, OLDER]
-    assert registry.poll_champion() == NEWER and registry.poll_champion() is None
+    assert registry.poll_champion().version == NEWER and registry.poll_champion() is None
     newer, older = registry.promotions()
     assert (newer["version"], newer["previous"], newer["forced"]) == (NEWER, OLDER, True)
     assert older["by"] == f"run {FIRST_RUN}"
@@ -223,6 +223,14 @@ def test_a_rejected_image_is_written_as_before(empty: None) -> None:
     assert reason | {"at": stored["at"], "detail": stored["detail"]} == stored
 
 
+def with_threshold(name: str, text: str) -> str:
+    """The results of a batch that were stored before they had a threshold, with an empty one."""
+    if name.endswith("jsonl"):
+        return text.replace("}\n", ', "threshold": null}\n')
+    header, newline, rows = text.partition("\r\n")
+    return f"{header},threshold{newline}{rows.replace(newline, ',' + newline)}" if rows else text
+
+
 def test_a_batch_is_written_as_before(empty: None) -> None:
     batches = Batches("data", TABLE)
     batch = batches.create(["x.jpg", "y.jpg"])
@@ -254,7 +262,7 @@ def test_a_batch_is_written_as_before(empty: None) -> None:
     for name in ("files.json", "part-00000.jsonl", "results.csv"):
         found = aws.client("s3").get_object(Bucket="data", Key=results.folder(batch) + name)
         stored_object = object_of(f"results/{BATCH}/{name}")
-        assert found["Body"].read().decode() == stored_object["text"]
+        assert found["Body"].read().decode() == with_threshold(name, stored_object["text"])
         assert found["ContentType"] == stored_object["content_type"]
 
 
@@ -266,10 +274,12 @@ def test_a_prediction_is_written_as_before(empty: None, monkeypatch: pytest.Monk
     prediction = {
         "prediction": "clickbait_fake", "probability": 0.91, "uncertain": True,
         "model_version": "v", "image": {"sha256": "a" * 64}, "timing_ms": {"total": 9.5},
+        "threshold": 0.5,
     }  # fmt: skip
     appearance = {"brightness": 120.5, "contrast": 40.0, "saturation": 0.5, "colourfulness": 33.25}
     assert history.log(prediction, "predict", request_id="r1", appearance=appearance)
-    assert written(stored["pk"]["S"], stored["sk"]["S"]) == stored
+    now = written(stored["pk"]["S"], stored["sk"]["S"])
+    assert now == stored | {"threshold": {"N": "0.5"}}
 
 
 def test_a_promotion_is_written_as_before(empty: None, monkeypatch: pytest.MonkeyPatch) -> None:

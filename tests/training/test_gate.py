@@ -356,3 +356,10 @@ def test_a_roll_back_changes_no_standing():
     assert gate.best(reversed(steps)) == "v1"
     steps.append(promotion("v3", "v1", -0.01))
     assert gate.best(reversed(steps)) == "v1"
+
+
+def test_a_new_threshold_is_no_promotion():
+    again = {"version": "v2", "previous": "v2", "gate": None, "change": "threshold"}
+    steps = [promotion("v1", "v0", 0.05), promotion("v2", "v1", -0.05), promotion("v1", "v2", None)]
+    assert gate.best(reversed([*steps, again])) == gate.best(reversed(steps)) == "v1"
+    assert gate.best([again]) is None

@@ -33,6 +33,8 @@ MEMBER = [
 ]
 ADMIN = [
     ("POST", "/models/{version}/promote"),
+    ("POST", "/models/{version}/predict"),
+    ("PUT", "/threshold"),
     ("POST", "/retrain"),
     ("GET", "/feedback"),
     ("POST", "/feedback/{feedback}/accept"),

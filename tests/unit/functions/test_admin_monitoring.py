@@ -25,6 +25,7 @@ ROW = {
     "ms": 9.0,
     "source": "predict",
     "batch": None,
+    "threshold": None,
     "features": None,
 }
 

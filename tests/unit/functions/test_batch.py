@@ -354,7 +354,7 @@ def fill(batch: str, *files: str, error: str | None = None) -> None:
     for file in files:
         fields: dict[str, Any] = {"error": error} if error else {
             "prediction": LABELS[1], "probability": 0.9, "confidence": 0.9,
-            "uncertain": False, "model_version": "20260101-000000-abcdef",
+            "uncertain": False, "model_version": "20260101-000000-abcdef", "threshold": 0.5,
         }  # fmt: skip
         Rows("table", batch).put(Row(file, file, now(), etag="e", modified="2026", **fields))
 
@@ -610,3 +610,17 @@ def test_every_response_has_a_schema() -> None:
         "/predict-batch", "/uploads", "/batches", "/batches/{batch}", "/batches/{batch}/start",
         "/batches/{batch}/uploads", "/batches/{batch}/results",
     }  # fmt: skip
+
+
+def test_a_batch_keeps_its_threshold_and_a_request_may_name_one(
+    admin: TestClient, client: TestClient
+) -> None:
+    answer = client.post("/predict-batch?threshold=0.95", files={"files": ("a.jpg", JPEG)}).json()
+    assert answer["threshold"] == answer["results"][0]["threshold"] == 0.95
+    begun = admin.post("/batches", json={"files": ["a.jpg"], "threshold": 0.2}).json()
+    assert admin.get(begun["status"]).json()["threshold"] == 0.2
+    assert admin.get(begin(admin, "b.jpg")["status"]).json()["threshold"] is None
+    for wrong in (0.01, 1, "0.5"):
+        body = {"files": ["a.jpg"], "threshold": wrong}
+        problem = problem_of(admin.post("/batches", json=body), 422, "bad-request")
+        assert problem["errors"][0]["field"] == "threshold"

@@ -332,3 +332,19 @@ def test_without_a_table_the_call_fails_and_not_the_images(
     settings.cache_clear()
     with pytest.raises(Unavailable, match="TABLE"):
         handle(message("inbox/b/a.jpg"))
+
+
+def test_a_batch_with_a_threshold_is_decided_by_it_in_rows_csv_and_history(cloud: Cloud) -> None:
+    sample = (ROOT / "sample.jpg").read_bytes()
+    probability = answer(worker.live.current(), sample).prediction["probability"]
+    assert 0.05 < probability < 0.95
+    for threshold in (0.05, 0.95, None):
+        batch = cloud.batches.create(["a.jpg"], threshold)
+        cloud.put(f"inbox/{batch}/a.jpg", sample)
+        assert handle(message(f"inbox/{batch}/a.jpg")) == []
+        (row,) = cloud.rows(batch).values()
+        used = worker.live.current().threshold if threshold is None else threshold
+        assert (row.threshold, row.is_clickbait) == (used, probability >= used)
+        assert cloud.csv(batch)[0]["threshold"] == repr(used)
+        ((logged,), _) = history.page(TABLE, 10, batch=batch)
+        assert (logged["threshold"], logged["is_clickbait"]) == (used, row.is_clickbait)

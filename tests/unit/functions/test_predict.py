@@ -52,8 +52,8 @@ def test_a_prediction_has_every_field_of_the_contract(client: TestClient) -> Non
     assert response.status_code == 200
     answer = response.json()
     assert set(answer) == {
-        "prediction", "is_clickbait", "probability", "confidence", "uncertain", "model_version",
-        "image", "timing_ms", "cached", "request_id",
+        "prediction", "is_clickbait", "probability", "confidence", "uncertain", "threshold",
+        "model_version", "image", "timing_ms", "cached", "request_id",
     }  # fmt: skip
     assert answer["image"]["width"] == 640
     assert answer["image"]["height"] == 360
@@ -408,3 +408,44 @@ def test_starting_builds_no_schema_that_only_the_document_needs() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["set()", "False"]
+
+
+def test_a_threshold_decides_one_request_only_and_is_in_the_answer(client: TestClient) -> None:
+    data = (ROOT / "sample.jpg").read_bytes()
+    own = client.post("/predict", **form(data)).json()
+    assert own["threshold"] == client.get("/status").json()["threshold"] == 0.5
+    assert 0.05 < own["probability"] < 0.95
+    for threshold in (0.05, 0.95):
+        answer = client.post(f"/predict?threshold={threshold}", **form(data)).json()
+        assert (answer["threshold"], answer["cached"]) == (threshold, False)
+        assert answer["is_clickbait"] == (own["probability"] >= threshold)
+        assert (answer["probability"], answer["uncertain"]) == (
+            own["probability"],
+            own["uncertain"],
+        )
+    again = client.post("/predict", **form(data)).json()
+    assert again["cached"] and again["threshold"] == 0.5
+    assert again["is_clickbait"] == own["is_clickbait"]
+
+
+@pytest.mark.parametrize("threshold", ["0.049", "0.951", "nan", "inf", "half", ""])
+def test_a_threshold_out_of_range_is_422(client: TestClient, threshold: str) -> None:
+    response = client.post(f"/predict?threshold={threshold}", **form(JPEG))
+    problem = assert_canonical_problem(response, 422, "bad-request")
+    assert problem["errors"][0]["field"] == "query.threshold"
+
+
+def test_the_model_info_has_the_promise_and_the_threshold_in_use(
+    client: TestClient, monkeypatch
+) -> None:
+    info = client.get("/model-info").json()
+    schemas.ModelInfoAnswer.model_validate(info, strict=True)
+    assert info["uncertain_band"]["promise"] == info["uncertain_band"]["high"]
+    loaded = predict.service.live.current()
+    band = {"low": 0.4, "high": 0.6}
+    older = loaded.at(0.3)
+    older.metadata = loaded.metadata | {"uncertain_band": band}
+    monkeypatch.setattr(predict.service.live, "_classifier", older)
+    info = client.get("/model-info").json()
+    assert info["uncertain_band"] == band | {"promise": 0.6}
+    assert (info["threshold"], info["threshold_in_use"]) == (0.5, 0.3)

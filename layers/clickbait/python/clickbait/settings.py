@@ -12,6 +12,11 @@ MAX_IMAGE_BYTES = 10_000_000
 """Bytes of the largest image, however it arrives. A request through the API has a lower limit:
 `web.bodies.MAX_REQUEST_BYTES`."""
 
+THRESHOLDS = (0.05, 0.95)
+"""The lowest and the highest threshold that a caller or an admin may choose. Probabilities are
+calibrated: a lower one would call images clickbait of which 19 in 20 are legitimate, and a higher
+one would miss images that are almost certainly clickbait."""
+
 LAMBDA_BASELINE = Path("/opt/baseline")
 CHECKOUT_BASELINE = Path(__file__).resolve().parents[4] / "layers" / "baseline" / "baseline"
 

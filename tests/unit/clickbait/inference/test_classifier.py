@@ -5,6 +5,7 @@ import copy
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from clickbait.inference.classifier import Classifier, evidence, heatmap
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import encoded, picture
 
+ROOT = Path(__file__).resolve().parents[4]
 MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
 METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
 
@@ -45,6 +47,31 @@ def test_a_prediction_is_complete_and_consistent(classifier: Classifier) -> None
         assert verdict.uncertain == (low < verdict.probability < high)
         assert verdict.heatmap is None
         assert verdict.evidence is None
+
+
+def test_another_threshold_moves_the_verdict_and_neither_probability_nor_uncertain(
+    classifier: Classifier,
+) -> None:
+    sample = images.model_input(images.read((ROOT / "sample.jpg").read_bytes()))
+    for image in (sample, pixels(1), pixels(2)):
+        own = classifier.predict(image, explain=True)
+        for threshold in (0.05, 0.95):
+            other = classifier.at(threshold).predict(image, explain=True)
+            assert (other.threshold, own.threshold) == (threshold, METADATA["threshold"])
+            assert other.is_clickbait == (own.probability >= threshold)
+            assert other.confidence == pytest.approx(
+                own.probability if other.is_clickbait else 1 - own.probability
+            )
+            assert (other.probability, other.uncertain) == (own.probability, own.uncertain)
+            assert (other.heatmap == own.heatmap) == (other.is_clickbait == own.is_clickbait)
+            assert other.evidence == own.evidence
+    assert classifier.at(None) is classifier
+
+
+@pytest.mark.parametrize("threshold", [0.04, 0.96, float("nan")])
+def test_a_threshold_out_of_range_is_refused(classifier: Classifier, threshold: float) -> None:
+    with pytest.raises(ValueError, match=r"from 0\.05 to 0\.95"):
+        classifier.at(threshold)
 
 
 def test_the_logit_is_the_mean_of_its_class_activation_map_up_to_a_constant(

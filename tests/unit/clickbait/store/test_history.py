@@ -32,6 +32,7 @@ def predicted(prediction: str = "clickbait_fake", version: str = "v1") -> dict[s
         "prediction": prediction,
         "probability": 0.91,
         "uncertain": False,
+        "threshold": 0.4,
         "model_version": version,
         "image": {"sha256": "a" * 64},
         "timing_ms": {"total": 9.5},
@@ -78,6 +79,7 @@ def test_a_row_has_the_prediction_but_no_image_and_expires_in_30_days() -> None:
         "ms": 9.5,
         "source": "worker",
         "batch": "holiday",
+        "threshold": 0.4,
         "features": numbers,
     }
     (item,) = aws.client("dynamodb").scan(TableName=TABLE)["Items"]

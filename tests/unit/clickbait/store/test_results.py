@@ -31,6 +31,7 @@ def predicted(name: str, file: str = "", **changes: Any) -> Row:
         "confidence": 0.8125,
         "uncertain": False,
         "model_version": "20260101-000000-abcdef",
+        "threshold": 0.5,
     }
     return Row(name, file or name, AT, **(fields | changes))
 
@@ -122,9 +123,10 @@ def test_a_page_begins_after_the_last_row_of_the_page_before(rows: Rows) -> None
 def test_the_columns_are_those_of_the_contract() -> None:
     text = b"".join(csv_lines([predicted("a.jpg"), failed("b.jpg")])).decode()
     assert text == (
-        "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error\r\n"
-        "a.jpg,clickbait_fake,true,0.8125,0.8125,false,20260101-000000-abcdef,\r\n"
-        "b.jpg,,,,,,,The JPEG does not decode.\r\n"
+        "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error,"
+        "threshold\r\n"
+        "a.jpg,clickbait_fake,true,0.8125,0.8125,false,20260101-000000-abcdef,,0.5\r\n"
+        "b.jpg,,,,,,,The JPEG does not decode.,\r\n"
     )
 
 

@@ -1,6 +1,7 @@
 """Pixels to a calibrated prediction and a heat map. A model must match its metadata."""
 
 import base64
+import copy
 import hashlib
 import io
 import json
@@ -18,6 +19,7 @@ from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.images import INPUT_SIZE
+from clickbait.settings import THRESHOLDS
 
 GOLDEN_TOLERANCE = 0.02
 """Largest difference from a stored probability. Between x86 and arm64, fp16 weights changed
@@ -31,7 +33,9 @@ SIGNATURE = "serving_default"
 class Prediction:
     """The model's prediction for one image.
 
-    `probability` is that of clickbait, `confidence` that of the predicted class.
+    `probability` is that of clickbait, `confidence` that of the predicted class. From `threshold`
+    on an image is called clickbait. `uncertain` does not depend on it: it says that the probability
+    is in the band of the calibration.
     """
 
     prediction: str
@@ -39,6 +43,7 @@ class Prediction:
     probability: float
     confidence: float
     uncertain: bool
+    threshold: float
     heatmap: list[list[float]] | None = None
     evidence: list[list[float]] | None = None
 
@@ -85,6 +90,20 @@ class Classifier:
             raise InvalidModel(f"No model in {folder}: {error}") from error
         return cls(model, metadata)
 
+    def at(self, threshold: float | None) -> Self:
+        """The same loaded model with another threshold; None leaves it as it is.
+
+        Both share the interpreter. Raises ValueError outside THRESHOLDS.
+        """
+        if threshold is None:
+            return self
+        low, high = THRESHOLDS
+        if not low <= threshold <= high:
+            raise ValueError(f"a threshold is from {low} to {high}, not {threshold}")
+        other = copy.copy(self)
+        other.threshold = threshold
+        return other
+
     def predict(self, pixels: npt.NDArray[np.uint8], explain: bool = False) -> Prediction:
         """Classify one image, (224, 224, 3) uint8 RGB; `explain` adds both 7 x 7 maps."""
         with self._lock:
@@ -103,6 +122,7 @@ class Classifier:
             probability=probability,
             confidence=probability if clickbait else 1 - probability,
             uncertain=self._low < probability < self._high,
+            threshold=self.threshold,
             heatmap=None if cam is None else heatmap(cam, clickbait),
             evidence=None
             if cam is None

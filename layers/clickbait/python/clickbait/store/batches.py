@@ -15,7 +15,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -158,6 +158,7 @@ class Progress:
             "done": self.tally.done,
             "failed": self.tally.failed,
             "counts": self.tally.counts,
+            "threshold": self.head.get("threshold"),
             "rate": rate,
             "seconds_left": seconds,
             "created": self.created,
@@ -173,6 +174,8 @@ class Names:
     batch: str
     files: tuple[str, ...]
     places: dict[str, int]
+    threshold: float | None = None
+    """That of the batch; None if it has none of its own."""
 
     def key_name(self, place: int) -> str:
         """The name in the bucket of the file at this index of the list."""
@@ -209,8 +212,11 @@ class Batches:
 
     # --- before it starts ------------------------------------------------------------------------
 
-    def create(self, files: list[str]) -> str:
-        """Create a batch of files with these names, and return its id. The files come later."""
+    def create(self, files: list[str], threshold: float | None = None) -> str:
+        """Create a batch of files with these names, and return its id. The files come later.
+
+        Each is decided at `threshold`, or at the service's.
+        """
         moment = datetime.now(UTC)
         batch = f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
         # Names come first, because a batch without them could not be filled.
@@ -221,7 +227,12 @@ class Batches:
             ContentType="application/json",
         )
         created = moment.isoformat(timespec="milliseconds")
-        head = {"created": created, "files": len(files), "due": len(files)}
+        head = {
+            "created": created,
+            "files": len(files),
+            "due": len(files),
+            "threshold": threshold,
+        }
         aws.put_item(self.table, {"pk": BATCH_PARTITION, "sk": batch, **head})
         return batch
 
@@ -288,9 +299,10 @@ class Batches:
     # --- while it runs ---------------------------------------------------------------------------
 
     def names_of(self, batch: str) -> Names:
-        """The names of the batch's files; none for a dropped folder."""
-        if "files" in self._head(batch):
-            return self._names(batch)
+        """The names of the batch's files, and its threshold; none for a dropped folder."""
+        head = self._head(batch)
+        if "files" in head:
+            return replace(self._names(batch), threshold=head.get("threshold"))
         return Names(batch, (), {})
 
     def record_rows(self, batch: str, new: int, again: bool) -> None:
@@ -397,8 +409,8 @@ class Batches:
     # --- stored data -----------------------------------------------------------------------------
 
     def _head(self, batch: str) -> dict[str, Any]:
-        """The head of a batch: `created`, `files` (the number of names), `started`, `seen`, `due`,
-        `results`. Unknown fields are left out; {} before the first row."""
+        """The head of a batch: `created`, `files` (the number of names), `threshold`, `started`,
+        `seen`, `due`, `results`. Unknown fields are left out; {} before the first row."""
         if not BATCH_ID.fullmatch(batch):
             raise _unknown(batch)
         return _head(aws.get_item(self.table, BATCH_PARTITION, batch) or {})

@@ -109,6 +109,7 @@ def _fields(
         "prediction": prediction["prediction"],
         "probability": round(float(prediction["probability"]), 6),
         "uncertain": bool(prediction["uncertain"]),
+        "threshold": float(prediction["threshold"]),
         "model_version": prediction["model_version"],
         "sha256": prediction["image"]["sha256"],
         "ms": float(prediction["timing_ms"]["total"]),
@@ -211,5 +212,6 @@ def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
         "is_clickbait": item["prediction"] == LABELS[1],
         **{name: item[name] for name in names},
         "batch": item.get("batch"),
+        "threshold": item.get("threshold"),
         "features": {name: item[name] for name in APPEARANCE if name in item} or None,
     }

@@ -1,8 +1,9 @@
 """The live model of a serving process: refreshed between requests, never mixed.
 
 A process reads the pointer at most every REFRESH_SECONDS, loads and checks a new version beside the
-old one, and swaps them in one assignment, so a request sees either model, never both. If the new
-one does not load, the old one keeps serving and a metric counts the failure.
+old one, and swaps them in one assignment, so a request sees either model, never both. A version and
+the threshold that an admin set are swapped together. If the new version does not load, the old one
+keeps serving with the old threshold, and a metric counts the failure.
 """
 
 import time
@@ -16,7 +17,7 @@ from clickbait.errors import InvalidModel, Unavailable
 from clickbait.inference.classifier import Classifier
 from clickbait.observability import count, logger
 from clickbait.settings import settings
-from clickbait.store.registry import Registry
+from clickbait.store.registry import Pointer, Registry
 
 REFRESH_SECONDS = 30.0
 """A new champion is live everywhere within this time. One conditional GET in 30 s costs next to
@@ -30,13 +31,14 @@ class LiveModel:
         self.folder = folder
         self.registry = registry
         self.since = 0.0
+        self._loaded: Classifier | None = None  # with the version's own threshold
         self._classifier: Classifier | None = None
         self._refreshed = float("-inf")
         self._failed = ""
         self._lock = Lock()
 
     def current(self) -> Classifier:
-        """The model for this request, refreshed first if that is due.
+        """The model for this request with the threshold in use, refreshed first if that is due.
 
         Raises Unavailable (503) only if no model at all could be loaded.
         """
@@ -70,9 +72,9 @@ class LiveModel:
         self._refreshed = now
         if self.registry:
             try:
-                version = self.registry.poll_champion()
-                if version and (self._classifier is None or version != self._classifier.version):
-                    self._swap(self.registry.load(version))
+                pointer = self.registry.poll_champion()
+                if pointer:
+                    self._follow(self.registry, pointer)
             except InvalidModel as error:
                 self.registry.forget()
                 self._failure(error)
@@ -82,11 +84,24 @@ class LiveModel:
             except InvalidModel as error:
                 self._failure(error)
 
-    def _swap(self, classifier: Classifier) -> None:
-        self._classifier = classifier
-        self.since = time.time()
+    def _follow(self, registry: Registry, pointer: Pointer) -> None:
+        """Serve the version and the threshold of `pointer`; raises InvalidModel."""
+        loaded = self._loaded
+        if loaded is None or loaded.version != pointer.version:
+            loaded = registry.load(pointer.version)
+        self._swap(loaded, pointer.threshold)
+
+    def _swap(self, loaded: Classifier, threshold: float | None = None) -> None:
+        new = loaded is not self._loaded
+        self._loaded, self._classifier = loaded, loaded.at(threshold)
         self._failed = ""
-        logger.info("model loaded", model_version=classifier.version)
+        if new:
+            self.since = time.time()
+        logger.info(
+            "model loaded" if new else "threshold changed",
+            model_version=loaded.version,
+            threshold=self._classifier.threshold,
+        )
 
     def _failure(self, error: InvalidModel) -> None:
         self._failed = error.detail

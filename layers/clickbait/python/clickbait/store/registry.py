@@ -3,6 +3,9 @@
 `versions/<version>/` holds a version. It is complete once it has a `metadata.json`, and is never
 rewritten. `champion.json` names the live version. It is written with If-Match, so only one of two
 simultaneous promotions wins. `promotions/` has a file for each: the model, who decided, and why.
+
+An admin may set the threshold of the service. It is stored beside the version, and each promotion
+and roll-back keeps it: probabilities are calibrated, so it means the same for every version.
 """
 
 import json
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clickbait import aws
 from clickbait.errors import Conflict, InvalidModel, NotFound
 from clickbait.keys import CHAMPION, PROMOTIONS, VERSIONS
+from clickbait.settings import THRESHOLDS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,13 +44,17 @@ PRECONDITION_FAILED, CONFLICTING_WRITE = 412, 409
 class Pointer:
     """`champion.json` as it was read: the version, its ETag, and the whole document.
 
-    The version is empty if the file is damaged.
+    The version is empty if the file is damaged. `threshold` is None if an admin has set none.
     """
 
     version: str
     etag: str
     document: dict[str, Any] = field(default_factory=dict)
+    threshold: float | None = None
 
+
+THRESHOLD = "threshold"
+"""The `change` of a record that leaves the version and changes the threshold."""
 
 READ_NOW: Final = Pointer("", "read now")
 """For `promote`: expect the pointer as it is when the promotion begins."""
@@ -67,8 +75,8 @@ class Registry:
 
     # --- the live version ------------------------------------------------------------------------
 
-    def poll_champion(self) -> str | None:
-        """The live version if the pointer changed since the last call, else None.
+    def poll_champion(self) -> Pointer | None:
+        """The pointer if it changed since the last call, else None.
 
         Also None before the first promotion. Raises InvalidModel if the pointer cannot be read, is
         damaged, or has been deleted since the last call.
@@ -78,12 +86,15 @@ class Registry:
             return None
         pointer = _pointer(*found)
         if not pointer.version:
-            raise InvalidModel(f"{CHAMPION} does not name a version: {found[0][:80]!r}")
+            raise InvalidModel(
+                f"{CHAMPION} does not name a version, or its threshold is not from "
+                f"{THRESHOLDS[0]} to {THRESHOLDS[1]}: {found[0][:80]!r}"
+            )
         self._etag = pointer.etag
-        return pointer.version
+        return pointer
 
     def forget(self) -> None:
-        """Make the next `poll_champion` return the version even if the pointer did not change."""
+        """Make the next `poll_champion` return the pointer even if it did not change."""
         self._etag = ""
 
     def pointer(self) -> Pointer | None:
@@ -198,7 +209,7 @@ class Registry:
         expected: Pointer | None = READ_NOW,
     ) -> dict[str, Any]:
         """Make `version` live and return the promotion: version, previous, at, by, reason, forced,
-        gate.
+        gate, and the threshold if an admin has set one.
 
         The version is first loaded and checked on its golden images. `baseline` is the folder of
         the built-in model, which its first promotion publishes as a version. `expected` is the
@@ -211,26 +222,50 @@ class Registry:
             self.publish(baseline)
         self.metadata(version)
         self.load(version)
-        now = datetime.now(UTC)
         promotion = {
             "version": version,
             "previous": before.version if before else shipped,
-            "at": now.isoformat(),
+            "at": datetime.now(UTC).isoformat(),
             "by": by,
             "reason": reason,
             "forced": forced,
             "gate": gate,
+            **_threshold_field(before.threshold if before else None),
         }
-        if before and before.document:
-            self._record(before.document)  # Its writer may have ended before it did this.
-        body = json.dumps(promotion, indent=2).encode()
-        if not self._put(CHAMPION, body, etag=before.etag if before else "", only_new=True):
+        if not self._point(promotion, before):
             raise Conflict(
-                f"Another version went live while {version} was being checked. "
-                "See GET /models, and promote again if you still want to."
+                f"Another version went live, or the threshold changed, while {version} was being "
+                "checked. See GET /models, and promote again if you still want to."
             )
-        self._record(promotion)
         return promotion
+
+    def set_threshold(
+        self, threshold: float | None, *, by: str, reason: str, baseline: Path
+    ) -> dict[str, Any]:
+        """Set the threshold of the service, or return to that of each version (None).
+
+        Returns the record, which is a promotion of the live version with `change`: "threshold".
+        `baseline` is published if it is live. Raises Conflict if the pointer changed meanwhile,
+        InvalidModel if it names no version.
+        """
+        before = self.pointer()
+        version = before.version if before else self.publish(baseline)
+        if not version:
+            raise InvalidModel(f"{CHAMPION} names no version. Promote one first.")
+        record = {
+            "version": version,
+            "previous": version,
+            "at": datetime.now(UTC).isoformat(),
+            "by": by,
+            "reason": reason,
+            "forced": False,
+            "gate": None,
+            "change": THRESHOLD,
+            **_threshold_field(threshold),
+        }
+        if not self._point(record, before):
+            raise Conflict("Another version went live at the same moment. Set the threshold again.")
+        return record
 
     def promotions(self, at: datetime | None = None) -> list[dict[str, Any]]:
         """Every promotion, newest first. With `at`, those until then; the first was live."""
@@ -242,6 +277,16 @@ class Registry:
         if pointer and pointer.document and pointer.document not in promotions:
             promotions.insert(0, pointer.document)  # Its writer ended before it recorded it.
         return [p for p in promotions if at is None or datetime.fromisoformat(p["at"]) <= at]
+
+    def _point(self, promotion: dict[str, Any], before: Pointer | None) -> bool:
+        """Write the pointer and its record. False if the pointer is no longer `before`."""
+        if before and before.document:
+            self._record(before.document)  # Its writer may have ended before it did this.
+        body = json.dumps(promotion, indent=2).encode()
+        if not self._put(CHAMPION, body, etag=before.etag if before else "", only_new=True):
+            return False
+        self._record(promotion)
+        return True
 
     def _record(self, promotion: dict[str, Any]) -> None:
         moment = f"{datetime.fromisoformat(promotion['at']):%Y%m%dT%H%M%S.%fZ}"
@@ -297,9 +342,21 @@ class Registry:
 def _pointer(body: bytes, etag: str) -> Pointer:
     try:
         document = json.loads(body)
-        return Pointer(str(document["version"]), etag, document)
-    except (ValueError, KeyError, TypeError):
+        threshold = document.get("threshold")
+        if threshold is not None and not THRESHOLDS[0] <= threshold <= THRESHOLDS[1]:
+            raise ValueError(f"the threshold is {threshold}")
+        return Pointer(str(document["version"]), etag, document, threshold)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return Pointer("", etag)
+
+
+def _threshold_field(threshold: float | None) -> dict[str, float]:
+    return {} if threshold is None else {"threshold": threshold}
+
+
+def is_promotion(record: dict[str, Any]) -> bool:
+    """Whether a record of `promotions` is of a version that went live, not of a new threshold."""
+    return record.get("change") != THRESHOLD
 
 
 @cache

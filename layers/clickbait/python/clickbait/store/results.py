@@ -22,6 +22,7 @@ COLUMNS: dict[str, Any] = {
     "uncertain": bool | None,
     "model_version": str | None,
     "error": str | None,
+    "threshold": float | None,
 }
 """The columns of a batch's results, as CSV and as JSON, and their types. Each names an attribute of
 Row: to add a column, add it here and to Row. If a prediction has such a field, the worker fills it.
@@ -63,6 +64,7 @@ class Row:
     uncertain: bool | None = None
     model_version: str | None = None
     error: str | None = None
+    threshold: float | None = None
 
     @property
     def failed(self) -> bool:

@@ -1,16 +1,16 @@
 """Reading request bodies within their limits: one image, a form of several, or JSON."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from clickbait.errors import BadRequest, EmptyImage, PayloadTooLarge, UnsupportedFormat
 from clickbait.inference.images import MEDIA_TYPES
-from clickbait.settings import settings
+from clickbait.settings import THRESHOLDS, settings
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """The most bytes of all images in one request. Lambda takes 6,291,556 bytes per request, and base64
@@ -46,6 +46,16 @@ FORM = "multipart/form-data"
 ONE_IMAGE = "Send one image: curl -F file=@image.jpg"
 SEVERAL_IMAGES = f"Send 1 to {MAX_IMAGES} images: curl -F files=@one.jpg -F files=@two.jpg"
 
+Threshold = Annotated[
+    float | None,
+    Query(
+        ge=THRESHOLDS[0],
+        le=THRESHOLDS[1],
+        description="for this request only: from this probability on it is clickbait",
+    ),
+]
+"""A threshold in the query of a route that predicts."""
+
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
@@ -76,22 +86,22 @@ def image_limit() -> int:
 # --- images --------------------------------------------------------------------------------------
 
 
-async def image_body(request: Request) -> bytes:
-    """The one image of a request: a form's `file`, or the whole body as `image/*`.
+async def image_body(request: Request) -> File:
+    """The one image of a request: a form's `file`, or the whole body as `image/*`, without a name.
 
     Raises PayloadTooLarge, UnsupportedFormat (of the request), BadRequest or EmptyImage, all before
     any decoding.
     """
     kind = content_type(request)
     if kind == FORM:
-        return (await image_form(request)).file.data
+        return (await image_form(request)).file
     if kind and not kind.startswith("image/") and kind != "application/octet-stream":
         raise UnsupportedFormat(
             f"The body is {kind}. {ONE_IMAGE}, or send the image itself "
             f"with its type ({', '.join(MEDIA_TYPES)}).",
             supported=[FORM, *MEDIA_TYPES],
         )
-    return await _body(request, image_limit(), _image_too_large)
+    return File("", await _body(request, image_limit(), _image_too_large))
 
 
 async def image_form(request: Request) -> Form:
