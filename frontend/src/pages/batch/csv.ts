@@ -12,6 +12,7 @@ const COLUMNS = [
   "uncertain",
   "model_version",
   "error",
+  "threshold",
 ] as const satisfies readonly (keyof Row)[];
 
 /** Spreadsheets run text that begins like this as a formula, even after apostrophes. */

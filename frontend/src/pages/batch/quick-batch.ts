@@ -110,13 +110,14 @@ const failed = (file: string, error: string): Row => ({
   uncertain: null,
   model_version: null,
   error,
+  threshold: null,
 });
 
 /** A result of /predict-batch as a row of a batch. */
 export function rowOf(file: string, result: Result | undefined): Row {
   if (!result) return failed(file, "The service returned no result for this file. Try again.");
   if (!("prediction" in result)) return failed(file, result.detail);
-  const { prediction, is_clickbait, probability, confidence, uncertain, model_version } =
+  const { prediction, is_clickbait, probability, confidence, uncertain, model_version, threshold } =
     result as Schemas["FilePrediction"];
   return {
     file,
@@ -127,5 +128,6 @@ export function rowOf(file: string, result: Result | undefined): Row {
     uncertain,
     model_version,
     error: null,
+    threshold,
   };
 }

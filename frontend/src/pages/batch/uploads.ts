@@ -268,7 +268,7 @@ function guard(): void {
 /** Begin a batch of `files` and their uploads; returns its id, or throws Problem. */
 export async function begin(files: readonly File[], original: boolean): Promise<string> {
   const names = namesOf(files);
-  const created = await ask(api().POST("/batches", { body: { files: names } }));
+  const created = await ask(api().POST("/batches", { body: { files: names, threshold: null } }));
   const batch: kept.Kept = {
     id: created.id,
     at: Date.now(),

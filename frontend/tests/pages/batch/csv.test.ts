@@ -10,6 +10,7 @@ const FAILED: Row = {
   uncertain: null,
   model_version: null,
   error: "",
+  threshold: null,
 };
 
 const predicted = (
@@ -18,6 +19,7 @@ const predicted = (
   probability: number,
   confidence: number,
   uncertain: boolean,
+  threshold = 0.5,
 ): Row => ({
   file,
   prediction,
@@ -27,39 +29,41 @@ const predicted = (
   uncertain,
   model_version: "20261122-222955-c623f4",
   error: null,
+  threshold,
 });
 
 /** Each with the line that `clickbait.store.results.csv_lines` writes for it. */
 const WRITTEN: [Row, string][] = [
   [
     predicted("plain.jpg", "clickbait_fake", 0.912345, 0.912345, false),
-    "plain.jpg,clickbait_fake,true,0.912345,0.912345,false,20261122-222955-c623f4,",
+    "plain.jpg,clickbait_fake,true,0.912345,0.912345,false,20261122-222955-c623f4,,0.5",
   ],
   [
     predicted('a, "b".png', "clickbait_real", 1e-5, 0.99999, false),
-    '"a, ""b"".png",clickbait_real,false,1e-05,0.99999,false,20261122-222955-c623f4,',
+    '"a, ""b"".png",clickbait_real,false,1e-05,0.99999,false,20261122-222955-c623f4,,0.5',
   ],
   [
     predicted("=1+2.jpg", "clickbait_real", 0.0, 1.0, true),
-    "'=1+2.jpg,clickbait_real,false,0.0,1.0,true,20261122-222955-c623f4,",
+    "'=1+2.jpg,clickbait_real,false,0.0,1.0,true,20261122-222955-c623f4,,0.5",
   ],
   [
     { ...FAILED, file: "'@x;y.jpg", error: 'It is no image: "JPEG", PNG or WebP,\nplease.' },
-    '"\'\'@x;y.jpg","","","","","","","It is no image: ""JPEG"", PNG or WebP,\nplease."',
+    '"\'\'@x;y.jpg","","","","","","","It is no image: ""JPEG"", PNG or WebP,\nplease.",""',
   ],
   [
     predicted("tab\there.jpg", "clickbait_fake", 0.5, 0.5, true),
-    '"tab\there.jpg","clickbait_fake","true","0.5","0.5","true","20261122-222955-c623f4",""',
+    '"tab\there.jpg","clickbait_fake","true","0.5","0.5","true","20261122-222955-c623f4","","0.5"',
   ],
-  [{ ...FAILED, file: "two\nlines.jpg", error: "-bad" }, '"two\nlines.jpg",,,,,,,\'-bad'],
+  [{ ...FAILED, file: "two\nlines.jpg", error: "-bad" }, '"two\nlines.jpg",,,,,,,\'-bad,'],
   [
     predicted("Überraschung 😀.webp", "clickbait_fake", 1.2345678901234e-7, 0.0001, false),
-    "Überraschung 😀.webp,clickbait_fake,true,1.2345678901234e-07,0.0001,false,20261122-222955-c623f4,",
+    "Überraschung 😀.webp,clickbait_fake,true,1.2345678901234e-07,0.0001,false,20261122-222955-c623f4,,0.5",
   ],
-  [{ ...FAILED, file: "'quoted'.jpg", error: "" }, "'quoted'.jpg,,,,,,,"],
+  [{ ...FAILED, file: "'quoted'.jpg", error: "" }, "'quoted'.jpg,,,,,,,,"],
 ];
 
-const HEADER = "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error";
+const HEADER =
+  "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error,threshold";
 
 test.each(WRITTEN)("%o is written as the service writes it", (row, line) => {
   expect(csv([row])).toBe(`${HEADER}\r\n${line}\r\n`);

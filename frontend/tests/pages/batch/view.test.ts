@@ -21,6 +21,7 @@ const row = (file: string, probability: number | null, uncertain = false): Row =
   uncertain: probability === null ? null : uncertain,
   model_version: probability === null ? null : "v",
   error: probability === null ? "broken" : null,
+  threshold: probability === null ? null : 0.5,
 });
 
 const ROWS = [
