@@ -64,6 +64,7 @@ JOB_OUTPUT = "LocalJob"
 AWS_ONLY_PROPERTIES = (
     "Architectures",
     "DeploymentPreference",  # Shifts traffic gradually, which is useless for one user.
+    "RecursiveLoop",
     "SnapStart",
     "Tracing",
     "VpcConfig",

@@ -14,27 +14,24 @@ def main() -> None:
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
-@click.option("--stack-name", metavar="NAME", help="[default: that of samconfig.toml]")
-@click.option("--region", metavar="NAME", help="[default: that of the AWS configuration]")
-@click.option("--profile", metavar="NAME", help="[default: that of the AWS configuration]")
 @click.argument("sam_options", metavar="[SAM DEPLOY OPTION]...", nargs=-1, type=click.UNPROCESSED)
-def deploy(
-    stack_name: str | None, region: str | None, profile: str | None, sam_options: tuple[str, ...]
-) -> None:
-    """Deploy the service to AWS. All other options go to `sam deploy`.
+def deploy(sam_options: tuple[str, ...]) -> None:
+    """Deploy the service to AWS. All options go to `sam deploy`.
 
     It builds the page, runs `sam build` and `sam deploy`, uploads the page, deletes old function
-    versions and, if its sources changed, has the training image built on AWS.
+    versions, asks the service whether it works and, if its sources changed, has the training image
+    built on AWS. Stack, region and profile are those of sam's options and configuration.
 
     \b
     make deploy ARGS="--guided"                              choose each parameter
     make deploy ARGS="--parameter-overrides Access=public"   set one parameter
     make deploy ARGS="--stack-name staging --profile work"   another stack or account
+    make deploy ARGS="--config-env staging"                  another section of samconfig.toml
     """
     with errors_in_one_line("deploy"):
         from ops.deploy import deploy
 
-        deploy(stack_name, region, profile, sam_options)
+        deploy(sam_options)
 
 
 @main.command()

@@ -3,7 +3,6 @@
 A deployment never reads or changes the champion: the live model of a stack stays live.
 """
 
-import hashlib
 import itertools
 import json
 import os
@@ -11,15 +10,15 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
-from ops import StackError, pages
-from ops.archive import zipped
+from ops import StackError, image, pages, service, target
+from ops.target import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,50 +27,90 @@ KEPT_VERSIONS = 3
 
 With SnapStart each costs about $6.7 a month (1,769 MB of cached snapshot)."""
 
-SOURCE_KEY = "build/source.zip"
-"""The object of the models bucket that the template's build reads; its role can read no other."""
 
-IMAGE_SOURCES = ("training", "layers/clickbait/python", "layers/baseline/baseline")
-"""The folders that training/Dockerfile may copy from, without hidden files and Python's cache."""
+def deploy(sam_options: Sequence[str]) -> None:
+    """Deploy the stack that `sam deploy` with these options deploys; report each step.
 
-NOT_IN_IMAGE = "training/students"
-"""This folder stays out of the image: no training reads its 7 MB. Dockerfile.dockerignore names it
-as well."""
-
-
-def deploy(
-    stack: str | None, region: str | None, profile: str | None, sam_options: Sequence[str]
-) -> None:
-    """Deploy the stack (None: that of samconfig.toml) and report each step on standard output.
-
-    Raises StackError, BotoCoreError or ClientError at the first step that fails.
+    Raises StackError, BotoCoreError or ClientError at the first step that fails. Once the service
+    answers, only a warning says if the training image could not be built.
     """
-    stack = stack or _configured_stack()
-    account = {"--region": region, "--profile": profile}
-    account_options = [word for flag, value in account.items() if value for word in (flag, value)]
+    session = _session(target.read(ROOT, sam_options))
+    session.client("sts").get_caller_identity()  # Without credentials, fail before the build.
     page = build_page()
     _sam("build")
-    _sam("deploy", "--stack-name", stack, *account_options, *sam_options)
-    session = boto3.Session(profile_name=profile, region_name=region)
+    _sam("deploy", *sam_options)
+    # `sam deploy --guided` asks for the name and the region, and writes them to its configuration.
+    where = target.read(ROOT, sam_options)
+    session = _session(where)
     cloudformation = session.client("cloudformation")
-    outputs = outputs_of(cloudformation, stack)
-    page[pages.CONFIG] = pages.config(outputs["ApiUrl"], access_of(cloudformation, stack), stack)
-    upload_page(session.client("s3"), outputs["SiteBucket"], page)
-    for function in functions_of(cloudformation, stack):
+    outputs = outputs_of(cloudformation, where.stack)
+    parameters = parameters_of(cloudformation, where.stack)
+    protect(session, where.stack, outputs["Table"])
+    if bucket := outputs.get("SiteBucket"):
+        config = pages.config(outputs["ApiUrl"], parameters["Access"], where.stack)
+        upload_page(session.client("s3"), bucket, page | {pages.CONFIG: config})
+    for function in functions_of(cloudformation, where.stack):
         for version in prune(session.client("lambda"), function):
             print(f"Deleted version {version} of {function}.")
-    if build := build_image(session, outputs, image_files(ROOT)):
-        follow = ["aws", "logs", "tail", f"/aws/codebuild/{stack}", "--follow", *account_options]
-        print(f"Building the training image, which takes some minutes: {build}")
-        print(f"Follow the build with: {' '.join(follow)}")
-    else:
-        print("The training image is up to date.")
+    if not parameters.get("AlarmEmail"):
+        print("Warning: no alarm reaches anybody. Name an address with --parameter-overrides")
+        print("         AlarmEmail=you@example.org")
+    _print_addresses(outputs, where)
+    service.check(outputs["ApiUrl"], (ROOT / "sample.jpg").read_bytes())
+    print("The service answers: /status, /system-check and /predict are well.")
+    _have_image_built(session, outputs, where)
+
+
+def _session(where: Target) -> boto3.Session:
+    """A session for the target; raises StackError if no region is chosen anywhere."""
+    session = boto3.Session(profile_name=where.profile, region_name=where.region)
+    if session.region_name is None:
+        raise StackError(
+            "no region is chosen: give --region, or set AWS_DEFAULT_REGION, or region in "
+            "samconfig.toml"
+        )
+    return session
+
+
+def protect(session: boto3.Session, stack: str, table: str) -> None:
+    """Keep the stack and its table from being deleted by mistake.
+
+    The template cannot protect the table: a first deployment that fails must be able to delete it.
+    """
+    session.client("cloudformation").update_termination_protection(
+        StackName=stack, EnableTerminationProtection=True
+    )
+    session.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=True)
+
+
+def _print_addresses(outputs: Mapping[str, str], where: Target) -> None:
     token = ["aws", "secretsmanager", "get-secret-value", "--secret-id", outputs["AdminSecret"]]
-    token += ["--query", "SecretString", "--output", "text", *account_options]
-    print(f"Admin: {outputs['SiteUrl']}/#token=TOKEN, with the token that this prints:")
+    token += ["--query", "SecretString", "--output", "text", *where.account_options]
+    site = outputs.get("SiteUrl")
+    if site:
+        print(f"Admin: {site}/#token=TOKEN, with the token that this prints:")
+    else:
+        print("Admin: the token that this prints, as `Authorization: Bearer TOKEN`:")
     print(f"       {' '.join(token)}")
     print(f"API:   {outputs['ApiUrl']}")
-    print(f"Page:  {outputs['SiteUrl']}")
+    print(f"Page:  {site or 'none (Page=none); `make site` serves it from this machine'}")
+
+
+def _have_image_built(session: boto3.Session, outputs: Mapping[str, str], where: Target) -> None:
+    """Start the build of the training image if its files changed. A failure is a warning, because
+    the service runs: only fine-tuning waits."""
+    try:
+        build = image.build(session, outputs, image.files(ROOT))
+    except ClientError as error:
+        print(f"Warning: the training image is not being built: {error}")
+        print("         Fine-tuning needs it. Once the cause is gone, run the same command again.")
+        return
+    if build is None:
+        print("The training image is up to date.")
+        return
+    follow = ["aws", "logs", "tail", f"/aws/codebuild/{where.stack}", "--follow"]
+    print(f"Building the training image, which takes some minutes: {build}")
+    print(f"Follow the build with: {' '.join([*follow, *where.account_options])}")
 
 
 def build_page() -> dict[str, pages.PageFile]:
@@ -138,68 +177,10 @@ def outputs_of(cloudformation: Any, stack: str) -> dict[str, str]:
     return {output["OutputKey"]: str(output["OutputValue"]) for output in outputs}
 
 
-def access_of(cloudformation: Any, stack: str) -> str:
-    """The stack's parameter Access: whether members are everybody or only the admin."""
+def parameters_of(cloudformation: Any, stack: str) -> dict[str, str]:
+    """The stack's parameters by name."""
     parameters = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["Parameters"]
-    (access,) = (it["ParameterValue"] for it in parameters if it["ParameterKey"] == "Access")
-    return str(access)
-
-
-def build_image(session: Any, outputs: Mapping[str, str], files: Mapping[str, bytes]) -> str | None:
-    """Start the build of an image of `files`; return its id, or None if `latest` is that image.
-
-    The build tags its image with the digest of the files. A failed build leaves no tag, so the next
-    deployment tries again.
-    """
-    digest = digest_of(files)
-    if digest in _tags_of_latest(session.client("ecr"), outputs["TrainingRepository"]):
-        return None
-    upload = session.client("s3").put_object(
-        Bucket=outputs["ModelsBucket"], Key=SOURCE_KEY, Body=archive(files, digest)
-    )
-    started = session.client("codebuild").start_build(
-        projectName=outputs["TrainingBuild"], sourceVersion=upload["VersionId"]
-    )
-    return str(started["build"]["id"])
-
-
-def image_files(root: Path) -> dict[str, bytes]:
-    """The files of the training image, sorted by their path below `root`."""
-    found = (file for source in IMAGE_SOURCES for file in _visible(root / source))
-    files = (file for file in found if not file.is_relative_to(root / NOT_IN_IMAGE))
-    return {file.relative_to(root).as_posix(): file.read_bytes() for file in sorted(files)}
-
-
-def digest_of(files: Mapping[str, bytes]) -> str:
-    """SHA-256 of the files' names and contents; an archive's times and modes do not count."""
-    lines = (f"{name}\0{hashlib.sha256(content).hexdigest()}\n" for name, content in files.items())
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def archive(files: Mapping[str, bytes], digest: str) -> bytes:
-    """A zip of the files, with their digest as the file that the template's build reads."""
-    return zipped({**files, "digest": digest.encode()})
-
-
-def _tags_of_latest(ecr: Any, uri: str) -> list[str]:
-    """All tags of the image that trainings use; none before the first build."""
-    repository = uri.partition("/")[2]
-    try:
-        images = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "latest"}])
-    except ecr.exceptions.ImageNotFoundException:
-        return []
-    return list(images["imageDetails"][0].get("imageTags", []))
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    """The files below a folder, without hidden ones (such as an environment) and Python's cache."""
-    for path in folder.iterdir():
-        if path.name.startswith(".") or path.name == "__pycache__":
-            continue
-        if path.is_dir():
-            yield from _visible(path)
-        else:
-            yield path
+    return {it["ParameterKey"]: str(it["ParameterValue"]) for it in parameters}
 
 
 def _in_use(functions: Any, name: str) -> Iterator[str]:
@@ -239,8 +220,3 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> No
         words = [Path(command[0]).name, *command[1:]]
         typed = itertools.takewhile(lambda word: not word.startswith("-"), words)
         raise StackError(f"`{' '.join(typed)}` failed with status {status}")
-
-
-def _configured_stack() -> str:
-    configuration: dict[str, Any] = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))
-    return str(configuration["default"]["global"]["parameters"]["stack_name"])

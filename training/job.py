@@ -21,6 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
+from botocore.exceptions import NoRegionError
+
 from clickbait.errors import NotFound, Problem
 from clickbait.settings import SettingsError, settings
 from clickbait.store.runs import ENDED, FAILED, Runs
@@ -71,6 +73,9 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
             raise SettingsError(f"{', '.join(lacks)} must be set")
         runs = Runs.from_settings()
         state = runs.get(run)["state"]
+    except NoRegionError:
+        print("error: no region: AWS_DEFAULT_REGION must be set", file=sys.stderr)
+        return HOPELESS
     except (SettingsError, NotFound) as error:
         print(f"error: {error}", file=sys.stderr)
         return HOPELESS

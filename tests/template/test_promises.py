@@ -169,6 +169,7 @@ def test_the_api_calls_aliases_and_nothing_else(plain):
 def test_messages_events_and_schedules_go_to_the_alias_too(plain):
     rules = of_type(plain["Resources"], "AWS::Events::Rule").values()
     targets = [target["Arn"] for rule in rules for target in rule["Properties"]["Targets"]]
+    targets.remove({"Ref": "AlarmTopic"})  # the rule of a failed build
     assert len(targets) == 3
     for target in targets:
         assert target == {"Ref": ALIASES["RetrainFunction"]}
@@ -556,6 +557,27 @@ def test_an_alarm_is_mailed_only_if_there_is_an_address(resources):
         assert alarm["Properties"]["AlarmActions"]["Fn::If"][0] == "HasAlarmEmail"
 
 
+def test_a_failed_build_of_the_training_image_is_mailed(resources):
+    rule = resources["BuildFailed"]
+    assert rule["Condition"] == resources["AlarmTopicPolicy"]["Condition"] == "HasAlarmEmail"
+    detail = rule["Properties"]["EventPattern"]["detail"]
+    assert detail["project-name"] == [{"Ref": "TrainingBuild"}]
+    assert {"FAILED", "FAULT", "TIMED_OUT"} <= set(detail["build-status"])
+    (target,) = rule["Properties"]["Targets"]
+    assert target["Arn"] == {"Ref": "AlarmTopic"}
+    publish = resources["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert {it["Principal"]["Service"] for it in publish} == {
+        "cloudwatch.amazonaws.com",
+        "events.amazonaws.com",
+    }
+
+
+def test_lambda_lets_the_debounce_timer_ring_through_a_long_upload(plain):
+    """A function that sends to its own queue is ended after some 16 rounds, unless it may."""
+    function = plain["Resources"]["RetrainFunction"]["Properties"]
+    assert function["RecursiveLoop"] == "Allow"
+
+
 # --- the whole -----------------------------------------------------------------------------------
 
 
@@ -587,6 +609,6 @@ def test_every_parameter_has_a_default_and_a_description(template):
 def test_the_stack_has_the_outputs_that_the_rooms_read(template):
     sources = [*(ROOT / "ops").glob("*.py"), *(ROOT / "local").rglob("*.py")]
     text = "".join(file.read_text("utf-8") for file in sources)
-    read = set(re.findall(r"""outputs\[["'](\w+)["']\]""", text))
+    read = set(re.findall(r"""outputs(?:\[|\.get\()["'](\w+)["']""", text))
     assert {"ApiUrl", "SiteUrl", "AdminSecret"} <= read <= set(template["Outputs"])
     assert all(output["Description"] for output in template["Outputs"].values())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clickbait.settings import Settings
-from ops.deploy import SOURCE_KEY
+from ops.image import SOURCE_KEY
 from tests.template.conftest import of_type, one
 from training import job as entry_point
 
@@ -69,8 +69,8 @@ def test_a_training_runs_the_command_of_its_image_on_the_image_s_processor(job):
 
 def test_a_training_gets_the_names_that_it_needs_and_no_secret(job):
     names = {variable["Name"] for variable in job["ContainerProperties"]["Environment"]}
-    assert {name.upper() for name in entry_point.NEEDED} == names
-    assert names <= {name.upper() for name in Settings.model_fields}
+    assert {name.upper() for name in entry_point.NEEDED} == names - {"AWS_DEFAULT_REGION"}
+    assert names <= {name.upper() for name in Settings.model_fields} | {"AWS_DEFAULT_REGION"}
     assert "Secrets" not in job["ContainerProperties"]
 
 
@@ -89,7 +89,7 @@ def test_a_state_change_of_a_training_reaches_the_retrain_function(plain, status
     (pattern,) = [
         found["Properties"]["EventPattern"]
         for found in of_type(plain["Resources"], "AWS::Events::Rule").values()
-        if "EventPattern" in found["Properties"]
+        if found["Properties"].get("EventPattern", {}).get("source") == ["aws.batch"]
     ]
     sample = ROOT / "events" / f"batch-job-state-change-{status}.json"
     event = json.loads(sample.read_text("utf-8"))
@@ -101,10 +101,33 @@ def test_a_state_change_of_a_training_reaches_the_retrain_function(plain, status
 
 
 def test_a_training_runs_on_spot_unless_asked_otherwise(template, resources):
-    compute = one(resources, "AWS::Batch::ComputeEnvironment")
+    compute = resources["ComputeEnvironment"]["Properties"]
     assert compute["Type"] == "MANAGED"
     assert compute["ComputeResources"]["Type"] == {"Ref": "TrainingCapacity"}
     assert template["Parameters"]["TrainingCapacity"]["Default"] == "FARGATE_SPOT"
+
+
+def test_a_training_that_gets_no_spot_machine_gets_another_one_or_is_given_up(resources):
+    other = resources["OnDemandEnvironment"]
+    assert other["Condition"] == "TrainsOnSpot"
+    spot = resources["ComputeEnvironment"]["Properties"]["ComputeResources"]
+    assert other["Properties"]["ComputeResources"] == spot | {"Type": "FARGATE"}
+    queue = resources["JobQueue"]["Properties"]
+    first, (condition, second, nothing) = (
+        queue["ComputeEnvironmentOrder"][0],
+        queue["ComputeEnvironmentOrder"][1]["Fn::If"],
+    )
+    assert first == {"Order": 1, "ComputeEnvironment": {"Ref": "ComputeEnvironment"}}
+    assert second == {"Order": 2, "ComputeEnvironment": {"Ref": "OnDemandEnvironment"}}
+    assert (condition, nothing) == ("TrainsOnSpot", {"Ref": "AWS::NoValue"})
+    limits = queue["JobStateTimeLimitActions"]
+    assert {limit["Reason"].partition(":")[0] for limit in limits} == {
+        "CAPACITY",
+        "MISCONFIGURATION",
+    }
+    for limit in limits:
+        assert (limit["State"], limit["Action"]) == ("RUNNABLE", "CANCEL")
+        assert limit["MaxTimeSeconds"] == 7_200
 
 
 def test_only_sizes_that_fargate_offers_are_accepted(template, resources):
@@ -115,7 +138,7 @@ def test_only_sizes_that_fargate_offers_are_accepted(template, resources):
     for processors, mebibytes in sizes:
         values = {"TrainingVcpus": str(processors), "TrainingMemory": str(mebibytes)}
         assert holds(condition, values) == (mebibytes in FARGATE[processors]), values
-    compute = one(resources, "AWS::Batch::ComputeEnvironment")["ComputeResources"]
+    compute = resources["ComputeEnvironment"]["Properties"]["ComputeResources"]
     assert compute["MaxvCpus"] >= 2 * max(vcpus["AllowedValues"])
 
 
@@ -161,7 +184,7 @@ def test_a_users_own_network_replaces_that_of_the_template(template, resources):
     for name, resource in resources.items():
         if resource["Type"].startswith("AWS::EC2::") and name != "TrainingSecurityGroup":
             assert resource["Condition"] == "MakesVpc", name
-    subnets = one(resources, "AWS::Batch::ComputeEnvironment")["ComputeResources"]["Subnets"]
+    subnets = resources["ComputeEnvironment"]["Properties"]["ComputeResources"]["Subnets"]
     assert subnets["Fn::If"][2] == {"Fn::Split": [",", {"Ref": "VpcSubnets"}]}
     group = one(resources, "AWS::EC2::SecurityGroup")
     assert group["VpcId"] == {"Fn::If": ["MakesVpc", {"Ref": "TrainingVpc"}, {"Ref": "VpcId"}]}

@@ -4,6 +4,8 @@ also if it is killed in between."""
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -482,6 +484,27 @@ def test_an_unknown_run_or_a_missing_variable_is_one_line(cloud, monkeypatch, ca
     settings.cache_clear()
     assert job.main({"RUN_ID": "x"}) == 2
     assert capsys.readouterr().err == "error: TABLE must be set\n"
+
+
+def test_a_missing_region_is_one_line():
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("AWS_")
+    } | {
+        "RUN_ID": "20260101-000000-abcdef",
+        "AWS_CONFIG_FILE": os.devnull,
+        **{name.upper(): "x" for name in job.NEEDED},
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "training.job"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: no region: AWS_DEFAULT_REGION must be set\n",
+    )
 
 
 # --- two at once ----------------------------------------------------------------------------------

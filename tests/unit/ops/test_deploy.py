@@ -7,15 +7,17 @@ import os
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import ClassVar
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from ops import deploy
+from ops import StackError, deploy, image, service
 from ops.__main__ import main
 from ops.pages import ASK_FIRST, FOR_EVER, PageFile
+from tests.cloud import create_table
 
 API = "https://api.example.org"
 SITE = "https://page.example.org"
@@ -30,6 +32,13 @@ def package(content: str) -> bytes:
 
 class CloudFormation:
     """A stand-in for the client: one stack, its resources in two pages."""
+
+    page_missing = False
+    protected: ClassVar[list[str]] = []
+
+    def update_termination_protection(self, StackName: str, EnableTerminationProtection: bool):
+        assert EnableTerminationProtection
+        self.protected.append(StackName)
 
     def get_paginator(self, name: str) -> "CloudFormation":
         assert name == "list_stack_resources"
@@ -53,11 +62,14 @@ class CloudFormation:
             "SiteBucket": "site",
             "AdminSecret": "arn:secret",
             "ModelsBucket": "models",
+            "Table": "clickbait",
             "TrainingRepository": "123456789012.dkr.example.org/clickbait-training",
             "TrainingBuild": "clickbait-build",
         }
+        if self.page_missing:
+            del outputs["SiteUrl"], outputs["SiteBucket"]
         found = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
-        given = {"LogLevel": "INFO", "Access": "public"}
+        given = {"LogLevel": "INFO", "Access": "public", "AlarmEmail": ""}
         asked = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
         return {"Stacks": [{"Outputs": found, "Parameters": asked}]}
 
@@ -104,6 +116,7 @@ def stack(monkeypatch, codebuild):
             functions.update_function_code(
                 FunctionName="predict", ZipFile=package(str(number)), Publish=True
             )
+        create_table("clickbait")
         boto3.client("ecr").create_repository(repositoryName="clickbait-training")
         session = boto3.Session
 
@@ -167,8 +180,9 @@ def run(arguments: list[str]) -> int:
 
 @pytest.fixture
 def tools(monkeypatch) -> Tools:
-    """The tools that a deployment calls. The page has four files, the image two."""
-    monkeypatch.setattr(deploy, "image_files", lambda _: FILES)
+    """The tools of a deployment. The page has four files, the image two, and the service works."""
+    monkeypatch.setattr(service, "check", lambda api, sample: None)
+    monkeypatch.setattr(image, "files", lambda _: FILES)
     return Tools(monkeypatch)
 
 
@@ -225,14 +239,12 @@ def test_a_deployment_builds_deploys_prunes_and_prints_the_urls(stack, tools, ca
     *page, build, deployment = tools.called
     assert page == [["/tools/npm", "ci"], ["/tools/npm", "run", "build"]]
     assert build == ["/tools/sam", "build"]
-    assert deployment[1:] == [
-        *("deploy", "--stack-name", "clickbait"),
-        *("--parameter-overrides", "SnapStart=PublishedVersions"),
-    ]
+    assert deployment[1:] == ["deploy", "--parameter-overrides", "SnapStart=PublishedVersions"]
     frontend = deploy.ROOT / "frontend"
     assert tools.folders == [frontend, frontend, deploy.ROOT, deploy.ROOT]
     assert len(versions(stack)) == 4
-    assert capsys.readouterr().out.splitlines()[-2:] == [f"API:   {API}", f"Page:  {SITE}"]
+    lines = capsys.readouterr().out.splitlines()
+    assert f"API:   {API}" in lines and f"Page:  {SITE}" in lines
 
 
 def test_the_options_of_the_outer_make_do_not_reach_the_inner_ones(stack, tools, monkeypatch):
@@ -245,9 +257,9 @@ def test_the_options_of_the_outer_make_do_not_reach_the_inner_ones(stack, tools,
 
 def test_a_deployment_prints_how_to_get_the_admin_token(stack, tools, capsys):
     assert run(["--region", "us-east-1"]) == 0
-    *_, address, token, _, _ = capsys.readouterr().out.splitlines()
-    assert f"{SITE}/#token=TOKEN" in address
-    assert token.endswith(
+    lines = capsys.readouterr().out.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if f"{SITE}/#token=TOKEN" in line]
+    assert lines[at + 1].endswith(
         "aws secretsmanager get-secret-value --secret-id arn:secret --query SecretString "
         "--output text --region us-east-1"
     )
@@ -258,7 +270,7 @@ def test_a_deployment_never_touches_an_existing_champion(stack, tools):
     before = s3.list_object_versions(Bucket="models")["Versions"]
     assert run([]) == 0
     after = s3.list_object_versions(Bucket="models")["Versions"]
-    kept = [found["VersionId"] for found in after if found["Key"] != deploy.SOURCE_KEY]
+    kept = [found["VersionId"] for found in after if found["Key"] != image.SOURCE_KEY]
     assert kept == [found["VersionId"] for found in before]
 
 
@@ -312,7 +324,7 @@ def test_a_page_that_is_open_still_finds_its_own_assets(stack, tools):
     assert s3.get_object(Bucket="site", Key="assets/index-0.js")["Body"].read() == b"former()"
 
 
-# --- the training's image ------------------------------------------------------------------------
+# --- the training's image -------------------------------------------------------------------------
 
 
 def pushed(digest: str) -> None:
@@ -330,58 +342,23 @@ def test_the_first_deployment_has_the_image_built_and_prints_how_to_follow_it(
     stack, tools, codebuild, capsys
 ):
     assert run(["--region", "us-east-1", "--parameter-overrides", "Access=public"]) == 0
-    newest = boto3.client("s3").head_object(Bucket="models", Key=deploy.SOURCE_KEY)["VersionId"]
+    newest = boto3.client("s3").head_object(Bucket="models", Key=image.SOURCE_KEY)["VersionId"]
     assert codebuild.started == [{"projectName": "clickbait-build", "sourceVersion": newest}]
-    *_, building, follow, _, _, _, _ = capsys.readouterr().out.splitlines()
+    *_, building, follow = capsys.readouterr().out.splitlines()
     assert "clickbait-build:1" in building
     assert follow.endswith("aws logs tail /aws/codebuild/clickbait --follow --region us-east-1")
 
 
 def test_the_build_gets_the_files_and_their_digest(stack, tools):
     assert run([]) == 0
-    body = boto3.client("s3").get_object(Bucket="models", Key=deploy.SOURCE_KEY)["Body"].read()
+    body = boto3.client("s3").get_object(Bucket="models", Key=image.SOURCE_KEY)["Body"].read()
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         found = {name: archive.read(name) for name in archive.namelist()}
-    assert found == {**FILES, "digest": deploy.digest_of(FILES).encode()}
-
-
-def test_the_image_contains_training_the_library_and_the_baseline():
-    files = deploy.image_files(deploy.ROOT)
-    assert {
-        "training/Dockerfile",
-        "training/job.py",
-        "training/requirements.txt",
-        "training/baseline/weights.npz",
-        "layers/clickbait/python/clickbait/store/registry.py",
-        "layers/baseline/baseline/model.tflite",
-    } <= set(files)
-    assert sum(map(len, files.values())) < 50e6
-
-
-def test_the_image_does_not_contain_the_students():
-    assert (deploy.ROOT / deploy.NOT_IN_IMAGE).is_dir()
-    files = deploy.image_files(deploy.ROOT)
-    assert not [name for name in files if name.startswith(f"{deploy.NOT_IN_IMAGE}/")]
-    ignored = (deploy.ROOT / "training" / "Dockerfile.dockerignore").read_text("utf-8")
-    assert deploy.NOT_IN_IMAGE in ignored.splitlines()
-
-
-def test_everything_that_the_dockerfile_copies_is_there():
-    lines = (deploy.ROOT / "training" / "Dockerfile").read_text("utf-8").splitlines()
-    copied = [
-        source.strip("/")
-        for line in lines
-        if line.startswith("COPY ") and "--from" not in line
-        for source in [word for word in line.split()[1:] if not word.startswith("--")][:-1]
-    ]
-    assert copied
-    files = deploy.image_files(deploy.ROOT)
-    for name in copied:
-        assert any(file == name or file.startswith(f"{name}/") for file in files), name
+    assert found == {**FILES, "digest": image.digest_of(FILES).encode()}
 
 
 def test_an_image_of_the_same_files_is_not_built_again(stack, tools, codebuild, capsys):
-    pushed(deploy.digest_of(FILES))
+    pushed(image.digest_of(FILES))
     assert run([]) == 0
     assert codebuild.started == []
     listed = boto3.client("s3").list_objects_v2(Bucket="models")["Contents"]
@@ -391,48 +368,10 @@ def test_an_image_of_the_same_files_is_not_built_again(stack, tools, codebuild, 
 
 def test_an_image_that_is_no_longer_the_latest_is_built_again(stack, tools, codebuild):
     """Otherwise trainings keep today's image after a deployment of yesterday's checkout."""
-    pushed(deploy.digest_of(FILES))
+    pushed(image.digest_of(FILES))
     pushed("0" * 64)
     assert run([]) == 0
     assert len(codebuild.started) == 1
-
-
-@pytest.fixture
-def sources(tmp_path) -> Path:
-    for folder in deploy.IMAGE_SOURCES:
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "one.py").write_text("1")
-    (tmp_path / "training" / "Dockerfile").write_text("FROM scratch")
-    return tmp_path
-
-
-def test_the_same_files_are_the_same_archive_whenever_and_wherever(sources):
-    before = deploy.image_files(sources)
-    for file in sources.rglob("*.py"):
-        os.utime(file, (0, 0))
-    for left_behind in ("training/.venv/bin/python", "training/__pycache__/one.cpython-311.pyc"):
-        (sources / left_behind).parent.mkdir(parents=True, exist_ok=True)
-        (sources / left_behind).write_text("left behind")
-    after = deploy.image_files(sources)
-    digest = deploy.digest_of(before)
-    assert deploy.digest_of(after) == digest
-    assert deploy.archive(before, digest) == deploy.archive(after, digest)
-
-
-@pytest.mark.parametrize("change", ["content", "name", "more", "less"])
-def test_any_change_of_a_file_is_another_image(sources, change):
-    before = deploy.digest_of(deploy.image_files(sources))
-    file = sources / "training" / "one.py"
-    match change:
-        case "content":
-            file.write_text("2")
-        case "name":
-            file.rename(file.with_name("other.py"))
-        case "more":
-            file.with_name("more.py").write_text("")
-        case "less":
-            file.unlink()
-    assert deploy.digest_of(deploy.image_files(sources)) != before
 
 
 # --- what goes wrong -----------------------------------------------------------------------------
@@ -460,7 +399,7 @@ def test_a_failed_step_is_one_line_and_nothing_after_it_is_done(
     assert codebuild.started == []
 
 
-def test_a_missing_sam_is_one_line(tools, capsys):
+def test_a_missing_sam_is_one_line(stack, tools, capsys):
     tools.missing = {"sam"}
     assert run([]) == 1
     assert capsys.readouterr().err == "deploy: `sam` is not installed: `make deploy` installs it\n"
@@ -475,7 +414,7 @@ OLDEST = json.loads((deploy.ROOT / "frontend" / "package.json").read_text("utf-8
     ("missing", "node"), [("node", ""), ("npm", "v100.0.0"), ("", "v9.99.0"), ("", "v18.19.0")]
 )
 def test_without_a_new_enough_node_nothing_starts_and_one_line_says_why(
-    tools, capsys, missing, node
+    stack, tools, capsys, missing, node
 ):
     tools.missing, tools.node = {missing}, node
     assert run([]) == 1
@@ -499,7 +438,9 @@ def test_a_stack_that_is_not_there_is_one_line(stack, tools, capsys):
     assert line.startswith("deploy: ") and "elsewhere" in line
 
 
-def test_a_build_that_cannot_start_is_one_line(stack, tools, codebuild, monkeypatch, capsys):
+def test_a_build_that_cannot_start_is_a_warning_because_the_service_runs(
+    stack, tools, codebuild, monkeypatch, capsys
+):
     def refused(**_: str) -> None:
         reason = {
             "Code": "AccountLimitExceededException",
@@ -508,6 +449,60 @@ def test_a_build_that_cannot_start_is_one_line(stack, tools, codebuild, monkeypa
         raise ClientError({"Error": reason}, "StartBuild")
 
     monkeypatch.setattr(codebuild, "start_build", refused)
+    assert run([]) == 0
+    *_, page, _, warning, advice = capsys.readouterr().out.splitlines()
+    assert page == f"Page:  {SITE}"
+    assert warning.startswith("Warning: ") and "Cannot have more than 1 builds" in warning
+    assert "run the same command again" in advice
+
+
+def test_a_service_that_does_not_work_fails_the_deployment_but_its_addresses_are_printed(
+    stack, tools, monkeypatch, capsys
+):
+    def broken(api: str, sample: bytes) -> None:
+        raise StackError(f"GET {api}/status failed")
+
+    monkeypatch.setattr(service, "check", broken)
+    assert run([]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == f"deploy: GET {API}/status failed\n"
+    assert f"API:   {API}" in printed.out.splitlines()
+
+
+def test_a_deployment_protects_the_stack_and_its_table(stack, tools):
+    CloudFormation.protected.clear()
+    assert run([]) == 0
+    assert CloudFormation.protected == ["clickbait"]
+    table = boto3.client("dynamodb").describe_table(TableName="clickbait")["Table"]
+    assert table["DeletionProtectionEnabled"] is True
+
+
+def test_a_stack_without_a_page_is_deployed_too(stack, tools, monkeypatch, capsys):
+    monkeypatch.setattr(CloudFormation, "page_missing", True)
+    assert run([]) == 0
+    assert "Page:  none (Page=none)" in capsys.readouterr().out
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="site")
+
+
+def test_a_deployment_warns_if_alarms_reach_nobody(stack, tools, capsys):
+    assert run([]) == 0
+    assert "Warning: no alarm reaches anybody." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["Clickbait", "a" * 29, "ab", "1st", "click_bait", "ä-stack"])
+def test_a_stack_name_that_buckets_cannot_have_is_refused_before_anything_is_built(
+    stack, tools, capsys, name
+):
+    assert run(["--stack-name", name]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"deploy: the stack name {name!r} does not fit: use 3 to 28")
+    assert tools.called == []
+
+
+def test_a_missing_region_is_a_sentence_before_anything_is_built(stack, tools, monkeypatch, capsys):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     assert run([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("deploy: ") and "Cannot have more than 1 builds" in line
+    assert line.startswith("deploy: no region is chosen: give --region")
+    assert tools.called == []
