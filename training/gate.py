@@ -16,10 +16,11 @@ import numpy.typing as npt
 from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference.classifier import Classifier
+from clickbait.learning import metrics
 from clickbait.learning.decide import Check
+from clickbait.learning.metrics import Floats, Labels
 from clickbait.store.registry import is_promotion
-from training import golden, metrics, sides
-from training.metrics import Floats, Labels
+from training import golden, sides
 
 MIN_IMAGES = 30
 """With fewer, equally good models rarely pass and clearly worse ones are rarely stopped."""

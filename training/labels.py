@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from clickbait import LABELS
-from training.metrics import Floats, Labels
+from clickbait.learning.metrics import Floats, Labels
 
 SIGNIFICANCE = 0.01
 """One-sided. Simulated: blocks no honest upload, and catches 97% of swapped ones of 30 images."""

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from clickbait.learning.metrics import auc
 from training.features import Examples
-from training.metrics import auc
 from training.progress import Epochs
 from training.recipe import Recipe
 from training.run import Run

@@ -13,8 +13,8 @@ from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve
 
 from clickbait import LABELS
 from clickbait.inference.calibration import sigmoid
-from training import evaluation
-from training.metrics import Floats, Labels
+from clickbait.learning import evaluation
+from clickbait.learning.metrics import Floats, Labels
 
 matplotlib.use("Agg")  # Before pyplot is imported: a machine that trains has no screen.
 from matplotlib import pyplot as plt

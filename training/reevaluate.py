@@ -15,9 +15,11 @@ import numpy as np
 
 from clickbait.errors import InvalidModel
 from clickbait.inference import images
+from clickbait.inference.appearance import appearance
 from clickbait.inference.classifier import Classifier
+from clickbait.learning import evaluation
 from clickbait.store.registry import EVALUATION
-from training import Unusable, evaluation, sides, version
+from training import Unusable, sides, version
 from training.progress import say
 from training.sides import Record
 
@@ -36,7 +38,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, Any]:
     band = model.metadata["uncertain_band"]
     return evaluation.evaluation(
         records,
-        pixels,
+        list(map(appearance, pixels)),
         model.calibration.apply(logits),
         threshold=model.threshold,
         band=(band["low"], band["high"]),

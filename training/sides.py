@@ -4,7 +4,7 @@ import csv
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +12,14 @@ import numpy.typing as npt
 
 from clickbait import LABELS
 from clickbait.inference.images import NEAR_HASH_ALONE, hamming
+from clickbait.learning import manifest
+from clickbait.learning.manifest import Record
 
 SIDES = ("train", "validation", "test")
 SHARES = {"train": 0.65, "validation": 0.20, "test": 0.15}
 TOLERANCE = 0.2
 """A side's share of a class may differ from its target by this part of the target; beyond it,
 groups are moved."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One line of a manifest: an image that is used (`side` set) or that is not (`reason` set)."""
-
-    file: str
-    label: str
-    sha256: str = ""
-    phash: str = ""
-    group: str = ""
-    side: str = ""
-    reason: str = ""
-
-
-FIELDS = tuple(Record.__dataclass_fields__)
 
 
 def assign_sides(
@@ -181,16 +167,12 @@ def read_groups(path: Path) -> dict[str, str]:
 def read_manifest(path: Path) -> Iterator[Record]:
     """The records of a `manifest.csv`."""
     with path.open(newline="", encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
-            yield Record(**{field: row.get(field, "") for field in FIELDS})
+        yield from manifest.read(lines)
 
 
 def write_manifest(path: Path, records: Iterable[Record]) -> None:
     """Write `records` as CSV, one line an image, used or not."""
-    with path.open("w", newline="", encoding="utf-8") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(FIELDS)
-        writer.writerows([getattr(r, f) for f in FIELDS] for r in records)
+    path.write_text(manifest.write(records), encoding="utf-8", newline="")
 
 
 def digest(records: Iterable[Record]) -> str:

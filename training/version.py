@@ -20,6 +20,7 @@ from clickbait.inference import calibration
 from clickbait.inference.appearance import appearance
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier
+from clickbait.learning import evaluation, metrics
 from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import monitoring
 from clickbait.store.registry import EVALUATION
@@ -27,10 +28,8 @@ from training import (
     Unusable,
     calibrate,
     card,
-    evaluation,
     export,
     golden,
-    metrics,
     plots,
     sides,
     weights,
@@ -206,7 +205,7 @@ def write(
     write_json(folder / "reference.json", reference)
     evaluated = evaluation.evaluation(
         [r for r in images.used if r.side == "test"],
-        pixels,
+        list(map(appearance, pixels)),
         probabilities,
         threshold=THRESHOLD,
         band=(metadata["uncertain_band"]["low"], metadata["uncertain_band"]["high"]),

@@ -15,8 +15,9 @@ from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_c
 from clickbait import LABELS
 from clickbait.inference.appearance import APPEARANCE, appearance
 from clickbait.inference.calibration import expected_calibration_error
+from clickbait.learning import evaluation, metrics
 from clickbait.settings import CHECKOUT_BASELINE
-from training import evaluation, metrics, reevaluate
+from training import reevaluate
 from training.sides import Record
 
 RNG = np.random.default_rng(0)
@@ -30,12 +31,16 @@ def grey(*levels: int) -> np.ndarray:
     return np.stack([np.full((224, 224, 3), level, np.uint8) for level in levels])
 
 
+def looks(pixels: np.ndarray) -> list[dict[str, float]]:
+    return [appearance(one) for one in pixels]
+
+
 def evaluate(labels: list[int], probabilities: list[float], pixels: np.ndarray) -> dict[str, Any]:
     records = [
         Record(f"{i}.png", LABELS[label], sha256=f"{i:064x}") for i, label in enumerate(labels)
     ]
     return evaluation.evaluation(
-        records, pixels, np.array(probabilities), threshold=0.5, band=(0.25, 0.75)
+        records, looks(pixels), np.array(probabilities), threshold=0.5, band=(0.25, 0.75)
     )
 
 
@@ -98,7 +103,7 @@ def test_effects_are_spearman_s_rank_correlations() -> None:
     pixels = RNG.integers(0, 256, (12, 224, 224, 3), np.uint8) // np.arange(
         1, 13, dtype=np.uint8
     ).reshape(-1, 1, 1, 1)
-    found = {one["name"]: one for one in evaluation.effects(pixels, TRUTH[:12], SAID[:12])}
+    found = {one["name"]: one for one in evaluation.effects(looks(pixels), TRUTH[:12], SAID[:12])}
     assert tuple(found) == APPEARANCE
     appearances = [appearance(one) for one in pixels]
     for name, one in found.items():
@@ -111,7 +116,9 @@ def test_effects_are_spearman_s_rank_correlations() -> None:
 def test_the_brighter_the_likelier_is_one_and_the_darker_minus_one() -> None:
     pixels = grey(10, 20, 30, 40)
     for probabilities, rho in (([0.1, 0.2, 0.3, 0.4], 1), ([0.4, 0.3, 0.2, 0.1], -1)):
-        brightness = evaluation.effects(pixels, np.array([0, 0, 1, 1]), np.array(probabilities))[0]
+        brightness = evaluation.effects(
+            looks(pixels), np.array([0, 0, 1, 1]), np.array(probabilities)
+        )[0]
         assert (brightness["name"], brightness["with_probability"]) == ("brightness", rho)
 
 
@@ -149,14 +156,14 @@ def test_an_empty_side_and_one_of_one_class_are_evaluated_without_a_fault(
 
 def test_a_constant_feature_correlates_with_nothing_and_has_a_reason() -> None:
     labels, verdicts = np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.2, 0.8])
-    brightness, contrast, *_ = evaluation.effects(grey(10, 20, 30, 40), labels, verdicts)
+    brightness, contrast, *_ = evaluation.effects(looks(grey(10, 20, 30, 40)), labels, verdicts)
     assert brightness["with_probability"] is not None and brightness["reason"] is None
     assert contrast["with_probability"] is contrast["with_label"] is None
     assert contrast["reason"] == "every image on this side has the same contrast"
-    brightness, *_ = evaluation.effects(grey(10, 20, 30, 40), labels, np.full(4, 0.5))
+    brightness, *_ = evaluation.effects(looks(grey(10, 20, 30, 40)), labels, np.full(4, 0.5))
     assert brightness["with_probability"] is None and brightness["with_label"] is not None
     assert brightness["reason"].startswith("the model gives every image")
-    few, *_ = evaluation.effects(grey(10, 20), labels[:2], verdicts[:2])
+    few, *_ = evaluation.effects(looks(grey(10, 20)), labels[:2], verdicts[:2])
     assert few["with_probability"] is None and few["reason"].startswith("this side has 2 images")
 
 

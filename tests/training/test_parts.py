@@ -12,8 +12,9 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from clickbait.inference.calibration import Calibration
+from clickbait.learning import metrics
 from tests.training.conftest import NO_IMAGES, train_network
-from training import Unusable, export, loop, metrics, network, weights
+from training import Unusable, export, loop, network, weights
 from training.augment import augment
 from training.features import Draw, from_images
 from training.progress import Epochs

@@ -276,8 +276,7 @@ def _measures(logits: Tensor, pictures: Images, index: Tensor) -> str:
 
 
 def auc(labels: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
-    """Area under the ROC curve, from ranks; `training.metrics`, which counts ties half, would
-    import scikit-learn."""
+    """Area under the ROC curve, from ranks; `clickbait.learning.metrics` counts ties half."""
     ranks = logits.argsort().argsort() + 1
     positive = labels.sum()
     pairs = positive * (len(labels) - positive)

@@ -4,19 +4,16 @@ Labels (n,) are 0 and 1; probabilities (n,) are calibrated and of clickbait. An 
 NaN in an array and null in JSON. A side may lack images, or a class.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
-from sklearn.metrics import roc_curve
 
 from clickbait import LABELS
-from clickbait.inference.appearance import APPEARANCE, appearance
-from training import metrics
-from training.metrics import Floats, Labels
-from training.sides import Record
+from clickbait.inference.appearance import APPEARANCE
+from clickbait.learning import metrics
+from clickbait.learning.metrics import Floats, Labels
 
 POINTS = 201  # Of a stored ROC curve: more than a chart of some hundred pixels can show.
 STEPS = 100  # Thresholds are a hundredth apart: nobody sets one more finely.
@@ -33,7 +30,16 @@ def roc(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats]:
     """
     if len(np.unique(labels)) < 2:
         return np.zeros(0), np.zeros(0)
-    false, true, _ = roc_curve(labels, probabilities)
+    order = np.argsort(-probabilities, kind="stable")
+    # Images with equal probabilities are one point.
+    last = np.append(np.flatnonzero(np.diff(probabilities[order])), len(labels) - 1)
+    true = np.cumsum(labels[order])[last].astype(float)
+    false = last + 1 - true
+    # A point between two others of one line says nothing.
+    turns = (np.diff(false, 2) != 0) | (np.diff(true, 2) != 0)
+    kept = np.concatenate([[True], turns, [True]])[-len(last) :]
+    false = np.append(0.0, false[kept] / false[-1])
+    true = np.append(0.0, true[kept] / true[-1])
     if len(false) > POINTS:
         # Both only grow, so their sum is the position along the curve.
         kept = np.unique(np.searchsorted(false + true, np.linspace(0, 2, POINTS)))
@@ -62,8 +68,8 @@ def reliability(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats, 
     width."""
     place = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     images = np.bincount(place, minlength=BINS).astype(float)
-    mean = metrics.ratio(np.bincount(place, probabilities, BINS), images)
-    share = metrics.ratio(np.bincount(place, labels, BINS), images)
+    mean = metrics.ratio(np.bincount(place, probabilities, BINS).astype(float), images)
+    share = metrics.ratio(np.bincount(place, labels, BINS).astype(float), images)
     return images, mean, share
 
 
@@ -74,11 +80,11 @@ def mistakes(labels: Labels, probabilities: Floats, threshold: float) -> npt.NDA
 
 
 def effects(
-    pixels: npt.NDArray[np.uint8], labels: Labels, probabilities: Floats
+    appearances: Sequence[Mapping[str, float]], labels: Labels, probabilities: Floats
 ) -> list[dict[str, Any]]:
-    """How the appearance of images (n, 224, 224, 3) correlates with the verdict and with the label:
-    Spearman's rank correlations for each of `APPEARANCE`; null, with the reason, if undefined."""
-    appearances = [appearance(one) for one in pixels]
+    """How the appearance of n images (`appearance.appearance`) correlates with the verdict and with
+    the label: Spearman's rank correlations for each of `APPEARANCE`; null, with the reason, if
+    undefined."""
     rows = []
     for name in APPEARANCE:
         values = np.array([one[name] for one in appearances])
@@ -91,7 +97,14 @@ def effects(
 def _correlation(values: Floats, others: npt.NDArray[Any]) -> float | None:
     if len(values) < LEAST_RANKED or _constant(values) or _constant(others):
         return None
-    return _number(spearmanr(values, others).statistic)
+    return _number(np.corrcoef(_ranks(values), _ranks(others))[0, 1])
+
+
+def _ranks(values: npt.NDArray[Any]) -> Floats:
+    """Ranks (n,) from 1; equal values share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(count) - (count - 1) / 2)[place]
+    return ranks
 
 
 def _why_none(name: str, values: Floats, labels: Labels, probabilities: Floats) -> str | None:
@@ -109,15 +122,26 @@ def _constant(values: npt.NDArray[Any]) -> bool:
     return len(np.unique(values)) < 2
 
 
+class Named(Protocol):
+    """A labelled image by its name and content."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+
+
 def evaluation(
-    records: Sequence[Record],
-    pixels: npt.NDArray[np.uint8],
+    records: Sequence[Named],
+    appearances: Sequence[Mapping[str, float]],
     probabilities: Floats,
     *,
     threshold: float,
     band: tuple[float, float],
 ) -> dict[str, Any]:
-    """`evaluation.json`: all of the above for the images (n, 224, 224, 3) of `records`."""
+    """`evaluation.json`: all of the above for the n images of `records`."""
     labels = np.array([LABELS.index(r.label) for r in records], np.int64)
     auc = metrics.auc(labels, probabilities)
     table = at_thresholds(labels, probabilities)
@@ -150,7 +174,7 @@ def evaluation(
                 zip(*reliability(labels, probabilities), strict=True)
             )
         ],
-        "features": effects(pixels, labels, probabilities),
+        "features": effects(appearances, labels, probabilities),
         "mistakes": [
             {
                 "file": records[i].file,

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import classification_report, log_loss
 
 from clickbait import LABELS
 from clickbait.inference.calibration import Calibration, expected_calibration_error, sigmoid
@@ -35,7 +34,9 @@ def auc(labels: Labels, scores: Floats) -> float | None:
 
 def ratio(over: Floats, under: Floats) -> Floats:
     """`over` / `under`, of the same shape; NaN where `under` is 0."""
-    return np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
+    out: Floats = np.full(over.shape, np.nan)
+    np.divide(over, under, out=out, where=under > 0)
+    return out
 
 
 def weighted_auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
@@ -121,6 +122,13 @@ def perfect_calibration_error(probabilities: Floats) -> float:
     return float(np.mean([expected_calibration_error(probabilities, row) for row in labels]))
 
 
+def log_loss(labels: Labels, probabilities: Floats) -> float:
+    """Mean negative log-likelihood, in nats. Probabilities of 0 and 1 count as the next number."""
+    tiny = np.finfo(np.float64).eps
+    p = np.clip(probabilities, tiny, 1 - tiny)
+    return float(-np.mean(np.where(labels == 1, np.log(p), np.log1p(-p))))
+
+
 def evaluate(
     logits: Floats,
     labels: Labels,
@@ -142,11 +150,7 @@ def evaluate(
     metrics["confusion_matrix"] = confusion(labels, verdicts)
     if not len(labels):
         return metrics
-    names = {"labels": [0, 1], "target_names": list(LABELS)}
-    metrics["classification_report"] = classification_report(
-        labels, verdicts, **names, output_dict=True, zero_division=0
-    )
-    metrics["loss"] = float(log_loss(labels, probabilities, labels=[0, 1]))
+    metrics["loss"] = log_loss(labels, probabilities)
     metrics["brier"] = float(np.mean((probabilities - labels) ** 2))
     metrics["expected_calibration_error"] = {
         "before": expected_calibration_error(sigmoid(logits), labels),
