@@ -24,6 +24,7 @@ MAX_WORKERS = 64  # Each worker is a process of about 150 MB; the emulator's own
 PARAMETERS = (
     ("QuietPeriod", "QUIET_PERIOD", 0, 900),  # Seconds; 900 is the longest delay of an SQS message.
     ("MinNewImages", "MIN_NEW_IMAGES", 1, 100_000),
+    ("KeepUnsure", "KEEP_UNSURE", 0, 1_000),
 )
 """The template's parameters that a variable sets, with their least and greatest value."""
 

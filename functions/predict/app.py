@@ -18,7 +18,7 @@ from clickbait.inference import images
 from clickbait.inference.classifier import Classifier
 from clickbait.inference.prediction import Answer, answer, milliseconds
 from clickbait.settings import settings
-from clickbait.store import history, presigned
+from clickbait.store import history, presigned, unsure
 from clickbait.store.live import serving
 from clickbait.store.registry import Registry
 from clickbait.web.app import (
@@ -29,7 +29,7 @@ from clickbait.web.app import (
     lambda_handler,
     request_id_of,
 )
-from clickbait.web.bodies import Threshold, content_type, image_body, json_body
+from clickbait.web.bodies import File, Threshold, content_type, image_body, json_body
 from functions.predict import documentation
 
 NAME = "Clickbait Classifier"
@@ -61,6 +61,7 @@ service = Service()
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     service.live.warm()
+    unsure.prepare()
     yield
 
 
@@ -129,12 +130,16 @@ async def predict(
         uploaded = await read_uploaded(request)
         limit = settings().max_upload_size
         data = await run_in_threadpool(presigned.fetch_upload, uploaded.key, limit)
+        file = File("", data)
     else:
-        data = (await image_body(request)).data
+        file = await image_body(request)
     # No thread, because decoding and inference keep one core busy, and a worker has one core.
-    prediction, appearance = classify(service.live.current().at(threshold), data, explain)
+    prediction, appearance = classify(service.live.current().at(threshold), file.data, explain)
     request_id = request_id_of(request)
+    kept = unsure.unsure().keep(file.data, prediction, file.name)
     history.log(prediction, "predict", request_id=request_id, appearance=appearance)
+    if kept and observability.IN_LAMBDA:
+        kept.result()  # Lambda stops every thread once the answer is out.
     headers = {"x-model-version": prediction["model_version"]}
     return json_response(prediction | {"request_id": request_id}, headers)
 
@@ -257,4 +262,5 @@ after_restore(service.wake)
 if observability.IN_LAMBDA:
     if settings().table:
         history.writer()
+    unsure.prepare()
     service.live.warm()  # INIT has a full core, whatever the memory size.

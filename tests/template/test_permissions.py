@@ -28,6 +28,7 @@ REJECTED = "DataBucket/rejected/*"
 TRAIN = "DataBucket/train/*"
 INBOX = "DataBucket/inbox/*"
 RESULTS = "DataBucket/results/*"
+REVIEW = "DataBucket/review/*"
 UPLOADS = "DataBucket/uploads/*"
 REFERENCES = "ModelsBucket/versions/*/reference.json"
 
@@ -51,7 +52,7 @@ BATCHES = {
     "dynamodb:UpdateItem": {"Table"},
 }
 PARTITIONS = {
-    "PredictRole": ["prediction#*"],
+    "PredictRole": ["prediction#*", "review#*"],
     "BatchRole": ["batch#*", "prediction#*"],
     "WorkerRole": ["batch#*", "prediction#*"],
 }
@@ -65,8 +66,10 @@ def log(group: str) -> dict[str, set[str]]:
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "PredictRole": {
         "s3:GetObject": {CHAMPION, VERSIONS, UPLOADS},
+        "s3:PutObject": {REVIEW},
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},
         "dynamodb:PutItem": {"Table"},
+        "dynamodb:UpdateItem": {"Table"},
         **log("PredictLogs"),
         **TRACES,
     },
@@ -238,10 +241,15 @@ def may(action: str, resource: str) -> set[str]:
     return {role for role, actions in ALLOWED.items() if resource in actions.get(action, ())}
 
 
-def test_predict_writes_nothing_but_a_line_of_the_history():
+def test_predict_writes_nothing_but_its_history_and_the_images_it_was_asked_to_keep():
     """And its own log and traces."""
     writes = set(ALLOWED["PredictRole"]) - {"s3:GetObject", "s3:ListBucket"}
-    assert writes == {"dynamodb:PutItem", *log(""), *TRACES}
+    assert writes == {
+        *("dynamodb:PutItem", "dynamodb:UpdateItem", "s3:PutObject"),
+        *log(""),
+        *TRACES,
+    }
+    assert may("s3:PutObject", REVIEW) == {"PredictRole"}
 
 
 @pytest.mark.parametrize("role", ALLOWED)
@@ -269,6 +277,7 @@ def test_the_partitions_of_a_role_are_those_that_the_library_writes():
     """A pattern that matches none of them would refuse everything."""
     predictions = keys.predictions_partition("2026-11-22", 3)
     assert predictions.startswith(PARTITIONS["PredictRole"][0][:-1])
+    assert keys.review_partition("2026-11-22").startswith(PARTITIONS["PredictRole"][1][:-1])
     for key in (keys.BATCH_PARTITION, keys.rows_partition("a")):
         assert key.startswith(PARTITIONS["WorkerRole"][0][:-1])
 

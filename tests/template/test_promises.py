@@ -276,7 +276,12 @@ def test_a_function_gets_the_name_of_a_resource_if_it_may_use_it(functions, vari
 
 
 @pytest.mark.parametrize(
-    ("parameter", "setting"), [("MinNewImages", "min_new_images"), ("QuietPeriod", "quiet_period")]
+    ("parameter", "setting"),
+    [
+        ("MinNewImages", "min_new_images"),
+        ("QuietPeriod", "quiet_period"),
+        ("KeepUnsure", "keep_unsure"),
+    ],
 )
 def test_a_parameter_has_the_default_and_the_bounds_of_its_setting(template, parameter, setting):
     field = Settings.model_fields[setting]
@@ -396,7 +401,9 @@ def test_a_replaced_model_can_be_restored_for_a_month(resources, key):
 
 
 def test_a_users_images_and_results_expire_and_training_images_never_do(resources):
-    assert expiring(resources, "DataBucket") == {keys.UPLOADS, keys.INBOX, keys.RESULTS}
+    assert expiring(resources, "DataBucket") == {
+        *(keys.UPLOADS, keys.INBOX, keys.RESULTS, keys.REVIEW),
+    }
 
 
 def test_a_page_that_may_call_the_api_may_send_its_forms_to_the_bucket(resources):

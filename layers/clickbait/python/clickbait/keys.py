@@ -19,6 +19,8 @@ UPLOADS = "uploads/"
 """Single images too large for the API; S3 deletes them after a day."""
 FEEDBACK = "feedback/"
 """Corrections that wait for an admin."""
+REVIEW = "review/"
+"""Images of unsure predictions, if the owner has them kept: `review/<day>/<sha256>`."""
 RESULTS = "results/"
 """Results of batches: `results/<batch>/`."""
 REJECTED = "rejected/"
@@ -61,6 +63,11 @@ def rows_partition(batch: str) -> str:
 def predictions_partition(day: str, shard: int) -> str:
     """The partition with one shard of the predictions of `day` (YYYY-MM-DD, UTC)."""
     return f"prediction#{day}#{shard}"
+
+
+def review_partition(day: str) -> str:
+    """The partition with the number of images that were kept for review on `day`."""
+    return f"review#{day}"
 
 
 # --- names ---------------------------------------------------------------------------------------

@@ -63,6 +63,13 @@ class Settings(BaseModel):
         "", description="name or ARN of the secret that holds the admin token"
     )
     cache_size: int = Field(256, ge=0, le=100_000, description="predictions cached in memory")
+    keep_unsure: int = Field(
+        0,
+        ge=0,
+        le=1_000,
+        description="images of unsure predictions that are kept a day for review, at most, for 30 "
+        "days; 0 keeps none",
+    )
     max_upload_size: int = Field(
         MAX_IMAGE_BYTES, ge=1_024, le=MAX_IMAGE_BYTES, description="the most bytes of one image"
     )

@@ -29,6 +29,11 @@ READERS = 16
 """Corrections read at a time."""
 
 
+def as_metadata(facts: Mapping[str, str]) -> dict[str, str]:
+    """`facts` as an object's metadata, which is sent as headers: short, and ASCII by `quote`."""
+    return {name: quote(text[:MAX_NAME], safe="/:+") for name, text in facts.items()}
+
+
 class Feedback:
     """The corrections in the data bucket."""
 
@@ -48,8 +53,7 @@ class Feedback:
             Key=FEEDBACK + feedback,
             Body=data,
             ContentType=FORMATS[kind].media_type,
-            # Metadata is sent as headers, which are ASCII.
-            Metadata={name: quote(text[:MAX_NAME], safe="/:+") for name, text in facts.items()},
+            Metadata=as_metadata(facts),
         )
         return {"id": feedback, "label": label, "at": facts["at"]}
 
