@@ -1,19 +1,17 @@
-"""runs and triggers: one run at a time, started if it is worth it, and never lost."""
+"""runs: one at a time, and never lost."""
 
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from pydantic import ValidationError
 
-from clickbait import aws, keys
+from clickbait import aws
 from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
-from clickbait.store import runs, trained, triggers
+from clickbait.store import runs, triggers
 from clickbait.store.runs import Parameters, Runs
-from clickbait.store.triggers import Triggers
 from tests.cloud import create_table
 
 TABLE, DATA, MODELS = "table", "data", "models"
@@ -286,126 +284,3 @@ def test_an_unknown_run_or_cursor_is_refused(table):
 def test_an_absurd_parameter_is_refused_by_name(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         Parameters.model_validate(wrong)
-
-
-# --- when a run starts ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def service(table, clock) -> Triggers:
-    s3 = boto3.client("s3")
-    for bucket in (DATA, MODELS):
-        s3.create_bucket(Bucket=bucket)
-    url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
-    return Triggers(table, DATA, MODELS, url, min_new_images=3, quiet_period=60)
-
-
-def upload(*names: str) -> None:
-    for name in names:
-        boto3.client("s3").put_object(Bucket=DATA, Key=f"train/{name}", Body=name.encode())
-
-
-def messages(service: Triggers) -> int:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
-    counts = boto3.client("sqs").get_queue_attributes(
-        QueueUrl=service.uploads_queue, AttributeNames=names
-    )["Attributes"]
-    return sum(int(n) for n in counts.values())
-
-
-THREE = ("clickbait/a.jpg", "clickbait/b.jpg", "legitimate/c.jpg")
-
-
-def test_many_uploads_start_one_debounce_timer(service, clock):
-    for _ in range(5):
-        service.on_upload()
-        clock.now += 1
-    assert messages(service) == 1
-
-
-def test_a_run_starts_after_the_quiet_period_and_not_before(service, clock, batch):
-    upload(*THREE)
-    service.on_upload()
-    clock.now += 40
-    service.on_upload()
-    clock.now += 21
-    assert service.on_timer() is None and messages(service) == 2
-    clock.now += 40
-    run = service.on_timer()
-    assert run and service.runs.get(run)["reason"].startswith("3 new images")
-
-
-def test_too_few_new_images_wait_for_the_daily_schedule(service, clock):
-    upload("clickbait/a.jpg")
-    service.on_upload()
-    clock.now += 61
-    assert service.on_timer() is None and service.reconcile() is None
-    assert service.on_schedule()
-
-
-def test_after_a_lost_message_reconcile_starts_the_run(service, clock):
-    upload(*THREE)
-    service.on_upload()
-    assert service.reconcile() is None, "it is not quiet yet"
-    clock.now += 61
-    assert service.reconcile()
-
-
-def test_images_that_a_run_trained_on_are_not_new(service, clock):
-    upload(*THREE)
-    trained.mark_trained(MODELS, trained.list_images(DATA))
-    assert service.on_schedule() is None
-    upload("legitimate/copy-of-c.jpg")
-    boto3.client("s3").put_object(
-        Bucket=DATA, Key="train/clickbait/again.jpg", Body=b"clickbait/a.jpg"
-    )
-    assert service.start_if_enough(2, "uploads") is None, "the same bytes under another name"
-    assert service.on_schedule()
-
-
-def test_folders_hidden_files_and_unknown_labels_are_not_images():
-    label = keys.label_of
-    assert label("train/clickbait/a.jpg") == label("train/clickbait_fake/x/a.jpg")
-    for key in (
-        "train/",
-        "train/clickbait/",
-        "train/a.jpg",
-        "train/other/a.jpg",
-        "train/clickbait/.DS_Store",
-        "train/clickbait/.hidden/a.jpg",
-        "exam/clickbait/a.jpg",
-    ):
-        assert label(key) is None, key
-
-
-def test_enough_uploads_during_a_run_start_one_more_when_it_ends(service, clock, batch):
-    upload(*THREE)
-    first = service.on_schedule()
-    upload("clickbait/d.jpg", "clickbait/e.jpg", "legitimate/f.jpg")
-    service.on_upload()
-    clock.now += 61
-    assert service.on_timer() is None and len(batch.jobs) == 1
-    service.runs.advance(first, "PROMOTED", "No worse.")
-    service.runs.on_job_ended(batch.end("SUCCEEDED"))
-    assert service.reconcile() not in (None, first)
-    assert len(batch.jobs) == 2
-
-
-def test_rejected_images_do_not_start_run_after_run(service, batch, clock):
-    upload(*THREE)
-    run = service.on_schedule()
-    service.runs.report(run, listing=trained.digest(trained.list_images(DATA)))
-    service.runs.advance(run, "REJECTED", "Are the folders swapped?")
-    service.runs.on_job_ended(batch.end("SUCCEEDED"))
-    assert service.reconcile() is None and service.on_schedule() is None
-    upload("legitimate/one-more.jpg")
-    assert service.reconcile()
-
-
-def test_after_a_failure_the_schedule_tries_again_and_uploads_do_not(service, batch, clock):
-    upload(*THREE)
-    run = service.on_schedule()
-    service.runs.report(run, listing=trained.digest(trained.list_images(DATA)))
-    service.runs.on_job_ended(batch.end("FAILED"))
-    assert service.reconcile() is None
-    assert service.on_schedule()

@@ -158,15 +158,18 @@ class Runs:
         reason: str,
         method: Method = FINE_TUNING,
         method_reason: str = "",
+        *,
+        listing: str = "",
     ) -> dict[str, Any]:
-        """Start a run and return it. `method_reason` is a sentence: why this method.
+        """Start a run and return it. `method_reason` is a sentence: why this method. `listing` is
+        the digest of the images that it was requested for (`trained.digest`).
 
         Raises Conflict, naming the active run, if there is one. Raises Unavailable if AWS refuses
         the job or the message; the run is then FAILED, with that reason.
         """
         if method == SMALL_UPDATE and not self.learn_queue:
             raise Unavailable("This process has no queue of small updates: LEARN_QUEUE is not set.")
-        now = datetime.now(UTC)
+        now = datetime.fromtimestamp(time.time(), UTC)
         run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         lease = {"pk": LOCK_PARTITION, "sk": LEASE, "run": run, "since": time.time()}
         fields = {
@@ -175,6 +178,7 @@ class Runs:
             "parameters": parameters.model_dump(exclude_none=True),
             "method": method,
             "method_reason": method_reason,
+            "listing": listing,
             "created": now.isoformat(timespec="seconds"),
         }
         item = {"pk": RUN_PARTITION, "sk": run, "state": QUEUED, f"at_{QUEUED}": _now()}
@@ -395,7 +399,7 @@ class Runs:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
 
 
 def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,14 @@ def digest(images: Listing) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def labels_of(images: Listing, prefix: str = TRAIN) -> dict[str, frozenset[str]]:
+    """The labels of each different image (ETag) of a listing of `prefix`."""
+    found: dict[str, frozenset[str]] = {}
+    for key, etag in images.items():
+        found[etag] = found.get(etag, NONE) | {label_of(key, prefix) or ""}
+    return found
+
+
 @dataclass(frozen=True)
 class News:
     """How many images differ from those that the last run examined.
@@ -79,7 +87,7 @@ class Trained:
 
     def news(self, images: Listing, exam: Listing) -> News:
         """How `images` in `train/` and in `exam/` differ from those that the last run examined."""
-        now, exams = _labels(images), _labels(exam, EXAM)
+        now, exams = labels_of(images), labels_of(exam, EXAM)
         new = now.keys() - self.train.keys()
         moved = {etag for etag in now.keys() - new if self.train[etag] not in (now[etag], NONE)}
         removed = {etag for etag in self.train.keys() - now.keys() if self.train[etag]}
@@ -139,21 +147,14 @@ def mark_trained(
     """
     before = read_trained(models_bucket)
     left_out = before.left_out(images) if rejected is None else rejected
-    exams = before.exam if exam is None else _labels(exam, EXAM)
+    exams = before.exam if exam is None else labels_of(exam, EXAM)
     document = {
-        "train": _lists(_labels(images)),
+        "train": _lists(labels_of(images)),
         "exam": None if exams is None else _lists(exams),
-        "rejected": _lists(_labels({key: images[key] for key in left_out if key in images})),
+        "rejected": _lists(labels_of({key: images[key] for key in left_out if key in images})),
     }
     body = json.dumps(document).encode()
     aws.client("s3").put_object(Bucket=models_bucket, Key=TRAINED, Body=body)
-
-
-def _labels(images: Listing, prefix: str = TRAIN) -> dict[str, frozenset[str]]:
-    found: dict[str, frozenset[str]] = {}
-    for key, etag in images.items():
-        found[etag] = found.get(etag, NONE) | {label_of(key, prefix) or ""}
-    return found
 
 
 def _sets(stored: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
