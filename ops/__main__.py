@@ -37,6 +37,8 @@ def deploy(sam_options: tuple[str, ...]) -> None:
 @main.command()
 @click.option("--url", envvar="API_URL", default="", help="API to call [default: the local stack].")
 @click.option("--token", envvar="ADMIN_TOKEN", default="", help="Admin token of that API.")
+@click.option("--method", help="small_update or fine_tuning [default: by the images].")
+@click.option("--own-weight", help="stay_close, balanced or follow_labels, for a small update.")
 @click.option("--architecture", help="efficientnet_lite0 or cnn.")
 @click.option("--epochs", type=int, help="Maximum number of epochs.")
 @click.option("--batch-size", type=int, help="Images per training step.")

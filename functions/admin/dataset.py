@@ -4,7 +4,6 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from clickbait.store import dataset_stats
-from clickbait.store.trained import read_trained
 from clickbait.web.access import PROTECTED, Member
 from clickbait.web.app import documented, json_response
 from functions.admin import stores
@@ -22,10 +21,13 @@ def dataset(_: Member, view_url: ViewUrl) -> Response:
     """Figures of all usable images in `train/`, by class. An admin also gets links to some images,
     which work for five minutes."""
     images = dataset_stats.read_images(stores.table())
+    triggers = stores.triggers()
+    survey = triggers.survey({image["key"]: image["etag"] for image in images})
     return json_response(
         dataset_stats.describe(images, view_url)
         | {
             "rejected": dataset_stats.rejected(stores.data_bucket(), view_url),
-            "waiting": dataset_stats.waiting(images, read_trained(stores.registry().bucket)),
+            "waiting": dataset_stats.waiting(images, survey.trained)
+            | {"reason": triggers.outlook(survey)},
         }
     )

@@ -29,11 +29,13 @@ RunId = Annotated[str, Path(max_length=64, description="a run's id")]
 def retrain(
     by: Admin, parameters: Annotated[Parameters, Depends(json_body(Parameters))]
 ) -> Response:
-    """Starts a training on all images in `train/`. Omitted parameters have their defaults.
+    """Starts a training on all images in `train/`. Omitted parameters have their defaults; the
+    number of images decides between a small update and fine-tuning.
 
-    Only one training runs at a time. A 409 names the one in progress.
+    Only one training runs at a time. A 409 names the one in progress, or says how many images a
+    small update lacks.
     """
-    run = stores.runs().request("admin", parameters, f"Requested by {by}.")
+    run = stores.triggers().request(parameters, f"Requested by {by}.")
     return json_response(run, {"location": f"/runs/{run['id']}"}, status=202)
 
 

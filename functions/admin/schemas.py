@@ -290,10 +290,13 @@ class RejectedImages(BaseModel):
 
 
 class Waiting(BaseModel):
-    """New images, on which no run has trained."""
+    """Images that no run has examined under their present label."""
 
     images: int
     counts: dict[Label, int]
+    reason: str = Field(
+        description="why no training starts by itself, or when one will, in sentences"
+    )
 
 
 class Dataset(BaseModel):

@@ -11,6 +11,7 @@ from clickbait.store import dataset_stats, presigned
 from clickbait.store.feedback import Feedback
 from clickbait.store.registry import Registry
 from clickbait.store.runs import Runs
+from clickbait.store.triggers import Triggers
 from clickbait.web.access import Given, is_admin
 
 
@@ -23,6 +24,13 @@ def runs() -> Runs:
     """The runs in the table."""
     _setting("table")
     return Runs.from_settings()
+
+
+def triggers() -> Triggers:
+    """What starts runs."""
+    for name in ("table", "data_bucket", "models_bucket"):
+        _setting(name)
+    return Triggers.from_settings()
 
 
 def feedback() -> Feedback:

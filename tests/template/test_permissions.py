@@ -31,6 +31,7 @@ RESULTS = "DataBucket/results/*"
 REVIEW = "DataBucket/review/*"
 UPLOADS = "DataBucket/uploads/*"
 REFERENCES = "ModelsBucket/versions/*/reference.json"
+METADATA = "ModelsBucket/versions/*/metadata.json"
 
 TRACES = {"xray:PutTraceSegments": {"*"}, "xray:PutTelemetryRecords": {"*"}}
 START = {
@@ -109,7 +110,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         **TRACES,
     },
     "RetrainRole": {
-        "s3:GetObject": {TRAIN, TRAINED, CHAMPION, REFERENCES},
+        "s3:GetObject": {TRAIN, TRAINED, CHAMPION, METADATA, REFERENCES},
         "s3:PutObject": {REJECTED},
         "s3:DeleteObject": {TRAIN},
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},
