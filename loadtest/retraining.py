@@ -126,7 +126,9 @@ def main() -> None:
             s3.put_object(Bucket=bucket, Key=f"train/{folder}/{path.name}", Body=path.read_bytes())
         print(f"{len(images)} images uploaded one by one in {time.time() - began:.1f} s")
         if options.anyway:
-            api.post("/retrain", json={"skip_label_check": True}).raise_for_status()
+            api.post(
+                "/retrain", json={"method": "fine_tuning", "skip_label_check": True}
+            ).raise_for_status()
         runs = follow(api, known)
     finally:
         client.stop.set()

@@ -107,8 +107,10 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     rejected = [key for key, outcome in outcomes.items() if outcome == "rejected"]
     count("ImagesKept", len(kept))
     count("ImagesRejected", len(rejected))
-    if kept and not _succeeds("on_upload"):
-        failed |= {message for key in kept for message in senders[key]}
+    # A removed image is news too: an owner who sorts images is not finished yet.
+    changed = [key for key, outcome in outcomes.items() if outcome in {"kept", "gone"}]
+    if changed and not _succeeds("on_upload"):
+        failed |= {message for key in changed for message in senders[key]}
     if timers and not _succeeds("on_timer"):
         failed |= timers
     count("MessagesFailed", len(failed))

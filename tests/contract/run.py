@@ -87,7 +87,7 @@ def fill(stack: LocalStack, folder: Path) -> None:
             "batch": batches(stack, admin),
             "key": uploads(admin),
             "feedback": [correction(admin, seed) for seed in range(MANY)],
-            "run": [right(admin.post("/retrain", json={}))["id"]],
+            "run": [right(admin.post("/retrain", json={"method": "fine_tuning"}))["id"]],
         }
     (folder / "known.json").write_text(json.dumps(known))
 

@@ -56,7 +56,10 @@ def start_a_run(stack: LocalStack) -> str:
     with stack.admin() as admin:
         # The API answers 409 until the end of the job before has been reported.
         response = eventually(
-            lambda: (sent := admin.post("/retrain", json={})).status_code == 202 and sent
+            lambda: (
+                (sent := admin.post("/retrain", json={"method": "fine_tuning"})).status_code == 202
+                and sent
+            )
         )
         assert response, admin.get("/runs").text
         return response.json()["id"]
@@ -101,7 +104,7 @@ def test_a_job_runs_and_its_end_reaches_the_run(acting):
 
 def test_retrain_follows_a_run_to_its_end(acting):
     act(acting, "exit 0")
-    output = acting.operate("retrain", status=1)
+    output = acting.operate("retrain", "--method", "fine_tuning", status=1)
     assert output.startswith("run 2") and "FAILED: " in output.splitlines()[-1]
 
 

@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "TABLE": "table",
     "JOB_QUEUE": "queue",
     "JOB_DEFINITION": "definition",
+    "LEARN_QUEUE": "learn",
     "ADMIN_SECRET": "stack-admin",
     "ACCESS": "private",
 }
@@ -85,7 +86,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         )
         monkeypatch.setattr(access, "token", access.Token())
         # Other tests have a stand-in for AWS Batch. Here a run stays as it was requested.
-        monkeypatch.setattr(Runs, "_submit", lambda self, run: None)
+        monkeypatch.setattr(Runs, "_submit", lambda *_: None)
         created = Cloud(monkeypatch)
         created.set(**ENVIRONMENT)
         yield created

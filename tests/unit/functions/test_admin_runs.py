@@ -6,6 +6,7 @@ import pytest
 import requests
 from fastapi.testclient import TestClient
 
+from clickbait import LABELS
 from clickbait.store.drop_folder import DropFolder
 from clickbait.store.runs import Parameters
 from functions.admin import schemas
@@ -17,6 +18,10 @@ LIMITS = {
     "learning_rate": (1e-6, 0.1),
     "validation_split": (0.05, 0.5),
 }
+
+
+FINE = {"method": "fine_tuning"}
+"""Parameters of a run that needs no images to be requested."""
 
 
 def end(cloud: Any, run: str) -> None:
@@ -42,19 +47,50 @@ def test_a_run_is_started_and_returned(admin: TestClient) -> None:
     assert admin.get(answer.headers["location"]).json() == run
 
 
+def upload(cloud: Any, of_each: int) -> None:
+    for label in LABELS:
+        for n in range(of_each):
+            key = f"train/{label}/{n}.jpg"
+            cloud.s3.put_object(Bucket="data", Key=key, Body=key.encode())
+
+
 @pytest.mark.parametrize("body", [b"", b" ", b"{}"])
-def test_a_run_without_parameters_has_the_defaults(admin: TestClient, body: bytes) -> None:
-    assert admin.post("/retrain", content=body).status_code == 202
+def test_a_run_without_parameters_has_the_defaults(
+    admin: TestClient, cloud: Any, body: bytes
+) -> None:
+    upload(cloud, 25)
+    answer = admin.post("/retrain", content=body)
+    assert answer.status_code == 202
+    run = answer.json()
+    assert run["method"] == "small_update"
+    assert "there are 50 images of your own" in run["method_reason"]
+
+
+def test_too_few_images_for_a_small_update_are_409_and_start_nothing(
+    admin: TestClient, cloud: Any
+) -> None:
+    upload(cloud, 20)
+    answer = admin.post("/retrain", json={"method": "small_update"})
+    assert answer.status_code == 409
+    assert answer.json()["detail"].endswith("Upload 10 more images.")
+    assert admin.get("/runs").json()["count"] == 0
+    assert admin.post("/retrain", json={"epochs": 3}).json()["method"] == "fine_tuning"
+
+
+def test_a_small_update_with_parameters_of_fine_tuning_is_422(admin: TestClient) -> None:
+    answer = admin.post("/retrain", json={"method": "small_update", "epochs": 3})
+    assert answer.status_code == 422
+    assert "has no epochs" in answer.json()["detail"]
 
 
 def test_only_one_run_starts_at_a_time_and_409_names_it(admin: TestClient, cloud: Any) -> None:
-    first = admin.post("/retrain").json()["id"]
-    second = admin.post("/retrain")
+    first = admin.post("/retrain", json=FINE).json()["id"]
+    second = admin.post("/retrain", json=FINE)
     assert second.status_code == 409
     assert first in second.json()["detail"]
     assert second.json()["run"] == first
     end(cloud, first)
-    assert admin.post("/retrain").status_code == 202
+    assert admin.post("/retrain", json=FINE).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -115,7 +151,7 @@ def test_the_list_is_newest_first_in_pages_and_without_logs(admin: TestClient, c
 
 
 def test_an_ended_run_has_its_reason_in_a_sentence(admin: TestClient, cloud: Any) -> None:
-    run = admin.post("/retrain").json()["id"]
+    run = admin.post("/retrain", json=FINE).json()["id"]
     end(cloud, run)
     body = admin.get(f"/runs/{run}").json()
     assert (body["state"], body["reason"]) == ("REJECTED", "The gate said no.")
@@ -143,7 +179,7 @@ def test_images_whose_labels_are_doubted_have_links(admin: TestClient, cloud: An
             {"key": gone, "label": "clickbait_real", "probability": 0.98},
         ],
     }
-    run = admin.post("/retrain").json()["id"]
+    run = admin.post("/retrain", json=FINE).json()["id"]
     cloud.runs.advance(run, "REJECTED", check["reason"], label_check=check)
     answer = admin.get(f"/runs/{run}")
     schemas.Run.model_validate_json(answer.content, strict=True)

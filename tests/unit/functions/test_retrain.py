@@ -139,6 +139,12 @@ def test_the_test_event_of_s3_is_ignored(calls: Calls) -> None:
     assert calls.steps() == [("uploads of", BUCKET)]
 
 
+def test_removed_images_start_the_debounce_timer(calls: Calls) -> None:
+    calls.outcomes = {"train/a/x.jpg": "gone"}
+    assert failures(handle(messages(notification("train/a/x.jpg")))) == []
+    assert calls.steps()[1:] == ["on_upload"]
+
+
 def test_kept_images_start_the_debounce_timer_once(calls: Calls, counted: dict[str, float]) -> None:
     keys = [f"train/clickbait/{n}.jpg" for n in range(10)]
     calls.outcomes = {keys[3]: "rejected", keys[4]: "rejected", keys[5]: "gone", keys[6]: "ignored"}
@@ -148,8 +154,8 @@ def test_kept_images_start_the_debounce_timer_once(calls: Calls, counted: dict[s
     assert counted == {"ImagesKept": 6, "ImagesRejected": 2, "MessagesFailed": 0}
 
 
-@pytest.mark.parametrize("what", ["rejected", "gone", "ignored"])
-def test_without_a_kept_image_the_timer_does_not_start(calls: Calls, what: str) -> None:
+@pytest.mark.parametrize("what", ["rejected", "ignored"])
+def test_without_a_kept_or_removed_image_the_timer_does_not_start(calls: Calls, what: str) -> None:
     calls.outcomes = {"train/a/x.jpg": what}
     assert failures(handle(messages(notification("train/a/x.jpg")))) == []
     assert "on_upload" not in calls.done
@@ -304,9 +310,10 @@ def test_an_object_that_cannot_be_read_fails_the_messages_that_name_it(
 
 def test_messages_come_again_if_the_timer_cannot_start(calls: Calls) -> None:
     calls.fail = {"on_upload"}
-    calls.outcomes = {"train/a/gone.jpg": "gone"}
-    event = messages(notification("train/a/gone.jpg"), notification("train/a/1.jpg"))
-    assert failures(handle(event)) == ["1"]
+    calls.outcomes = {"train/a/gone.jpg": "gone", "train/a/bad.jpg": "rejected"}
+    names = ("bad", "gone", "1")
+    event = messages(*(notification(f"train/a/{name}.jpg") for name in names))
+    assert failures(handle(event)) == ["1", "2"]
 
 
 def test_the_timer_message_comes_again_if_its_step_fails(calls: Calls) -> None:
