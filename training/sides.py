@@ -175,13 +175,6 @@ def write_manifest(path: Path, records: Iterable[Record]) -> None:
     path.write_text(manifest.write(records), encoding="utf-8", newline="")
 
 
-def digest(records: Iterable[Record]) -> str:
-    """SHA-256 over the sorted (content hash, label, side) of the used images; it identifies the
-    data of a training."""
-    lines = sorted(f"{r.sha256} {r.label} {r.side}" for r in records if r.side)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def counts(records: Iterable[Record]) -> dict[str, dict[str, int]]:
     """side -> label -> images."""
     tally = Counter((r.side, r.label) for r in records if r.side)

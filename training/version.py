@@ -20,7 +20,7 @@ from clickbait.inference import calibration
 from clickbait.inference.appearance import appearance
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier
-from clickbait.learning import evaluation, metrics
+from clickbait.learning import evaluation, manifest, metrics
 from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import monitoring
 from clickbait.store.registry import EVALUATION
@@ -81,7 +81,7 @@ def about(run: Run) -> dict[str, Any]:
     """Must be the same for a training to resume."""
     return {
         "recipe": asdict(run.recipe),
-        "images": sides.digest(run.images.records),
+        "images": manifest.digest(run.images.records),
         "from": version_of(run.start) if run.start else None,
     }
 
@@ -158,7 +158,7 @@ def describe(measured: Measured, run: Run, story: dict[str, Any]) -> dict[str, A
         "test_images": sum(counted["test"].values()),
         "left_out_images": sum(bool(r.reason) for r in images.records),
         "images": counted,
-        "dataset_digest": sides.digest(images.records),
+        "dataset_digest": manifest.digest(images.records),
         "from": version_of(run.start) if run.start else None,
         "epochs_trained": last["epochs"],
         "early_stopping_epoch": last["epochs"] if last["stopped"] else None,

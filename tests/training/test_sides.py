@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clickbait import LABELS
+from clickbait.learning.manifest import digest
 from training import sides
 from training.sides import SHARES, SIDES, Record
 
@@ -108,10 +109,8 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_digest_changes_with_a_label_and_not_with_the_order() -> None:
     records = sides.assign_sides(many(20))
-    assert sides.digest(records[::-1]) == sides.digest(records)
-    assert sides.digest([replace(records[0], label=LABELS[1]), *records[1:]]) != sides.digest(
-        records
-    )
+    assert digest(records[::-1]) == digest(records)
+    assert digest([replace(records[0], label=LABELS[1]), *records[1:]]) != digest(records)
 
 
 def test_groups_without_their_columns_are_refused_by_name(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from clickbait.inference.classifier import Classifier
 from clickbait.inference.prediction import answer
-from clickbait.learning import replay
+from clickbait.learning import manifest, replay
 from clickbait.settings import CHECKOUT_BASELINE
 from training import sides
 
@@ -34,7 +34,7 @@ def test_no_file_of_the_baseline_is_stored_twice() -> None:
 def test_the_manifest_has_all_three_sides_and_splits_no_group() -> None:
     records = list(sides.read_manifest(BASELINE / "manifest.csv"))
     assert sides.counts(records) == METADATA["images"]
-    assert sides.digest(records) == METADATA["dataset_digest"]
+    assert manifest.digest(records) == METADATA["dataset_digest"]
     of_group = defaultdict(set)
     for record in records:
         if record.side:

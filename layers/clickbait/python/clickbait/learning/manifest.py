@@ -2,6 +2,7 @@
 or that was left out, with the reason."""
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,3 +41,10 @@ def write(records: Iterable[Record]) -> str:
     writer.writerow(FIELDS)
     writer.writerows([getattr(r, f) for f in FIELDS] for r in records)
     return text.getvalue()
+
+
+def digest(records: Iterable[Record]) -> str:
+    """SHA-256 over the sorted (content hash, label, side) of the used images; it identifies the
+    data of a training."""
+    lines = sorted(f"{r.sha256} {r.label} {r.side}" for r in records if r.side)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -41,6 +41,13 @@ class Version:
     def calibration(self) -> Calibration:
         return Calibration.from_dict(self.metadata["calibration"])
 
+    def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the calibrated logits (n,) that the version's last layer computes of the pooled
+        features (n, d) of its network."""
+        reader = FeatureReader(self.model)
+        raw = features.astype(np.float64) @ reader.last_layer.kernel + reader.bias
+        return Outputs(np.zeros((0, 0), np.float16), raw).calibrated(self.calibration)
+
     @property
     def band(self) -> tuple[float, float]:
         """(low, high): the probabilities between which the version is unsure."""
@@ -245,13 +252,5 @@ def missing_to_learn(labels: Labels) -> str:
 
 def _by_version(version: Version, own: Examples, images: Examples) -> Predictions:
     """Predictions of a small update, from its own kernel and the anchor's features."""
-    layer = FeatureReader(version.model)
-    calibration = version.calibration
-
-    def logits(examples: Examples) -> npt.NDArray[np.float64]:
-        raw = examples.features.astype(np.float64) @ layer.last_layer.kernel + layer.bias
-        return Outputs(np.zeros((0, 0), np.float16), raw).calibrated(calibration)
-
-    scale = logits(own)
-    predicted = logits(images)
+    scale, predicted = version.logits(own.features), version.logits(images.features)
     return Predictions(predicted, (predicted - scale.mean()) / (float(scale.std()) or 1.0))

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from clickbait import aws
 from clickbait.errors import PayloadTooLarge, Problem
 from clickbait.inference import images
+from clickbait.inference.appearance import APPEARANCE, appearance
 from clickbait.keys import FEATURES
 from clickbait.learning.copies import SIDE, Sketch, sketch
 from clickbait.learning.features import STORED, FeatureReader
@@ -37,12 +38,13 @@ CHANGED = frozenset({404, 412})
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """One image: the SHA-256 of its file, its group or "", its sketch, and the pooled features (d,)
-    and raw logit that the network computes from it."""
+    """One image: the SHA-256 of its file, its group or "", its sketch, its appearance, and the
+    pooled features (d,) and raw logit that the network computes from it."""
 
     sha256: str
     group: str
     sketch: Sketch
+    appearance: dict[str, float]
     features: npt.NDArray[np.float16]
     logit: float
 
@@ -131,6 +133,7 @@ class FeatureStore:
             images.sha256(data),
             group,
             sketch(pixels),
+            appearance(pixels),
             outputs.features[0],
             float(outputs.logits[0]),
         )
@@ -167,6 +170,7 @@ def _packed(known: Mapping[str, ImageFeatures], dimensions: int) -> dict[str, np
         "hashes": np.array([row.sketch.hash for row in rows], np.uint64),
         "mirrored": np.array([row.sketch.mirrored for row in rows], np.uint64),
         "small": np.array([row.sketch.small for row in rows], np.uint8).reshape(n, SIDE, SIDE, 3),
+        "appearances": np.array([[row.appearance[a] for a in APPEARANCE] for row in rows]),
         "features": np.array([row.features for row in rows], STORED).reshape(n, dimensions),
         "logits": np.array([row.logit for row in rows], np.float64),
     }
@@ -174,17 +178,19 @@ def _packed(known: Mapping[str, ImageFeatures], dimensions: int) -> dict[str, np
 
 def _unpacked(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, ImageFeatures]:
     columns = (
-        "etags", "sha256", "groups", "hashes", "mirrored", "small", "features", "logits",
-    )  # fmt: skip
+        *("etags", "sha256", "groups", "hashes", "mirrored"),
+        *("small", "appearances", "features", "logits"),
+    )
     return {
         str(etag): ImageFeatures(
             str(sha256),
             str(group),
             Sketch(int(hashed), int(mirrored), small),
+            dict(zip(APPEARANCE, looks.tolist(), strict=True)),
             features,
             float(logit),
         )
-        for etag, sha256, group, hashed, mirrored, small, features, logit in zip(
+        for etag, sha256, group, hashed, mirrored, small, looks, features, logit in zip(
             *(arrays[name] for name in columns), strict=True
         )
     }

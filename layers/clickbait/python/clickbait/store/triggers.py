@@ -155,6 +155,11 @@ def choose_method(
     )
 
 
+def check_soon(uploads_queue: str) -> None:
+    """Have the retrain function count the new images soon, for example because a run has ended."""
+    aws.client("sqs").send_message(QueueUrl=uploads_queue, MessageBody=json.dumps(TIMER_MESSAGE))
+
+
 @dataclass(frozen=True)
 class Triggers:
     """Starts trainings on uploads and schedules."""
