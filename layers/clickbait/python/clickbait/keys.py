@@ -4,6 +4,7 @@ This module imports nothing else of this project, so every other module can use 
 """
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -49,6 +50,14 @@ FEATURES = "features/"
 
 RUN_PARTITION = "run#"
 IMAGE_PARTITION = "image#"
+EXAM_PARTITION = "exam#"
+"""Images of `exam/`, described as those of `train/` are in IMAGE_PARTITION."""
+CHANGE_PARTITION = "change#"
+"""What admins changed about labelled images."""
+CHANGING_PARTITION = "changing#"
+"""One lease for each labelled image that is being changed."""
+DECISION_PARTITION = "decision#"
+"""What was decided in the review queue."""
 BATCH_PARTITION = "batch#"
 """One item for each batch. The rows of a batch are in `rows_partition`."""
 LOCK_PARTITION = "lock#retrain"
@@ -79,6 +88,24 @@ LABEL_OF_FOLDER = {
     "clickbait": "clickbait_fake",
 }
 """Folder name to label."""
+
+OTHER_FOLDER = {
+    "clickbait_real": "clickbait_fake",
+    "legitimate": "clickbait",
+    "clickbait_fake": "clickbait_real",
+    "clickbait": "legitimate",
+}
+"""The folder of the other label, in the same style of names."""
+
+DECIDED = "decided"
+"""S3 metadata of a labelled image, and field of its item: who decided the label, if an admin did.
+Such a label counts for more than one that somebody only uploaded."""
+ADMIN = "admin"
+"""The value of DECIDED."""
+
+CORRECTION = re.compile(r"feedback-\d{8}-\d{6}-[0-9a-f]{12}\.[a-z]+")
+"""File names of accepted corrections. Those from before DECIDED existed are known by their names.
+"""
 
 BATCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 """Names that a folder in the inbox may have. They appear in addresses and keys unescaped."""
@@ -140,3 +167,22 @@ def _key_in_record(record: Any, bucket: str) -> str:
                 raise ValueError(f"the bucket {name} is not {bucket}")
             return unquote_plus(key, errors="strict")
     raise ValueError("a record is not from S3")
+
+
+def is_decided(key: str, mark: str | None) -> bool:
+    """Whether an admin decided the label of the image `key`; `mark` is its DECIDED metadata."""
+    return mark == ADMIN or CORRECTION.fullmatch(key.rpartition("/")[2]) is not None
+
+
+def id_of(key: str) -> str:
+    """The id of an object in addresses: its key in base64url (RFC 4648) without padding."""
+    return urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def key_of_id(text: str) -> str | None:
+    """The key with this id; None if `text` is the id of no key."""
+    try:
+        key = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        return None
+    return key if id_of(key) == text else None

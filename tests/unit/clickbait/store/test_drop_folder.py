@@ -61,11 +61,11 @@ class Cloud:
             for one in listed
         }
 
-    def items(self) -> dict[str, dict[str, Any]]:
+    def items(self, partition: str = "image#") -> dict[str, dict[str, Any]]:
         found = self.table.query(
             TableName=TABLE,
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": "image#"}},
+            ExpressionAttributeValues={":pk": {"S": partition}},
         )["Items"]
         return {
             item["sk"]["S"]: {name: next(iter(v.values())) for name, v in item.items()}
@@ -149,6 +149,42 @@ def test_a_usable_image_stays_and_its_item_describes_it(cloud: Cloud) -> None:
     assert cloud.objects() == {KEY: JPEG}
 
 
+def test_an_image_of_the_exam_is_described_apart_from_those_of_the_training(cloud: Cloud) -> None:
+    key = "exam/legitimate/a.jpg"
+    cloud.put(key)
+    assert cloud.folder.process(key) == "kept"
+    assert cloud.items("exam#")[key]["label"] == "clickbait_real"
+    assert cloud.items() == {}
+    cloud.delete(key)
+    assert cloud.folder.process(key) == "gone"
+    assert cloud.items("exam#") == {}
+
+
+def test_an_unusable_image_of_the_exam_is_rejected(cloud: Cloud) -> None:
+    for key, body in (("exam/cats/a.jpg", JPEG), ("exam/clickbait/b.jpg", b"no image")):
+        cloud.put(key, body)
+        assert cloud.folder.process(key) == "rejected"
+        assert cloud.why(key)["key"] == key
+    assert cloud.items("exam#") == {}
+
+
+def test_an_admins_decision_is_in_the_item(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket=BUCKET, Key=KEY, Body=JPEG, Metadata={"decided": "admin"})
+    assert cloud.folder.process(KEY) == "kept"
+    assert cloud.items()[KEY]["decided"] == "admin"
+
+
+def test_a_decision_while_the_image_is_described_is_in_the_item(cloud: Cloud) -> None:
+    """The bytes are the same, so only the version tells that the metadata changed."""
+    versioned = {"Status": "Enabled"}
+    cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration=versioned)
+    cloud.put(KEY)
+    decided = {"Bucket": BUCKET, "Key": KEY, "Body": JPEG, "Metadata": {"decided": "admin"}}
+    once_before(cloud, "dynamodb", "PutItem", lambda: cloud.s3.put_object(**decided))
+    assert cloud.folder.process(KEY) == "kept"
+    assert cloud.items()[KEY]["decided"] == "admin"
+
+
 @pytest.mark.parametrize(("folder", "label"), LABEL_OF_FOLDER.items())
 def test_each_folder_name_maps_to_its_label(cloud: Cloud, folder: str, label: str) -> None:
     key = f"train/{folder}/deep/er/a.png"
@@ -178,7 +214,7 @@ def test_folder_keys_and_hidden_files_are_ignored(cloud: Cloud, key: str) -> Non
     assert cloud.items() == {}
 
 
-@pytest.mark.parametrize("key", ["rejected/train/x/a.jpg", "exam/clickbait/a.jpg", "a.jpg", ""])
+@pytest.mark.parametrize("key", ["rejected/train/x/a.jpg", "exams/clickbait/a.jpg", "a.jpg", ""])
 def test_nothing_outside_the_drop_folder_is_touched(cloud: Cloud, key: str) -> None:
     if key:
         cloud.put(key, b"no image")
@@ -382,7 +418,7 @@ def test_an_object_that_changes_during_every_attempt_is_left_to_the_next_call(
     cloud: Cloud, monkeypatch
 ) -> None:
     cloud.put(KEY)
-    monkeypatch.setattr(cloud.folder, "_etag", lambda _: '"another"')
+    monkeypatch.setattr(cloud.folder, "_is_same", lambda *_: False)
     with pytest.raises(RuntimeError, match=r"train/clickbait/a\.jpg changed 5 times"):
         cloud.folder.process(KEY)
 

@@ -1,4 +1,5 @@
-"""The drop folder, `train/`: each object is described in the table, or rejected with its reason.
+"""The folders of labelled images, `train/` and `exam/`: each object is described in the table, or
+rejected with its reason.
 
 An event only names the key to process. S3 may send events more than once, in any order, and after
 an object was replaced or deleted. So each attempt writes its outcome, and then checks whether the
@@ -16,6 +17,9 @@ from clickbait.inference import images
 from clickbait.inference.appearance import appearance
 from clickbait.inference.images import perceptual_hash
 from clickbait.keys import (
+    DECIDED,
+    EXAM,
+    EXAM_PARTITION,
     IMAGE_PARTITION,
     LABEL_OF_FOLDER,
     REASON_SUFFIX,
@@ -26,6 +30,9 @@ from clickbait.keys import (
 )
 from clickbait.observability import logger
 from clickbait.settings import MAX_IMAGE_BYTES
+
+PARTITIONS = {TRAIN: IMAGE_PARTITION, EXAM: EXAM_PARTITION}
+"""The partition that describes the images below each prefix."""
 
 MAX_KEY_BYTES = 1_024
 """S3's limit, in UTF-8. It is DynamoDB's limit for a sort key too, so any key fits the table."""
@@ -45,13 +52,18 @@ CHANGED = frozenset({404, 409, 412})
 """S3's statuses for copying or deleting an object that is no longer the one that was read."""
 
 
-def unlabelled(key: str) -> UnknownLabel:
-    """The problem of a key in the drop folder for which `label_of` finds no label."""
-    folder, *name = key.removeprefix(TRAIN).split("/")
+def prefix_of(key: str) -> str | None:
+    """TRAIN or EXAM if `key` is below it, else None."""
+    return next((prefix for prefix in PARTITIONS if key.startswith(prefix)), None)
+
+
+def unlabelled(key: str, prefix: str = TRAIN) -> UnknownLabel:
+    """The problem of a key below `prefix` for which `label_of` finds no label."""
+    folder, *name = key.removeprefix(prefix).split("/")
     known = ", ".join(sorted(LABEL_OF_FOLDER))
     if folder not in LABEL_OF_FOLDER and name:
         return UnknownLabel(f"The folder {folder!r} is not a label. Use one of {known}.")
-    return UnknownLabel(f"The key is not a file in a folder of {TRAIN}. Use one of {known}.")
+    return UnknownLabel(f"The key is not a file in a folder of {prefix}. Use one of {known}.")
 
 
 def rejected_key(key: str) -> str:
@@ -69,7 +81,7 @@ def rejected_key(key: str) -> str:
 
 
 class DropFolder:
-    """The drop folder of a data bucket, and the table that describes its images.
+    """The labelled images of a data bucket, and the table that describes them.
 
     Several threads may use it. They read objects in parallel and decode one at a time, because an
     image can take 100 MB while it is decoded.
@@ -85,12 +97,12 @@ class DropFolder:
 
         "kept": the image is usable, and the table describes it. "rejected": the object was moved to
         `rejected_key` with its reason. "gone": neither the object nor its item exists. "ignored":
-        the key is a folder, a hidden file, or outside the drop folder.
+        the key is a folder, a hidden file, or outside `train/` and `exam/`.
 
         Raises the errors of S3 and DynamoDB, and RuntimeError if the object changes during every
         attempt. Nothing is lost, because the next call finishes the work.
         """
-        if not key.startswith(TRAIN) or is_hidden(key):
+        if not prefix_of(key) or is_hidden(key):
             return "ignored"
         for _ in range(MAX_ATTEMPTS):
             outcome = self._attempt(key)
@@ -106,24 +118,25 @@ class DropFolder:
         found = aws.get_object(self.bucket, key)
         if found is None:
             self._delete_item(key)
-            return "gone" if self._etag(key) == "" else ""
+            return "gone" if aws.head_object(self.bucket, key) is None else ""
         if found["ContentLength"] == 0 and key.endswith("/"):
             self._delete_item(key)
-            return "ignored" if self._etag(key) == found["ETag"] else ""
+            return "ignored" if self._is_same(key, found) else ""
         try:
             item = self._describe(key, found)
         except Problem as problem:
             return "rejected" if self._reject(key, found, problem) else ""
         aws.put_item(self.table, item)
-        return "kept" if self._etag(key) == found["ETag"] else ""
+        return "kept" if self._is_same(key, found) else ""
 
     def _describe(self, key: str, found: Any) -> dict[str, Any]:
         """The fields of an image's item; raises a Problem if the object is not a usable image."""
         size, body = found["ContentLength"], found["Body"]
+        prefix = prefix_of(key) or TRAIN
         with body:  # Bytes that are not read are not fetched.
-            label = label_of(key)
+            label = label_of(key, prefix)
             if label is None:
-                raise unlabelled(key)
+                raise unlabelled(key, prefix)
             if size > MAX_IMAGE_BYTES:
                 raise PayloadTooLarge(
                     f"The object has {size:,} bytes; the limit is {MAX_IMAGE_BYTES:,}. "
@@ -136,9 +149,10 @@ class DropFolder:
             image = images.read(data)
             pixels = images.model_input(image)
         return {
-            "pk": IMAGE_PARTITION,
+            "pk": PARTITIONS[prefix],
             "sk": key,
             "label": label,
+            DECIDED: found["Metadata"].get(DECIDED),
             "etag": found["ETag"].strip('"'),
             "format": image.format,
             "sha256": images.sha256(data),
@@ -197,9 +211,10 @@ class DropFolder:
         s3.copy(source, self.bucket, target, ExtraArgs=only, Config=parts)
 
     def _delete_item(self, key: str) -> None:
-        aws.delete_item(self.table, IMAGE_PARTITION, key)
+        aws.delete_item(self.table, PARTITIONS[prefix_of(key) or TRAIN], key)
 
-    def _etag(self, key: str) -> str:
-        """The ETag that an object has now; empty if it does not exist."""
-        head = aws.head_object(self.bucket, key)
-        return head["ETag"] if head else ""
+    def _is_same(self, key: str, found: Any) -> bool:
+        """Whether the object is still the one that was `found`. The version tells two objects apart
+        that differ only in their metadata."""
+        head = aws.head_object(self.bucket, key) or {}
+        return all(head.get(name) == found.get(name) for name in ("ETag", "VersionId"))

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from clickbait import LABELS, aws
 from clickbait.errors import Conflict, NotFound
 from clickbait.inference.images import FORMATS, MEDIA_TYPES
-from clickbait.keys import FEEDBACK, TRAIN
+from clickbait.keys import ADMIN, DECIDED, FEEDBACK, TRAIN
 from clickbait.store import presigned
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}")
@@ -75,7 +75,7 @@ class Feedback:
         return items, ids[-1] if listed.get("IsTruncated") else None
 
     def accept(self, feedback: str) -> dict[str, Any]:
-        """Move a correction to the training images of its label.
+        """Move a correction to the training images of its label, marked as decided by an admin.
 
         Raises NotFound, or Conflict if it has no label.
         """
@@ -92,6 +92,9 @@ class Feedback:
                 Bucket=self.bucket,
                 Key=key,
                 CopySource={"Bucket": self.bucket, "Key": FEEDBACK + feedback},
+                ContentType=head["ContentType"],
+                Metadata=_metadata(head["Metadata"]) | {DECIDED: ADMIN},
+                MetadataDirective="REPLACE",
                 TaggingDirective="REPLACE",  # No tags: copying them takes two permissions.
             )
         except ClientError as error:
@@ -132,6 +135,11 @@ class Feedback:
             "prediction": facts.get("prediction"),
             "model_version": facts.get("model_version"),
         }
+
+
+def _metadata(facts: Mapping[str, str]) -> dict[str, str]:
+    """`facts` as S3 metadata, which is sent as headers and so is ASCII."""
+    return {name: quote(text[:MAX_NAME], safe="/:+") for name, text in facts.items()}
 
 
 def _unknown(feedback: str) -> NotFound:
