@@ -155,11 +155,19 @@ class LabelCheck(BaseModel):
 
     rejected: bool
     reason: str = Field(description="why it is rejected; otherwise empty")
-    warning: str = Field(description="empty if there is none")
+    warnings: list[str] = Field(
+        [], description="a sentence for each class with which the live model mostly disagrees"
+    )
+    warning: str = Field("", description="the warning of a run of before; empty if there is none")
     images: int
     contradicted: int
     classes: dict[Label, LabelOfClass]
-    own_error: float | None = Field(description="the live model's error rate on its test images")
+    auc: float | None = Field(
+        None, description="AUC of the live model on these labels; null without both classes"
+    )
+    own_error: float | None = Field(
+        None, description="of a run of before: the live model's error rate on its test images"
+    )
     worst: list[DoubtedLabel] = Field(description="the ten most doubtful labels")
 
 

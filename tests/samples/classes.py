@@ -29,3 +29,13 @@ def calm(seed: int) -> Image.Image:
 def drawing(label: str, seed: int) -> bytes:
     """A JPEG of one of the two LABELS."""
     return encoded((calm if label == LABELS[0] else loud)(seed))
+
+
+def framed(label: str, seed: int) -> bytes:
+    """A JPEG of a colourful drawing in a black frame (LABELS[0]) or a white one: a taste that the
+    shipped model does not have, and does not contradict."""
+    image = loud(seed)
+    shade = 0 if label == LABELS[0] else 255
+    edge = (0, 0, image.width - 1, image.height - 1)
+    ImageDraw.Draw(image).rectangle(edge, outline=(shade, shade, shade), width=24)
+    return encoded(image)

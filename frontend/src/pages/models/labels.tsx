@@ -7,11 +7,13 @@ import { plainly } from "./names";
 
 export function Labels({ of, refresh }: { of: Schemas["LabelCheck"]; refresh: () => void }) {
   const agreed = of.images - of.contradicted;
+  // Runs of before have one warning, newer ones a list.
+  const warning = of.warning || (of.warnings ?? []).join(" ");
   return (
     <section class="card" aria-labelledby="labels">
       <h2 id="labels">Label check</h2>
-      <p class={of.rejected ? "bad" : of.warning ? "warn" : ""}>
-        {plainly(of.reason || of.warning) ||
+      <p class={of.rejected ? "bad" : warning ? "warn" : ""}>
+        {plainly(of.reason || warning) ||
           `The live model agrees with ${count(agreed)} of ${count(of.images)} new labels, as expected.`}
       </p>
       <Scroll label="Table of the new labels">
@@ -40,7 +42,7 @@ export function Labels({ of, refresh }: { of: Schemas["LabelCheck"]; refresh: ()
           </tbody>
         </table>
       </Scroll>
-      {of.own_error !== null && !of.rejected && !of.warning && (
+      {typeof of.own_error === "number" && !of.rejected && !warning && (
         <p class="hint">
           On its own test images the model was wrong about {percent(of.own_error)}, so this many
           disagreements are normal.
