@@ -168,9 +168,8 @@ class Attempt:
         }
         decided = {key for key in train if is_decided(key, marks.get(key))}
         aside = set() if self.parameters.skip_label_check else trained.left_out(train) - decided
-        images = Images(train, exam, decided, trained.unseen(train), aside)
-        self._report("Listing the images.", listing=digest(train))
-        return images
+        self._report("Listing the images.", listing=digest(train | exam))
+        return Images(train, exam, decided, trained.unseen(train), aside)
 
     def _require_enough(self, images: Images) -> None:
         """End the run before any computing if there are too few images, or too many."""

@@ -8,10 +8,8 @@ import pytest
 
 from clickbait import LABELS, aws
 from clickbait.settings import CHECKOUT_BASELINE, settings
-from clickbait.store import answers
 from clickbait.store.registry import Registry
-from clickbait.store.runs import ATTEMPTS, Parameters, Runs
-from clickbait.store.trained import read_trained
+from clickbait.store.runs import Parameters, Runs
 from functions.learn import app
 from tests.cloud import TABLE, cloud_in_memory
 from tests.samples.classes import framed

@@ -88,7 +88,8 @@ def files(
         "training_date": story.at,
         "run": story.run,
         "anchor": anchor.metadata["model_version"],
-        "from": story.champion,
+        "from": anchor.metadata.get("from"),  # The network's: relearning starts at the anchor.
+        "before": story.champion,
         "own_weight": update.own_weight,
         "epochs_trained": 0,  # A last layer is fitted at once.
         "early_stopping_epoch": None,

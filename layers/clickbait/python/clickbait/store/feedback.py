@@ -93,7 +93,7 @@ class Feedback:
                 Key=key,
                 CopySource={"Bucket": self.bucket, "Key": FEEDBACK + feedback},
                 ContentType=head["ContentType"],
-                Metadata=_metadata(head["Metadata"]) | {DECIDED: ADMIN},
+                Metadata=as_metadata(head["Metadata"]) | {DECIDED: ADMIN},
                 MetadataDirective="REPLACE",
                 TaggingDirective="REPLACE",  # No tags: copying them takes two permissions.
             )
@@ -135,11 +135,6 @@ class Feedback:
             "prediction": facts.get("prediction"),
             "model_version": facts.get("model_version"),
         }
-
-
-def _metadata(facts: Mapping[str, str]) -> dict[str, str]:
-    """`facts` as S3 metadata, which is sent as headers and so is ASCII."""
-    return {name: quote(text[:MAX_NAME], safe="/:+") for name, text in facts.items()}
 
 
 def _unknown(feedback: str) -> NotFound:
