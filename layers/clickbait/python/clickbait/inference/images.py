@@ -222,9 +222,11 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> str:
     return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
 
 
-def hamming(hashes: npt.NDArray[np.uint64], one: np.uint64) -> npt.NDArray[np.uint8]:
-    """The number of bits in which each of `hashes`, (n,), differs from `one`."""
-    differing: npt.NDArray[np.uint8] = np.bitwise_count(hashes ^ one)
+def hamming(
+    hashes: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64] | np.uint64
+) -> npt.NDArray[np.uint8]:
+    """The number of bits in which each of `hashes`, (n,), differs from `others`: one, or (n,)."""
+    differing: npt.NDArray[np.uint8] = np.bitwise_count(hashes ^ others)
     return differing
 
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from clickbait import LABELS, aws
 from clickbait.inference.appearance import APPEARANCE, DIGITS
-from clickbait.inference.images import NEAR_HASH_ALONE, hamming
 from clickbait.keys import IMAGE_PARTITION, REASON_SUFFIX, REJECTED, TRAIN, label_of
+from clickbait.store import duplicates
 from clickbait.store.trained import Trained
 
 ATTRIBUTES = {"sk", "label", "etag", "bytes", "width", "height", "format", "sha256", "phash", "at"}
@@ -47,8 +47,7 @@ READERS = 16
 """Reasons read at a time."""
 
 MAX_COMPARED = 20_000
-"""The most images that are compared by perceptual hash, the newest. Comparing each with every other
-takes 2 s for this many, and four times that for twice as many."""
+"""The most images that are compared by perceptual hash, the newest."""
 
 ViewUrl = Callable[[str], str | None]
 """Returns a link to view the image of a key, or None if the caller may not view it."""
@@ -60,6 +59,7 @@ def describe(images: Sequence[Mapping[str, Any]], view_url: ViewUrl) -> dict[str
     ranges = RANGES | {
         name: (0.0, float(values.max()) if len(values) else 1.0) for name, values in sizes.items()
     }
+    newest = sorted(images, key=lambda i: str(i["at"]), reverse=True)[:MAX_COMPARED]
     by_label = {label: [i for i in images if i["label"] == label] for label in LABELS}
     return {
         "images": len(images),
@@ -69,8 +69,8 @@ def describe(images: Sequence[Mapping[str, Any]], view_url: ViewUrl) -> dict[str
             for label, members in by_label.items()
         },
         "duplicates": {
-            "identical": _families(_identical(images), view_url),
-            "near": _near(images, view_url),
+            "identical": _families(duplicates.identical(images), view_url),
+            "near": _families(duplicates.near(newest), view_url) | {"compared": len(newest)},
         },
     }
 
@@ -119,39 +119,6 @@ def spread(values: npt.NDArray[np.float64], low: float, high: float) -> dict[str
 
 def _rounded(values: Iterable[float]) -> list[float]:
     return [round(float(value), DIGITS) for value in values]
-
-
-def _identical(images: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Families of two or more images with the same bytes."""
-    families: dict[str, list[Mapping[str, Any]]] = {}
-    for image in images:
-        families.setdefault(image["sha256"], []).append(image)
-    return [family for family in families.values() if len(family) > 1]
-
-
-def _near(images: Sequence[Mapping[str, Any]], view_url: ViewUrl) -> dict[str, Any]:
-    """Families of images with similar perceptual hashes and different bytes."""
-    newest = sorted(images, key=lambda i: str(i["at"]), reverse=True)[:MAX_COMPARED]
-    distinct = list({image["sha256"]: image for image in newest}.values())
-    hashes = np.array([int(image["phash"], 16) for image in distinct], np.uint64)
-    # Flat images of every colour have hashes of almost only zeros or almost only ones.
-    ones = np.bitwise_count(hashes)
-    distinctive = np.flatnonzero((ones > NEAR_HASH_ALONE) & (ones < 64 - NEAR_HASH_ALONE))
-    hashes = hashes[distinctive]
-    left = np.ones(len(distinctive), bool)
-    families = []
-    for seed in range(len(distinctive)):
-        if not left[seed]:
-            continue
-        left[seed] = False
-        family = [seed]
-        for place in family:  # The family grows by its members' neighbours until none is new.
-            alike = np.flatnonzero(left & (hamming(hashes, hashes[place]) <= NEAR_HASH_ALONE))
-            left[alike] = False
-            family.extend(alike)
-        if len(family) > 1:
-            families.append([distinct[distinctive[place]] for place in family])
-    return {**_families(families, view_url), "compared": len(newest)}
 
 
 def _families(families: list[list[Mapping[str, Any]]], view_url: ViewUrl) -> dict[str, Any]:
