@@ -1,5 +1,6 @@
 """The stores that the routes read and write. Each raises Unavailable if its setting is empty."""
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Annotated
 
@@ -8,8 +9,10 @@ from fastapi import Depends
 from clickbait.errors import Unavailable
 from clickbait.settings import settings
 from clickbait.store import dataset_stats, presigned
+from clickbait.store.changes import Changes
 from clickbait.store.feedback import Feedback
-from clickbait.store.registry import Registry
+from clickbait.store.labelled import LabelledImages, Live
+from clickbait.store.registry import METADATA, Registry
 from clickbait.store.runs import Runs
 from clickbait.store.triggers import Triggers
 from clickbait.web.access import Given, is_admin
@@ -36,6 +39,35 @@ def triggers() -> Triggers:
 def feedback() -> Feedback:
     """The corrections in the data bucket."""
     return Feedback(_setting("data_bucket"))
+
+
+def changes() -> Changes:
+    """The changes of labelled images."""
+    return Changes(_setting("data_bucket"), _setting("table"))
+
+
+def labelled() -> LabelledImages:
+    """The labelled images, as the live model sees them."""
+    table, bucket = _setting("table"), _setting("data_bucket")
+    return LabelledImages(table, bucket, settings().models_bucket, live())
+
+
+def live() -> Live:
+    """What judging images needs of the live version."""
+    config = settings()
+    pointer = Registry(config.models_bucket).pointer() if config.models_bucket else None
+    if pointer is None:
+        metadata = json.loads((config.model_folder / METADATA).read_bytes())
+    else:
+        metadata = Registry(config.models_bucket).metadata(pointer.version)
+    band = metadata["uncertain_band"]
+    return Live(
+        metadata["model_version"],
+        metadata["threshold"],
+        band["low"],
+        band["high"],
+        metadata.get("anchor", ""),
+    )
 
 
 def table() -> str:

@@ -8,13 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from clickbait import errors
 from clickbait.inference.images import MediaType
-from clickbait.keys import LABEL_OF_FOLDER
+from clickbait.keys import EXAM, LABEL_OF_FOLDER, TRAIN
 from clickbait.settings import settings
 from clickbait.store import presigned
+from clickbait.store.batches import MAX_NAME
 from clickbait.web import access
 from clickbait.web.access import PROTECTED, Given, Member
 from clickbait.web.app import documented, json_request, json_response
-from clickbait.web.bodies import json_body
+from clickbait.web.bodies import MAX_NAMES, json_body
 from functions.paging import page
 
 router = APIRouter()
@@ -22,6 +23,10 @@ router = APIRouter()
 Folder = Literal["clickbait_fake", "clickbait", "clickbait_real", "legitimate"]
 assert set(Folder.__args__) == set(LABEL_OF_FOLDER)  # type: ignore[attr-defined]
 
+Names = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]],
+    Field(min_length=1, max_length=presigned.MAX_FORMS),
+]
 Count = Annotated[
     int, Field(ge=1, le=presigned.MAX_FORMS, description="number of forms; each takes one image")
 ]
@@ -38,14 +43,21 @@ class ImageUpload(BaseModel):
 
 
 class TrainingUpload(BaseModel):
-    """Labelled images for training. Only an admin may add them."""
+    """Labelled images for training, or for the exam set, which models are only measured on. Only an
+    admin may add them."""
 
     model_config = ConfigDict(extra="forbid")
 
     purpose: Literal["training"]
     label: Folder
+    folder: Literal["train", "exam"] = "train"
     content_type: MediaType
     count: Count = 1
+    names: Names | None = Field(
+        None,
+        description="names of the files, which their keys keep: one form for each, in their order, "
+        "whatever `count` says",
+    )
 
 
 class Upload(RootModel[Annotated[ImageUpload | TrainingUpload, Field(discriminator="purpose")]]):
@@ -62,15 +74,20 @@ def uploads(
     request: Request,
     _: Member,
     given: Given,
-    body: Annotated[Upload, Depends(json_body(Upload))],
+    body: Annotated[Upload, Depends(json_body(Upload, MAX_NAMES, "Send fewer names."))],
 ) -> Response:
     """Each form takes one image of up to 10 MB within five minutes. Send its `fields`, then the
     image as `file`, to its `url`. POST /predict with `{"key": ...}` then classifies it."""
     upload = body.root
     if isinstance(upload, TrainingUpload):
         access.admin(request, given)
-        label = LABEL_OF_FOLDER[upload.label]
-        forms = [presigned.training_upload(label, upload.content_type) for _ in range(upload.count)]
+        prefix = EXAM if upload.folder == "exam" else TRAIN
+        forms = [
+            presigned.training_upload(
+                LABEL_OF_FOLDER[upload.label], upload.content_type, name=name, prefix=prefix
+            )
+            for name in upload.names or [""] * upload.count
+        ]
     else:
         forms = [presigned.image_upload(upload.content_type) for _ in range(upload.count)]
     return json_response(page(forms, None) | form_limits())

@@ -406,6 +406,21 @@ def test_a_users_images_and_results_expire_and_training_images_never_do(resource
     }
 
 
+@pytest.mark.parametrize(
+    ("prefix", "days"),
+    [(keys.TRAIN, 7), (keys.EXAM, 7), (keys.UPLOADS, 1), (keys.INBOX, 1), (keys.RESULTS, 1)],
+)
+def test_a_deleted_image_can_be_restored_for_a_week_and_is_gone_then(resources, prefix, days):
+    versioning = resources["DataBucket"]["Properties"]["VersioningConfiguration"]
+    assert versioning == {"Status": "Enabled"}
+    kept = [
+        rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        for rule in rules(resources, "DataBucket")
+        if "NoncurrentVersionExpiration" in rule and prefix.startswith(rule.get("Prefix", ""))
+    ]
+    assert min(kept) == days
+
+
 def test_a_page_that_may_call_the_api_may_send_its_forms_to_the_bucket(resources):
     condition, rules, without = resources["DataBucket"]["Properties"]["CorsConfiguration"]["Fn::If"]
     assert (condition, without) == ("PagesCall", {"Ref": "AWS::NoValue"})

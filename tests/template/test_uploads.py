@@ -23,7 +23,7 @@ def test_these_are_all_the_queues(resources):
 
 
 def test_the_bucket_notifies_each_queue_of_its_folder(resources):
-    """For train/ also of deletions. S3 refuses overlapping folders for one kind of event."""
+    """For train/ and exam/ also of deletions. S3 refuses overlapping folders for one kind of event."""
     notifications = resources["DataBucket"]["Properties"]["NotificationConfiguration"]
     assert list(notifications) == ["QueueConfigurations"]
     found = []
@@ -32,8 +32,10 @@ def test_the_bucket_notifies_each_queue_of_its_folder(resources):
         assert rule["Name"] == "prefix"
         found.append((each["Event"], rule["Value"], each["Queue"]["Fn::GetAtt"][0]))
     assert sorted(found) == [
+        ("s3:ObjectCreated:*", keys.EXAM, "UploadsQueue"),
         ("s3:ObjectCreated:*", keys.INBOX, "InboxQueue"),
         ("s3:ObjectCreated:*", keys.TRAIN, "UploadsQueue"),
+        ("s3:ObjectRemoved:*", keys.EXAM, "UploadsQueue"),
         ("s3:ObjectRemoved:*", keys.TRAIN, "UploadsQueue"),
     ]
 

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -283,6 +284,25 @@ def test_each_training_image_gets_a_form_for_its_label(admin: TestClient) -> Non
         assert form["key"].endswith(".png")
 
 
+TRAINING = {"purpose": "training", "content_type": "image/png", "label": "clickbait"}
+
+
+def test_an_exam_image_gets_a_form_for_the_exam(admin: TestClient) -> None:
+    asked = {"purpose": "training", "label": "legitimate", "content_type": "image/webp"}
+    (form,) = admin.post("/uploads", json=asked | {"folder": "exam"}).json()["items"]
+    assert re.fullmatch(r"exam/clickbait_real/[0-9a-f]{32}\.webp", form["key"])
+
+
+def test_a_named_file_keeps_its_name_and_replaces_no_other(admin: TestClient) -> None:
+    asked = {"purpose": "training", "label": "clickbait", "content_type": "image/png"}
+    names = ["a b.png", "a b.png", "../../exam/.x.png", "Ünï/cödé.PNG"]
+    forms = admin.post("/uploads", json=asked | {"names": names}).json()["items"]
+    found = [form["key"] for form in forms]
+    assert len(set(found)) == 4
+    for key, stem in zip(found, ["a b", "a b", "x", "cödé"], strict=True):
+        assert re.fullmatch(rf"train/clickbait_fake/{stem}-[0-9a-f]{{8}}\.(png|PNG)", key), key
+
+
 def test_only_admins_add_training_images_even_if_access_is_public(
     client: TestClient, here: Any
 ) -> None:
@@ -307,6 +327,11 @@ def test_only_admins_add_training_images_even_if_access_is_public(
         ({"purpose": "image", "content_type": "image/png", "count": 101}, "count"),
         ({"purpose": "image", "content_type": "image/png", "key": "x"}, "key"),
         ({"purpose": "image", "content_type": "image/png", "label": "clickbait"}, "label"),
+        ({"purpose": "image", "content_type": "image/png", "folder": "exam"}, "folder"),
+        (TRAINING | {"folder": "inbox"}, "folder"),
+        (TRAINING | {"names": []}, "names"),
+        (TRAINING | {"names": [""]}, "names"),
+        (TRAINING | {"names": ["a"] * 101}, "names"),
         ({"purpose": "training", "content_type": "image/png"}, "label"),
         ({"purpose": "training", "content_type": "image/png", "label": "cat"}, "label"),
     ],

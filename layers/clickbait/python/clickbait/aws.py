@@ -4,9 +4,16 @@ boto3 is imported when the first client is created, so importing this module is 
 """
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
+
+from clickbait.errors import Unavailable
+
+BUSY_ATTEMPTS = 4
+BUSY_SECONDS = 0.1
+"""Attempts at a read that DynamoDB answers in part. Each pause is longer than the last by this."""
 
 # --- clients -------------------------------------------------------------------------------------
 
@@ -168,6 +175,31 @@ def get_item(table: str, partition: str, sort: str) -> dict[str, Any] | None:
         TableName=table, Key=key_of(partition, sort), ConsistentRead=True
     )
     return from_item(found["Item"]) if "Item" in found else None
+
+
+def get_items(
+    table: str, partition: str, sorts: Sequence[str], fields: str = ""
+) -> dict[str, dict[str, Any]]:
+    """The plain fields of items of one partition (at most 100) by their sort keys.
+
+    Items that do not exist are left out. `fields` names those to read, separated by commas, with
+    the sort key among them; all if it is empty. Raises Unavailable if the table is too busy.
+    """
+    projection = {"ProjectionExpression": fields} if fields else {}
+    wanted = [key_of(partition, sort) for sort in sorted(set(sorts))]
+    found: list[dict[str, Any]] = []
+    for attempt in range(BUSY_ATTEMPTS):
+        if not wanted:
+            break
+        time.sleep(attempt * BUSY_SECONDS)
+        answer = client("dynamodb").batch_get_item(
+            RequestItems={table: {"Keys": wanted, **projection}}
+        )
+        found += answer["Responses"].get(table, [])
+        wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+    if wanted:
+        raise Unavailable("The table is busy. Try again.")
+    return {item["sk"]: item for item in map(from_item, found)}
 
 
 def put_item(

@@ -107,6 +107,13 @@ CORRECTION = re.compile(r"feedback-\d{8}-\d{6}-[0-9a-f]{12}\.[a-z]+")
 """File names of accepted corrections. Those from before DECIDED existed are known by their names.
 """
 
+MAX_FILE_NAME = 150
+"""The most bytes of a file's name in a key. S3 accepts 1,024 for the whole key."""
+
+UNPLAIN = re.compile(r"[^\w .()+,=@-]+")
+"""Characters that a file's name loses in a key: they have a meaning in addresses, paths or shells.
+"""
+
 BATCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 """Names that a folder in the inbox may have. They appear in addresses and keys unescaped."""
 
@@ -167,6 +174,22 @@ def _key_in_record(record: Any, bucket: str) -> str:
                 raise ValueError(f"the bucket {name} is not {bucket}")
             return unquote_plus(key, errors="strict")
     raise ValueError("a record is not from S3")
+
+
+def plain_name(name: str, extension: str, mark: str = "") -> str:
+    """A file name for a key, as near to a client's `name` as is safe.
+
+    Only the last part of a path is kept. A name without an extension gets `extension`. `mark` is
+    put before the extension, to tell two files of one name apart.
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    stem, dot, end = last.rpartition(".")
+    if not dot or not re.fullmatch(r"[A-Za-z0-9]{2,5}", end):
+        stem, end = last, extension
+    tail = f"{mark and '-'}{mark}.{end}"
+    stem = UNPLAIN.sub("_", stem).strip(" .")
+    stem = stem.encode()[: MAX_FILE_NAME - len(tail)].decode(errors="ignore").rstrip(" .")
+    return f"{stem or 'image'}{tail}"
 
 
 def is_decided(key: str, mark: str | None) -> bool:

@@ -69,15 +69,18 @@ def _joined(hashes: npt.NDArray[np.uint64]) -> Places:
     for first, second in _neighbours(unique):
         # In a dense cloud of hashes almost every pair is in one family already.
         apart = parent[first] != parent[second]
-        for i, j in zip(parent[first[apart]], parent[second[apart]], strict=True):
-            while parent[i] != i:
-                i = parent[i]
-            while parent[j] != j:
-                j = parent[j]
-            parent[max(i, j)] = min(i, j)
+        for pair in zip(first[apart], second[apart], strict=True):
+            low, high = sorted(_root(parent, place) for place in pair)
+            parent[high] = low
         while apart.any() and (parent != parent[parent]).any():
             parent = parent[parent]
     return parent[which]
+
+
+def _root(parent: Places, place: int) -> int:
+    while parent[place] != place:
+        place = parent[place]
+    return place
 
 
 def _neighbours(hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[Places, Places]]:

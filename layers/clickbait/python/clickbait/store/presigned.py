@@ -11,7 +11,7 @@ from typing import Any
 from clickbait import aws
 from clickbait.errors import BadRequest, NotFound, Unavailable
 from clickbait.inference.images import MEDIA_TYPES, check_bytes
-from clickbait.keys import TRAIN, UPLOADS
+from clickbait.keys import TRAIN, UPLOADS, plain_name
 from clickbait.settings import settings
 
 UPLOAD_KEY = re.compile(rf"{UPLOADS}[0-9a-f]{{32}}")
@@ -24,6 +24,9 @@ soon."""
 VIEW_SECONDS = 300
 """How long a link to view or save an object works: enough to go through a page of images."""
 
+MARK = 8
+"""Characters of the random mark in the key of a named file."""
+
 MAX_FORMS = 100
 """The most forms in one response. Each is 1 KB, and a browser can use them all in POST_SECONDS."""
 
@@ -33,15 +36,20 @@ def image_upload(content_type: str) -> dict[str, Any]:
     return post(f"{UPLOADS}{uuid.uuid4().hex}", content_type)
 
 
-def training_upload(label: str, content_type: str) -> dict[str, Any]:
-    """A form for one training image in the folder of `label`.
+def training_upload(
+    label: str, content_type: str, *, name: str = "", prefix: str = TRAIN
+) -> dict[str, Any]:
+    """A form for one image in the folder of `label` below `prefix`, TRAIN or EXAM.
 
-    Raises BadRequest for a media type that is not accepted.
+    The key keeps the file's `name`, if there is one, and a random mark, so that no image replaces
+    another. Raises BadRequest for a media type that is not accepted.
     """
     accepted = MEDIA_TYPES.get(content_type)
     if accepted is None:
         raise BadRequest(f"{content_type} is not one of {', '.join(MEDIA_TYPES)}.")
-    return post(f"{TRAIN}{label}/{uuid.uuid4().hex}.{accepted.extensions[0]}", content_type)
+    extension, mark = accepted.extensions[0], uuid.uuid4().hex
+    file = plain_name(name, extension, mark[:MARK]) if name else f"{mark}.{extension}"
+    return post(f"{prefix}{label}/{file}", content_type)
 
 
 def post(key: str, content_type: str) -> dict[str, Any]:
