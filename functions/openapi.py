@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
-from functions.admin import evaluation_schemas, monitoring_schemas
+from functions.admin import data_schemas, evaluation_schemas, monitoring_schemas
 from functions.admin import schemas as admin_schemas
 from functions.admin.app import app as admin
 from functions.batch import schemas as batch_schemas
@@ -18,7 +18,14 @@ from functions.predict import schemas as predict_schemas
 from functions.predict.app import app as predict
 
 APPS: tuple[FastAPI, ...] = (predict, batch, admin)
-SCHEMAS = (predict_schemas, batch_schemas, admin_schemas, evaluation_schemas, monitoring_schemas)
+SCHEMAS = (
+    predict_schemas,
+    batch_schemas,
+    admin_schemas,
+    data_schemas,
+    evaluation_schemas,
+    monitoring_schemas,
+)
 """The modules with the schemas that the routes of APPS name."""
 
 
@@ -60,7 +67,20 @@ def document() -> dict[str, Any]:
         "schemas": dict(sorted(definitions["$defs"].items())),
         "securitySchemes": schemes,
     }
-    return documents[0] | {"paths": paths, "components": components}
+    return documents[0] | {"paths": paths, "components": _with_references(components)}
+
+
+def _with_references(schema: Any) -> Any:
+    """`schema` with a reference to N in place of each `{"x-schema": N}`, which a model writes if
+    the schema N is of a function that it must not import."""
+    match schema:
+        case {"x-schema": name, **others}:
+            return {"$ref": f"#/components/schemas/{name}"} | others
+        case dict():
+            return {key: _with_references(value) for key, value in schema.items()}
+        case list():
+            return [_with_references(value) for value in schema]
+    return schema
 
 
 def text() -> str:

@@ -10,6 +10,7 @@ from functions.admin import (
     feedback,
     models,
     monitoring,
+    review,
     runs,
     threshold,
     trial,
@@ -19,7 +20,20 @@ app = create_app(
     "Clickbait Classifier: administration",
     "Models and their releases, trainings, labelled images, corrections and monitoring.",
 )
-for subject in (models, threshold, trial, evaluation, runs, dataset, feedback, monitoring, debug):
+SUBJECTS = (
+    models,
+    threshold,
+    trial,
+    evaluation,
+    runs,
+    dataset,
+    review,
+    feedback,
+    monitoring,
+    debug,
+)
+
+for subject in SUBJECTS:
     app.include_router(subject.router)
 
 

@@ -1,16 +1,15 @@
 """The labelled images: in figures, one by one, and what admins changed about them."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from clickbait import Label, aws, errors
+from clickbait import Label, errors
 from clickbait.errors import Problem
 from clickbait.keys import key_of_id
-from clickbait.store import dataset_stats
+from clickbait.store import dataset_stats, presigned
 from clickbait.store.changes import Changed, unknown
 from clickbait.store.labelled import Filters, Folder, Show, Side
 from clickbait.web.access import PROTECTED, Admin, Member
@@ -35,9 +34,6 @@ from functions.paging import (
 )
 
 router = APIRouter()
-
-WRITERS = 16
-"""Images changed at a time. Each takes eight calls to S3 and the table, about 0.1 s in all."""
 
 MAX_ID = 1_400
 """The most characters of an image's id: a key of 1,024 bytes in base64."""
@@ -165,7 +161,6 @@ def _require_change(body: ImageChange | ImageChanges) -> None:
 )
 def change(
     by: Admin,
-    view_url: ViewUrl,
     image: ImageId,
     body: Annotated[ImageChange, Depends(json_body(ImageChange))],
 ) -> Response:
@@ -173,7 +168,7 @@ def change(
     is listed in GET /dataset/changes and can be undone."""
     _require_change(body)
     changed = stores.changes().move(_key(image), by, body.label, body.folder)
-    return _one(image, changed, view_url)
+    return _one(image, changed)
 
 
 @router.delete(
@@ -183,9 +178,9 @@ def change(
         "ImageChanged", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
     ),
 )
-def remove(by: Admin, view_url: ViewUrl, image: ImageId) -> Response:
+def remove(by: Admin, image: ImageId) -> Response:
     """The image can be restored for a week, with POST /dataset/changes/{change}/undo."""
-    return _one(image, stores.changes().remove(_key(image), by), view_url)
+    return _one(image, stores.changes().remove(_key(image), by))
 
 
 @router.post(
@@ -197,15 +192,12 @@ def remove(by: Admin, view_url: ViewUrl, image: ImageId) -> Response:
 def change_many(
     request: Request,
     by: Admin,
-    view_url: ViewUrl,
     body: Annotated[ImageChanges, Depends(json_body(ImageChanges, MAX_IDS, "Send fewer ids."))],
 ) -> Response:
     """Each image is changed on its own. One that cannot be changed gets a problem and does not
     affect the others."""
     _require_change(body)
     store = stores.changes()
-    for service in ("s3", "dynamodb"):
-        aws.client(service)  # Threads may share a client, but not create one at the same time.
 
     def one(image: str) -> Changed | Problem:
         try:
@@ -217,14 +209,13 @@ def change_many(
             return problem
 
     ids = list(dict.fromkeys(body.ids))
-    with ThreadPoolExecutor(WRITERS) as pool:
-        results = list(pool.map(one, ids))
+    results = stores.at_once(one, ids)
     keys = [result.key for result in results if isinstance(result, Changed) and result.key]
     described = stores.labelled().described(keys)
     items = [
         {"id": image} | _failed(result, request_id_of(request))
         if isinstance(result, Problem)
-        else _answer(image, result, described, view_url)
+        else _answer(image, result, described)
         for image, result in zip(ids, results, strict=True)
     ]
     return json_response(page(items, None))
@@ -238,21 +229,19 @@ def _key(image: str) -> str:
     return key
 
 
-def _one(image: str, changed: Changed, view_url: Any) -> Response:
+def _one(image: str, changed: Changed) -> Response:
     described = stores.labelled().described([changed.key] if changed.key else [])
-    return json_response(_answer(image, changed, described, view_url))
+    return json_response(_answer(image, changed, described))
 
 
-def _answer(
-    image: str, changed: Changed, described: dict[str, dict[str, Any]], view_url: Any
-) -> dict[str, Any]:
+def _answer(image: str, changed: Changed, described: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The result of a change. `image` is null if the image was removed, or is not described yet."""
     now = described.get(changed.key or "")
     return {
         "id": image,
         "outcome": changed.outcome,
         "change": changed.change,
-        "image": now and now | {"url": view_url(now["key"])},
+        "image": now and now | {"url": presigned.view_url(now["key"])},
         "problem": None,
     }
 
@@ -287,11 +276,11 @@ def changes(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> R
         "ChangeUndone", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED
     ),
 )
-def undo(by: Admin, view_url: ViewUrl, change: ChangeId) -> Response:
+def undo(by: Admin, change: ChangeId) -> Response:
     """Restores the image as it was: its name, folder, label, and whether an admin had decided. A
     removed image can be restored for a week."""
     undone, key = stores.changes().undo(change, by)
     described = stores.labelled().described([key] if key else [])
     now = described.get(key or "")
-    image = now and now | {"url": view_url(now["key"])}
+    image = now and now | {"url": presigned.view_url(now["key"])}
     return json_response({"change": undone, "image": image})

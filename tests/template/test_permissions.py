@@ -317,7 +317,7 @@ def test_only_functions_that_check_the_token_read_the_secret_and_no_other():
 
 
 def test_trainings_read_an_exam_and_only_admins_fill_it():
-    """Forms for it are signed by the batch function, for an admin; retrain rejects what is unusable."""
+    """The batch function signs forms for it, for an admin; retrain rejects what is unusable."""
     assert may("s3:GetObject", EXAM) == {"AdminRole", "JobRole", "RetrainRole"}
     assert may("s3:PutObject", EXAM) == {"AdminRole", "BatchRole"}
     assert may("s3:DeleteObject", EXAM) == {"AdminRole", "RetrainRole"}

@@ -23,7 +23,7 @@ def test_these_are_all_the_queues(resources):
 
 
 def test_the_bucket_notifies_each_queue_of_its_folder(resources):
-    """For train/ and exam/ also of deletions. S3 refuses overlapping folders for one kind of event."""
+    """For labelled images also of deletions. S3 refuses overlapping folders for a kind of event."""
     notifications = resources["DataBucket"]["Properties"]["NotificationConfiguration"]
     assert list(notifications) == ["QueueConfigurations"]
     found = []

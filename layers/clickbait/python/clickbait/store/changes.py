@@ -25,6 +25,7 @@ from clickbait.keys import (
     CHANGE_PARTITION,
     CHANGING_PARTITION,
     DECIDED,
+    DECISION_PARTITION,
     LABEL_OF_FOLDER,
     OTHER_FOLDER,
     TRAIN,
@@ -127,7 +128,7 @@ class Changes:
             if head is None or head["ETag"].strip('"') != etag:
                 raise unknown(source)
             target = self._free(f"{TRAIN}{label}/{name}", source, head["ETag"])
-            with self._recorded(change, by, "added", head, after=target, mark=ADMIN):
+            with self._recorded(change, by, "added", head, after=target, mark=ADMIN, source=source):
                 self._copy(source, target, head, {DECIDED: ADMIN})
             return Changed("added", change, target)
 
@@ -164,6 +165,8 @@ class Changes:
                 self._restore(found)
             else:
                 self._delete_added(found)
+            # If it was decided in the review queue, the image returns to the queue.
+            aws.delete_item(self.table, DECISION_PARTITION, found.get("source") or before or "")
             at = _now()
             self._mark_undone(change, at, by)
             return _as_dict(found | {"undone": at}), before
@@ -305,6 +308,7 @@ class Changes:
         before: str | None = None,
         after: str | None = None,
         mark: str | None = None,
+        source: str | None = None,
     ) -> Iterator[None]:
         """Record a change, before it is made. If it is refused, nothing was changed and the record
         is deleted."""
@@ -322,6 +326,7 @@ class Changes:
                 "action": action,
                 "before": before,
                 "after": after,
+                "source": source,
                 "decided_after": mark,
                 "etag": head["ETag"],
                 "version": head.get("VersionId") or UNVERSIONED,

@@ -28,10 +28,11 @@ from clickbait.keys import (
     is_decided,
     label_of,
 )
-from clickbait.store import answers, duplicates, triggers
+from clickbait.store import answers, duplicates
 from clickbait.store.dataset_stats import ATTRIBUTES
 from clickbait.store.drop_folder import PARTITIONS, prefix_of
 from clickbait.store.registry import Registry
+from clickbait.store.trained import Trained, read_trained
 
 Folder = Literal["train", "exam"]
 Side = Literal["train", "validation", "test", "exam", "none"]
@@ -95,7 +96,7 @@ class Facts:
     live: Live
     probabilities: dict[str, float] = field(default_factory=dict)
     sides: Mapping[str, str] = field(default_factory=dict)
-    trained: frozenset[tuple[str, str]] | set[str] = frozenset()
+    trained: Trained = field(default_factory=Trained)
 
 
 def sides_of(models_bucket: str, live: Live) -> dict[str, str]:
@@ -159,7 +160,7 @@ class LabelledImages:
         return self._with_copies(found), None
 
     def described(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """The images with these keys, by key. Those that the table does not describe are left out."""
+        """The images with these keys, by key, as far as the table describes them."""
         items = list(self._chosen(sorted(keys)))
         if not items:
             return {}
@@ -202,7 +203,7 @@ class LabelledImages:
             self.live,
             answers.read(self.models_bucket).by_etag(),
             sides_of(self.models_bucket, self.live),
-            triggers.trained_etags(self.models_bucket),
+            read_trained(self.models_bucket),
         )
 
     def _describe(self, item: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
@@ -222,7 +223,7 @@ class LabelledImages:
             "probability": probability,
             "disagrees": facts.live.disagrees(label, probability),
             "duplicates": [],
-            "trained": item["etag"] in facts.trained,
+            "trained": _is_trained(key, item["etag"], facts.trained),
             "decided": is_decided(key, item.get(DECIDED)),
             "rejected": None,
         }
@@ -292,6 +293,13 @@ def name_of(key: str) -> str:
     """The name of a labelled image: its key below the folder of its label."""
     parts = key.split("/")
     return "/".join(parts[2:] if len(parts) > 2 and parts[1] in LABEL_OF_FOLDER else parts[1:])
+
+
+def _is_trained(key: str, etag: str, trained: Trained) -> bool:
+    """Whether the last run examined this content under this label."""
+    if key.startswith(EXAM):
+        return _label(key) in (trained.exam or {}).get(etag, ())
+    return not trained.unseen({key: etag})
 
 
 def _label(key: str) -> str | None:

@@ -65,6 +65,11 @@ class Rows:
             raise Unavailable("The table is busy. Try again; rows that are written stay.")
         return 0
 
+    def get(self, name: str) -> Row | None:
+        """The row named `name`, if there is one."""
+        item = aws.get_item(self.table, self.partition, name)
+        return _row(item) if item else None
+
     def fields(self, row: Row) -> dict[str, Any]:
         """`row` as the fields of its item."""
         fields = asdict(row)
@@ -75,8 +80,11 @@ class Rows:
         for item in aws.query(
             self.table, self.partition, after=after, limit=limit, consistent=True
         ):
-            fields = {name: item[name] for name in Row.__dataclass_fields__ if name in item}
-            yield Row(name=item["sk"], **fields)
+            yield _row(item)
+
+
+def _row(item: dict[str, Any]) -> Row:
+    return Row(name=item["sk"], **{n: item[n] for n in Row.__dataclass_fields__ if n in item})
 
 
 def now() -> str:

@@ -209,7 +209,7 @@ def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=config.allowed_origins,
-            allow_methods=["GET", "POST", "PUT"],
+            allow_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
             allow_headers=["authorization", "content-type"],
             expose_headers=exposed,
             max_age=600,
