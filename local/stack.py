@@ -72,7 +72,9 @@ def up(settings: StackSettings) -> None:
             started = time.monotonic()
             cloud.start()
             baseline = ROOT / "layers" / "baseline" / "baseline"
-            prepared = template.prepare(ROOT, settings.parameters, {"MODEL_PATH": str(baseline)})
+            prepared = template.prepare(
+                ROOT, settings.parameters, {"MODEL_PATH": str(baseline), "METRICS_CACHE": "0"}
+            )
             files[pages.CONFIG] = pages.config(settings.api_url, ACCESS, STACK_NAME)
             source = template.read(ROOT / "template.yaml")
             site = Site(files, source, settings.api_url, settings.cloud_url)

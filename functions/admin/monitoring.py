@@ -83,7 +83,8 @@ def predictions(
     responses=documented("Metrics", errors.BadRequest, *PROTECTED),
 )
 def metrics(_: Member, window: Window = "24h") -> Response:
-    """Points for each minute of `1h`, or each hour of `24h` and `7d`.
+    """Points for each minute of `1h`, or each hour of `24h` and `7d`. Figures are up to a minute
+    old.
 
     For every window, drift compares the images of the last day with those from which the live model
     learned.

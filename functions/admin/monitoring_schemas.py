@@ -63,6 +63,9 @@ class Counts(BaseModel):
     clickbait: int = Field(ge=0)
     legitimate: int = Field(ge=0)
     uncertain: int = Field(ge=0, description="those of both classes inside the uncertain band")
+    not_logged: int = Field(
+        ge=0, description="predictions that the history, and so the drift, lacks"
+    )
     latency_ms: Latency
 
 

@@ -6,7 +6,7 @@ type Metrics = Schemas["Metrics"];
 export type Window = Metrics["window"];
 
 export const WINDOWS: readonly { window: Window; name: string; every: number }[] = [
-  { window: "1h", name: "Last hour", every: 15_000 },
+  { window: "1h", name: "Last hour", every: 60_000 },
   { window: "24h", name: "Last day", every: 60_000 },
   { window: "7d", name: "Last week", every: 60_000 },
 ];

@@ -68,13 +68,19 @@ export function Traffic() {
 
 function Totals({ of }: { of: Metrics["totals"] }) {
   const { requests, client_errors, faults, cold_starts, clickbait, legitimate, uncertain } = of;
+  const missing = of.not_logged;
   const { latency_ms: latency, shares } = of;
   const predictions = clickbait + legitimate;
   const ofRequests = (n: number, whose = "") =>
     requests > 0 ? `${percent(n / requests)} of requests${whose}` : undefined;
   return (
     <Figures>
-      <Figure label="Requests" value={count(requests)} note={`${count(predictions)} predictions`} />
+      <Figure
+        label="Requests"
+        value={count(requests)}
+        tone={missing > 0 ? "warn" : undefined}
+        note={`${count(predictions)} predictions${missing > 0 ? `, ${count(missing)} missing from history and drift` : ""}`}
+      />
       <Figure
         label="Latency, p95"
         value={milliseconds(latency.p95)}

@@ -16,7 +16,8 @@ import { TokenForm } from "../../ui/token";
 import { Tag } from "../../ui/verdict";
 import { Result } from "../classify/result";
 
-const NOW_MS = 15_000;
+const NOW_MS = 60_000;
+const RECENT_MS = 15_000;
 const SHOWN = 8;
 
 /** What each request was for, by the function that answered it. */
@@ -123,7 +124,7 @@ function Recent() {
   const recent = useLoad(
     (signal) => ask(api().GET("/predictions", { params: { query: { limit: SHOWN } }, signal })),
     [],
-    NOW_MS,
+    RECENT_MS,
   );
   return (
     <Shown of={recent} label="Loading recent predictions">

@@ -34,13 +34,19 @@ def count_invocation(seconds: float) -> None:
     MiB, which Lambda calls MB)."""
     if IN_LAMBDA:
         count("Latency", 1e3 * seconds, "Milliseconds")
-        count("Memory", peak_memory_mb(), "Megabytes")
+        memory = peak_memory_mb()
+        if memory is not None:
+            count("Memory", memory, "Megabytes")
 
 
-def peak_memory_mb() -> float:
-    """Peak resident memory of this process, in MiB. Takes 25 us. Linux only."""
-    (kib,) = re.findall(rb"(?m)^VmHWM:\s+(\d+) kB$", PROCESS.read_bytes())
-    return round(int(kib) / 1024, 1)
+def peak_memory_mb() -> float | None:
+    """Peak resident memory of this process, in MiB; None where the kernel does not say it, which
+    must fail no request. Takes 25 us."""
+    try:
+        found = re.search(rb"(?m)^VmHWM:\s+(\d+) kB$", PROCESS.read_bytes())
+    except OSError:
+        return None
+    return round(int(found[1]) / 1024, 1) if found else None
 
 
 def flush() -> None:

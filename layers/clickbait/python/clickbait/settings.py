@@ -70,6 +70,9 @@ class Settings(BaseModel):
         description="images of unsure predictions that are kept a day for review, at most, for 30 "
         "days; 0 keeps none",
     )
+    metrics_cache: int = Field(
+        60, ge=0, le=3_600, description="seconds that figures of CloudWatch, which cost, are kept"
+    )
     max_upload_size: int = Field(
         MAX_IMAGE_BYTES, ge=1_024, le=MAX_IMAGE_BYTES, description="the most bytes of one image"
     )

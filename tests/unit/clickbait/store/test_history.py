@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from moto import mock_aws
 
 from clickbait import aws
@@ -24,6 +25,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         create_table(TABLE)
         monkeypatch.setattr(history, "settings", lambda: Settings(table=TABLE))
         monkeypatch.setattr(history, "_paused_until", 0.0)
+        monkeypatch.setattr(history, "_failures", 0)
         yield TABLE
 
 
@@ -149,32 +151,71 @@ def test_recent_predictions_are_from_the_last_hours_and_limited() -> None:
     assert len(history.recent(TABLE, 24, 2)) == 2
 
 
-def test_a_failed_write_fails_no_prediction_and_raises_a_metric(
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    names: list[str] = []
+    monkeypatch.setattr(history, "count", names.append)
+    return names
+
+
+class Table:
+    """A stand-in for the client: raises the next of `faults`, and writes if it is None."""
+
+    def __init__(self, *faults: Exception | None) -> None:
+        self.faults = list(faults)
+        self.written = 0
+
+    def put_item(self, **_: Any) -> None:
+        fault = self.faults.pop(0) if self.faults else None
+        if fault:
+            raise fault
+        self.written += 1
+
+
+def test_a_failed_write_fails_no_prediction_and_every_lost_row_is_counted(
+    monkeypatch: pytest.MonkeyPatch, counted: list[str]
+) -> None:
+    table = Table(*[RuntimeError("throttled")] * 2)
+    monkeypatch.setattr(history, "writer", lambda: table)
+    results = [history.log(predicted(), "predict") for _ in range(4)]
+    assert results == [False] * 4
+    assert counted.count("HistoryWriteFailure") == 4
+    assert table.faults == [] and table.written == 0  # The last two were not tried: the pause.
+
+
+def test_one_slow_moment_loses_one_row_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, counted: list[str]
+) -> None:
+    slow = ReadTimeoutError(endpoint_url="table")
+    table = Table(slow, None, slow, None)
+    monkeypatch.setattr(history, "writer", lambda: table)
+    results = [history.log(predicted(), "predict") for _ in range(6)]
+    assert results == [False, True, False, True, True, True]
+    assert counted.count("HistoryWriteFailure") == 2
+
+
+def test_a_connection_that_was_closed_while_the_process_was_frozen_loses_no_row(
+    monkeypatch: pytest.MonkeyPatch, counted: list[str]
+) -> None:
+    table = Table(ConnectionClosedError(endpoint_url="table"), None)
+    monkeypatch.setattr(history, "writer", lambda: table)
+    assert history.log(predicted(), "predict")
+    assert table.written == 1
+    assert "HistoryWriteFailure" not in counted
+
+
+def test_a_store_that_answers_within_two_seconds_loses_no_row() -> None:
+    config = history.writer().meta.config
+    assert config.read_timeout >= 2
+    assert config.retries["total_max_attempts"] == 1
+
+
+def test_a_store_that_cannot_be_reached_holds_up_a_prediction_for_less_than_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    counted: list[str] = []
-    tries: list[None] = []
-    monkeypatch.setattr(history, "count", counted.append)
-
-    class Refusing:
-        def put_item(self, **_: Any) -> None:
-            tries.append(None)
-            raise RuntimeError("throttled")
-
-    monkeypatch.setattr(history, "writer", Refusing)
-    assert not history.log(predicted(), "predict")
-    assert not history.log(predicted(), "predict")
-    assert [name for name in counted if name == "HistoryWriteFailure"] == counted[1::2]
-    assert len(counted) == 4
-    assert len(tries) == 1  # The second was not even tried, because of the pause.
-
-
-def test_a_prediction_waits_at_most_a_second_for_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     # An address that neither accepts nor refuses connections (TEST-NET-1, RFC 5737).
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://192.0.2.1:9")
-    config = history.writer().meta.config
-    assert config.connect_timeout + config.read_timeout <= 1
-    assert config.retries["total_max_attempts"] == 1
+    assert history.writer().meta.config.connect_timeout < 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("moto.core.models.botocore_stubber.enabled", False)
         assert not history.log(predicted(), "predict")
@@ -186,9 +227,9 @@ def test_without_a_table_nothing_is_logged(monkeypatch: pytest.MonkeyPatch) -> N
     assert history.log(predicted(), "predict")
 
 
-def test_each_prediction_is_counted_by_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[str] = []
-    monkeypatch.setattr(history, "count", counted.append)
+def test_each_prediction_is_counted_by_its_class(
+    monkeypatch: pytest.MonkeyPatch, counted: list[str]
+) -> None:
     monkeypatch.setattr(history, "settings", Settings)
     history.log(predicted("clickbait_fake"), "predict")
     history.log(predicted("clickbait_real") | {"uncertain": True}, "worker")

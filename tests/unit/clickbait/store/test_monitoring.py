@@ -59,7 +59,28 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
     fake = CloudWatch()
     monkeypatch.setattr(aws, "client", {"cloudwatch": fake}.__getitem__)
     monkeypatch.setattr(monitoring.time, "time", lambda: NOW)
+    monitoring.forget()
     return fake
+
+
+def test_a_window_is_asked_of_cloudwatch_once_a_minute_whoever_asks(
+    cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, calls = [1_000.0], []
+    monkeypatch.setattr(monitoring.time, "monotonic", lambda: now[0])
+    answer = cloudwatch.get_metric_data
+
+    def asked(**query: Any) -> dict[str, Any]:
+        calls.append(now[0])
+        return answer(**query)
+
+    monkeypatch.setattr(cloudwatch, "get_metric_data", asked)
+    for _ in range(5):
+        monitoring.metrics("1h")
+        monitoring.metrics("24h")
+    now[0] += 60.1
+    monitoring.metrics("1h")
+    assert calls == [1_000.0, 1_000.0, 1_060.1]
 
 
 def test_counts_of_an_hour_are_summed_over_services_and_percentiles_are_not(

@@ -29,11 +29,14 @@ RETENTION_DAYS = 30
 SHARDS = 8
 """Partitions of a day: enough for 8,000 predictions a second."""
 
-CONNECT_SECONDS, WRITE_SECONDS = 0.3, 0.5
-"""A write takes 5 ms. After these limits it is given up, without a second try."""
+CONNECT_SECONDS, WRITE_SECONDS = 0.3, 2.0
+"""A write takes 5 ms, and on a busy machine now and then a second. After these limits it is given
+up."""
 
-PAUSE_SECONDS = 10.0
-"""After a failed write, no other is tried for this long. The rows of that time are lost."""
+FAILURES, PAUSE_SECONDS = 2, 10.0
+"""After this many rows in a row that could not be written, no other is tried for this long. The
+rows of that time are lost and counted. One failure means little: a connection that was closed while
+Lambda had frozen the process, or one slow moment."""
 
 MAX_READ = 10_000
 """The most rows read for one page: 4 MB, 2 s. If a filter matches few of them, the page ends early,
@@ -49,12 +52,23 @@ CURSOR = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#.{1,200}", re.DOTAL
 
 Source = Literal["predict", "batch", "worker"]
 
+_failures = 0
 _paused_until = 0.0
 
 
 def writer() -> Any:
     """The client that writes: it gives up early, after one try."""
     return aws.quick_client("dynamodb", CONNECT_SECONDS, WRITE_SECONDS)
+
+
+def _write(table: str, item: dict[str, Any]) -> None:
+    """Write a row, once more if the connection was closed. A second write changes nothing."""
+    from botocore.exceptions import ConnectionClosedError
+
+    try:
+        writer().put_item(TableName=table, Item=item)
+    except ConnectionClosedError:
+        writer().put_item(TableName=table, Item=item)
 
 
 def log(
@@ -70,7 +84,7 @@ def log(
     PredictedLegitimate, and PredictedUncertain. Returns False, and counts HistoryWriteFailure, if
     the row could not be written in time. Without a table it only counts. Raises nothing.
     """
-    global _paused_until  # noqa: PLW0603 - one for the process, as the client
+    global _failures, _paused_until  # noqa: PLW0603 - one for the process, as the client
     clickbait = prediction["prediction"] == LABELS[1]
     count("PredictedClickbait" if clickbait else "PredictedLegitimate")
     if prediction["uncertain"]:
@@ -84,9 +98,12 @@ def log(
     request_id = request_id or prediction.get("request_id") or uuid.uuid4().hex
     try:
         fields = _fields(prediction, source, batch, request_id, appearance or {})
-        writer().put_item(TableName=table, Item=aws.to_item(fields))
+        _write(table, aws.to_item(fields))
+        _failures = 0
     except Exception as error:  # The prediction is ready, and worth more than its row.
-        _paused_until = time.monotonic() + PAUSE_SECONDS
+        _failures += 1
+        if _failures >= FAILURES:
+            _paused_until = time.monotonic() + PAUSE_SECONDS
         count("HistoryWriteFailure")
         logger.error("prediction not logged", request_id=request_id, reason=repr(error))
         return False

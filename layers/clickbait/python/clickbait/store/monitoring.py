@@ -50,8 +50,10 @@ COUNTS = {
     "clickbait": "PredictedClickbait",
     "legitimate": "PredictedLegitimate",
     "uncertain": "PredictedUncertain",
+    "not_logged": "HistoryWriteFailure",
 }
-"""Counts and the metrics whose sums they are. An `uncertain` prediction also has a class."""
+"""Counts and the metrics whose sums they are. An `uncertain` prediction also has a class; one that
+was `not_logged` is missing from the history, and so from the drift."""
 
 DRIFTING = ("brightness", "contrast", "saturation", "score")
 """The features whose drift is computed; `score` is the probability."""
@@ -79,6 +81,21 @@ Window = Literal["1h", "24h", "7d"]
 
 
 def metrics(window: Window) -> dict[str, Any]:
+    """The figures of `_metrics`, asked of CloudWatch once in `Settings.metrics_cache` seconds.
+
+    CloudWatch costs a cent for a thousand metrics, and here are 52. With public access strangers
+    may ask as often as the API lets them.
+    """
+    kept = _windows.get(window)
+    if kept is None or time.monotonic() - kept[0] > settings().metrics_cache:
+        kept = _windows[window] = (time.monotonic(), _metrics(window))
+    return kept[1]
+
+
+_windows: dict[Window, tuple[float, dict[str, Any]]] = {}
+
+
+def _metrics(window: Window) -> dict[str, Any]:
     """Totals of the window that ends now, and its points by minute or hour, oldest first.
 
     Latency is that of LATENCY_SERVICE in milliseconds, None without requests. If CloudWatch splits
@@ -267,9 +284,10 @@ def drift() -> dict[str, Any]:
 
 
 def forget() -> None:
-    """Make the next call compute the drift again."""
+    """Make the next calls ask for the metrics and compute the drift again."""
     global _cached  # noqa: PLW0603
     _cached = None
+    _windows.clear()
 
 
 def _drift() -> dict[str, Any]:
