@@ -1,6 +1,7 @@
 """The admin function: models, trainings, labelled images, corrections and monitoring."""
 
 from clickbait import aws
+from clickbait.store.live import serving
 from clickbait.web import access
 from clickbait.web.app import after_restore, create_app, lambda_handler
 from functions.admin import (
@@ -38,8 +39,10 @@ for subject in SUBJECTS:
 
 
 def wake() -> None:
-    """After a SnapStart restore: drop the clients and the token of the snapshot."""
+    """After a SnapStart restore: drop the clients and the token of the snapshot, and refresh the
+    champion."""
     aws.forget_clients()
+    serving().after_restore()
     access.token.forget()
 
 

@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from clickbait import Label, errors
 from clickbait.errors import Problem
+from clickbait.inference.prediction import answer
 from clickbait.keys import key_of_id
 from clickbait.store import presigned
+from clickbait.store.live import serving
 from clickbait.store.review import Order, Source, source_of, unknown
 from clickbait.web import access
 from clickbait.web.access import PROTECTED, Given, Member, is_admin
@@ -105,9 +107,6 @@ def queue(
 )
 def image(request: Request, _: Member, given: Given, review: ReviewId) -> Response:
     """Predicts the image again, which takes as long as POST /predict."""
-    from clickbait.inference.prediction import answer
-    from clickbait.store.live import serving
-
     key = _key(request, given, review)
     store = stores.review()
     found = _linked(store.get(key))
