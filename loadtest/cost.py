@@ -102,7 +102,7 @@ class Idle:
     """The resources of the template that cost money without any request."""
 
     secrets: int = 1
-    alarmed_metrics: int = 18
+    alarmed_metrics: int = 21
     """CloudWatch bills an alarm by its metrics; `tests/template` checks the number."""
     free_alarms: int = 10
     """Free in every account, for ever; so are `free_queue_requests`."""

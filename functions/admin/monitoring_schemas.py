@@ -137,7 +137,7 @@ class Duration(BaseModel):
 class FunctionFigures(BaseModel):
     """The figures of one function over the window."""
 
-    function: Literal["predict", "batch", "worker", "admin", "retrain"]
+    function: Literal["predict", "batch", "worker", "admin", "retrain", "learn"]
     invocations: int = Field(
         ge=0,
         description="requests or events, without the scheduled events of retrain",

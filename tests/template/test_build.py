@@ -34,7 +34,7 @@ NEVER_THERE = ("tensorflow", "keras", "ml_dtypes", "google", "tqdm", "pytest", "
 
 FUNCTIONS = [
     *("PredictFunction", "BatchFunction", "WorkerFunction"),
-    *("AdminFunction", "RetrainFunction"),
+    *("AdminFunction", "RetrainFunction", "LearnFunction"),
 ]
 BUILT = [*FUNCTIONS, "LibraryLayer"]
 

@@ -39,6 +39,7 @@ START = {
     "batch:SubmitJob": {"JobQueue", DEFINITION, f"{DEFINITION}:*"},
     "batch:DescribeJobs": {"*"},
     "batch:ListJobs": {"*"},
+    "sqs:SendMessage": {"LearnQueue"},
 }
 RUNS = {
     "dynamodb:DeleteItem": {"Table"},
@@ -57,6 +58,7 @@ PARTITIONS = {
     "PredictRole": ["prediction#*", "review#*"],
     "BatchRole": ["batch#*", "prediction#*"],
     "WorkerRole": ["batch#*", "prediction#*"],
+    "LearnRole": ["exam#", "image#", "lock#retrain", "run#"],
 }
 """The partitions of the table that a role may use, if not all of them."""
 
@@ -122,10 +124,28 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "sqs:DeleteMessage": {"UploadsQueue"},
         "sqs:GetQueueAttributes": {"UploadsQueue"},
         "sqs:ReceiveMessage": {"UploadsQueue"},
-        "sqs:SendMessage": {"UploadsQueue"},
         **RUNS,
         **START,
+        "sqs:SendMessage": {"UploadsQueue", "LearnQueue"},
         **log("RetrainLogs"),
+        **TRACES,
+    },
+    "LearnRole": {
+        "s3:GetObject": {
+            *(CHAMPION, VERSIONS, ANSWERS, FEATURES, PROMOTIONS, TRAINED),
+            *(EXAM, TRAIN),
+        },
+        "s3:PutObject": {CHAMPION, VERSIONS, ANSWERS, FEATURES, PROMOTIONS, TRAINED},
+        "s3:ListBucket": {"ModelsBucket", "DataBucket"},
+        "sqs:DeleteMessage": {"LearnQueue"},
+        "sqs:GetQueueAttributes": {"LearnQueue"},
+        "sqs:ReceiveMessage": {"LearnQueue"},
+        "sqs:SendMessage": {"UploadsQueue"},
+        "dynamodb:DeleteItem": {"Table"},
+        "dynamodb:GetItem": {"Table"},
+        "dynamodb:Query": {"Table"},
+        "dynamodb:UpdateItem": {"Table"},
+        **log("LearnLogs"),
         **TRACES,
     },
     "JobRole": {
@@ -169,6 +189,7 @@ ASSUMED_BY = {
     "WorkerRole": "lambda",
     "AdminRole": "lambda",
     "RetrainRole": "lambda",
+    "LearnRole": "lambda",
     "JobRole": "ecs-tasks",
     "JobExecutionRole": "ecs-tasks",
     "BuildRole": "codebuild",
@@ -294,9 +315,9 @@ def test_only_the_worker_and_the_review_read_the_inbox_and_only_the_service_writ
     assert may("s3:GetObject", UPLOADS) == {"PredictRole"}
 
 
-def test_only_admin_and_the_job_make_a_model_live_or_a_version():
+def test_only_admin_and_trainings_make_a_model_live_or_a_version():
     for written in (CHAMPION, PROMOTIONS, VERSIONS):
-        assert may("s3:PutObject", written) == {"AdminRole", "JobRole"}
+        assert may("s3:PutObject", written) == {"AdminRole", "JobRole", "LearnRole"}
 
 
 def test_nobody_deletes_a_version_a_promotion_or_the_champion():
@@ -318,7 +339,7 @@ def test_only_functions_that_check_the_token_read_the_secret_and_no_other():
 
 def test_trainings_read_an_exam_and_only_admins_fill_it():
     """The batch function signs forms for it, for an admin; retrain rejects what is unusable."""
-    assert may("s3:GetObject", EXAM) == {"AdminRole", "JobRole", "RetrainRole"}
+    assert may("s3:GetObject", EXAM) == {"AdminRole", "JobRole", "LearnRole", "RetrainRole"}
     assert may("s3:PutObject", EXAM) == {"AdminRole", "BatchRole"}
     assert may("s3:DeleteObject", EXAM) == {"AdminRole", "RetrainRole"}
 

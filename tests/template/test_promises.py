@@ -146,6 +146,7 @@ ALIASES = {
     "WorkerFunction": "WorkerFunctionAliaslive",
     "AdminFunction": "AdminFunctionAliaslive",
     "RetrainFunction": "RetrainFunctionAliaslive",
+    "LearnFunction": "LearnFunctionAliaslive",
 }
 
 
@@ -175,7 +176,8 @@ def test_messages_events_and_schedules_go_to_the_alias_too(plain):
         assert target == {"Ref": ALIASES["RetrainFunction"]}
     mappings = of_type(plain["Resources"], "AWS::Lambda::EventSourceMapping").values()
     fed = [mapping["Properties"]["FunctionName"]["Ref"] for mapping in mappings]
-    assert sorted(fed) == [ALIASES["RetrainFunction"], ALIASES["WorkerFunction"]]
+    fed_by_queues = ("LearnFunction", "RetrainFunction", "WorkerFunction")
+    assert sorted(fed) == [ALIASES[name] for name in fed_by_queues]
 
 
 def test_a_new_version_of_predict_takes_over_gradually_unless_asked_otherwise(plain, translate):
@@ -266,7 +268,7 @@ def test_every_variable_of_a_function_is_a_setting_of_the_library(template, func
         ("ADMIN_SECRET", "secretsmanager:GetSecretValue"),
         ("JOB_DEFINITION", "batch:SubmitJob"),
         ("JOB_QUEUE", "batch:SubmitJob"),
-        ("TABLE", "dynamodb:PutItem"),
+        ("TABLE", "dynamodb:UpdateItem"),
     ],
 )
 def test_a_function_gets_the_name_of_a_resource_if_it_may_use_it(functions, variable, action):

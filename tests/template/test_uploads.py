@@ -1,4 +1,5 @@
-"""Objects in train/ reach the retrain function and those in inbox/ a worker; none is lost."""
+"""Objects in train/ reach the retrain function and those in inbox/ a worker; none is lost. Requests
+for small updates reach the learn function."""
 
 import json
 import re
@@ -7,13 +8,20 @@ from pathlib import Path
 import pytest
 
 from clickbait import keys
+from clickbait.store import runs
 from functions.batch import worker
 from tests.template.conftest import listed, of_type, one, statements
 
 ROOT = Path(__file__).resolve().parents[2]
 
 FED = {"UploadsQueue": "RetrainFunction", "InboxQueue": "WorkerFunction"}
-DEAD = {"UploadsQueue": "UploadsDeadLetters", "InboxQueue": "InboxDeadLetters"}
+"""The queues of the bucket's events, and the function that each feeds."""
+FEEDING = FED | {"LearnQueue": "LearnFunction"}
+DEAD = {
+    "UploadsQueue": "UploadsDeadLetters",
+    "InboxQueue": "InboxDeadLetters",
+    "LearnQueue": "LearnDeadLetters",
+}
 QUEUES = [*DEAD, *DEAD.values()]
 DAY = 86_400
 
@@ -86,7 +94,7 @@ def test_a_queue_is_encrypted(resources, queue):
     assert resources[queue]["Properties"]["SqsManagedSseEnabled"] is True
 
 
-@pytest.mark.parametrize("queue", FED)
+@pytest.mark.parametrize("queue", DEAD)
 def test_a_message_that_keeps_failing_is_kept_for_as_long_as_sqs_can(resources, queue):
     redrive = resources[queue]["Properties"]["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": [DEAD[queue], "Arn"]}
@@ -105,6 +113,16 @@ def test_a_message_stays_hidden_for_six_times_the_functions_timeout(resources, f
     assert resources[queue]["Properties"]["VisibilityTimeout"] >= 6 * timeout
 
 
+def test_an_update_that_was_killed_is_tried_again_when_it_cannot_run_any_more(resources, functions):
+    """Also by `Runs.settle`, which waits for UPDATE_SECONDS. Messages are never throttled, because
+    one run has the lease, so six times the timeout would only be a long wait."""
+    timeout = functions["LearnFunction"]["Properties"]["Timeout"]
+    queue = resources["LearnQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 2 * timeout
+    assert timeout < runs.UPDATE_SECONDS
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == runs.ATTEMPTS
+
+
 def mapping_of(plain, queue: str):
     (found,) = [
         mapping["Properties"]
@@ -114,10 +132,10 @@ def mapping_of(plain, queue: str):
     return found
 
 
-@pytest.mark.parametrize("queue", FED)
+@pytest.mark.parametrize("queue", FEEDING)
 def test_a_failed_message_does_not_bring_back_the_others_of_its_batch(plain, queue):
     mapping = mapping_of(plain, queue)
-    assert mapping["FunctionName"] == {"Ref": f"{FED[queue]}Aliaslive"}
+    assert mapping["FunctionName"] == {"Ref": f"{FEEDING[queue]}Aliaslive"}
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
@@ -129,7 +147,8 @@ def test_uploads_and_batches_leave_room_for_predictions(plain, template):
     uploads = mapping_of(plain, "UploadsQueue")["ScalingConfig"]["MaximumConcurrency"]
     workers = mapping_of(plain, "InboxQueue")["ScalingConfig"]["MaximumConcurrency"]
     default = template["Parameters"][workers["Ref"]]["Default"]
-    assert NEW_ACCOUNT - uploads - default >= 3
+    one_update = 1  # Only one run has the lease.
+    assert NEW_ACCOUNT - uploads - default - one_update >= 2
     for function in of_type(plain["Resources"], "AWS::Lambda::Function").values():
         assert "ReservedConcurrentExecutions" not in function["Properties"]
 

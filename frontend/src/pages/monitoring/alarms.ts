@@ -129,6 +129,40 @@ export const ALARMS: readonly Alarm[] = [
     ],
   },
   {
+    resource: "LearnErrorsAlarm",
+    title: "Small update crashed",
+    means:
+      "The function that makes small updates crashed, took more than 180 s or could not start. Nothing is lost: the update is tried again, three times in all, and the live model has not changed.",
+    do: [
+      `See how it ended: ${crashesOf("learn")}.`,
+      "Open the run on [Models](/models?show=training). If it is still going, wait: the next attempt starts within 15 minutes.",
+      "If it timed out, start a training with the method “Fine-tuning” instead.",
+      DEPLOY_FORMER,
+    ],
+  },
+  {
+    resource: "UpdatesFailedAlarm",
+    title: "Small update failed",
+    means:
+      "A small update ended as FAILED. (REJECTED is a result, not a failure, and raises no alarm.) The live model has not changed.",
+    do: [
+      "Open the run on [Models](/models?show=training): it shows the reason.",
+      `Find the cause: ${errorsOf("learn")}.`,
+      "Start a new training on [Models](/models?show=training). It can wait for the morning.",
+    ],
+  },
+  {
+    resource: "LearnDeadLettersAlarm",
+    title: "Small update not processed",
+    means:
+      "The message of a small update failed three times. Its run ends by itself as FAILED, and the live model has not changed.",
+    do: [
+      `Find the cause: ${errorsOf("learn")}. If Lambda ended it: ${crashesOf("learn")}.`,
+      "Delete the message, because its run has ended: `aws sqs purge-queue --queue-url URL`, with LearnDeadLetters among the outputs.",
+      "Start a new training on [Models](/models?show=training).",
+    ],
+  },
+  {
     resource: "DeadLettersAlarm",
     title: "Uploads not processed",
     means:

@@ -137,7 +137,7 @@ def test_each_function_reports_invocations_durations_and_memory(
     cloudwatch.put("retrain", "Latency", NOW - 3_700, 9_000)  # Too old.
     functions = monitoring.metrics("1h")["functions"]
     assert [one["function"] for one in functions] == [
-        "predict", "batch", "worker", "admin", "retrain",
+        "predict", "batch", "worker", "admin", "retrain", "learn",
     ]  # fmt: skip
     figures = {one["function"]: one for one in functions}
     assert figures["worker"]["invocations"] == 2

@@ -24,7 +24,7 @@ from clickbait.store.registry import Registry, baseline_version
 SERVICES = ("predict", "batch", "worker")
 """Values of the dimension `service` of the functions that predict."""
 
-FUNCTIONS = ("predict", "batch", "worker", "admin", "retrain")
+FUNCTIONS = ("predict", "batch", "worker", "admin", "retrain", "learn")
 """Values of that dimension for all functions."""
 
 LATENCY_SERVICE = "predict"
