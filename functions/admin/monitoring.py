@@ -43,6 +43,7 @@ Day = Annotated[
 Version = Annotated[str | None, Query(max_length=64, description="only by this version")]
 Batch = Annotated[str | None, Query(max_length=64, description="only of this batch")]
 Window = Annotated[monitoring.Window, Query(description="how far back")]
+Functions = Annotated[bool, Query(description="with the figures of every function, not of predict")]
 
 
 @router.get(
@@ -82,16 +83,17 @@ def predictions(
     summary="Requests, errors, latency, classes and drift",
     responses=documented("Metrics", errors.BadRequest, *PROTECTED),
 )
-def metrics(_: Member, window: Window = "24h") -> Response:
-    """Points for each minute of `1h`, or each hour of `24h` and `7d`. Figures are up to a minute
-    old.
+def metrics(_: Member, window: Window = "24h", *, functions: Functions = True) -> Response:
+    """Points for each minute of `1h`, or each hour of `24h` and `7d`. Figures of `1h` are up to one
+    minute old, the others up to five.
 
     For every window, drift compares the images of the last day with those from which the live model
     learned.
     """
     stores.table()
     try:
-        body = monitoring.metrics(window) | {"drift": monitoring.drift()}
+        names = monitoring.FUNCTIONS if functions else (monitoring.LATENCY_SERVICE,)
+        body = monitoring.metrics(window, names) | {"drift": monitoring.drift()}
     except aws.faults() as error:
         logger.error("metrics cannot be read", reason=str(error))
         raise Unavailable("The metrics cannot be read now; the log says why. Try again.") from error

@@ -116,7 +116,7 @@ def test_cloudwatch_that_does_not_answer_is_503(
 ) -> None:
     from botocore.exceptions import EndpointConnectionError
 
-    def unreachable(_: str) -> Any:
+    def unreachable(*_: object) -> Any:
         raise EndpointConnectionError(endpoint_url="https://monitoring")
 
     monkeypatch.setattr(monitoring, "metrics", unreachable)

@@ -78,25 +78,26 @@ function Live() {
 }
 
 function Now() {
-  const hour = useLoad(
-    (signal) => ask(api().GET("/metrics", { params: { query: { window: "1h" } }, signal })),
+  const day = useLoad(
+    (signal) =>
+      ask(
+        api().GET("/metrics", {
+          params: { query: { window: "24h", functions: false } },
+          signal,
+        }),
+      ),
     [],
     NOW_MS,
   );
-  const day = useLoad(
-    (signal) => ask(api().GET("/metrics", { params: { query: { window: "24h" } }, signal })),
-    [],
-    4 * NOW_MS,
-  );
-  if (hour.problem && !hour.value)
+  if (day.problem && !day.value)
     return (
-      <Shown of={hour} label="Loading the figures">
+      <Shown of={day} label="Loading the figures">
         {() => null}
       </Shown>
     );
   const sums = day.value && today(day.value);
-  const rate = hour.value?.totals.error_rate;
-  const latency = hour.value?.totals.latency_ms.p95;
+  const rate = day.value?.totals.error_rate;
+  const latency = day.value?.totals.latency_ms.p95;
   return (
     <>
       <Figure label="Predictions today" value={count(sums?.predictions)} />
@@ -106,15 +107,15 @@ function Now() {
         note={sums && `${count(sums.clickbait)} of ${count(sums.predictions)}`}
       />
       <Figure
-        label="Errors, last hour"
+        label="Errors, last 24 h"
         value={percent(rate)}
         tone={rate && rate > 0.05 ? "warn" : undefined}
-        note={`of ${count(hour.value?.totals.requests)} requests`}
+        note={`of ${count(day.value?.totals.requests)} requests`}
       />
       <Figure
         label="Response time"
         value={milliseconds(latency)}
-        note="95% of requests, last hour"
+        note="95% of requests, last 24 h"
       />
     </>
   );

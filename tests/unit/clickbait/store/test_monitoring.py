@@ -80,7 +80,27 @@ def test_a_window_is_asked_of_cloudwatch_once_a_minute_whoever_asks(
         monitoring.metrics("24h")
     now[0] += 60.1
     monitoring.metrics("1h")
+    monitoring.metrics("24h")  # Its points are hours, so it is kept for five minutes.
     assert calls == [1_000.0, 1_000.0, 1_060.1]
+
+
+def test_without_the_figures_of_functions_cloudwatch_is_asked_for_fewer_metrics(
+    cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    answer = cloudwatch.get_metric_data
+
+    def counted(**query: Any) -> dict[str, Any]:
+        asked.append(len(query["MetricDataQueries"]))
+        return answer(**query)
+
+    monkeypatch.setattr(cloudwatch, "get_metric_data", counted)
+    every = monitoring.metrics("24h")
+    few = monitoring.metrics("24h", ("predict",))
+    of_function = len(monitoring.FUNCTION_FIGURES)
+    assert asked[0] - asked[1] == of_function * (len(monitoring.FUNCTIONS) - 1)
+    assert few["totals"] == every["totals"]
+    assert [one["function"] for one in few["functions"]] == ["predict"]
 
 
 def test_counts_of_an_hour_are_summed_over_services_and_percentiles_are_not(

@@ -80,39 +80,46 @@ DRIFT_CACHE_SECONDS = 300.0
 Window = Literal["1h", "24h", "7d"]
 
 
-def metrics(window: Window) -> dict[str, Any]:
-    """The figures of `_metrics`, asked of CloudWatch once in `Settings.metrics_cache` seconds.
+def metrics(window: Window, functions: Sequence[str] = FUNCTIONS) -> dict[str, Any]:
+    """The figures of `_metrics`, asked of CloudWatch rarely (`_keep_seconds`).
 
-    CloudWatch costs a cent for a thousand metrics, and here are 52. With public access strangers
-    may ask as often as the API lets them.
+    CloudWatch costs a cent for a thousand metrics: here are some 50, or 32 without the figures of
+    each function. With public access strangers may ask as often as the API lets them.
     """
-    kept = _windows.get(window)
-    if kept is None or time.monotonic() - kept[0] > settings().metrics_cache:
-        kept = _windows[window] = (time.monotonic(), _metrics(window))
+    key = (window, *functions)
+    kept = _windows.get(key)
+    if kept is None or time.monotonic() - kept[0] > _keep_seconds(window):
+        kept = _windows[key] = (time.monotonic(), _metrics(window, functions))
     return kept[1]
 
 
-_windows: dict[Window, tuple[float, dict[str, Any]]] = {}
+_windows: dict[tuple[str, ...], tuple[float, dict[str, Any]]] = {}
 
 
-def _metrics(window: Window) -> dict[str, Any]:
+def _keep_seconds(window: Window) -> int:
+    """How long a window is kept: `Settings.metrics_cache`, five times as long if its points are
+    hours."""
+    return settings().metrics_cache * (1 if window == "1h" else 5)
+
+
+def _metrics(window: Window, names: Sequence[str]) -> dict[str, Any]:
     """Totals of the window that ends now, and its points by minute or hour, oldest first.
 
     Latency is that of LATENCY_SERVICE in milliseconds, None without requests. If CloudWatch splits
     the window in two, its totals are means weighted by requests. `functions` has the figures of
-    each function.
+    the functions `names`, among them LATENCY_SERVICE.
     """
     seconds, step = WINDOWS[window]
     # Whole steps, so that a point covers the same time in every response. The last is unfinished.
     end = (int(time.time()) // step + 1) * step
     start = end - seconds
-    series = _read(start, end, step, seconds)
+    series = _read(start, end, step, seconds, names)
     points = []
     for at in range(start, end, step):
         sums = {name: _sum(series, name, at) for name in COUNTS}
         latency = {p: _rounded(series[f"{p}_{step}"].get(at)) for p in PERCENTILES}
         points.append({"at": _iso(at), **sums, "latency_ms": latency})
-    functions = {name: _function(series, name) for name in FUNCTIONS}
+    functions = {name: _function(series, name) for name in names}
     totals: dict[str, Any] = {name: sum(point[name] for point in points) for name in COUNTS}
     totals["latency_ms"] = functions[LATENCY_SERVICE]["duration_ms"]
     totals["error_rate"] = _share(totals["client_errors"] + totals["faults"], totals["requests"])
@@ -147,9 +154,9 @@ def _function(series: Series, name: str) -> dict[str, Any]:
     }
 
 
-def _read(start: int, end: int, step: int, window: int) -> Series:
-    """The counts of each service and the percentiles by `step`, and the figures of each function
-    over the `window`, all in seconds."""
+def _read(start: int, end: int, step: int, window: int, functions: Sequence[str]) -> Series:
+    """The counts of each service and the percentiles by `step`, and the figures of `functions` over
+    the `window`, all in seconds."""
     queries = [
         _query(f"{name}_{service}", metric, service, step, "Sum")
         for name, metric in COUNTS.items()
@@ -158,7 +165,7 @@ def _read(start: int, end: int, step: int, window: int) -> Series:
     queries += [_query(f"{p}_{step}", "Latency", LATENCY_SERVICE, step, p) for p in PERCENTILES]
     queries += [
         _query(f"{name}_of_{function}", metric, function, window, stat)
-        for function in FUNCTIONS
+        for function in functions
         for name, (metric, stat) in FUNCTION_FIGURES.items()
     ]
     series: dict[str, dict[int, float]] = {query["Id"]: {} for query in queries}
