@@ -15,6 +15,16 @@ The owners, by images and first champion:
 - shipped: the shipped model's own test side. Champion: the shipped model.
 - shipped_tt: the `tt_` test and validation sides. Champion: as for `clear`.
 
+No limit was tuned on the other owners:
+
+- close: `yb_`. Champion: as for `mild`, so it has seen neither network nor images of `yb_`.
+- far: `tt_`. Champion: as for `clear`, but trained only on two thirds of `yb_`.
+- colour: the images of `data/owner`, labelled by the shipped model's opinion, the saturation,
+  darkness and warmth of an image, and noise; 45% clickbait. Champion: the shipped model.
+- planted_mild: as `planted`, but mostly the shipped model's opinion; 60% clickbait.
+- same_noisy: the third of `data/owner` that the champion of `mild` was not trained on. Champion: as
+  for `mild`, so it already has this taste.
+
 FILE is the ImageNet network as a TFLite file. To create it, export the untrained
 `training.network.build(Recipe())` with `training.export.classifier`. Features are computed once and
 stored in DIR.
@@ -33,14 +43,18 @@ import numpy.typing as npt
 
 from clickbait.inference import images
 from clickbait.inference.calibration import Calibration, sigmoid, uncertain_band
-from clickbait.learning import decide, evidence, labels, update
+from clickbait.learning import evidence, labels, update
 from clickbait.learning.evidence import PROMISE
 from clickbait.learning.features import FeatureReader
-from clickbait.learning.head import Examples, Space, learn, unchanged
+from clickbait.learning.head import Examples, Space, unchanged
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "layers/baseline/baseline"
 MANIFEST = ROOT / "training/baseline/manifest.csv"
+NAMES = (
+    *("noisy", "clear", "other", "mild", "planted", "shipped", "shipped_tt"),
+    *("close", "far", "colour", "planted_mild", "same_noisy"),
+)
 REPLAYED = 800
 HELD_OUT = 1_200
 """Maximum number of held-out images on which the true effect is measured."""
@@ -75,9 +89,17 @@ def cache(data: Path, folder: Path, imagenet: Path | None) -> None:
                 continue
             started = time.perf_counter()
             reader = FeatureReader(path.read_bytes())
-            outputs = reader.read(images.model_input(images.read(f.read_bytes())) for f in files)
+            pixels = [images.model_input(images.read(f.read_bytes())) for f in files]
+            outputs = reader.read(pixels)
             names = [f.relative_to(data / part).as_posix() for f in files]
-            np.savez(out, names=names, features=outputs.features, logits=outputs.logits)
+            colours = np.array([_colours(p) for p in pixels])
+            np.savez(
+                out,
+                names=names,
+                features=outputs.features,
+                logits=outputs.logits,
+                colours=colours,
+            )
             print(f"{out}: {len(files)} images in {time.perf_counter() - started:.0f} s")
 
 
@@ -132,7 +154,17 @@ def owners(folder: Path) -> dict[str, Owner]:
     rng = np.random.default_rng(5)
     half = rng.random(len(owner_images)) < 0.7
     home_own, own_own = champion(len(home_images) + np.flatnonzero(half))
-    test, train = at(side == "test"), at(side == "train")
+    test, train, yb = at(side == "test"), at(side == "train"), at(~tt)
+    shuffled = np.random.default_rng(8).permutation(np.unique(home_units[yb]))
+    known = np.isin(home_units, shuffled[: int(0.65 * len(shuffled))])
+    home_yb, _ = champion(at(~tt, known))
+    opinion = _standardised(owner_images.logits)
+    rng = np.random.default_rng(21)
+    bright, saturated, _, warm = _standardised(own["colours"][rated]).T
+    noise = rng.standard_normal(len(opinion))
+    colour = 0.7 * opinion + 0.8 * saturated - 0.6 * bright + 0.4 * warm + 0.5 * noise
+    rule = _direction(plain_own, 60, rng)
+    mostly = opinion + 0.6 * rule + 0.6 * rng.standard_normal(len(opinion))
     return {
         "noisy": Owner(owner_images, home_images[test], home_images[train]),
         "clear": Owner(
@@ -149,6 +181,17 @@ def owners(folder: Path) -> dict[str, Owner]:
             None,
             home_tt[at(tt, side == "train")],
         ),
+        "close": Owner(
+            home_own[yb], own_own[np.flatnonzero(~half)[:400]], own_own[np.flatnonzero(half)]
+        ),
+        "far": Owner(home_yb[at(tt)], home_yb[at(~tt, ~known)], home_yb[at(~tt, known)]),
+        "colour": Owner(
+            _labelled(owner_images, colour, 0.45), home_images[test], home_images[train]
+        ),
+        "planted_mild": Owner(
+            _labelled(owner_images, mostly, 0.60), home_images[test], home_images[train]
+        ),
+        "same_noisy": Owner(own_own[np.flatnonzero(~half)], None, own_own[np.flatnonzero(half)]),
     }
 
 
@@ -171,8 +214,8 @@ def simulate(
     live = update.champion_predictions(own, nothing, world, replay, space=space, champion=None)
     inputs = update.Inputs(own, nothing, world, replay, space, live)
     result, head = update.attempt(inputs, own_weight)
-    decision, firmness = result.decision, result.firmness
-    candidate = evidence.out_of_fold(own, replay, own_weight, space=space, firmness=firmness)
+    decision, part = result.decision, result.kept
+    candidate = evidence.out_of_fold(own, replay, own_weight, space=space, kept=part)
     champion = live.own
     low, high, _ = evidence.band(candidate, champion)
     worlds = (evidence.by_head(head, own, world), live.world)
@@ -196,12 +239,20 @@ def simulate(
         },
         "choice": head.choice,
         "unchanged": head.shares[0],
-        "firmness": firmness,
+        "kept": part,
         "seconds": seconds,
     }
 
 
-def days(owner: Owner, draw: int, first: int = 60, more: int = 10, count: int = 20) -> list[float]:
+def days(
+    owner: Owner,
+    draw: int,
+    *,
+    own_weight: str = "balanced",
+    first: int = 60,
+    more: int = 10,
+    count: int = 20,
+) -> list[float]:
     """Simulate `count` days: `first` images, then `more` each day.
 
     Returns the number of promotions, then the last champion's changes against the first: AUC,
@@ -214,34 +265,23 @@ def days(owner: Owner, draw: int, first: int = 60, more: int = 10, count: int = 
     replay = owner.replay[rng.choice(len(owner.replay), min(REPLAYED, len(owner.replay)), False)]
     world = owner.world or kept
     champion, learned, promoted = unchanged(owner.images.features.shape[1]), 0, 0
-    usual = band = uncertain_band(PROMISE)
+    usual, nothing, kept_taste = uncertain_band(PROMISE), owner.images[np.zeros(0, np.int64)], 1.0
+    band = usual
     for so_far in range(first, size + 1, more):
         own = owner.images[order[:so_far]]
         space = Space(own, replay)
-        head = learn(own, replay, space=space)
-        candidate = evidence.out_of_fold(own, replay, space=space)
-        live = evidence.by_anchor(own, own)
+        on_own = evidence.by_anchor(own, own)
         if learned:
-            live = evidence.out_of_fold(
-                own, replay, learned=np.arange(so_far) < learned, space=space
+            known = np.arange(so_far) < learned
+            on_own = evidence.out_of_fold(
+                own, replay, own_weight, learned=known, space=space, kept=kept_taste
             )
-        low, high, _ = evidence.band(candidate, evidence.by_anchor(own, own))
-        decision = decide.decide(
-            decide.HeldOut(own.labels, own.units, candidate, live),
-            decide.HeldOut(
-                world.labels,
-                world.units,
-                evidence.by_head(head, own, world),
-                evidence.by_head(champion, own, world),
-                evidence.by_anchor(own, world) if learned else None,
-            ),
-            head,
-            band=(low, high),
-            champion_band=band if learned else usual,
-            champion_is_anchor=not learned,
-        )
-        if decision.passed:
-            champion, learned, promoted, band = head, so_far, promoted + 1, (low, high)
+        live = update.Live(on_own, evidence.by_head(champion, own, world), band, not learned)
+        inputs = update.Inputs(own, nothing, world, replay, space, live)
+        result, head = update.attempt(inputs, own_weight)
+        if result.decision.passed and result.band:
+            champion, learned, promoted, kept_taste = head, so_far, promoted + 1, result.kept
+            band = (result.band["low"], result.band["high"])
     figures = [
         (
             evidence.figures(e.labels, evidence.by_head(champion, own, e), band),
@@ -272,19 +312,39 @@ def swapped(owner: Owner, size: int, draw: int) -> dict[str, bool]:
 
 def _planted(owner_images: Examples, features: Any) -> Examples:
     rng = np.random.default_rng(11)
+    rule = _direction(features, 30, rng)
+    opinion = _standardised(owner_images.logits)
+    taste = 0.5 * opinion + rule + 0.5 * rng.standard_normal(len(owner_images))
+    return _labelled(owner_images, taste, 0.5)
+
+
+def _direction(features: Any, components: int, rng: np.random.Generator) -> Floats:
+    """A random direction of the first principal components of features (n, d), standardised."""
     x = features.astype(np.float64)
     x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-3)
-    projected = x @ np.linalg.svd(x[::4], full_matrices=False)[2][:30].T
+    projected = x @ np.linalg.svd(x[::4], full_matrices=False)[2][:components].T
     projected /= projected.std(axis=0)
-    rule = projected @ (rng.standard_normal(30) / np.sqrt(1 + np.arange(30)))
-    opinion = (owner_images.logits - owner_images.logits.mean()) / owner_images.logits.std()
-    taste = 0.5 * opinion + rule / rule.std() + 0.5 * rng.standard_normal(len(owner_images))
-    return Examples(
-        owner_images.features,
-        owner_images.logits,
-        (taste > np.median(taste)).astype(np.int64),
-        owner_images.units,
-    )
+    rule = projected @ (rng.standard_normal(components) / np.sqrt(1 + np.arange(components)))
+    out: Floats = rule / rule.std()
+    return out
+
+
+def _labelled(images: Examples, taste: Floats, clickbait: float) -> Examples:
+    """The images with a share `clickbait` of label 1: those with the highest `taste` (n,)."""
+    labels = (taste > np.quantile(taste, 1 - clickbait)).astype(np.int64)
+    return Examples(images.features, images.logits, labels, images.units)
+
+
+def _standardised(values: Any) -> Floats:
+    out: Floats = (values - values.mean(axis=0)) / values.std(axis=0)
+    return out
+
+
+def _colours(pixels: npt.NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    """Brightness, saturation, contrast and warmth of an image (side, side, 3)."""
+    p = pixels[::4, ::4].astype(np.float64)
+    spread = p.max(axis=-1) - p.min(axis=-1)
+    return p.mean(), spread.mean(), p.std(), (p[..., 0] - p[..., 2]).mean()
 
 
 def _champion(features: Any, truth: npt.NDArray[np.int64], trained_on: Indices) -> Floats:
@@ -375,9 +435,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with thumbnails/ and owner/, to cache")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--imagenet", type=Path)
-    parser.add_argument("--owners", default="noisy,clear,other,mild,planted,shipped,shipped_tt")
+    parser.add_argument("--owners", default=",".join(NAMES))
     parser.add_argument("--sizes", default="30,60,120,200,350")
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
     parser.add_argument("--own-weight", default="balanced")
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong labels")
     parser.add_argument(
@@ -391,9 +452,10 @@ def main() -> None:
         cache(given.data, given.cache, given.imagenet)
         return
     by_name = owners(given.cache)
+    draws = range(given.first, given.first + given.draws)
     for name in given.owners.split(","):
         if given.what == "days":
-            each = np.array([days(by_name[name], d) for d in range(given.draws)])
+            each = np.array([days(by_name[name], d, own_weight=given.own_weight) for d in draws])
             print(f"{name:16s} promotions, own AUC, Brier, unsure, home AUC:", each.mean(axis=0))
             continue
         for size in map(int, given.sizes.split(",")):
@@ -405,9 +467,7 @@ def main() -> None:
                 share = {k: float(np.mean([s[k] for s in stopped])) for k in ("honest", "swapped")}
                 print(f"{name:16s}{size:4d} label check stops {share}", flush=True)
                 continue
-            rows = [
-                simulate(owner, size, d, given.own_weight, given.wrong) for d in range(given.draws)
-            ]
+            rows = [simulate(owner, size, d, given.own_weight, given.wrong) for d in draws]
             show(name, size, rows)
             if given.out:
                 given.out.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from clickbait.learning.head import (
     Space,
     _fits,
     learn,
+    learn_each,
     unchanged,
     weigh,
 )
@@ -88,6 +89,16 @@ def test_more_weight_on_the_replay_stays_closer_to_the_anchor() -> None:
         for dial in REPLAY_WEIGHTS
     ]
     assert aucs == sorted(aucs, reverse=True)
+
+
+def test_the_less_of_a_taste_is_kept_the_less_is_forgotten() -> None:
+    own, home = owner(120, taste=3, opinion=-0.5), owner(1000, seed=5)
+    layers = list(learn_each(own, REPLAY, kept=(1.0, 0.5, 0.0)))
+    aucs = [evidence.auc(home.labels, h.logits(home.features, home.logits)) or 0 for h in layers]
+    assert aucs == sorted(aucs)
+    assert all(sum(h.shares) == pytest.approx(1) for h in layers)
+    assert not layers[2].taste.any()
+    assert aucs[2] == evidence.auc(home.labels, home.logits)
 
 
 def test_a_feature_that_is_constant_on_the_replayed_images_is_harmless() -> None:
@@ -167,6 +178,7 @@ def test_folds_keep_units_together_and_balance_both_classes() -> None:
         assert counts.max() - counts.min() <= 3
 
 
-def test_folds_are_deterministic() -> None:
+def test_folds_depend_on_the_seed_alone() -> None:
     labels, units = np.arange(60) % 2, np.arange(60)
     assert np.array_equal(folds(labels, units), folds(labels, units))
+    assert not np.array_equal(folds(labels, units), folds(labels, units, seed=1))

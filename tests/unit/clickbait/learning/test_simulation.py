@@ -16,7 +16,7 @@ from clickbait.settings import CHECKOUT_BASELINE
 METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_text())
 ANCHOR = Version((CHECKOUT_BASELINE / "model.tflite").read_bytes(), METADATA)
 STORED = replay.read((CHECKOUT_BASELINE / replay.FILE).read_bytes())
-DRAWS = 6
+DRAWS = 4
 
 
 def cut(part: Part, chosen: np.ndarray, truth: np.ndarray | None = None) -> Part:

@@ -13,7 +13,7 @@ from clickbait.inference.classifier import Classifier
 from clickbait.learning import head, patch, replay
 from clickbait.learning.features import FeatureReader, Outputs
 from clickbait.learning.replay import Part, Replay
-from clickbait.learning.update import Champion, Version, small_update
+from clickbait.learning.update import FORGETTING, Champion, Version, small_update
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import picture
 
@@ -109,6 +109,17 @@ def test_120_images_of_a_clear_taste_give_a_better_version() -> None:
     assert metadata["uncertain_band"] == update.band
     json.dumps(metadata, allow_nan=False)
     Classifier(update.patched.model, metadata)
+
+
+def test_an_update_keeps_only_as_much_of_a_taste_as_the_dial_allows_it_to_forget() -> None:
+    kept = {}
+    for own_weight, limit in FORGETTING.items():
+        update = small_update(ANCHOR, owner(200), STORED, own_weight=own_weight)
+        world = update.decision.world
+        assert world["champion"]["auc"] - world["candidate"]["auc"] <= limit
+        kept[own_weight] = update.kept
+    assert kept["balanced"] < kept["follow_labels"]
+    assert update.changes()["small_update"]["kept"] == update.kept
 
 
 def test_too_few_images_are_refused_without_learning() -> None:

@@ -1,26 +1,27 @@
-"""Split an owner's images into five folds. Each image is predicted once, by a layer that was not
-trained on the image, a near-copy of it or another image of its group."""
+"""Split an owner's images into folds. Each image is predicted by a layer that was not trained on
+the image, a near-copy of it or another image of its group."""
 
 import numpy as np
 import numpy.typing as npt
 
-FOLDS = 5
-SEED = 0
+FOLDS = 10
+"""With 5, each layer lacks a fifth of the images: on 60 images of a clear taste, the evidence then
+shows less than three quarters of the gain in AUC."""
 
 Integers = npt.NDArray[np.int64]
 
 
-def folds(labels: Integers, units: Integers, count: int = FOLDS) -> Integers:
+def folds(labels: Integers, units: Integers, count: int = FOLDS, *, seed: int = 0) -> Integers:
     """Return the fold (n,), from 0, of images with labels (n,) of 0 and 1 and units (n,).
 
     Images of one unit share a fold, and each fold gets its share of both classes. The largest units
     are assigned first, each to the fold that most needs its classes. Units of equal size are
-    assigned in an order drawn with a fixed seed, so folds do not depend on file names.
+    assigned in an order drawn with `seed`, so folds do not depend on file names.
     """
     _, unit = np.unique(units, return_inverse=True)
     sizes = np.zeros((int(unit.max(initial=-1)) + 1, 2))
     np.add.at(sizes, (unit, labels), 1)
-    order = np.random.default_rng(SEED).permutation(len(sizes))
+    order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes[order].sum(axis=1), kind="stable")]
     share = np.maximum(sizes.sum(axis=0) / count, 1)
     filled = np.zeros((count, 2))

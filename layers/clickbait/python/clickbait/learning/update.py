@@ -15,16 +15,26 @@ from clickbait.learning import evidence
 from clickbait.learning.decide import Decision, HeldOut, decide, missing
 from clickbait.learning.evidence import PROMISE, Labels, Predictions
 from clickbait.learning.features import FeatureReader, Outputs
-from clickbait.learning.head import OWN_WEIGHT, Examples, Head, Space, learn, weigh
+from clickbait.learning.head import (
+    KEPT,
+    OWN_WEIGHT,
+    Examples,
+    Head,
+    Space,
+    learn,
+    learn_each,
+    weigh,
+)
 from clickbait.learning.patch import PatchedModel, patch
 from clickbait.learning.replay import Part, Replay
 
 MIN_TO_LEARN = 10
-"""Minimum images of each class outside the exam set: about two for each of five folds."""
+"""Minimum images of each class outside the exam set: about one for each fold."""
 
-FIRMNESS = (1.0, 4.0, 16.0)
-"""Factors on the replay's weight, one for each try. An update that forgets too much is learned
-again with the next factor before the owner is advised to change the dial."""
+FORGETTING = {"stay_close": 0.01, "balanced": 0.02, "follow_labels": 0.1}
+"""Maximum drop in AUC on the shipped test images, by the dial `own_weight`. An update keeps as much
+of the taste as this allows. The gate's own margin is wider, because it must hold at a confidence.
+"""
 
 LARGE = 300
 """From this many own images, an upload starts fine-tuning instead."""
@@ -80,7 +90,7 @@ class Update:
 
     decision: Decision
     own_weight: str = OWN_WEIGHT
-    firmness: float = 1.0
+    kept: float = 1.0
     head: Head | None = None
     patched: PatchedModel | None = None
     band: dict[str, float] | None = None
@@ -101,7 +111,7 @@ class Update:
                 "shares": list(self.head.shares),
                 "slope": self.head.slope,
                 "own_weight": self.own_weight,
-                "firmness": self.firmness,
+                "kept": self.kept,
             },
         }
 
@@ -171,7 +181,7 @@ def champion_predictions(
         recipe["own_weight"],
         learned=champion.learned,
         space=space,
-        firmness=recipe["firmness"],
+        kept=recipe["kept"],
     )
     on_own = on_own.concat(_by_version(champion.version, own, exam))
     return Live(on_own, _by_version(champion.version, own, world), champion.version.band, False)
@@ -191,24 +201,21 @@ class Inputs:
 
 
 def attempt(inputs: Inputs, own_weight: str = OWN_WEIGHT) -> tuple[Update, Head]:
-    """Learn a layer and decide on it. If the first try forgets too much, return the first firmer
-    try that passes, if any."""
-    first = _try(inputs, own_weight, FIRMNESS[0])
-    for firmness in FIRMNESS[1:]:
-        if not first[0].decision.forgets:
-            break
-        firmer = _try(inputs, own_weight, firmness)
-        if firmer[0].decision.passed:
-            return firmer
-    return first
+    """Learn a layer and decide on it. If it is refused but a new calibration alone passes, return
+    the calibration. It cannot rank images worse, so it needs less evidence."""
+    first = _try(inputs, own_weight, *_remembering(inputs, own_weight))
+    if first[0].decision.passed or first[0].kept == 0:
+        return first
+    head = learn(inputs.own, inputs.known, own_weight, inputs.space, kept=0.0)
+    calibration = _try(inputs, own_weight, 0.0, head)
+    return calibration if calibration[0].decision.passed else first
 
 
-def _try(inputs: Inputs, own_weight: str, firmness: float) -> tuple[Update, Head]:
-    """Learn one layer and decide on it."""
+def _try(inputs: Inputs, own_weight: str, kept: float, head: Head) -> tuple[Update, Head]:
+    """Decide on a layer that keeps the part `kept` of the taste."""
     own, exam, world, live = inputs.own, inputs.exam, inputs.world, inputs.live
     known, space = inputs.known, inputs.space
-    head = learn(own, known, own_weight, space, firmness)
-    candidate = evidence.out_of_fold(own, known, own_weight, space=space, firmness=firmness)
+    candidate = evidence.out_of_fold(own, known, own_weight, space=space, kept=kept)
     candidate = candidate.concat(evidence.by_head(head, own, exam))
     shipped = evidence.by_anchor(own, own).concat(evidence.by_anchor(own, exam))
     low, high, promise = evidence.band(candidate, shipped)
@@ -235,7 +242,24 @@ def _try(inputs: Inputs, own_weight: str, firmness: float) -> tuple[Update, Head
         champion_is_anchor=live.is_anchor,
     )
     band = {"low": low, "high": high, "promise": promise}
-    return Update(decision, own_weight, firmness, head, None, band, candidate, live.own), head
+    return Update(decision, own_weight, kept, head, None, band, candidate, live.own), head
+
+
+def _remembering(inputs: Inputs, own_weight: str) -> tuple[float, Head]:
+    """The largest part of the taste, with its layer, that forgets no more than FORGETTING allows;
+    if none does, the one that forgets least."""
+    world = inputs.world
+    known = evidence.auc(world.labels, world.logits) or 0.0
+    least = np.inf
+    heads = learn_each(inputs.own, inputs.known, own_weight, inputs.space)
+    for kept, head in zip(KEPT, heads, strict=True):
+        scores = head.logits(world.features, world.logits)
+        drop = known - (evidence.auc(world.labels, scores) or 0.0)
+        if drop < least:
+            least, best = drop, (kept, head)
+        if drop <= FORGETTING[own_weight]:
+            break
+    return best
 
 
 def missing_to_learn(labels: Labels) -> str:
