@@ -13,18 +13,12 @@ from clickbait.store.runs import FAILED, PROMOTED, REJECTED, Parameters, Runs
 from clickbait.store.trained import list_images, mark_trained, read_trained
 from clickbait.store.triggers import FIRST_WAIT, MAX_WAIT, Triggers, choose_method
 from tests.cloud import TABLE, cloud_in_memory
+from tests.owner import DATA, Clock, both, move, remove, upload
 
-DATA, MODELS = "data", "models"
+MODELS = "models"
 ENOUGH = 25
 """Images of each class: with two classes, the fewest that a run learns from."""
-MINUTE, HOUR = 60.0, 3_600.0
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def time(self) -> float:
-        return self.now
+HOUR = 3_600.0
 
 
 @pytest.fixture
@@ -46,35 +40,7 @@ def service(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Triggers]
         )
 
 
-# --- what owners and runs do ----------------------------------------------------------------------
-
-
-def upload(count: int, label: str, first: int = 0, prefix: str = "train") -> list[str]:
-    """Upload `count` images of a class; their content differs by label and number."""
-    found = [f"{prefix}/{label}/{label}-{n}.jpg" for n in range(first, first + count)]
-    for key in found:
-        aws.client("s3").put_object(Bucket=DATA, Key=key, Body=key.encode())
-    return found
-
-
-def both(count: int, first: int = 0) -> None:
-    """Upload `count` images of each class."""
-    for label in LABELS:
-        upload(count, label, first)
-
-
-def move(wanted: list[str], folder: str) -> None:
-    """Move images to another folder, under their names."""
-    s3 = aws.client("s3")
-    for key in wanted:
-        to = f"{folder}/{key.rsplit('/', 1)[1]}"
-        s3.copy_object(Bucket=DATA, Key=to, CopySource={"Bucket": DATA, "Key": key})
-        s3.delete_object(Bucket=DATA, Key=key)
-
-
-def remove(wanted: list[str]) -> None:
-    for key in wanted:
-        aws.client("s3").delete_object(Bucket=DATA, Key=key)
+# --- what runs do ---------------------------------------------------------------------------------
 
 
 def end(
