@@ -230,7 +230,8 @@ class Attempt:
         self._report("The labels were checked.", label_check=checked.as_dict())
         if images.aside & set(new):
             trained = read_trained(self.config.models_bucket)
-            rest = {key: images.train[key] for key in images.usable()}
+            # Images that earlier runs set aside are no news.
+            rest = {key: etag for key, etag in images.train.items() if key not in set(new)}
             if not trained.news(rest, images.exam).total:
                 self._mark_trained(images)
                 self._end(REJECTED, checked.reason, images=self._counts(images))

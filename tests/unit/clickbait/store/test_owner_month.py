@@ -65,6 +65,7 @@ class Month:
             if self.outcome != FAILED:
                 mark_trained(MODELS, *seen, rejected=self.rejected)
             self.service.runs.end(run, self.outcome, "The worker said so.")
+            self.clock.now += 1  # Runs of one second have no order.
             run = self.service.reconcile()
 
     def since_yesterday(self) -> list[tuple[str, str]]:

@@ -51,14 +51,16 @@ class News:
     """How many images differ from those that the last run examined.
 
     new: their content is. moved: they lie in the other class folder. removed: they are gone.
-    exam: an image of the exam set is new, moved or removed. total: images that are any of these; an
-    image moved from `train/` to `exam/` counts once.
+    exam: an image of the exam set is new, moved or removed. decided: a label check rejected them,
+    and an admin decided their labels since. total: images that are any of these; an image moved
+    from `train/` to `exam/` counts once.
     """
 
     new: int = 0
     moved: int = 0
     removed: int = 0
     exam: int = 0
+    decided: int = 0
     total: int = 0
 
     def __str__(self) -> str:
@@ -68,6 +70,7 @@ class News:
             "relabelled": self.moved,
             "removed": self.removed,
             "changed exam": self.exam,
+            "confirmed": self.decided,
         }
         parts = [f"{n:,} {what} image{'s' * (n != 1)}" for what, n in counts.items() if n]
         return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]])) or "no new image"
@@ -94,7 +97,7 @@ class Trained:
         known = exams if self.exam is None else self.exam
         changed = {e for e in exams.keys() | known.keys() if exams.get(e) != known.get(e)}
         total = len(new | moved | removed | changed)
-        return News(len(new), len(moved), len(removed), len(changed), total)
+        return News(len(new), len(moved), len(removed), len(changed), total=total)
 
     def unseen(self, images: Listing) -> list[str]:
         """The keys of `images` that no run has examined under their present label, sorted."""

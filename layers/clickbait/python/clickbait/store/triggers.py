@@ -12,7 +12,7 @@ as much as a new image does.
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import takewhile
@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from clickbait import LABELS, aws
 from clickbait.errors import BadRequest, Conflict, InvalidModel, NotFound, Unavailable
-from clickbait.keys import EXAM, LOCK_PARTITION
+from clickbait.keys import DECIDED, EXAM, IMAGE_PARTITION, LOCK_PARTITION, is_decided
 from clickbait.observability import logger
 from clickbait.settings import settings
 from clickbait.store.registry import Registry
@@ -64,11 +64,15 @@ ONLY_FINE_TUNING = (
 
 @dataclass(frozen=True)
 class Survey:
-    """The labelled images of now, in `train/` and in `exam/`, and those that runs examined."""
+    """The labelled images of now, in `train/` and in `exam/`, and those that runs examined.
+
+    decided: the keys of images that a label check rejected, if an admin has decided their labels.
+    """
 
     train: Listing
     exam: Listing
     trained: Trained
+    decided: frozenset[str] = frozenset()
 
     @cached_property
     def digest(self) -> str:
@@ -76,7 +80,14 @@ class Survey:
 
     @cached_property
     def news(self) -> News:
-        return self.trained.news(self.train, self.exam)
+        news = self.trained.news(self.train, self.exam)
+        back = len(self.decided)
+        return replace(news, decided=back, total=news.total + back)
+
+    @cached_property
+    def left_out(self) -> set[str]:
+        """The keys of images that a label check rejected, and that nobody has changed since."""
+        return self.trained.left_out(self.train) - self.decided
 
     def own(self, all_labels: bool = False) -> list[str]:
         """The label of each different image in `train/` that a run may learn from.
@@ -84,7 +95,7 @@ class Survey:
         Images that a label check rejected are among them only if `all_labels`. Images with both
         labels never are.
         """
-        left_out = set() if all_labels else self.trained.left_out(self.train)
+        left_out = set() if all_labels else self.left_out
         found = labels_of({key: etag for key, etag in self.train.items() if key not in left_out})
         return [label for labels in found.values() if len(labels) == 1 for label in labels]
 
@@ -258,7 +269,8 @@ class Triggers:
         """Read what a decision depends on. `train` is a listing of `train/`, if there is one."""
         images = list_images(self.data_bucket) if train is None else train
         exam = list_images(self.data_bucket, EXAM)
-        return Survey(images, exam, read_trained(self.models_bucket))
+        trained = read_trained(self.models_bucket)
+        return Survey(images, exam, trained, self._decided(trained.left_out(images)))
 
     def outlook(self, survey: Survey) -> str:
         """Why no run has started, or when one will, in sentences."""
@@ -296,6 +308,14 @@ class Triggers:
 
     def _method(self, own: Sequence[str], parameters: Parameters) -> tuple[Method, str]:
         return choose_method(len(own), parameters, self._champion())
+
+    def _decided(self, rejected: set[str]) -> frozenset[str]:
+        """Those of the keys `rejected` whose labels an admin has decided."""
+        if not rejected:
+            return frozenset()
+        items = aws.query(self.runs.table, IMAGE_PARTITION)
+        marks = {item["sk"]: item.get(DECIDED) for item in items}
+        return frozenset(key for key in rejected if is_decided(key, marks.get(key)))
 
     def _champion(self) -> dict[str, Any]:
         """The live version's metadata; empty if none was promoted, or if it cannot be read."""
@@ -349,13 +369,13 @@ def _back_off(recent: Sequence[Mapping[str, Any]]) -> str:
 
 def _left_out(survey: Survey) -> str:
     """A sentence about images that label checks rejected, after a space, or ""."""
-    count = len(survey.trained.left_out(survey.train))
+    count = len(survey.left_out)
     if not count:
         return ""
     images = "1 image is" if count == 1 else f"{count:,} images are"
     return (
         f" {images} left out, because the live model contradicts their labels. Move them to the "
-        "right folder, or start a training that skips the label check."
+        "right folder, confirm their labels, or start a training that skips the label check."
     )
 
 
