@@ -15,11 +15,13 @@ import {
   ModelsIcon,
   MonitoringIcon,
   OverviewIcon,
+  ReviewIcon,
 } from "./ui/icons";
 import { Empty, Failure } from "./ui/state";
 
 const Classify = lazy(() => import("./pages/classify"));
 const Batch = lazy(() => import("./pages/batch"));
+const Review = lazy(() => import("./pages/review"));
 const Data = lazy(() => import("./pages/data"));
 const Models = lazy(() => import("./pages/models"));
 const Version = lazy(() => import("./pages/models/version"));
@@ -30,6 +32,7 @@ const PAGES = [
   { path: "/", name: "Overview", icon: OverviewIcon },
   { path: "/classify", name: "Classify", icon: ClassifyIcon },
   { path: "/batch", name: "Batch", icon: BatchIcon },
+  { path: "/review", name: "Review", icon: ReviewIcon },
   { path: "/data", name: "Data", icon: DataIcon },
   { path: "/models", name: "Models", icon: ModelsIcon },
   { path: "/monitoring", name: "Monitoring", icon: MonitoringIcon },
@@ -118,6 +121,7 @@ function Pages() {
         <Route path="/classify" component={Classify} />
         <Route path="/batch" component={Batch} />
         <Route path="/batch/:batch" component={Batch} />
+        <Route path="/review" component={Review} />
         <Route path="/data" component={Data} />
         <Route path="/models" component={Models} />
         <Route path="/models/runs/:run" component={Run} />

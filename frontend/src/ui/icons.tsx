@@ -34,6 +34,7 @@ export const BatchIcon = () =>
       <path d="M7.5 5h10.5a2.5 2.5 0 0 1 2.5 2.5V16" />
     </>,
   );
+export const ReviewIcon = () => icon(<path d="m4 7 2 2 3.5-4M4 16l2 2 3.5-4M13 7.5h7m-7 9h7" />);
 export const DataIcon = () => icon(<path d="M4 20V4m0 16h16M8 16v-4m4 4V8m4 8v-6" />);
 export const ModelsIcon = () =>
   icon(<path d="m12 3.5 8 4.5-8 4.5-8-4.5zM4 12l8 4.5 8-4.5M4 16l8 4.5 8-4.5" />);

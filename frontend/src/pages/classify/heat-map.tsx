@@ -32,9 +32,15 @@ const ROWS = ["top", "middle", "bottom"] as const;
 const COLUMNS = ["left", "centre", "right"] as const;
 
 /** The place of the strongest cell: "top left". */
-export function hottest(cells: number[][]): string {
-  const all = cells.flatMap((row, y) => row.map((value, x) => ({ value, x, y })));
-  const most = all.reduce((a, b) => (b.value > a.value ? b : a), { value: -1, x: 0, y: 0 });
+export const hottest = (cells: number[][]): string => placeOf(cells, (value) => value);
+
+/** The place of the cell with the most `weight`. */
+export function placeOf(
+  cells: readonly (readonly number[])[],
+  weight: (value: number) => number,
+): string {
+  const all = cells.flatMap((row, y) => row.map((value, x) => ({ value: weight(value), x, y })));
+  const most = all.reduce((a, b) => (b.value > a.value ? b : a));
   const third = (place: number, of: number) => Math.min(2, Math.floor((3 * (place + 0.5)) / of));
   const row = ROWS[third(most.y, cells.length)];
   const column = COLUMNS[third(most.x, cells[0]?.length ?? 1)];

@@ -1,16 +1,14 @@
-/** Models: the live one and its history, trainings, and corrections to review. */
+/** Models: the live one and its history, and trainings. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { api, ask } from "../../api/client";
-import { admin } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { refreshHealth } from "../../store/health";
 import { Shown } from "../../ui/state";
 import { Private } from "../../ui/token";
 import { Audit } from "./audit";
 import { Comparison } from "./compare";
-import { Corrections } from "./feedback";
 import { Live } from "./live";
 import "./models.css";
 import { runUnderWay } from "./progress";
@@ -23,7 +21,6 @@ import { Versions } from "./versions";
 const SECTIONS = [
   { show: "versions", name: "Versions" },
   { show: "training", name: "Training" },
-  { show: "corrections", name: "Corrections" },
 ] as const;
 type Part = (typeof SECTIONS)[number]["show"];
 
@@ -34,7 +31,7 @@ const IDLE_MS = 20_000;
 /** Milliseconds until uploaded images are counted: the service checks them first. */
 const COUNTED_MS = 5_000;
 
-function Parts({ shown, waiting }: { shown: Part; waiting: string }) {
+function Parts({ shown }: { shown: Part }) {
   return (
     <nav class="tabs" aria-label="Sections">
       {SECTIONS.map(({ show, name }) => (
@@ -44,7 +41,6 @@ function Parts({ shown, waiting }: { shown: Part; waiting: string }) {
           {...(show === shown ? { "aria-current": "page" as const } : {})}
         >
           {name}
-          {show === "corrections" && waiting && <span class="badge">{waiting}</span>}
         </a>
       ))}
     </nav>
@@ -162,29 +158,24 @@ function Page() {
   );
   const underWay = runUnderWay(runs.items)?.id;
   if (busy !== (underWay !== undefined)) setBusy(!busy);
-  const corrections = useList(
-    async (page) =>
-      admin.value ? ask(api().GET("/feedback", page)) : { items: [], count: 0, next: null },
-    (one) => one.id,
-    { order: "oldest", deps: [admin.value] },
-  );
-  const waiting = corrections.items.length;
   return (
     <>
-      <Parts shown={shown} waiting={waiting ? `${waiting}${corrections.more ? "+" : ""}` : ""} />
+      <Parts shown={shown} />
       <UnderWay of={runs} />
       {shown === "versions" && <VersionsPart underWay={underWay} />}
       {shown === "training" && <TrainingPart runs={runs} />}
-      {shown === "corrections" && (
-        <Private of="admin" reason="Only an admin can review corrections.">
-          {() => <Corrections of={corrections} />}
-        </Private>
-      )}
     </>
   );
 }
 
 export default function Models() {
+  const { query, route } = useLocation();
+  // Corrections have moved, and old links still arrive here.
+  const moved = query.show === "corrections";
+  useEffect(() => {
+    if (moved) route("/review?show=corrections", true);
+  }, [moved]);
+  if (moved) return null;
   return (
     <div class="models">
       <h1 tabIndex={-1}>Models</h1>

@@ -6,10 +6,10 @@ import { config } from "../../api/session";
 import { bytes, className, count, dateTime, since } from "../../format";
 import { announce } from "../../ui/announce";
 import { Empty, Failure, Shown } from "../../ui/state";
-import { ExpiringImage } from "./expiring-image";
-import { MoreButton } from "./more-button";
-import { VersionName } from "./names";
-import type { Listed } from "./use-list";
+import { ExpiringImage } from "../models/expiring-image";
+import { MoreButton } from "../models/more-button";
+import { VersionName } from "../models/names";
+import type { Listed } from "../models/use-list";
 
 type Waiting = Schemas["WaitingFeedback"];
 type Decision = "accept" | "reject";

@@ -1,0 +1,57 @@
+/** The model's signed evidence in 7 x 7 cells: for clickbait in one colour, against it in another. */
+import { useEffect, useRef } from "preact/hooks";
+import { placeOf } from "../classify/heat-map";
+
+export type Cells = readonly (readonly number[])[];
+
+/** Orange and blue are told apart with every kind of colour blindness; style/review has both too. */
+export const FOR = [255, 112, 10] as const;
+export const AGAINST = [0, 122, 255] as const;
+
+/** Log odds below which a cell says nothing, and from which it has the full colour: 1 is 73%, 6 is
+ * 99.8%. The same for all images, so that a faint map is faint evidence. */
+export const FLOOR = 1;
+export const FULL = 6;
+
+/** From 0 (nothing) to 1 (the full colour). */
+export const strengthOf = (value: number): number =>
+  Math.min(1, Math.max(0, (Math.abs(value) - FLOOR) / (FULL - FLOOR)));
+
+/** Red, green, blue and opacity of each cell, in the order of the rows. */
+export const pixelsOf = (cells: Cells): number[] =>
+  cells
+    .flat()
+    .flatMap((value) => [...(value > 0 ? FOR : AGAINST), Math.round(255 * strengthOf(value))]);
+
+/** One sentence: what speaks for clickbait, what against it, and where. */
+export function evidenceText(cells: Cells): string {
+  const values = cells.flat();
+  const [most, least] = [Math.max(...values), Math.min(...values)];
+  const parts = [
+    ...(most >= FLOOR ? [`for clickbait: ${placeOf(cells, (v) => v)}`] : []),
+    ...(least <= -FLOOR ? [`against it: ${placeOf(cells, (v) => -v)}`] : []),
+  ];
+  if (parts.length === 0) return "No part of the image says much either way.";
+  return `Strongest evidence ${parts.join("; ")}.`;
+}
+
+export function EvidenceMap({ cells }: { cells: Cells }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [rows, columns] = [cells.length, cells[0]?.length ?? 0];
+  useEffect(() => {
+    const context = canvas.current?.getContext("2d");
+    if (!context) return;
+    const image = context.createImageData(columns, rows);
+    image.data.set(pixelsOf(cells));
+    context.putImageData(image, 0, 0);
+  }, [cells]);
+  return <canvas ref={canvas} class="heat" width={columns} height={rows} />;
+}
+
+export const Legend = () => (
+  <ul class="evidence-key hint">
+    <li class="for">for clickbait</li>
+    <li class="against">against clickbait</li>
+    <li class="neither">clear: neither</li>
+  </ul>
+);
