@@ -205,7 +205,7 @@ def shoot(
     more = [
         Picture("models", "/models", "Release history"),
         Picture("training", "/models?show=training", "Train a new model"),
-        Picture("corrections", "/models?show=corrections", "Accept"),
+        Picture("corrections", "/review?show=corrections", "Accept"),
         Picture("version", f"/models/versions/{version}", "Training details"),
         Picture("begin", "/batch", "Your batches"),
     ]

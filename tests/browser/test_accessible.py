@@ -14,11 +14,13 @@ PATHS = (
     "/",
     "/classify",
     "/batch",
+    "/review",
+    "/review?show=grid",
     "/data?show=images",
     "/data?show=model",
     "/models",
     "/models?show=training",
-    "/models?show=corrections",
+    "/review?show=corrections",
     "/models/versions/{version}",
     "/monitoring",
     "/no/such/page",
@@ -97,5 +99,5 @@ def test_the_keyboard_reaches_content_and_pages_and_shows_the_focus(page, stack)
             }"""
         )
         assert outlined == ""
-    assert {"Overview", "Classify", "Batch", "Data", "Models", "Monitoring"} <= seen
+    assert {"Overview", "Classify", "Batch", "Review", "Data", "Models", "Monitoring"} <= seen
     assert "Choose a file" in seen

@@ -13,7 +13,7 @@ from .conftest import NETWORK_ERROR, PHONE, as_admin, choose, new_context, token
 
 pytestmark = pytest.mark.end_to_end
 
-PAGES = ("Overview", "Classify", "Batch", "Data", "Models", "Monitoring")
+PAGES = ("Overview", "Classify", "Batch", "Review", "Data", "Models", "Monitoring")
 
 
 def result(page: Page, name: str):

@@ -101,7 +101,7 @@ def test_a_correction_is_decided_on_the_page(page, stack, admin):
         sent = {"file": (f"wrong {n}.jpg", drawing(LABELS[1], 900 + n), "image/jpeg")}
         admin.post("/feedback", files=sent, data=fields).raise_for_status()
     before = admin.get("/dataset").json()["images"]
-    as_admin(page, stack, "/models?show=corrections")
+    as_admin(page, stack, "/review?show=corrections")
     page.get_by_role("button", name="Accept: wrong 1.jpg is clickbait").click()
     expect(page.get_by_text("wrong 1.jpg")).to_have_count(0)
     page.get_by_role("button", name="Reject: wrong 2.jpg").click()

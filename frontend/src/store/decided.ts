@@ -8,18 +8,18 @@ const service: Service = {
   async label(ids, label) {
     const [only] = ids;
     if (only !== undefined && ids.length === 1) {
-      const params = { path: { image: only } };
-      return [await ask(api().POST("/review/{image}", { params, body: { label } }))];
+      const params = { path: { review: only } };
+      return [await ask(api().POST("/review/{review}", { params, body: { label } }))];
     }
     const { items } = await ask(api().POST("/review", { body: { ids: [...ids], label } }));
     return items.map(({ id, outcome, problem }) => ({
       id,
-      outcome,
+      outcome: outcome ?? undefined,
       refused: problem ? text(problem.detail) || text(problem.title) : undefined,
     }));
   },
   async undo(id) {
-    await ask(api().POST("/review/{image}/undo", { params: { path: { image: id } } }));
+    await ask(api().POST("/review/{review}/undo", { params: { path: { review: id } } }));
   },
 };
 

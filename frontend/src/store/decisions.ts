@@ -96,6 +96,17 @@ export class Decisions {
     void this.send();
   }
 
+  /** Take over what was decided elsewhere or earlier; what is on its way from here stays. */
+  learn(decided: readonly (Named & { label: Label; outcome: Outcome })[]): void {
+    this.change(
+      decided.flatMap(({ id, name, label, outcome }) => {
+        const before = this.all.value.get(id);
+        if (before && (open(before) || before.refused !== undefined)) return [];
+        return [{ id, name, wanted: label, saved: label, outcome }];
+      }),
+    );
+  }
+
   /** How many are not saved yet. */
   get waiting(): number {
     return [...this.all.value.values()].filter(open).length;

@@ -177,6 +177,21 @@ it("one refused image does not hold up the others, and says why", async () => {
   expect(decisions.all.value.has("d")).toBe(false);
 });
 
+it("what was decided elsewhere is taken over, unless this browser decides otherwise", async () => {
+  const service = new Memory();
+  service.down = offline();
+  const decisions = new Decisions(service, null);
+  decisions.decide(named("a"), BAIT);
+  await failed(decisions);
+  decisions.learn([
+    { id: "a", name: "a.jpg", label: REAL, outcome: "training" },
+    { id: "b", name: "b.jpg", label: REAL, outcome: "waiting" },
+  ]);
+  expect(decisions.all.value.get("a")).toMatchObject({ wanted: BAIT, saved: null });
+  expect(decisions.all.value.get("b")).toMatchObject({ wanted: REAL, outcome: "waiting" });
+  expect(decisions.waiting).toBe(1);
+});
+
 it("a refused token keeps the decisions, and does not repeat the request", async () => {
   vi.useFakeTimers();
   try {

@@ -17,6 +17,7 @@ import { csv, type Row } from "./csv";
 import * as kept from "./kept";
 import { stateText } from "./progress-text";
 import { predictNow, type QuickBatch, quickBatch, resume } from "./quick-batch";
+import { quickLabels } from "./quick-labels";
 import { Results } from "./results";
 import { begin } from "./uploads";
 
@@ -94,6 +95,7 @@ function Quick({ of }: { of: QuickBatch }) {
           <Results
             rows={rows}
             picture={async (_, place) => of.images[place]}
+            judging={member.value ? quickLabels(of) : null}
             save={async () => download(rows)}
           />
           <button type="button" class="quiet small" onClick={() => (quickBatch.value = null)}>

@@ -1,7 +1,8 @@
 /** Results as CSV, byte for byte as the service writes them (`clickbait/store/results.py`). */
 import type { Schemas } from "../../api/client";
 
-export type Row = Schemas["BatchRow"];
+/** `id` is that of the image in the review queue: null once the image is deleted. */
+export type Row = Omit<Schemas["BatchRow"], "id"> & { id?: string | null };
 
 const COLUMNS = [
   "file",

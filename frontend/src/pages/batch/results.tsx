@@ -9,6 +9,7 @@ import { Scroll } from "../../ui/scroll";
 import { Empty, Failure } from "../../ui/state";
 import { Tag } from "../../ui/verdict";
 import type { Row } from "./csv";
+import { Judge, type Judging } from "./judge";
 import { LABELS, Summary } from "./summary";
 import { Thumbnail } from "./thumbnail";
 import { type By, chosen, PAGE, queryOf, sortedBy, VERDICTS, type View, viewOf } from "./view";
@@ -64,7 +65,17 @@ function Heading({
   );
 }
 
-function Line({ row, load }: { row: Row; load: (() => Promise<Blob | undefined>) | null }) {
+function Line({
+  row,
+  place,
+  load,
+  judging,
+}: {
+  row: Row;
+  place: number;
+  load: (() => Promise<Blob | undefined>) | null;
+  judging: Judging | null;
+}) {
   const { prediction, probability, uncertain, model_version: version } = row;
   return (
     <tr>
@@ -79,7 +90,17 @@ function Line({ row, load }: { row: Row; load: (() => Promise<Blob | undefined>)
       </th>
       <td>
         {prediction !== null && uncertain !== null ? (
-          <Tag of={{ prediction, uncertain }} />
+          <div class="judged">
+            <Tag of={{ prediction, uncertain }} />
+            {judging && (
+              <Judge
+                file={row.file}
+                prediction={prediction}
+                id={judging.idOf(place)}
+                decisions={judging.decisions}
+              />
+            )}
+          </div>
         ) : (
           <span class="tag failed">{LABELS.failed}</span>
         )}
@@ -162,10 +183,12 @@ function Download({ save }: { save: () => Promise<void> }) {
 function Table({
   rows,
   picture,
+  judging,
   save,
 }: {
   rows: readonly Row[];
   picture: Picture | null;
+  judging: Judging | null;
   save: () => Promise<void>;
 }) {
   const [view, setView] = useView();
@@ -249,7 +272,13 @@ function Table({
                 {shown.map((place) => {
                   const row = rows[place] as Row;
                   return (
-                    <Line key={place} row={row} load={picture && (() => picture(row, place))} />
+                    <Line
+                      key={place}
+                      row={row}
+                      place={place}
+                      load={picture && (() => picture(row, place))}
+                      judging={judging}
+                    />
                   );
                 })}
               </tbody>
@@ -262,10 +291,14 @@ function Table({
   );
 }
 
-/** `picture` is null if the rows have none; `save` saves the rows as CSV, or throws Problem. */
+/**
+ * `picture` is null if the rows have none, `judging` if their images cannot be labelled; `save` saves
+ * the rows as CSV, or throws Problem.
+ */
 export function Results(of: {
   rows: readonly Row[];
   picture: Picture | null;
+  judging: Judging | null;
   save: () => Promise<void>;
 }) {
   return (

@@ -5,6 +5,7 @@ import { MAX_ROWS } from "../../api/limits";
 import { token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, duration, plural, time } from "../../format";
+import { decisions } from "../../store/decided";
 import { learn } from "../../store/model";
 import { announce } from "../../ui/announce";
 import { Figure, Figures } from "../../ui/figure";
@@ -176,7 +177,12 @@ function Rows({ batch, of, finished }: { batch: string; of: number; finished: bo
             </p>
           )}
           {all.length > 0 && (
-            <Results rows={all} picture={pictures ? picture : null} save={() => save(batch)} />
+            <Results
+              rows={all}
+              picture={pictures ? picture : null}
+              judging={{ decisions, idOf: (place) => all[place]?.id ?? null }}
+              save={() => save(batch)}
+            />
           )}
         </>
       )}

@@ -2,7 +2,7 @@
 import { api, ask, type Schemas } from "../../api/client";
 import type { Item } from "./words";
 
-export type Detail = Schemas["ReviewDetail"];
+export type Detail = Schemas["ReviewImage"];
 
 /** Images loaded ahead, and predictions, each of which costs the service an inference. */
 const IMAGES_AHEAD = 4;
@@ -27,8 +27,8 @@ function keep<T>(map: Map<string, T>, id: string, value: T): T {
 export function detailOf(id: string): Promise<Detail> {
   const found = details.get(id);
   if (found) return found;
-  const params = { path: { image: id } };
-  const asked = ask(api().GET("/review/{image}", { params }));
+  const params = { path: { review: id } };
+  const asked = ask(api().GET("/review/{review}", { params }));
   asked.catch(() => details.delete(id));
   return keep(details, id, asked);
 }

@@ -4,25 +4,10 @@ import { count, percent, plural } from "../../format";
 import { announce } from "../../ui/announce";
 import { toneOf } from "../../ui/verdict";
 import { Key, useKeys } from "./keys";
+import { ARROWS, moved } from "./moved";
 import { between, type Choice } from "./queue";
 import { type Feed, queue } from "./session";
 import { actText, type Item } from "./words";
-
-const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
-
-/** The index that an arrow key leads to, in a grid that wraps after `columns`. */
-export function moved(key: string, from: number, columns: number, size: number): number {
-  const steps: Record<string, number> = {
-    ArrowLeft: -1,
-    ArrowRight: 1,
-    ArrowUp: -columns,
-    ArrowDown: columns,
-    Home: -from,
-    End: size - 1 - from,
-  };
-  const to = from + (steps[key] ?? 0);
-  return to >= 0 && to < size ? to : from;
-}
 
 /** How many options are in the first row. */
 function columnsOf(list: HTMLElement): number {
@@ -55,12 +40,14 @@ function Option({
       role="option"
       aria-selected={selected}
       tabIndex={focusable ? 0 : -1}
-      aria-label={`${of.name}, ${percent(of.probability)} clickbait`}
       onClick={(event) => onSelect(event.shiftKey)}
     >
       <img src={of.url} alt="" loading="lazy" draggable={false} onError={onExpired} />
       <span class="thumb-name">{of.name}</span>
-      <span class={`tag ${tone}`}>{percent(of.probability)}</span>
+      <span class={`tag ${tone}`}>
+        {percent(of.probability)}
+        <span class="unseen">clickbait</span>
+      </span>
     </div>
   );
 }
@@ -134,23 +121,27 @@ export function Grid({ feed }: { feed: Feed }) {
   const none = selected.length === 0;
   return (
     <>
-      <div class="row review-actions">
-        <button
-          type="button"
-          class="judge bait"
-          disabled={none}
-          onClick={() => act("clickbait_fake")}
-        >
-          Clickbait <Key name="1" />
-        </button>
-        <button
-          type="button"
-          class="judge real"
-          disabled={none}
-          onClick={() => act("clickbait_real")}
-        >
-          Legitimate <Key name="2" />
-        </button>
+      <div class="row review-actions grid-actions">
+        {images.length > 0 && (
+          <>
+            <button
+              type="button"
+              class="judge bait"
+              disabled={none}
+              onClick={() => act("clickbait_fake")}
+            >
+              Clickbait <Key name="1" />
+            </button>
+            <button
+              type="button"
+              class="judge real"
+              disabled={none}
+              onClick={() => act("clickbait_real")}
+            >
+              Legitimate <Key name="2" />
+            </button>
+          </>
+        )}
         <button
           type="button"
           class="secondary"

@@ -77,11 +77,14 @@ function Filters({
         onChange={(event) => onChange(known(SOURCES, event.currentTarget.value), order)}
       >
         <option value="all">All sources</option>
-        {Object.entries(SOURCES).map(([value, name]) => (
-          <option key={value} value={value}>
-            {name}
-          </option>
-        ))}
+        {/* Only an admin may see training images and single predictions. */}
+        {Object.entries(SOURCES)
+          .filter(([value]) => admin.value || value === "batch")
+          .map(([value, name]) => (
+            <option key={value} value={value}>
+              {name}
+            </option>
+          ))}
       </select>
       <select
         aria-label="Order"
@@ -163,10 +166,10 @@ function Nothing({
   return (
     <Empty title="Nothing to review">
       <p>
-        Images that the model is unsure about, or that surprise it, appear here. They come from a{" "}
-        <a href="/batch">batch</a>, from large images that are uploaded to{" "}
-        <a href="/classify">Classify</a>, and from single predictions if the owner has set{" "}
-        <code>KEEP_UNSURE</code>.
+        Images appear here if the model is unsure about them, or disagrees with their label. They
+        come from a <a href="/batch">batch</a>, from{" "}
+        <a href="/models?show=training">training images</a>, and from single predictions if{" "}
+        <code>KEEP_UNSURE</code> is set.
       </p>
       {buttons}
     </Empty>

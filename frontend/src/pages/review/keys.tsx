@@ -70,30 +70,30 @@ export function KeyHelp({
   return (
     <dialog ref={dialog} onClose={onClose} aria-labelledby="keys-title">
       <article>
-        <h2 id="keys-title">Keys</h2>
-        <dl class="key-list">
-          {keys.map(([key, does]) => (
-            <div key={key}>
-              <dt>
-                <kbd>{key}</kbd>
-              </dt>
-              <dd>{does}</dd>
-            </div>
-          ))}
-        </dl>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={keysOn.value}
-            onChange={(event) => switchKeys(event.currentTarget.checked)}
-          />
-          Use these keys
-        </label>
-        <footer class="row end">
-          <button type="button" onClick={() => dialog.current?.close()}>
-            Close
-          </button>
-        </footer>
+        <form method="dialog">
+          <h2 id="keys-title">Keys</h2>
+          <dl class="key-list">
+            {keys.map(([key, does]) => (
+              <div key={key}>
+                <dt>
+                  <kbd>{key}</kbd>
+                </dt>
+                <dd>{does}</dd>
+              </div>
+            ))}
+          </dl>
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={keysOn.value}
+              onChange={(event) => switchKeys(event.currentTarget.checked)}
+            />
+            Use these keys
+          </label>
+          <footer class="row end">
+            <button type="submit">Close</button>
+          </footer>
+        </form>
       </article>
     </dialog>
   );

@@ -12,7 +12,7 @@ import { EvidenceMap, evidenceText, Legend } from "./evidence";
 import { Key, useKeys } from "./keys";
 import type { Choice } from "./queue";
 import { queue } from "./session";
-import { actText, type Item, SOURCES, whyText } from "./words";
+import { actText, FROM, type Item, whyText } from "./words";
 
 const WIDE = 16 / 9;
 
@@ -85,10 +85,11 @@ function About({ of }: { of: Item }) {
     <p class="hint name">
       {of.name}
       <br />
-      {SOURCES[of.source]}
+      {FROM[of.source]}
       {of.batch && (
         <>
-          : <a href={`/batch/${of.batch}`}>{of.batch}</a>
+          {" "}
+          <a href={`/batch/${of.batch}`}>{of.batch}</a>
         </>
       )}
       , {since(of.at)}
@@ -119,7 +120,7 @@ function Shown({ of }: { of: Item }) {
           <span>{percent(judged.probability)} clickbait</span>
         </p>
         <ProbabilityBar of={judged} />
-        <p class="hint">{whyText(of)}</p>
+        <p class="hint">{whyText(of, judged.uncertain)}</p>
         {problem ? (
           <Failure problem={problem} retry={again} />
         ) : (

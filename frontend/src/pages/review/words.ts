@@ -10,18 +10,33 @@ export type Item = Schemas["ReviewItem"];
 export const word = (label: string | null | undefined): string =>
   label === "clickbait_fake" ? "clickbait" : "legitimate";
 
-export const SOURCES = { batch: "Batches", upload: "Uploads", prediction: "Predictions" } as const;
+export const SOURCES = {
+  batch: "Batches",
+  upload: "Training images",
+  prediction: "Predictions",
+} as const;
 export type Source = keyof typeof SOURCES;
+
+/** The source of one image. */
+export const FROM: Record<Source, string> = {
+  batch: "Batch",
+  upload: "Training image",
+  prediction: "Single prediction",
+};
 
 export const ORDERS = { unsure: "Unsure first", surprising: "Surprising first" } as const;
 export type Order = keyof typeof ORDERS;
 
-/** Why this image is worth a look. */
-export function whyText({ why, probability }: Pick<Item, "why" | "probability">): string {
+/** Why this image is worth a look, and the label that it has, if any. */
+export function whyText(
+  { why, label, probability }: Pick<Item, "why" | "label" | "probability">,
+  unsureNow: boolean,
+): string {
+  if (why === "surprising") return `It is labelled ${word(label)}. The model disagrees.`;
+  if (!unsureNow) return `An earlier answer was unsure: ${percent(probability)} clickbait.`;
   const { low, high } = band.value;
-  return why === "unsure"
-    ? `The model is unsure: from ${percent(low)} to ${percent(high)} it is often wrong.`
-    : `The model is sure, at ${percent(probability)} clickbait, but the image is unusual for it.`;
+  const unsure = `The model is unsure: from ${percent(low)} to ${percent(high)} it is often wrong.`;
+  return label ? `${unsure} The image is labelled ${word(label)}.` : unsure;
 }
 
 /** For screen readers, after each step. */
