@@ -252,6 +252,18 @@ class ReviewImage(ReviewItem):
     prediction: PredictionAnswer = Field(description="by the live model, with the heat map")
 
 
+class ReviewDecision(Decision):
+    """What was decided about one image of a batch."""
+
+    id: str
+
+
+class ReviewDecisions(Page):
+    """What was decided about images of a batch, in the order of their keys."""
+
+    items: list[ReviewDecision]
+
+
 class ReviewAnswer(BaseModel):
     """A decision."""
 

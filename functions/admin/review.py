@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from clickbait import Label, errors
 from clickbait.errors import Problem
 from clickbait.inference.prediction import answer
-from clickbait.keys import key_of_id
+from clickbait.keys import BATCH_ID, key_of_id
 from clickbait.store import presigned
 from clickbait.store.live import serving
 from clickbait.store.review import Order, Source, source_of, unknown
@@ -91,6 +91,23 @@ def queue(
     name = f"review {source} {order}"
     items, last = stores.review().page(limit, decode_cursor(name, cursor), sources, order)
     return json_response(page([_linked(item) for item in items], encode_cursor(name, last)))
+
+
+@router.get(
+    "/review/decisions",
+    summary="What was decided about the images of a batch",
+    responses=documented("ReviewDecisions", errors.BadRequest, *PROTECTED),
+)
+def decisions(
+    _: Member,
+    batch: Annotated[str, Query(pattern=f"^{BATCH_ID.pattern}$", description="the batch's id")],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """The `id` is that of the row in the batch's results. Decisions are kept for 40 days."""
+    name = f"decisions {batch}"
+    items, last = stores.review().decisions(batch, limit, decode_cursor(name, cursor))
+    return json_response(page(items, encode_cursor(name, last)))
 
 
 @router.get(

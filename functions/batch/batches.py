@@ -1,5 +1,6 @@
 """Batches over HTTP: create one, get its upload forms, start it, follow it, read its results."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -7,10 +8,11 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import errors
-from clickbait.keys import INBOX
+from clickbait.keys import INBOX, INBOX_DAYS, id_of
 from clickbait.settings import THRESHOLDS
 from clickbait.store import presigned, results
 from clickbait.store.batches import MAX_FILES, MAX_NAME, Batches, Progress
+from clickbait.store.results import Row
 from clickbait.store.rows import Rows
 from clickbait.web.access import PROTECTED, Member
 from clickbait.web.app import documented, json_request, json_response
@@ -194,7 +196,14 @@ def results_of(
     rows = batches.rows(batch, after, limit)
     more = len(rows) > limit
     following = encode_cursor(f"results {batch}", rows[limit - 1].name) if more else None
-    return json_response(page([row.as_dict() for row in rows[:limit]], following))
+    items = [row.as_dict() | {"id": _review_id(batch, row)} for row in rows[:limit]]
+    return json_response(page(items, following))
+
+
+def _review_id(batch: str, row: Row) -> str | None:
+    """The id of a row's image in the review queue; None if it has no label to confirm or is gone."""
+    age = datetime.now(UTC) - datetime.fromisoformat(row.at)
+    return None if row.failed or age.days >= INBOX_DAYS else id_of(f"{INBOX}{batch}/{row.name}")
 
 
 def _csv(batches: Batches, batch: str) -> Response:

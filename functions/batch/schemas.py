@@ -176,6 +176,10 @@ BatchRow = create_model(
     "BatchRow",
     __doc__="The result of one file: a prediction, or an error.",
     __config__=ConfigDict(protected_namespaces=()),
+    id=(
+        str | None,
+        Field(description="the image's id for /review; null for an error, or once it is deleted"),
+    ),
     **ROW,
 )
 

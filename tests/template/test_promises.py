@@ -408,6 +408,12 @@ def test_a_users_images_and_results_expire_and_training_images_never_do(resource
     }
 
 
+def test_images_of_batches_are_deleted_when_the_api_says_so(resources):
+    rules = resources["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (days,) = (rule["ExpirationInDays"] for rule in rules if rule.get("Prefix") == keys.INBOX)
+    assert days == keys.INBOX_DAYS
+
+
 @pytest.mark.parametrize(
     ("prefix", "days"),
     [(keys.TRAIN, 7), (keys.EXAM, 7), (keys.UPLOADS, 1), (keys.INBOX, 1), (keys.RESULTS, 1)],

@@ -31,6 +31,7 @@ MEMBER = [
     ("GET", "/dataset/changes"),
     ("GET", "/review"),
     ("POST", "/review"),
+    ("GET", "/review/decisions"),
     ("GET", "/review/{review}"),
     ("POST", "/review/{review}"),
     ("POST", "/review/{review}/undo"),

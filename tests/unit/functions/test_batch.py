@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ import requests
 from fastapi.testclient import TestClient
 
 from clickbait import LABELS
+from clickbait.keys import INBOX_DAYS, id_of
 from clickbait.store import batches, history, results
 from clickbait.store.batches import NEVER_ARRIVED
 from clickbait.store.live import LiveModel
@@ -375,13 +377,13 @@ def begin(admin: TestClient, *files: str) -> dict[str, Any]:
     return body
 
 
-def fill(batch: str, *files: str, error: str | None = None) -> None:
+def fill(batch: str, *files: str, error: str | None = None, at: str | None = None) -> None:
     for file in files:
         fields: dict[str, Any] = {"error": error} if error else {
             "prediction": LABELS[1], "probability": 0.9, "confidence": 0.9,
             "uncertain": False, "model_version": "20260101-000000-abcdef", "threshold": 0.5,
         }  # fmt: skip
-        Rows("table", batch).put(Row(file, file, now(), etag="e", modified="2026", **fields))
+        Rows("table", batch).put(Row(file, file, at or now(), etag="e", modified="2026", **fields))
 
 
 def test_a_batch_goes_from_its_names_to_its_results(admin: TestClient, here: Any) -> None:
@@ -408,6 +410,7 @@ def test_a_batch_goes_from_its_names_to_its_results(admin: TestClient, here: Any
     schemas.BatchResults.model_validate_json(answer.content, strict=True)
     good, missing = answer.json()["items"]
     assert good["is_clickbait"] is True
+    assert (good["id"], missing["id"]) == (id_of(first["key"]), None)
     assert (missing["file"], missing["error"]) == ("b.jpg", NEVER_ARRIVED)
     assert here.keys("data", f"results/{batch}/") == [
         f"results/{batch}/{name}" for name in ("files.json", "part-00000.jsonl", "results.csv")
@@ -485,6 +488,16 @@ def test_a_dropped_folder_is_a_batch_from_its_first_object(admin: TestClient, he
 def test_an_unknown_batch_is_404(admin: TestClient, batch: str, path: str) -> None:
     problem_of(admin.get(f"/batches/{batch}{path}"), 404, "not-found")
     problem_of(admin.post(f"/batches/{batch}/start"), 404, "not-found")
+
+
+def test_a_row_has_no_image_to_review_once_s3_has_deleted_it(admin: TestClient) -> None:
+    for name, days in (("kept", INBOX_DAYS - 1), ("gone", INBOX_DAYS)):
+        fill("b", name, at=(datetime.now(UTC) - timedelta(days=days, hours=1)).isoformat())
+    items = admin.get("/batches/b/results").json()["items"]
+    assert {row["file"]: row["id"] for row in items} == {
+        "kept": id_of("inbox/b/kept"),
+        "gone": None,
+    }
 
 
 def test_results_come_in_pages_that_end(admin: TestClient) -> None:

@@ -16,6 +16,8 @@ EXAM = "exam/"
 """An admin's exam set, used for measuring only."""
 INBOX = "inbox/"
 """Images to classify in bulk: `inbox/<batch>/<name>`."""
+INBOX_DAYS = 7
+"""Days after which S3 deletes them (`forget-inbox` in template.yaml)."""
 UPLOADS = "uploads/"
 """Single images too large for the API; S3 deletes them after a day."""
 FEEDBACK = "feedback/"

@@ -234,6 +234,22 @@ class Review:
         aws.put_item(self.table, decision)
         return _as_answer(key, decision)
 
+    def decisions(
+        self, batch: str, limit: int, after: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Up to `limit` decisions about images of a batch, in the order of their keys after the key
+        `after`, and the last key if more may follow."""
+        folder = f"{INBOX}{batch}/"
+        items, last = aws.query_page(
+            self.table, DECISION_PARTITION, after=after or folder, limit=limit, consistent=True
+        )
+        mine = [item for item in items if item["sk"].startswith(folder)]
+        found = [
+            {"id": id_of(item["sk"]), **{name: item[name] for name in ("label", "outcome", "at")}}
+            for item in mine
+        ]
+        return found, last if len(mine) == len(items) else None
+
     def requires_admin(self, key: str) -> bool:
         """Whether only an admin may undo the decision about an image; raises NotFound."""
         return bool(self._found(key)["outcome"] == "training")
