@@ -201,7 +201,7 @@ def results_of(
 
 
 def _review_id(batch: str, row: Row) -> str | None:
-    """The id of a row's image in the review queue; None if it has no label to confirm or is gone."""
+    """The id of a row's image in the review queue; None for an error, or once it is deleted."""
     age = datetime.now(UTC) - datetime.fromisoformat(row.at)
     return None if row.failed or age.days >= INBOX_DAYS else id_of(f"{INBOX}{batch}/{row.name}")
 

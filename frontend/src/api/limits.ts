@@ -25,3 +25,6 @@ export const MAX_FORMS = 100;
 
 /** Rows in one page of `/batches/{batch}/results`. */
 export const MAX_ROWS = 1_000;
+
+/** Items in one page of other lists. */
+export const MAX_ITEMS = 100;

@@ -1,7 +1,7 @@
 /** One batch: its uploads, its progress, and its results. */
 import { useEffect, useState } from "preact/hooks";
 import { api, ask } from "../../api/client";
-import { MAX_ROWS } from "../../api/limits";
+import { MAX_ITEMS, MAX_ROWS } from "../../api/limits";
 import { token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, duration, plural, time } from "../../format";
@@ -140,6 +140,17 @@ async function rowsOf(
   return rows;
 }
 
+/** Take over the labels that the images of a batch have been given; a failure leaves them out. */
+async function readDecisions(batch: string, rows: readonly Row[], signal: AbortSignal) {
+  const names = new Map(rows.map(({ id, file }) => [id, file]));
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const query = { batch, limit: MAX_ITEMS, ...(cursor ? { cursor } : {}) };
+    const page = await ask(api().GET("/review/decisions", { params: { query }, signal }));
+    decisions.learn(page.items.map((one) => ({ ...one, name: names.get(one.id) ?? "" })));
+    cursor = page.next;
+  }
+}
+
 /** Have the browser download the CSV, which the service writes. */
 async function save(batch: string): Promise<void> {
   const link = await ask(
@@ -161,6 +172,12 @@ function Rows({ batch, of, finished }: { batch: string; of: number; finished: bo
     [finished],
   );
   const picture = ({ file }: Row) => kept.thumbnail(batch, file);
+  const all = rows.value?.all;
+  useEffect(() => {
+    const stop = new AbortController();
+    if (all) readDecisions(batch, all, stop.signal).catch(() => undefined);
+    return () => stop.abort();
+  }, [all]);
   if (!rows.value && !rows.problem) {
     return <Working label="Loading results …" done={fetched} total={of} />;
   }
