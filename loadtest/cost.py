@@ -1,4 +1,4 @@
-"""The cost of a million predictions and of an idle month, by item: python loadtest/cost.py
+"""The cost of a month, idle, busy or flooded, item by item: python loadtest/cost.py
 
 The inputs are measured times and sizes (the options) and dated list prices of us-east-1. Free
 tiers, discounts and taxes are left out, because they differ by account.
@@ -41,6 +41,10 @@ PRICES: Mapping[str, Price] = {
     "table": Price(0.25, "GB-month", AWS.format("dynamodb"), READ),
     "logs": Price(0.50, "GB taken in", "factualminds.com cloudwatch, 2026-06-13", READ),
     "log storage": Price(0.03, "GB-month", AWS.format("cloudwatch"), READ),
+    "backup": Price(0.20, "GB-month, point-in-time recovery", AWS.format("dynamodb"), READ),
+    "metric": Price(0.30, "metric-month, by the hour", AWS.format("cloudwatch"), READ),
+    "metric read": Price(0.01 / 1000, "metric of GetMetricData", AWS.format("cloudwatch"), READ),
+    "trace": Price(5.00 / MILLION, "trace", AWS.format("xray"), READ),
     "alarm": Price(0.10, "alarm-month", AWS.format("cloudwatch"), READ),
     "out": Price(0.09, "GB to the internet", "appropri8 tutorial, 2025-12-02", READ),
     "secret": Price(0.40, "secret-month", AWS.format("secrets-manager"), READ),
@@ -87,6 +91,8 @@ class Measured:
     log_bytes: int = 1_154
     """1,100 for the platform's lines and one EMF line, measured on the local stack, and 54 for the
     metric Memory, counted."""
+    access_log_bytes: int = 175
+    """A line of the API's access log, counted; API Gateway writes it beside the functions'."""
     row_bytes: int = 435
     """335 for a row of the history with its names, and 100 that DynamoDB adds; counted."""
     kept_days: float = 30.0
@@ -110,8 +116,8 @@ class Idle:
     """Ten versions of a model with their weights and plots."""
     image_gb: float = 1.0
     """Compressed size of the training image."""
-    queue_requests: int = 1_300_000
-    """Lambda's polls of two idle queues."""
+    queue_requests: int = 1_950_000
+    """Lambda's polls of three idle queues."""
     free_queue_requests: int = MILLION
     schedules: int = 4 * HOURS_A_MONTH + 30
     """Calls of the retrain function: every 15 minutes, and daily."""
@@ -125,16 +131,77 @@ def million(m: Measured) -> dict[str, float]:
     months = m.kept_days * 24 / HOURS_A_MONTH
     rows_gb = MILLION * m.row_bytes / GB
     logs_gb = MILLION * m.log_bytes / GB
+    access_gb = MILLION * m.access_log_bytes / GB
     return {
         "function: time": _of("lambda", MILLION * seconds * m.memory_mb / 1024),
         "function: invocations": _of("invocations", MILLION),
         "gateway": _of("gateway", MILLION * _units(m.image_bytes, GATEWAY_UNIT)),
         "history: writes": _of("write", MILLION * _units(m.row_bytes, WRITE_UNIT)),
         "history: 30 days of storage": _of("table", rows_gb * months),
+        "history: backups": _of("backup", rows_gb * months),
         "logs: taken in": _of("logs", logs_gb),
-        "logs: 30 days of storage": _of("log storage", logs_gb * months),
+        "access log: taken in": _of("logs", access_gb),
+        "logs: 30 days of storage": _of("log storage", (logs_gb + access_gb) * months),
         "answers to the internet": _of("out", MILLION * m.answer_bytes / GB),
     }
+
+
+@dataclass(frozen=True)
+class Watching:
+    """A page that somebody keeps open; a hidden tab asks nothing."""
+
+    hours: float = 160.0
+    """Of a month: one page, all working hours."""
+    requests_an_hour: float = 120 + 60 + 240
+    """Status twice a minute, the figures every minute, and the last predictions four times."""
+    metrics_an_hour: float = 12 * 32
+    """A process asks CloudWatch for the last day every five minutes, for 32 metrics."""
+
+
+METRICS = {"predict": 8, "admin": 4}
+"""Metrics by function that have a value while people predict, and while a page is open: requests,
+latency, memory, client errors; and of predict three classes and cold starts."""
+FREE_METRICS = 10
+
+TRACED_A_SECOND, TRACED_SHARE = 1.0, 0.05
+"""X-Ray's default rule: the first request of each second, and 5% of the others."""
+
+THROTTLE = 10.0
+"""Requests a second that the template lets through."""
+
+
+def watching(w: Watching) -> dict[str, float]:
+    """Dollars for an open page, by item. A request takes 20 ms of 1,769 MB."""
+    requests = w.hours * w.requests_an_hour
+    calls = _of("gateway", requests) + _of("invocations", requests)
+    extra = max(0, sum(METRICS.values()) - FREE_METRICS)
+    return {
+        "page: its requests": calls + _of("lambda", requests * 0.02 * 1_769 / 1024),
+        "page: figures from CloudWatch": _of("metric read", w.hours * w.metrics_an_hour),
+        "page: metrics of its own": _of("metric", extra * w.hours / HOURS_A_MONTH),
+    }
+
+
+def month(predictions: float, m: Measured, i: Idle, w: Watching) -> dict[str, float]:
+    """Dollars for a month with so many predictions and one page that is watched, by item.
+
+    The predictions keep eight metrics alive, which are free.
+    """
+    busy = {name: dollars * predictions / MILLION for name, dollars in million(m).items()}
+    return busy | idle_month(i) | watching(w)
+
+
+def traces_month(predictions: float) -> float:
+    """Dollars for the traces of a month if Tracing is Active, with requests evenly spread."""
+    first = min(predictions, TRACED_A_SECOND * HOURS_A_MONTH * 3_600)
+    return _of("trace", first + TRACED_SHARE * (predictions - first))
+
+
+def flood_month(m: Measured, i: Idle) -> float:
+    """Dollars for a month of requests at the throttle: the most that strangers can cost. The
+    template's budget mails long before."""
+    requests = THROTTLE * HOURS_A_MONTH * 3_600
+    return sum(million(m).values()) * requests / MILLION + sum(idle_month(i).values())
 
 
 def idle_month(i: Idle) -> dict[str, float]:
@@ -214,7 +281,15 @@ def table(title: str, items: Mapping[str, float]) -> list[str]:
 def report(m: Measured, i: Idle) -> list[str]:
     """The whole report as Markdown."""
     ours, idle = sum(million(m).values()), sum(idle_month(i).values())
-    lines = table("a million predictions", million(m))
+    w = Watching()
+    lines = ["| predictions a month, a page open | $ | with traces |", "|---|---|---|"]
+    for predictions in (1_000, 100_000, MILLION):
+        total = sum(month(predictions, m, i, w).values())
+        lines.append(f"| {predictions:,} | {total:.2f} | {total + traces_month(predictions):.2f} |")
+    flood = f"a flood of {THROTTLE:.0f} requests/s, all month"
+    lines += [f"| {flood} | {flood_month(m, i):.2f} | |", ""]
+    lines += table("a million predictions", million(m))
+    lines += table("an open page", watching(w))
     lines += table("a million images in bulk", bulk_million(m))
     lines += table("an idle month", idle_month(i))
     lines += ["| alternatives | $ a million | $ an idle month |", "|---|---|---|"]

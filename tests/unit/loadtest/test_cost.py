@@ -41,6 +41,39 @@ def test_sizes_are_billed_in_whole_units() -> None:
     assert cost.million(replace(WARM, row_bytes=1_025))["history: writes"] == pytest.approx(1.25)
 
 
+def test_a_month_is_its_predictions_the_idle_stack_and_the_page_that_is_watched() -> None:
+    watching, idle = cost.Watching(), Idle()
+    nothing = sum(cost.month(0, WARM, idle, watching).values())
+    assert nothing == pytest.approx(
+        sum(cost.idle_month(idle).values()) + sum(cost.watching(watching).values())
+    )
+    million = sum(cost.month(1e6, WARM, idle, watching).values())
+    assert million - nothing == pytest.approx(sum(cost.million(WARM).values()))
+    assert sum(cost.watching(replace(watching, hours=0)).values()) == 0
+
+
+def test_traces_cost_more_than_all_else_at_a_million_a_month() -> None:
+    """Why they are off by default."""
+    assert cost.traces_month(1_000) == pytest.approx(0.005)  # fewer than one a second: all
+    assert cost.traces_month(1e6) > sum(cost.million(Measured()).values())
+    first = 730 * 3_600
+    assert cost.traces_month(1e8) == pytest.approx((first + 0.05 * (1e8 - first)) * 5e-6)
+
+
+def test_a_flood_costs_what_the_throttle_lets_through() -> None:
+    template = (ROOT / "template.yaml").read_text("utf-8")
+    assert f"RequestsPerSecond:\n    Type: Number\n    Default: {cost.THROTTLE:.0f}\n" in template
+    requests = cost.THROTTLE * 730 * 3_600
+    expected = requests / 1e6 * sum(cost.million(WARM).values())
+    expected += sum(cost.idle_month(Idle()).values())
+    assert cost.flood_month(WARM, Idle()) == pytest.approx(expected)
+
+
+def test_the_bill_stays_within_its_bounds() -> None:
+    assert sum(cost.idle_month(Idle()).values()) <= 2.5
+    assert sum(cost.million(Measured()).values()) <= 5
+
+
 def test_idle_is_cents_and_a_container_is_not() -> None:
     idle = sum(cost.idle_month(Idle()).values())
     assert 0 < idle < 5
@@ -87,7 +120,7 @@ def test_the_command_prints_every_table() -> None:
         text=True,
         check=True,
     )
-    for title in ("a million predictions", "in bulk", "an idle month", "alternatives"):
+    for title in ("a million predictions", "in bulk", "an idle month", "a flood", "alternatives"):
         assert title in done.stdout
 
 
