@@ -68,6 +68,7 @@ export const PURPOSES: Record<Metrics["functions"][number]["function"], string> 
   worker: "images of batches",
   admin: "models, data, corrections, metrics",
   retrain: "checks uploads and starts trainings",
+  learn: "small updates of the live model",
 };
 
 /** The peak memory of a function, and its limit on Lambda. */
