@@ -214,8 +214,8 @@ def simulate(
     live = update.champion_predictions(own, nothing, world, replay, space=space, champion=None)
     inputs = update.Inputs(own, nothing, world, replay, space, live)
     result, head = update.attempt(inputs, own_weight)
-    decision, part = result.decision, result.kept
-    candidate = evidence.out_of_fold(own, replay, own_weight, space=space, kept=part)
+    decision = result.decision
+    candidate = result.predictions or live.own
     champion = live.own
     low, high, _ = evidence.band(candidate, champion)
     worlds = (evidence.by_head(head, own, world), live.world)
@@ -239,7 +239,7 @@ def simulate(
         },
         "choice": head.choice,
         "unchanged": head.shares[0],
-        "kept": part,
+        "kept": result.kept,
         "seconds": seconds,
     }
 
