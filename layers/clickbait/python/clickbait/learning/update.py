@@ -36,8 +36,11 @@ FORGETTING = {"stay_close": 0.01, "balanced": 0.02, "follow_labels": 0.1}
 of the taste as this allows. The gate's own margin is wider, because it must hold at a confidence.
 """
 
-LARGE = 300
-"""From this many own images, an upload starts fine-tuning instead."""
+LARGE = 500
+"""From this many own images, an upload starts fine-tuning instead. At 347 the small update was
+better on everything (own AUC 0.841 and 0.786, fine-tuned 0.807 and 0.759). Where fine-tuning
+overtakes it was not measured. The small update itself still gains above: on a mild taste its AUC is
+0.833 at 350 images, 0.840 at 500 and 0.847 at 800."""
 
 
 @dataclass(frozen=True)
