@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from botocore.exceptions import NoRegionError
 
+from clickbait import aws
 from clickbait.errors import NotFound, Problem
 from clickbait.settings import SettingsError, settings
 from clickbait.store.runs import ENDED, FAILED, Runs
@@ -106,7 +107,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
             return HOPELESS
         except Exception as error:  # The run must report any fault.
             say(traceback.format_exc())
-            cause = error.detail if isinstance(error, Problem) else repr(error)
+            cause = error.detail if isinstance(error, Problem) else aws.reason(error)
             if number >= LAST_ATTEMPT:
                 reason = f"The training failed {number} times. The last error: {cause}"
                 _fail(runs, run, log, reason, attempt)

@@ -10,6 +10,7 @@ import json
 import time
 from typing import Any
 
+from clickbait import aws
 from clickbait.observability import count, count_invocation, flush, logger
 from clickbait.settings import settings
 from clickbait.store.registry import Registry
@@ -62,7 +63,7 @@ def update(run: str) -> bool:
         runs.end(run, FAILED, str(error))
     except Exception as error:  # The run must report any fault.
         logger.exception("small update failed")
-        cause = getattr(error, "detail", None) or repr(error)
+        cause = getattr(error, "detail", None) or aws.reason(error)
         if found["attempts"] < ATTEMPTS:
             runs.report(run, reason=f"Attempt {found['attempts']} of {ATTEMPTS} failed: {cause}")
             return False

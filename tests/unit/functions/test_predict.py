@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
 
+from clickbait import aws
 from clickbait.errors import InvalidModel, Problem
 from clickbait.store.live import LiveModel
+from clickbait.store.registry import Registry
 from clickbait.web import bodies
 from functions import openapi
 from functions.predict import app as predict
@@ -245,6 +248,30 @@ def test_without_a_model_the_service_answers_503_with_the_time_to_try_again(
     check = client.get("/system-check").json()
     assert check["status"] == "degraded"
     assert not check["checks"][0]["ok"]
+
+
+def test_no_answer_names_an_account_a_role_or_a_bucket(
+    client: TestClient, monkeypatch, tmp_path
+) -> None:
+    class Denying:
+        def get_object(self, **_: object) -> None:
+            message = "User: arn:aws:sts::123456789012:assumed-role/its-role may not GetObject"
+            code = {"Code": "AccessDenied", "Message": message}
+            meta = {"HTTPStatusCode": 403}
+            raise ClientError({"Error": code, "ResponseMetadata": meta}, "GetObject")
+
+    monkeypatch.setattr(aws, "client", lambda _: Denying())
+    live = LiveModel(tmp_path, Registry("its-bucket-123456789012"))
+    monkeypatch.setattr(predict.service, "live", live)
+    for response in (
+        client.get("/status"),
+        client.get("/system-check"),
+        client.get("/model-info"),
+        client.post("/predict", **form(JPEG)),
+    ):
+        assert "AccessDenied" in response.text or "No model" in response.text
+        for secret in ("arn:", "123456789012", "its-role", "its-bucket"):
+            assert secret not in response.text
 
 
 def test_status_and_system_check_report_a_healthy_service(client: TestClient) -> None:

@@ -4,12 +4,14 @@ boto3 is imported when the first client is created, so importing this module is 
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from clickbait.errors import Unavailable
+from clickbait.observability import logger
 
 BUSY_ATTEMPTS = 4
 BUSY_SECONDS = 0.1
@@ -75,6 +77,31 @@ def forget_clients() -> None:
 
 
 # --- errors --------------------------------------------------------------------------------------
+
+
+SECRET = re.compile(r"arn:[^\s\"']+|\b\d{12}\b")
+"""ARNs and numbers of accounts."""
+
+
+def reason(error: Exception) -> str:
+    """A fault in words that anybody may read, without a full stop; the log gets the whole of it.
+
+    AWS's own messages name accounts, roles and resources: "User: arn:aws:sts::123...". Those of the
+    connection name hosts, and so buckets.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    match error:
+        case ClientError():
+            fault = error.response.get("Error", {})
+            message = SECRET.sub("...", str(fault.get("Message", ""))).rstrip(".")
+            found = f"{fault.get('Code', type(error).__name__)}: {message}".rstrip(": ")
+        case BotoCoreError():
+            found = type(error).__name__
+        case _:
+            return f"{type(error).__name__}: {error}"
+    logger.error("AWS refused or did not answer", reason=str(error))
+    return str(found)
 
 
 def faults() -> tuple[type[Exception], ...]:

@@ -334,9 +334,9 @@ class Registry:
             status = aws.status_of(error)
             if status == 304 or (status == 404 and not etag):
                 return None
-            raise InvalidModel(f"Reading {key} failed: {error}") from error
+            raise InvalidModel(f"Reading {key} failed: {aws.reason(error)}.") from error
         except BotoCoreError as error:
-            raise InvalidModel(f"Reading {key} failed: {error}") from error
+            raise InvalidModel(f"Reading {key} failed: {aws.reason(error)}.") from error
 
 
 def _pointer(body: bytes, etag: str) -> Pointer:

@@ -311,7 +311,7 @@ class Runs:
             what = "SQS refused the message"
             if method == FINE_TUNING:
                 what = "AWS Batch refused the job"
-            reason = f"{what}: {error.response['Error']['Message']}"
+            reason = f"{what}: {aws.reason(error)}."
             self.advance(run, FAILED, reason)
             self._release(run)
             raise Unavailable(reason) from error
