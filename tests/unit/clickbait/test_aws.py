@@ -22,7 +22,8 @@ DENIED = ClientError(
     [
         (
             DENIED,
-            "AccessDenied: User: ... is not authorized to perform: s3:GetObject on resource: ...",
+            "AccessDenied: User: (hidden) is not authorized to perform: s3:GetObject on "
+            "resource: (hidden)",
         ),
         (ClientError({"Error": {"Code": "503"}}, "GetObject"), "503"),
         (EndpointConnectionError(endpoint_url="https://bucket.s3"), "EndpointConnectionError"),

@@ -94,7 +94,7 @@ def reason(error: Exception) -> str:
     match error:
         case ClientError():
             fault = error.response.get("Error", {})
-            message = SECRET.sub("...", str(fault.get("Message", ""))).rstrip(".")
+            message = SECRET.sub("(hidden)", str(fault.get("Message", ""))).rstrip(".")
             found = f"{fault.get('Code', type(error).__name__)}: {message}".rstrip(": ")
         case BotoCoreError():
             found = type(error).__name__
