@@ -1,5 +1,6 @@
 """triggers: a run starts if it is worth it, never twice for the same images, and says why not."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from clickbait import LABELS, aws, keys
 from clickbait.errors import BadRequest, Conflict
 from clickbait.learning.update import LARGE
+from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import runs, triggers
+from clickbait.store.registry import baseline_version
 from clickbait.store.runs import FAILED, PROMOTED, REJECTED, Parameters, Runs
 from clickbait.store.trained import list_images, mark_trained, read_trained
 from clickbait.store.triggers import FIRST_WAIT, MAX_WAIT, Triggers, choose_method
@@ -518,8 +521,39 @@ def test_a_small_update_on_request_may_have_many_images_but_no_parameters_of_fin
 def test_a_network_that_a_small_update_cannot_use_is_fine_tuned() -> None:
     method, reason = choose_method(60, Parameters(), {"architecture": "cnn"})
     assert method == "fine_tuning" and "cnn" in reason
+    method, reason = choose_method(60, Parameters(), SHIPPED | {"replay": False})
+    assert method == "fine_tuning" and "no stored images" in reason
     method, reason = choose_method(60, Parameters(), SHIPPED | {"from": "20260101-000000-abcdef"})
     assert method == "fine_tuning" and "was fine-tuned on your images" in reason
+
+
+def test_the_method_follows_the_live_version(service: Triggers) -> None:
+    """Without stored images to replay, every small update would fail, upload after upload."""
+    both(ENOUGH)
+    name, older = "20260101-000000-abcdef", "20250101-000000-abcdef"
+
+    def live(**metadata: Any) -> str:
+        files = {
+            keys.CHAMPION: {"version": name},
+            f"{keys.VERSIONS}{name}/metadata.json": SHIPPED | {"model_version": name} | metadata,
+        }
+        for key, content in files.items():
+            body = json.dumps(content).encode()
+            aws.client("s3").put_object(Bucket=MODELS, Key=key, Body=body)
+        run = service.request(Parameters(), "An admin asked.")
+        end(service, run["id"], REJECTED, examined=False)
+        return f"{run['method']}: {run['method_reason']}"
+
+    assert live().startswith("fine_tuning: Fine-tuning, because the live model has no stored")
+    assert live(anchor=older).startswith("fine_tuning: ")
+    replay = f"{keys.VERSIONS}{older}/replay.npz"
+    aws.client("s3").put_object(Bucket=MODELS, Key=replay, Body=b"features")
+    assert live(anchor=older).startswith("small_update: ")
+    assert live(anchor=baseline_version(CHECKOUT_BASELINE)).startswith("small_update: ")
+    assert live(architecture="cnn").startswith("fine_tuning: ")
+    aws.client("s3").put_object(Bucket=MODELS, Key=keys.CHAMPION, Body=b"{")
+    run = service.request(Parameters(), "An admin asked.")
+    assert run["method"] == "small_update"
 
 
 def test_a_run_records_its_method_its_reason_and_its_images(service: Triggers) -> None:

@@ -20,10 +20,17 @@ from typing import Any, Self
 
 from clickbait import LABELS, aws
 from clickbait.errors import BadRequest, Conflict, InvalidModel, NotFound, Unavailable
-from clickbait.keys import DECIDED, EXAM, IMAGE_PARTITION, LOCK_PARTITION, is_decided
+from clickbait.keys import (
+    DECIDED,
+    EXAM,
+    IMAGE_PARTITION,
+    LOCK_PARTITION,
+    VERSIONS,
+    is_decided,
+)
 from clickbait.observability import logger
 from clickbait.settings import settings
-from clickbait.store.registry import Registry
+from clickbait.store.registry import Registry, baseline_version
 from clickbait.store.runs import FAILED, FINE_TUNING, SMALL_UPDATE, Method, Parameters, Runs
 from clickbait.store.trained import (
     Listing,
@@ -119,7 +126,8 @@ def choose_method(
     """The method of a run, and why, in a sentence.
 
     own_images: the number of different images in `train/`. champion: the metadata of the live
-    version; empty if it is unknown. Raises BadRequest if `parameters` ask for a small update and
+    version; empty if it is unknown. Its `replay` is False if the network has no stored images that
+    a small update could replay. Raises BadRequest if `parameters` ask for a small update and
     for something that it cannot do.
     """
     from clickbait.learning.update import LARGE
@@ -155,6 +163,11 @@ def choose_method(
         return FINE_TUNING, (
             "Fine-tuning, because the network of the live model was fine-tuned on your images. A "
             "small update must not measure itself on images that its network knows."
+        )
+    if champion.get("replay") is False:
+        return FINE_TUNING, (
+            "Fine-tuning, because the live model has no stored images to replay, so a small update "
+            "would forget what it knows."
         )
     if own_images >= LARGE:
         return FINE_TUNING, (
@@ -318,16 +331,27 @@ class Triggers:
         return frozenset(key for key in rejected if is_decided(key, marks.get(key)))
 
     def _champion(self) -> dict[str, Any]:
-        """The live version's metadata; empty if none was promoted, or if it cannot be read."""
+        """The live version's metadata with `replay`, as in `choose_method`. Empty if none was
+        promoted, or if it cannot be read."""
         registry = Registry(self.models_bucket)
         pointer = registry.pointer()
         if pointer is None or not pointer.version:
             return {}
         try:
-            return registry.metadata(pointer.version)
+            metadata = registry.metadata(pointer.version)
         except (NotFound, InvalidModel) as problem:
             logger.error("the live version has no metadata", reason=problem.detail)
             return {}
+        return metadata | {"replay": self._has_replay(metadata.get("anchor", pointer.version))}
+
+    def _has_replay(self, version: str) -> bool:
+        """Whether the network of a version has stored images to replay."""
+        from clickbait.learning import replay
+
+        if version == baseline_version(settings().model_folder):
+            return True
+        key = f"{VERSIONS}{version}/{replay.FILE}"
+        return any(found["Key"] == key for found in aws.list_objects(self.models_bucket, key))
 
     def _seconds_until_quiet(self) -> float:
         timer = aws.get_item(self.runs.table, LOCK_PARTITION, TIMER) or {}
