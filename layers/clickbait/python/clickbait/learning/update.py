@@ -31,10 +31,11 @@ from clickbait.learning.replay import Part, Replay
 MIN_TO_LEARN = 10
 """Minimum images of each class outside the exam set: about one for each fold."""
 
-FORGETTING = {"stay_close": 0.01, "balanced": 0.02, "follow_labels": 0.1}
+FORGETTING = {"stay_close": 0.01, "balanced": 0.015, "follow_labels": 0.1}
 """Maximum drop in AUC on the shipped test images, by the dial `own_weight`. An update keeps as much
-of the taste as this allows. The gate's own margin is wider, because it must hold at a confidence.
-"""
+of the taste as this allows. The same images then show the drop, so they flatter it: chosen on half
+of them, the drop on the other half was 0.002 to 0.007 larger. The gate's own margins are wider,
+because they must hold at a confidence."""
 
 LARGE = 500
 """From this many own images, an upload starts fine-tuning instead. At 347 the small update was
