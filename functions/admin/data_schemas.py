@@ -115,7 +115,7 @@ class DatasetImage(BaseModel):
     )
     disagrees: bool = Field(description="the model calls it the other label, at its threshold")
     duplicates: list[str] = Field(
-        description="ids of images with the same bytes or that look alike; up to 30 s old"
+        description="ids of images with the same bytes or that look alike; up to a minute old"
     )
     trained: bool = Field(description="the last run examined it, under this label")
     decided: bool = Field(description="an admin decided its label, so no run questions it")

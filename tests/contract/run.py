@@ -20,6 +20,7 @@ from pathlib import Path
 
 import httpx
 
+from clickbait.keys import id_of
 from tests.local_stack import ROOT, LocalStack, copy_of_the_checkout
 from tests.samples.drawn import encoded, picture
 from tests.waiting import eventually
@@ -30,6 +31,9 @@ HERE = Path(__file__).parent
 MANY = 60
 """Number of pending corrections and of open batches. Requests decide or start them, and some must
 be left at the end."""
+
+DROPPED = "dropped"
+"""A batch that is a folder."""
 
 QUIET_SECONDS = 900
 """The template's maximum, so that no upload starts a training."""
@@ -88,6 +92,8 @@ def fill(stack: LocalStack, folder: Path) -> None:
             "key": uploads(admin),
             "feedback": [correction(admin, seed) for seed in range(MANY)],
             "run": [right(admin.post("/retrain", json={"method": "fine_tuning"}))["id"]],
+            **labelled(stack, admin),
+            "review": reviewed(admin),
         }
     (folder / "known.json").write_text(json.dumps(known))
 
@@ -114,18 +120,40 @@ def versions(stack: LocalStack, admin: httpx.Client) -> list[str]:
 
 def batches(stack: LocalStack, admin: httpx.Client) -> list[str]:
     """A finished batch of a dropped folder with a broken file, and MANY that await their files."""
-    dropped = "dropped"
     bucket = stack.description()["outputs"]["DataBucket"]
-    files = {f"{n}.jpg": encoded(picture((320, 180), n)) for n in range(4)} | {"bad.jpg": b"bad"}
+    files = {f"{n}.jpg": encoded(picture((64, 64), n)) for n in range(MANY)} | {"bad.jpg": b"bad"}
     for file, data in files.items():
-        stack.cloud("s3").put_object(Bucket=bucket, Key=f"inbox/{dropped}/{file}", Body=data)
+        stack.cloud("s3").put_object(Bucket=bucket, Key=f"inbox/{DROPPED}/{file}", Body=data)
 
     def finished() -> bool:
-        return admin.get(f"/batches/{dropped}").json().get("state") == "finished"
+        return admin.get(f"/batches/{DROPPED}").json().get("state") == "finished"
 
-    assert eventually(finished), admin.get(f"/batches/{dropped}").text
+    assert eventually(finished), admin.get(f"/batches/{DROPPED}").text
     names = {"files": [f"{n}.jpg" for n in range(150)]}  # Two pages of forms.
-    return [dropped, *(right(admin.post("/batches", json=names))["id"] for _ in range(MANY))]
+    return [DROPPED, *(right(admin.post("/batches", json=names))["id"] for _ in range(MANY))]
+
+
+def labelled(stack: LocalStack, admin: httpx.Client) -> dict[str, list[str]]:
+    """MANY labelled images to change, and as many changes to undo."""
+    bucket = stack.description()["outputs"]["DataBucket"]
+    for n in range(2 * MANY):
+        data = encoded(picture((64, 64), 1000 + n))
+        stack.cloud("s3").put_object(Bucket=bucket, Key=f"train/clickbait/{n:03}.jpg", Body=data)
+
+    def described() -> bool:
+        return right(admin.get("/dataset"))["images"] == 2 * MANY
+
+    assert eventually(described), admin.get("/dataset").text
+    ids = [id_of(f"train/clickbait/{n:03}.jpg") for n in range(2 * MANY)]
+    moved = right(admin.post("/dataset/images", json={"ids": ids[MANY:], "folder": "exam"}))
+    return {"image": ids[:MANY], "change": [one["change"] for one in moved["items"]]}
+
+
+def reviewed(admin: httpx.Client) -> list[str]:
+    """Images of the dropped batch. Half of them have a label, to take back."""
+    ids = [id_of(f"inbox/{DROPPED}/{n}.jpg") for n in range(MANY)]
+    right(admin.post("/review", json={"ids": ids[::2], "label": "clickbait_real"}))
+    return ids
 
 
 def uploads(admin: httpx.Client) -> list[str]:
