@@ -30,6 +30,7 @@ FROM_CHECKOUT = {"layers/dependencies", "layers/baseline"}
 
 AWS_ONLY_TYPES = (
     "AWS::Batch::",
+    "AWS::Budgets::",
     "AWS::CloudFront::",
     "AWS::CodeBuild::",
     "AWS::CodeDeploy::",

@@ -22,10 +22,10 @@ from ops.target import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 
-KEPT_VERSIONS = 3
-"""The newest versions of a function that stay, beside those in use: two to go back to.
+KEPT_VERSIONS = 2
+"""The newest versions of a function that stay, beside those in use: one to go back to.
 
-With SnapStart each costs about $6.7 a month (1,769 MB of cached snapshot)."""
+With SnapStart each of predict's costs about $6.7 a month (1,769 MB of cached snapshot)."""
 
 
 def deploy(sam_options: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ def deploy(sam_options: Sequence[str]) -> None:
     session.client("sts").get_caller_identity()  # Without credentials, fail before the build.
     page = build_page()
     _sam("build")
-    _sam("deploy", *sam_options)
+    _sam("deploy", *sam_options, *target.tags(ROOT, sam_options))
     # `sam deploy --guided` asks for the name and the region, and writes them to its configuration.
     where = target.read(ROOT, sam_options)
     session = _session(where)

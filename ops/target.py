@@ -58,6 +58,16 @@ def read(root: Path, options: Sequence[str]) -> Target:
     return Target(stack, value("region"), value("profile"))
 
 
+def tags(root: Path, options: Sequence[str]) -> list[str]:
+    """The option that tags every resource by project and stack, for the bill; none if the options
+    or the configuration name tags."""
+    given = _given(options)
+    configured = _configured(root, given.get("config-file"), given.get("config-env", "default"))
+    if "tags" in given or "tags" in configured:
+        return []
+    return ["--tags", f"project=clickbait-classifier stack={read(root, options).stack}"]
+
+
 def _given(options: Sequence[str]) -> dict[str, str]:
     """The value of each option: `--name value` and `--name=value`; the last one counts."""
     found: dict[str, str] = {}

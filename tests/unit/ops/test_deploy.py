@@ -191,11 +191,11 @@ def versions(functions) -> list[str]:
     return sorted(version["Version"] for version in found)
 
 
-def test_the_three_newest_versions_stay(stack):
+def test_the_two_newest_versions_stay(stack):
     before = [version for version in versions(stack) if version != "$LATEST"]
     deleted = deploy.prune(stack, "predict")
-    assert deleted == before[:-3]
-    assert versions(stack) == ["$LATEST", *before[-3:]]
+    assert deleted == before[:-2]
+    assert versions(stack) == ["$LATEST", *before[-2:]]
 
 
 def test_a_version_that_an_alias_points_to_stays(stack):
@@ -231,7 +231,7 @@ class MidDeployment:
 def test_a_version_that_gets_only_a_part_of_the_traffic_stays():
     functions = MidDeployment()
     deploy.prune(functions, "predict")
-    assert functions.deleted == ["4"]
+    assert functions.deleted == ["4", "8"]
 
 
 def test_a_deployment_builds_deploys_prunes_and_prints_the_urls(stack, tools, capsys):
@@ -239,10 +239,13 @@ def test_a_deployment_builds_deploys_prunes_and_prints_the_urls(stack, tools, ca
     *page, build, deployment = tools.called
     assert page == [["/tools/npm", "ci"], ["/tools/npm", "run", "build"]]
     assert build == ["/tools/sam", "build"]
-    assert deployment[1:] == ["deploy", "--parameter-overrides", "SnapStart=PublishedVersions"]
+    assert deployment[1:] == [
+        *("deploy", "--parameter-overrides", "SnapStart=PublishedVersions"),
+        *("--tags", "project=clickbait-classifier stack=clickbait"),
+    ]
     frontend = deploy.ROOT / "frontend"
     assert tools.folders == [frontend, frontend, deploy.ROOT, deploy.ROOT]
-    assert len(versions(stack)) == 4
+    assert len(versions(stack)) == 3
     lines = capsys.readouterr().out.splitlines()
     assert f"API:   {API}" in lines and f"Page:  {SITE}" in lines
 

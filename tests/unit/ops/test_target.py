@@ -62,6 +62,14 @@ def test_a_damaged_configuration_is_one_sentence(tmp_path, text):
         target.read(tmp_path, [])
 
 
+def test_everything_is_tagged_by_project_and_stack_unless_tags_are_given(root):
+    flag, value = target.tags(root, ["--stack-name", "mine"])
+    assert (flag, value) == ("--tags", "project=clickbait-classifier stack=mine")
+    assert target.tags(root, ["--tags", "team=a"]) == []
+    (root / "samconfig.toml").write_text(TOML + 'tags = "team=a"\n')
+    assert target.tags(root, ["--config-env", "staging"]) == []
+
+
 def test_the_longest_name_leaves_room_for_the_longest_bucket(root):
     name = "a" * 28
     assert target.read(root, ["--stack-name", name]).stack == name
