@@ -15,11 +15,18 @@ from ai_edge_litert.interpreter import Interpreter
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import SIGNATURE
 from clickbait.inference.images import INPUT_SIZE
+from clickbait.learning.features import OUTPUT
 from training import Unusable, network
+from training.graph import Graph, UnknownGraph
+from training.progress import say
 
 MAX_DRIFT = 0.02
 """Largest allowed difference of a probability between Keras and the exported file; fp16 weights
 moved it by 0.016."""
+
+COMPARED = 64
+"""Images that are compared. A file with a wrong weight differs on every image, and an image through
+Keras costs three times as much as through the file."""
 
 Run = dict[str, npt.NDArray[np.float32]]
 
@@ -70,9 +77,29 @@ def run(model: bytes, images: npt.NDArray[Any], names: Sequence[str]) -> Run:
     return out
 
 
-def classifier(model: keras.Model) -> bytes:
-    """The file that ships: fp16 weights, outputs `logit` and `cam`."""
+def classifier(model: keras.Model, start: bytes | None = None) -> bytes:
+    """The file that ships: fp16 weights, outputs `logit` and `cam`, and `features` if the network
+    has one last layer.
+
+    `start` is the file of the version whose weights `model` started from. Its graph is used again,
+    because the converter takes 10 to 25 s of CPU.
+    """
+    if start is not None:
+        try:
+            return Graph(start).with_weights(model)
+        except UnknownGraph as error:
+            say(f"Converting the network: {error}")
     return convert(network.outputs(model), model, half=True)
+
+
+def stem(model: keras.Model, start: bytes | None = None) -> bytes:
+    """The file of the frozen blocks `model`, with the output `features`; `start` as above."""
+    if start is not None:
+        try:
+            return Graph(start).until(model.layers[-1].name)
+        except UnknownGraph as error:
+            say(f"Converting the frozen blocks: {error}")
+    return convert(lambda x: {OUTPUT: model(x, training=False)}, model, half=False)
 
 
 def drift(
@@ -81,10 +108,12 @@ def drift(
     logits: npt.NDArray[np.float64],
     calibration: Calibration,
 ) -> float:
-    """Largest difference in probability between `model` and the file's `logits` on the same images.
+    """Largest difference in probability between `model` and the file's `logits` on the same images,
+    of which the first COMPARED are compared.
 
     Raises Unusable above MAX_DRIFT.
     """
+    images, logits = images[:COMPARED], logits[:COMPARED]
     batches = [images[i : i + 64].astype(np.float32) for i in range(0, len(images), 64)]
     expected = np.concatenate([np.ravel(model(b, training=False)) for b in batches])
     worst = float(np.abs(calibration.apply(expected) - calibration.apply(logits)).max())

@@ -117,6 +117,8 @@ class Backbone:
     """The frozen blocks of a network, as a file that LiteRT runs on every core."""
 
     stem: keras.Model
+    start: bytes | None = None
+    """The file of the version that the weights come from."""
 
     @functools.cached_property
     def digest(self) -> str:
@@ -126,8 +128,7 @@ class Backbone:
     @functools.cached_property
     def lite(self) -> bytes:
         """The blocks as a TFLite file with one output; built only if features are missing."""
-        stem = self.stem
-        return export.convert(lambda x: {"features": stem(x, training=False)}, stem, half=False)
+        return export.stem(self.stem, self.start)
 
     def through(self, images: npt.NDArray[Any]) -> Features:
         """Images (n, 224, 224, 3) to features (n, ...)."""

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from clickbait.inference.images import INPUT_SIZE
+from clickbait.learning.features import OUTPUT
 from training import weights
 from training.recipe import Recipe
 
@@ -70,7 +71,7 @@ def split(model: keras.Model, frozen_blocks: int) -> tuple[keras.Model | None, k
 
 def outputs(model: keras.Model) -> Outputs:
     """The function that is exported: image (1, 224, 224, 3) to `logit` (1, 1) and `cam` (1, 7, 7,
-    1).
+    1), and with EfficientNet to `features` (1, 1280), the input of its last layer.
 
     EfficientNet's map is the class-activation map (Zhou et al. 2016, arXiv 1512.04150): the dense
     unit applied at each of the 7 x 7 places, so that the mean of the map + the bias is the logit.
@@ -84,8 +85,13 @@ def outputs(model: keras.Model) -> Outputs:
 
         def with_cam(image: Any) -> dict[str, Any]:
             kernel = tf.reshape(last.kernel, [1, 1, -1, 1])
-            cam = tf.nn.conv2d(features(image, training=False), kernel, 1, "SAME", name="cam")
-            return {"logit": tf.reduce_mean(cam, [1, 2]) + last.bias, "cam": cam}
+            places = features(image, training=False)
+            cam = tf.nn.conv2d(places, kernel, 1, "SAME", name="cam")
+            return {
+                "logit": tf.reduce_mean(cam, [1, 2]) + last.bias,
+                "cam": cam,
+                OUTPUT: tf.reduce_mean(places, [1, 2]),
+            }
 
         return with_cam
 

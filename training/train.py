@@ -79,7 +79,7 @@ def examples_of(run: Run) -> Examples:
     if stem is None:
         draw = features.from_images(pixels, run.recipe)
         return Examples(draw, labels, held_out, held_out_labels)
-    backbone = features.Backbone(stem)
+    backbone = features.Backbone(stem, version.file_of(run.start) if run.start else None)
     views, plain = (
         features.cache(
             backbone,

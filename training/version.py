@@ -105,7 +105,7 @@ def measure(model: keras.Model, run: Run) -> Measured:
     Raises Unusable if the file's answers differ from the network's.
     """
     images, start = run.images, calibration_of(run.start) if run.start else None
-    file = export.classifier(model)
+    file = export.classifier(model, file_of(run.start) if run.start else None)
 
     def logits_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         return export.run(file, pixels, ["logit"])["logit"].astype(np.float64).ravel()
@@ -120,7 +120,7 @@ def measure(model: keras.Model, run: Run) -> Measured:
         file=file,
         calibration=calibrated,
         drift=export.drift(
-            model, np.concatenate([pixels, drawn]), np.append(logits, golden_logits), calibrated
+            model, np.concatenate([drawn, pixels]), np.append(golden_logits, logits), calibrated
         ),
         metrics=metrics.evaluate(
             logits,
@@ -229,10 +229,20 @@ def publish(run: Run) -> None:
     shutil.rmtree(run.checkpoint, ignore_errors=True)
 
 
-def metadata_of(folder: Path) -> dict[str, Any]:
-    """The metadata of the version in `folder`; the baseline's is in the layer, with its model."""
+def _served(folder: Path, name: str) -> bytes:
+    """A file of the version in `folder`; those of the baseline that serve are in the layer."""
     place = CHECKOUT_BASELINE if folder.resolve() == BASELINE else folder
-    metadata: dict[str, Any] = json.loads((place / "metadata.json").read_text())
+    return (place / name).read_bytes()
+
+
+def file_of(folder: Path) -> bytes:
+    """The TFLite file of the version in `folder`."""
+    return _served(folder, "model.tflite")
+
+
+def metadata_of(folder: Path) -> dict[str, Any]:
+    """The metadata of the version in `folder`."""
+    metadata: dict[str, Any] = json.loads(_served(folder, "metadata.json"))
     return metadata
 
 
