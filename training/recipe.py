@@ -47,7 +47,7 @@ class Recipe:
         0.0, "share of the start in the final weights (WiSE-FT, Wortsman 2022)", 0, 1
     )
 
-    frozen_blocks: int = knob(5, "first blocks that stay pretrained: 0, 3, 5, 8 or 11", 0, 11)
+    frozen_blocks: int = knob(5, "first blocks that stay pretrained: 0, 3, 5, 8, 11 or 15", 0, 15)
     views: int = knob(16, "augmented views of each image behind the frozen blocks", 1, 1000)
 
     rotation: float = knob(15.0, "degrees at most, either way", 0, 180)
@@ -73,9 +73,9 @@ class Recipe:
             least, most = f.metadata["least"], f.metadata["most"]
             if f.type is not str and not least <= value <= most:
                 raise Unusable(f"{flag(f.name)} is from {least} to {most}, not {value}.")
-        if self.frozen_blocks not in (0, 3, 5, 8, 11):
+        if self.frozen_blocks not in (0, 3, 5, 8, 11, 15):
             raise Unusable(
-                f"--frozen-blocks is 0, 3, 5, 8 or 11 (a residual ends there), "
+                f"--frozen-blocks is 0, 3, 5, 8, 11 or 15 (a residual ends there), "
                 f"not {self.frozen_blocks}."
             )
         if self.architecture == "cnn" and self.frozen_blocks:
@@ -107,7 +107,7 @@ RETRAINING = Recipe(
     learning_rate=3e-4,
     weight_decay=0.0,
     members=1,
-    frozen_blocks=11,
+    frozen_blocks=15,
     views=3,
     anchor=100.0,
     keep=0.5,

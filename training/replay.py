@@ -1,4 +1,5 @@
-"""Store features of the shipped network's own images in `layers/baseline/baseline/replay.npz`.
+"""Store features of the shipped network's own images in `layers/baseline/baseline/replay.npz`, and
+in `training/baseline/world.npz` what `training.world` needs of the same images.
 
     python -m training.replay --data DATA --version layers/baseline/baseline
 
@@ -9,15 +10,17 @@ The hashes of all images show which of an owner's images the network was trained
 
 import argparse
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from clickbait import LABELS
 from clickbait.inference import images
 from clickbait.learning.features import FeatureReader
 from clickbait.learning.replay import FILE, REPLAYED, Known, Part, Replay, write
-from training import sides
+from training import sides, world
 from training.sides import Record
 
 MANIFEST = Path(__file__).parent / "baseline/manifest.csv"
@@ -27,16 +30,21 @@ SEED = 0
 def build(model: bytes, data: Path, records: list[Record]) -> Replay:
     """Return the features of the images in `records`, read from `data`."""
     reader = FeatureReader(model)
-    train = [r for r in records if r.side == "train"]
-    chosen = np.sort(np.random.default_rng(SEED).permutation(len(train))[:REPLAYED])
-    test = [r for r in records if r.side == "test"]
+    train, test = chosen(records)
     return Replay(
         hashlib.sha256(model).hexdigest(),
-        _part(reader, data, [train[i] for i in chosen]),
+        _part(reader, data, train),
         _part(reader, data, test),
         _known([r for r in records if r.side in ("train", "validation")]),
         _known(test),
     )
+
+
+def chosen(records: list[Record]) -> tuple[list[Record], list[Record]]:
+    """Return the training images to replay and the test images."""
+    train = [r for r in records if r.side == "train"]
+    drawn = np.sort(np.random.default_rng(SEED).permutation(len(train))[:REPLAYED])
+    return [train[i] for i in drawn], [r for r in records if r.side == "test"]
 
 
 def _known(records: list[Record]) -> Known:
@@ -45,13 +53,16 @@ def _known(records: list[Record]) -> Known:
 
 
 def _part(reader: FeatureReader, data: Path, records: list[Record]) -> Part:
-    inputs = (images.model_input(images.read((data / r.file).read_bytes())) for r in records)
     names = [r.group or r.sha256 for r in records]
     return Part(
-        reader.read(inputs),
+        reader.read(_inputs(data, records)),
         np.array([LABELS.index(r.label) for r in records], np.int64),
         np.unique(names, return_inverse=True)[1].astype(np.int64),
     )
+
+
+def _inputs(data: Path, records: list[Record]) -> Iterator[npt.NDArray[np.uint8]]:
+    return (images.model_input(images.read((data / r.file).read_bytes())) for r in records)
 
 
 def main() -> None:
@@ -60,12 +71,11 @@ def main() -> None:
     parser.add_argument("--version", type=Path, required=True, help="folder with model.tflite")
     parser.add_argument("--manifest", type=Path, default=MANIFEST, help="the images' sides")
     given = parser.parse_args()
-    replay = build(
-        (given.version / "model.tflite").read_bytes(),
-        given.data,
-        list(sides.read_manifest(given.manifest)),
-    )
-    (given.version / FILE).write_bytes(write(replay))
+    model = (given.version / "model.tflite").read_bytes()
+    records = list(sides.read_manifest(given.manifest))
+    (given.version / FILE).write_bytes(write(build(model, given.data, records)))
+    pixels = [np.stack(list(_inputs(given.data, part))) for part in chosen(records)]
+    world.PLACES.write_bytes(world.build(model, *pixels))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from clickbait import LABELS
+from clickbait.inference import images
+from clickbait.learning import copies
 from tests.samples.drawn import encoded, picture
 from training import gather
+from training.sides import Record
 
 
 def folder(root: Path, images: dict[str, bytes]) -> Path:
@@ -81,6 +84,69 @@ def test_flat_drawings_of_different_colours_are_not_each_other_s_copies(tmp_path
     }
     records, _ = read(folder(tmp_path, files))
     assert [r.reason for r in records] == ["", "", ""]
+
+
+def variants(image: Image.Image) -> dict[str, bytes]:
+    """Copies of an image, as a user's tools make them."""
+    w, h = image.size
+    captioned = image.copy()
+    ImageDraw.Draw(captioned).rectangle((0, h - h // 5, w, h), "black")
+    mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return {
+        "resaved": encoded(image, quality=40),
+        "resized": encoded(image.resize((w // 2, h // 2)), quality=85),
+        "cropped": encoded(image.crop((w // 12, h // 16, w - w // 16, h)), quality=85),
+        "mirrored": encoded(mirrored, quality=85),
+        "captioned": encoded(captioned, quality=85),
+    }
+
+
+def test_copies_of_exam_images_are_left_out_and_named() -> None:
+    stored = {f"{seed}.png": encoded(picture(seed=seed), "PNG") for seed in range(40, 60)}
+    exam = [picture(seed=seed) for seed in range(6)]
+    for seed, image in enumerate(exam):
+        stored |= {f"{seed} {how}.jpg": data for how, data in variants(image).items()}
+    found = [(name, LABELS[int(name.split(".")[0].split()[0]) % 2]) for name in stored]
+    sketches = [
+        (f"exam/{seed}.png", copies.sketch(images.model_input(images.read(encoded(image, "PNG")))))
+        for seed, image in enumerate(exam)
+    ]
+    data = gather.collect(found, stored.__getitem__, {}, exam=sketches)
+    assert {r.file for r in data.used} == {f"{seed}.png" for seed in range(40, 60)}
+    left_out = [r for r in data.records if not r.side]
+    for record in left_out:
+        seed = record.file.split()[0]
+        near = record.reason.startswith("near-duplicate") and f" {seed} " in record.reason
+        assert record.reason == f"{gather.OF_EXAM}exam/{seed}.png" or near, record
+    assert len(left_out) == 30
+    without = gather.collect(found, stored.__getitem__, {})
+    assert {r.file for r in without.used} > {r.file for r in data.used}
+
+
+def test_mirrored_and_cropped_copies_stay_on_one_side() -> None:
+    stored = {f"{seed}.png": encoded(picture(seed=seed), "PNG") for seed in range(40, 60)}
+    for seed in (40, 41, 42, 43):
+        copied = variants(picture(seed=seed))
+        stored |= {f"{seed} {how}.jpg": copied[how] for how in ("mirrored", "cropped")}
+    found = [(name, LABELS[int(name.split(".")[0].split()[0]) % 2]) for name in stored]
+    data = gather.collect(found, stored.__getitem__, {})
+    for seed in (40, 41, 42, 43):
+        family = [r for r in data.used if r.file.split(".")[0].split()[0] == str(seed)]
+        assert len(family) >= 2
+        assert len({r.side for r in family}) == 1 == len({r.group for r in family})
+
+
+def test_twenty_thousand_flat_images_are_compared_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (20_000, 1, 3), np.uint8)
+    thumbnails = np.repeat(colours, 256, axis=1).reshape(-1, 16, 16, 3)
+    records = [
+        Record(f"{i}.png", LABELS[0], sha256=f"{i:064x}", phash="0" * 16) for i in range(20_000)
+    ]
+    began = time.process_time()
+    kept = [r for r in gather._without_copies(records, thumbnails) if not r.reason]
+    assert time.process_time() - began < 60
+    assert 1 < len(kept) < 20_000
 
 
 def test_images_are_read_from_anywhere_in_their_order_and_no_name_becomes_a_path() -> None:

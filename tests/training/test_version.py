@@ -269,7 +269,7 @@ def test_an_interrupted_training_is_not_continued_with_other_flags(
         (["--epochs", "many"], "--epochs"),
         (["--learning-rate", "nan"], "--learning-rate is from"),
         (["--architecture", "resnet"], "--architecture is efficientnet_lite0 or cnn"),
-        (["--frozen-blocks", "4"], "--frozen-blocks is 0, 3, 5, 8 or 11"),
+        (["--frozen-blocks", "4"], "--frozen-blocks is 0, 3, 5, 8, 11 or 15"),
         (["--architecture", "cnn", "--frozen-blocks", "5"], "no pretrained blocks"),
         (["--layers", "3"], "--layers"),
         (["--from", "nowhere"], "no version folder"),

@@ -128,8 +128,8 @@ def missing(labels: Labels) -> str:
 
 def decide(
     own: HeldOut,
-    world: HeldOut,
-    head: Head,
+    world: HeldOut | None,
+    head: Head | None,
     *,
     band: tuple[float, float],
     own_weight: str = OWN_WEIGHT,
@@ -139,8 +139,9 @@ def decide(
     """Compare a candidate with the champion on the owner's images and on the shipped test images.
 
     `own` holds out-of-fold predictions (`evidence.out_of_fold`), followed by those on an exam set,
-    if any. `world` holds predictions on the shipped test images. `band` and `champion_band` are the
-    (low, high) probabilities between which each model is unsure.
+    if any. `world` holds predictions on the shipped test images, or is None if they could not be
+    measured. `head` is None for a fine-tuned network, which has none relative to an anchor. `band`
+    and `champion_band` are the (low, high) probabilities between which each model is unsure.
     """
     short = missing(own.labels)
     if short:
@@ -148,23 +149,21 @@ def decide(
         return Decision(False, short, short, [check])
     after = evidence.figures(own.labels, own.candidate, band)
     before = evidence.figures(own.labels, own.champion, champion_band)
-    world_after = evidence.figures(world.labels, world.candidate, band)
-    world_before = evidence.figures(world.labels, world.champion, champion_band)
-    checks = [
-        _closer(own),
-        _beats_chance(own),
-        _ranks_as_well(own),
-        *_keeps_knowledge(world, own_weight),
-        _calibrated(after, before, own.candidate),
-        _decisive(after, before),
-    ]
-    if champion_is_anchor:
+    known: dict[str, Any] = {}
+    figures = _counts(after, before)
+    checks = [_closer(own), _beats_chance(own), _ranks_as_well(own)]
+    if world is not None:
+        checks += _keeps_knowledge(world, own_weight)
+        known["candidate"] = evidence.figures(world.labels, world.candidate, band)
+        known["champion"] = evidence.figures(world.labels, world.champion, champion_band)
+        figures += (
+            " On thumbnails of the kind it was shipped for: "
+            f"{_percent(known['candidate'])} right, before {_percent(known['champion'])}."
+        )
+    checks += [_calibrated(after, before, own.candidate), _decisive(after, before)]
+    if head is not None and champion_is_anchor:
         checks.insert(0, _needs_change(head, len(own.labels)))
     failed = [check for check in checks if not check.passed]
-    figures = (
-        f"{_counts(after, before)} On thumbnails of the kind it was shipped for: "
-        f"{_percent(world_after)} right, before {_percent(world_before)}."
-    )
     reason = f"{figures} {failed[0].detail}" if failed else figures
     return Decision(
         passed=not failed,
@@ -172,7 +171,7 @@ def decide(
         advice=_advice(failed, own.labels, own_weight),
         checks=checks,
         own={"candidate": after, "champion": before},
-        world={"candidate": world_after, "champion": world_before},
+        world=known,
     )
 
 
