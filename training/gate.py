@@ -1,11 +1,15 @@
-"""Decide whether a candidate goes live: it must be no worse than the champion and than the best.
+"""Decide whether a candidate goes live.
+
+If it was trained on images of the owner, it must be better on them and keep what the shipped model
+knew (`owner.judge`). If all images are the shipped model's own, it must be no worse than the
+champion. In both cases it must be no worse than the best version ever.
 
 The same code measures all models, through the TFLite file that would serve, on the same images,
 which none of them has trained on. `tests/training/test_gate.py` simulates what the gate passes and
 what it stops.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference.classifier import Classifier
 from clickbait.learning import metrics
-from clickbait.learning.decide import Check
+from clickbait.learning.decide import Check, Decision
 from clickbait.learning.metrics import Floats, Labels
 from clickbait.store.registry import is_promotion
 from training import golden, sides
@@ -81,14 +85,28 @@ class Result:
     checks: list[Check]
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     auc_difference: float | None = None
-    """The candidate's AUC less the champion's on the test side; `best` adds these up."""
+    """The candidate's AUC less the champion's on the test side, or on the owner's images; `best`
+    adds these up."""
+    advice: str = ""
+    """How the owner can change a refusal."""
+    own: dict[str, Any] = field(default_factory=dict)
+    """Figures of candidate and champion on the owner's images; empty if none are the owner's."""
+    world: dict[str, Any] = field(default_factory=dict)
+    """The same on the shipped test images, if they were measured."""
 
 
-def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[Exam]) -> Result:
+def examine(
+    candidate: Path,
+    champion: Path,
+    best: Path | None,
+    exams: Sequence[Exam],
+    decide: Callable[[], Decision] | None = None,
+) -> Result:
     """Compare the version folders on `exams`, the test side first; all of them must pass.
 
-    Images that one of the models or its ancestors trained on are left out. Raises InvalidModel if
-    the champion or the best cannot be loaded.
+    Images that one of the models or its ancestors trained on are left out. If images are the
+    owner's, `decide` compares with the champion in place of this, and `exams` only serve to compare
+    with the best version. Raises InvalidModel if the champion or the best cannot be loaded.
     """
     references = {"champion": champion}
     if best is not None and best.resolve() != champion.resolve():
@@ -107,6 +125,8 @@ def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[
     names["candidate"] = ours.version
     loads = "It loads; its shapes, label order and golden predictions are right."
     checks = [size, Check("loads", True, None, None, loads)]
+    decision = decide() if decide else None
+    checks += decision.checks if decision else []
     seen = set().union(*(trained_on(f) for f in (candidate, *references.values())))
     sets = {}
     for exam in (e.without(seen) for e in exams):
@@ -114,11 +134,14 @@ def examine(candidate: Path, champion: Path, best: Path | None, exams: Sequence[
             name: model.calibration.apply(model.logits(exam.pixels)[0])
             for name, model in {"candidate": ours, **live}.items()
         }
+        if decision:
+            checks += _against_best(exam, answers)
+            continue
         checks += judge(exam.name, exam.labels, exam.groups, answers)
         sets[exam.name] = _numbers(exam.labels, answers)
     # Last: the first check that fails is the reason, and real images say more than drawings.
     checks.append(_golden(ours, live["champion"]))
-    return _decide(checks, names, sets)
+    return _decide(checks, names, sets, decision)
 
 
 def judge(
@@ -161,6 +184,16 @@ def judge(
             )
         )
     return checks
+
+
+def _against_best(exam: Exam, answers: dict[str, Floats]) -> list[Check]:
+    """The checks against the best version, if it is another one than the champion and there are
+    enough images that it has not trained on."""
+    if "best" not in answers or not evidence(exam.name, exam.labels).passed:
+        return []
+    compared = {name: answers[name] for name in ("candidate", "best")}
+    checks = judge(exam.name, exam.labels, exam.groups, compared)
+    return [check for check in checks if "against best" in check.name]
 
 
 def evidence(name: str, labels: Labels) -> Check:
@@ -287,13 +320,23 @@ def _numbers(labels: Labels, answers: dict[str, Floats]) -> dict[str, Any]:
     return out
 
 
-def _decide(checks: list[Check], names: dict[str, str], sets: dict[str, Any]) -> Result:
+def _decide(
+    checks: list[Check],
+    names: dict[str, str],
+    sets: dict[str, Any],
+    decision: Decision | None = None,
+) -> Result:
     broken = [c for c in checks if not c.passed]
-    test = sets.get("test", {})
-    aucs = [test.get(name, {}).get("auc") for name in ("candidate", "champion")]
-    if broken:
+    if decision:
+        sets = {"own": _set(decision.own), "world": _set(decision.world)}
+        sets = {name: one for name, one in sets.items() if one}
+    first = next(iter(sets.values()), {})
+    aucs = [first.get(name, {}).get("auc") for name in ("candidate", "champion")]
+    if decision:
+        reason, advice = _in_words(decision, broken)
+    elif broken:
         more = f" {len(broken) - 1} more checks failed." if len(broken) > 1 else ""
-        reason = broken[0].detail + more
+        reason, advice = broken[0].detail + more, ""
     else:
         figures = "; ".join(
             f"on {s['images']} {name} images AUC {s['candidate']['auc']:.3f} and Brier score "
@@ -301,7 +344,7 @@ def _decide(checks: list[Check], names: dict[str, str], sets: dict[str, Any]) ->
             f"{s['champion']['brier']:.3f}"
             for name, s in sets.items()
         )
-        reason = f"No worse than the live model {names['champion']}: {figures}."
+        reason, advice = f"No worse than the live model {names['champion']}: {figures}.", ""
     return Result(
         passed=not broken,
         reason=reason,
@@ -309,7 +352,28 @@ def _decide(checks: list[Check], names: dict[str, str], sets: dict[str, Any]) ->
         checks=checks,
         sets=sets,
         auc_difference=None if None in aucs else aucs[0] - aucs[1],
+        advice=advice,
+        own=decision.own if decision else {},
+        world=decision.world if decision else {},
     )
+
+
+def _in_words(decision: Decision, broken: list[Check]) -> tuple[str, str]:
+    """The reason with its counts, and the advice, if other checks may have failed as well."""
+    others = [check for check in broken if check not in decision.checks]
+    if not decision.passed or not others:
+        return decision.reason, decision.advice
+    advice = "Check the labels that the live model disagrees with most, and upload more images."
+    return f"{decision.reason} But it is not live. {others[0].detail}", advice
+
+
+def _set(figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures of `decide` in the shape of `_numbers`."""
+    if not figures:
+        return {}
+    classes = figures["candidate"].get("classes", {})
+    models = {name: {k: f[k] for k in ("auc", "brier")} for name, f in figures.items()}
+    return {"images": figures["candidate"]["images"], "classes": classes, **models}
 
 
 def _called(other: str) -> str:

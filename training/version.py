@@ -20,7 +20,8 @@ from clickbait.inference import calibration
 from clickbait.inference.appearance import appearance
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier
-from clickbait.learning import evaluation, manifest, metrics
+from clickbait.learning import evaluation, manifest, metrics, replay
+from clickbait.learning.replay import FILE
 from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import monitoring
 from clickbait.store.registry import EVALUATION
@@ -33,6 +34,7 @@ from training import (
     plots,
     sides,
     weights,
+    world,
     write_whole,
 )
 from training.gather import PREPROCESSING
@@ -190,6 +192,10 @@ def write(
     (folder / "model.tflite").write_bytes(measured.file)
     weights.save(folder / "weights.npz", model)
     sides.write_manifest(folder / "manifest.csv", images.records)
+    shipped = world.read()
+    if shipped and (known := shipped.replayed(measured.file)):
+        # Later small updates of this network replay it, and the gate measures forgetting on it.
+        (folder / FILE).write_bytes(replay.write(known))
     if images.ancestors:
         sides.write_manifest(folder / "ancestors.csv", images.ancestors)
     pixels, labels = images.side("test")

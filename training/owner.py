@@ -1,0 +1,200 @@
+"""The owner's images as evidence for a fine-tuned network, and what it forgets of the others.
+
+A small update is measured out of fold on all images. For a fine-tuning that takes a training for
+each fold. So the images that it does not learn from are measured: those of the validation and test
+sides, a third of all, up to FEW images; above, the test side is large enough. The validation side
+only sets the calibration, so its images are calibrated on the test side instead.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from clickbait import LABELS
+from clickbait.inference.calibration import Calibration
+from clickbait.inference.classifier import Classifier
+from clickbait.learning import decide
+from clickbait.learning.decide import Decision, HeldOut
+from clickbait.learning.evidence import Predictions
+from clickbait.learning.head import OWN_WEIGHT, Examples, weigh
+from clickbait.learning.metrics import Floats, Labels
+from clickbait.learning.replay import Replay
+from training import calibrate, export, gather
+from training.sides import SHARES, Record
+from training.start import Champion, Pixels, plain, replay_of, units
+
+FEW = 500
+"""Up to this many own images, the validation side is evidence as well."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """Images of the owner: records with sides, pixels (n, 224, 224, 3), and which of them an admin
+    decided (n,). An exam set has no sides."""
+
+    records: list[Record]
+    pixels: Pixels
+    decided: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def labels(self) -> Labels:
+        return np.array([LABELS.index(r.label) for r in self.records], np.int64)
+
+    def __getitem__(self, chosen: npt.NDArray[np.bool_]) -> "Own":
+        kept = [r for r, keep in zip(self.records, chosen, strict=True) if keep]
+        return Own(kept, self.pixels[chosen], self.decided[chosen])
+
+
+def held_out(records: list[Record]) -> npt.NDArray[np.bool_]:
+    """Which (n,) of the owner's images are evidence."""
+    sides = ("validation", "test") if len(records) <= FEW else ("test",)
+    return np.array([r.side in sides for r in records], bool)
+
+
+def too_few(records: list[Record], exam: Labels) -> str:
+    """A sentence if the owner's images are too few to prove a fine-tuning, or ""."""
+    labels = np.array([LABELS.index(r.label) for r in records], np.int64)
+    if lacks := decide.missing(np.concatenate([labels, exam])):
+        return lacks
+    evidence = np.concatenate([labels[held_out(records)], exam])
+    if not decide.missing(evidence):
+        return ""
+    share = 1 - SHARES["train"]
+    return (
+        f"Fine-tuning keeps {100 * share:.0f}% of your images back to prove itself on. Of your "
+        f"{len(records)} images these are {(evidence == 1).sum()} clickbait and "
+        f"{(evidence == 0).sum()} legitimate; it needs {decide.MIN_IMAGES}, with "
+        f"{decide.MIN_OF_CLASS} of each kind. Start a small update, which is proved on all of "
+        f"your images, or upload about {round(decide.MIN_IMAGES / share)} in all."
+    )
+
+
+def judge(
+    candidate: Path,
+    champion: Champion,
+    shipped: Path,
+    own: Own,
+    exam: Own,
+    *,
+    own_weight: str = OWN_WEIGHT,
+) -> Decision:
+    """Compare a fine-tuned version with the live one on the owner's images, and on the shipped test
+    images if both networks' features of them are known.
+
+    `shipped` is the folder of the model that ships. `own` are all images of the owner.
+    """
+    new, live = Classifier.load(candidate), Classifier.load(champion.folder)
+    chosen = held_out(own.records)
+    if not champion.relearned:
+        chosen &= ~np.array([r.sha256 in _trained(champion) for r in own.records], bool)
+    evidence = own[chosen]
+    labels = np.concatenate([evidence.labels, exam.labels])
+    after = _candidate(candidate, new.calibration, evidence, exam)
+    before, world_before = _champion(champion, live, own, chosen, exam)
+    corrected = np.concatenate([evidence.decided, exam.decided])
+    groups = units([*evidence.records, *exam.records])
+    blank = np.zeros((len(labels), 0), np.float16)
+    weighed = Examples(blank, before.logits, labels, groups, None, corrected)
+    weights = weigh(weighed, before.logits).counts
+    return decide.decide(
+        HeldOut(labels, groups, after, before, None, weights, int(corrected.sum())),
+        _world(candidate, new, champion, shipped, own, before=world_before),
+        None,
+        band=_band(new),
+        own_weight=own_weight,
+        champion_band=_band(live),
+        champion_is_anchor=not champion.is_small_update,
+    )
+
+
+def _candidate(folder: Path, calibration: Calibration, own: Own, exam: Own) -> Predictions:
+    """The new version's predictions, each with a calibration that did not see the image."""
+    model = (folder / "model.tflite").read_bytes()
+    raw = export.run(model, np.concatenate([own.pixels, exam.pixels]), ["logit"])["logit"]
+    raw = raw.ravel().astype(np.float64)
+    logits = _calibrated(calibration, raw)
+    fitted = np.array([r.side == "validation" for r in own.records] + [False] * len(exam), bool)
+    test = np.array([r.side == "test" for r in own.records] + [False] * len(exam), bool)
+    if fitted.any():
+        labels = np.concatenate([own.labels, exam.labels])
+        other = calibrate.fit(raw[test], labels[test], calibration)
+        logits[fitted] = _calibrated(other, raw[fitted])
+    return Predictions(logits, raw)
+
+
+def _champion(
+    champion: Champion, live: Classifier, own: Own, chosen: npt.NDArray[np.bool_], exam: Own
+) -> tuple[Predictions, Floats | None]:
+    """The live version's predictions on `own[chosen]` and the exam set, and its logits on the
+    world, if they are known."""
+    if champion.relearned:
+        learned = np.array([r.sha256 in champion.learned for r in own.records], bool)
+        images = champion.examples(own.records, own.pixels, own.decided)
+        extra = champion.examples(exam.records, exam.pixels, exam.decided)
+        said = champion.out_of_fold(images, learned, extra)
+        places = np.append(np.flatnonzero(chosen), len(own) + np.arange(len(exam)))
+        return said.own[places], said.world.logits
+    model = (champion.folder / "model.tflite").read_bytes()
+    pixels = np.concatenate([own.pixels[chosen], exam.pixels])
+    raw = export.run(model, pixels, ["logit"])["logit"].ravel().astype(np.float64)
+    known = None if champion.is_small_update else champion.replay
+    world = known.test.outputs.calibrated(live.calibration) if known else None
+    return plain(_calibrated(live.calibration, raw)), world
+
+
+def _world(
+    candidate: Path,
+    new: Classifier,
+    champion: Champion,
+    shipped: Path,
+    own: Own,
+    *,
+    before: Floats | None,
+) -> HeldOut | None:
+    """All models on the shipped test images, without those that the owner trains on; None if their
+    features are not known."""
+    known, base = replay_of(candidate), replay_of(shipped)
+    if known is None or base is None or before is None:
+        return None
+    kept = ~_copies(known, own.records)
+    if len(np.unique(known.test.labels[kept])) < len(LABELS):
+        return None
+    baseline = Classifier.load(shipped)
+    after = known.test.outputs.calibrated(new.calibration)
+    first = base.test.outputs.calibrated(baseline.calibration)
+    live = baseline.version == Classifier.load(champion.folder).version
+    return HeldOut(
+        known.test.labels[kept],
+        known.test.units[kept],
+        plain(after[kept]),
+        plain(before[kept]),
+        None if live else plain(first[kept]),
+    )
+
+
+def _copies(known: Replay, records: list[Record]) -> npt.NDArray[np.bool_]:
+    """Which (n,) of the shipped test images the owner trains on, under any name."""
+    out = np.zeros(len(known.test.labels), bool)
+    for record in records if known.measured.sha256 else ():
+        if record.side != "test":
+            out |= known.measured.matches(record.sha256)
+    return out
+
+
+def _trained(champion: Champion) -> set[str]:
+    """Content hashes of the images that the live version trained on."""
+    return {r.sha256 for r in gather.manifests(champion.folder) if r.side == "train"}
+
+
+def _calibrated(calibration: Calibration, raw: Floats) -> Floats:
+    return raw / calibration.temperature + calibration.bias
+
+
+def _band(model: Classifier) -> tuple[float, float]:
+    band = model.metadata["uncertain_band"]
+    return float(band["low"]), float(band["high"])
