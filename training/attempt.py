@@ -18,19 +18,24 @@ from clickbait import LABELS
 from clickbait.errors import Conflict, InvalidModel, NotFound
 from clickbait.inference import images
 from clickbait.inference.classifier import Classifier
-from clickbait.keys import EXAM, TRAIN, label_of
+from clickbait.keys import EXAM, TRAIN, is_decided, label_of
+from clickbait.learning import copies, labels
+from clickbait.learning.decide import Decision
+from clickbait.learning.head import OWN_WEIGHT
 from clickbait.settings import CHECKOUT_BASELINE, Settings
-from clickbait.store import trained
+from clickbait.store import answers, trained
 from clickbait.store.registry import Pointer, Registry, baseline_version
 from clickbait.store.runs import EVALUATING, PROMOTED, REJECTED, RUNNING, Parameters, Runs
 from clickbait.store.trained import Listing
-from training import Unusable, gate, gather, labels, sides
+from training import Unusable, gate, gather, owner, sides
 from training.bucket import Checkpoint, Images, S3Store
+from training.owner import Own
 from training.progress import say
 from training.recipe import RETRAINING, Recipe
 from training.recipe import retraining as recipe_of
 from training.retrain import retrain
 from training.run import Run
+from training.start import Champion
 from training.version import BASELINE, version_of
 
 PROMOTIONS_TRIED = 3
@@ -54,17 +59,22 @@ class Attempt:
         self.registry = Registry(config.models_bucket)
         self.checkpoint = Checkpoint(config.models_bucket, run, self.folder / "work")
         self._versions: dict[str, Path] = {}
+        self._said: dict[str, float] = {}
+        """Probabilities of images by key, each by a model that did not learn from the image."""
 
     def go(self) -> None:
         """Bring the run to its end. Raises Over then, or Unusable if there can be no model."""
         self._end_if_promoted()
         self._advance(RUNNING, "Listing the images.")
         start = self._start()
-        version = self.runs.get(self.id).get("version")
+        run = self.runs.get(self.id)
+        parameters, version = Parameters(**run["parameters"]), run.get("version")
         if version is None or version not in self.registry.versions():
-            version = self._train(start)
-        trained.mark_trained(self.config.models_bucket, start["listing"], start.get("exam"))
-        self._judge(version, start["listing"])
+            version = self._train(start, parameters)
+        # Labels that were rejected earlier stay so, unless an admin had them trained on now.
+        rejected = [] if parameters.skip_label_check else None
+        self._mark(start, rejected)
+        self._judge(version, start, parameters.own_weight or OWN_WEIGHT)
 
     def clean(self) -> None:
         """Remove everything that only a next attempt would need."""
@@ -85,10 +95,12 @@ class Attempt:
         start: dict[str, Any] | None = self.checkpoint.start()
         if start is None:
             listing = trained.list_images(self.config.data_bucket, TRAIN)
+            before = trained.read_trained(self.config.models_bucket)
             start = {
                 "listing": listing,
                 "exam": trained.list_images(self.config.data_bucket, EXAM),
-                "new": trained.read_trained(self.config.models_bucket).unseen(listing),
+                "new": before.unseen(listing),
+                "rejected": sorted(before.left_out(listing)),
                 "champion": self._champion(self.registry.pointer()),
             }
             self.checkpoint.note(start)
@@ -131,15 +143,17 @@ class Attempt:
 
     # --- training --------------------------------------------------------------------------------
 
-    def _train(self, start: dict[str, Any]) -> str:
-        """Check the labels, train and publish; returns the version."""
-        parameters = Parameters(**self.runs.get(self.id)["parameters"])
-        champion = self._version(start["champion"])
-        data = self._gather(start, champion, parameters)
-        self._check_labels(start["new"], data, champion, parameters)
-        recipe, scratch = _recipe(parameters, champion)
+    def _train(self, start: dict[str, Any], parameters: Parameters) -> str:
+        """Check the labels and the evidence, train and publish; returns the version."""
+        folder = self._version(start["champion"])
+        champion = Champion.of(folder, self._version)
+        recipe, scratch = _recipe(parameters, folder)
+        exam = self._exam(start)
+        data = self._gather(start, champion, exam, parameters)
+        self._check_labels(start, data, folder, parameters)
+        self._check_evidence(data, exam)
         # A rejected run has trained on images that the live model has not.
-        seen, fresh = {r.sha256 for r in gather.manifests(champion) if r.side}, set(start["new"])
+        seen, fresh = {r.sha256 for r in gather.manifests(folder) if r.side}, set(start["new"])
         new = sum(r.sha256 not in seen or r.file in fresh for r in data.used)
         self.checkpoint.restore()
         origin = "scratch" if scratch else "the live model"
@@ -155,7 +169,7 @@ class Attempt:
             data,
             recipe,
             self.checkpoint.work,
-            start=None if scratch else champion,
+            start=None if scratch else self._origin(champion, data),
             store=S3Store(self.config.models_bucket),
             saved=self.checkpoint.saved,
             watch=watch,
@@ -169,34 +183,64 @@ class Attempt:
         say(f"Published version {version}")
         return version
 
-    def _gather(self, start: dict[str, Any], champion: Path, parameters: Parameters) -> gather.Data:
+    def _origin(self, champion: Champion, data: gather.Data) -> Path:
+        """The folder of the version to train from."""
+        side = np.array([r.side == "train" for r in data.used], bool)
+        records = [r for r in data.used if r.side == "train"]
+        pixels, decided = data.pixels[side], self._decided(records)
+        return champion.start(records, pixels, decided, self.folder / "start")
+
+    def _gather(
+        self, start: dict[str, Any], champion: Champion, exam: Own, parameters: Parameters
+    ) -> gather.Data:
         listing: Listing = start["listing"]
-        digest = trained.digest(listing | start.get("exam", {}))
+        digest = trained.digest(listing | start["exam"])
         self._report(f"Fetching {len(listing)} images.", listing=digest)
         here = self.images.fetch(listing)
         gone = len(listing) - len(here)
         if gone:
             say(f"Left out: {gone} images that are too large, or were deleted or replaced.")
-        found = [(key, label_of(key) or "") for key in sorted(here)]
+        rejected = {key for key in start["rejected"] if not self._is_decided(key)}
+        if parameters.skip_label_check:
+            rejected = set()
+        if rejected:
+            say(f"Left out: {len(rejected)} images whose labels an earlier check rejected.")
+        found = [(key, label_of(key) or "") for key in sorted(here) if key not in rejected]
         split = parameters.validation_split or sides.SHARES["validation"]
-        groups = {key: self.images.group(key) for key in here}
+        groups = {key: self.images.group(key) for key, _ in found}
+        sketches = [copies.sketch(one) for one in exam.pixels]
         data = gather.collect(
-            found, self.images.read, groups, list(gather.manifests(champion)), split
+            found,
+            self.images.read,
+            groups,
+            list(gather.manifests(champion.known)),
+            split,
+            exam=list(zip([r.file for r in exam.records], sketches, strict=True)),
         )
+        in_exam = [r.file for r in data.records if r.reason.startswith(gather.OF_EXAM)]
         counts = {
             "listed": len(listing),
             "usable": len(data.used),
             "new": len(start["new"]),
             "left_out": len(listing) - len(data.used),
         }
-        self._report(f"{len(data.used)} of {len(listing)} images are usable.", images=counts)
+        warnings = []
+        if in_exam:
+            counts["in_exam"] = len(in_exam)
+            warnings = [
+                f"{len(in_exam)} images of {TRAIN} are copies of images in {EXAM}, such as "
+                f"{in_exam[0]}. They are only measured on, so they are left out of the training."
+            ]
+        reason = f"{len(data.used)} of {len(listing)} images are usable."
+        self._report(reason, images=counts, warnings=warnings)
         return data
 
     def _check_labels(
-        self, new: Sequence[str], data: gather.Data, champion: Path, parameters: Parameters
+        self, start: dict[str, Any], data: gather.Data, champion: Path, parameters: Parameters
     ) -> None:
-        """Compare the labels of the new images with the live model, if they can be decoded."""
-        chosen = set(new)
+        """Compare the labels of the new images with the live model, if they can be decoded, except
+        those that an admin decided."""
+        chosen = set(start["new"])
         at = {r.file: i for i, r in enumerate(data.used)}
         records = [r for r in data.records if r.file in chosen and r.sha256]
         if not records:
@@ -208,37 +252,78 @@ class Attempt:
             for r in records
         )
         logits = np.concatenate([model.logits(one)[0] for one in pixels])
-        checked = labels.check(
-            [r.file for r in records],
-            _labels(records),
-            model.calibration.apply(logits),
-            model.threshold,
-            model.metadata.get("accuracy"),
-        )
-        warnings = [checked.warning] if checked.warning else []
+        probabilities = model.calibration.apply(logits)
+        self._said |= zip([r.file for r in records], map(float, probabilities), strict=True)
+        open_ = ~self._decided(records)
+        keys = [r.file for r, one in zip(records, open_, strict=True) if one]
+        checked = labels.check(keys, _labels(records)[open_], probabilities[open_], model.threshold)
+        warnings = self.runs.get(self.id).get("warnings", []) + checked.warnings
         if checked.rejected and not parameters.skip_label_check:
-            self._end(REJECTED, checked.reason, label_check=asdict(checked))
+            # They wait for somebody to move them, and later uploads are trained on without them.
+            self._mark(start, [*start["rejected"], *keys])
+            self._end(REJECTED, checked.reason, start=start, label_check=checked.as_dict())
         if checked.rejected:
-            warnings = [f"{checked.reason} The run was asked to skip this check."]
+            warnings += [f"{checked.reason} The run was asked to skip this check."]
         for warning in warnings:
             say(f"Warning: {warning}")
-        self._report("The labels were checked.", label_check=asdict(checked), warnings=warnings)
+        self._report("The labels were checked.", label_check=checked.as_dict(), warnings=warnings)
+
+    def _check_evidence(self, data: gather.Data, exam: Own) -> None:
+        """End the run before it costs anything if its model could not be proved better."""
+        own = self._owners(data.used)
+        if own and len(own) == len(data.used) and (lacks := owner.too_few(own, exam.labels)):
+            self._end(REJECTED, lacks)
+
+    def _mark(self, start: dict[str, Any], rejected: Iterable[str] | None) -> None:
+        trained.mark_trained(
+            self.config.models_bucket, start["listing"], start["exam"], rejected=rejected
+        )
+
+    # --- the owner's images ----------------------------------------------------------------------
+
+    def _owners(self, records: Sequence[sides.Record]) -> list[sides.Record]:
+        """Those of `records` that the shipped model does not know."""
+        shipped = {r.sha256 for r in gather.manifests(self._baseline())}
+        return [r for r in records if r.sha256 not in shipped]
+
+    def _is_decided(self, key: str) -> bool:
+        return is_decided(key, self.images.decided(key))
+
+    def _decided(self, records: Sequence[sides.Record]) -> npt.NDArray[np.bool_]:
+        return np.array([self._is_decided(r.file) for r in records], bool)
+
+    def _read(self, records: list[sides.Record]) -> Own:
+        none = np.zeros((0, images.INPUT_SIZE, images.INPUT_SIZE, 3), np.uint8)
+        pixels = [_pixels(self.images.read(r.file)) for r in records]
+        return Own(records, np.concatenate([none, *pixels]), self._decided(records))
+
+    def _exam(self, start: dict[str, Any]) -> Own:
+        """The exam set, without images that the shipped model was trained on."""
+        found = [
+            (key, label_of(key, EXAM) or "") for key in sorted(self.images.fetch(start["exam"]))
+        ]
+        groups = {key: self.images.group(key) for key, _ in found}
+        records, pixels = gather.load(found, self.images.read, groups)
+        usable = [r for r in records if not r.reason]
+        seen = gate.trained_on(self._baseline())
+        kept = np.array([r.sha256 not in seen for r in usable], bool)
+        return Own(usable, pixels, self._decided(usable))[kept]
 
     # --- the gate --------------------------------------------------------------------------------
 
-    def _judge(self, version: str, listing: Listing) -> None:
+    def _judge(self, version: str, start: dict[str, Any], own_weight: str) -> None:
         """Pass the version through the gate, and promote it or not; repeat if another version went
         live meanwhile."""
         self._advance(EVALUATING, "Comparing the new model with the live one.", version=version)
-        candidate = self._version(version)
-        exams = [self._test_side(candidate, listing), *self._exam()]
+        candidate, exam = self._version(version), self._exam(start)
         for _ in range(PROMOTIONS_TRIED):
             pointer = self.registry.pointer()
-            champion = self._version(self._champion(pointer))
-            result = gate.examine(candidate, champion, self._best(), exams)
+            champion = Champion.of(self._version(self._champion(pointer)), self._version)
+            result = self._examine(candidate, champion, start, exam, own_weight=own_weight)
             decision = asdict(result)
+            ended = {"gate": decision, "champion": result.champion, "start": start}
             if not result.passed:
-                self._end(REJECTED, result.reason, gate=decision, champion=result.champion)
+                self._end(REJECTED, result.reason, **ended)
             try:
                 about = {"by": self.by, "reason": result.reason, "gate": decision}
                 self.registry.promote(
@@ -247,10 +332,49 @@ class Attempt:
             except Conflict:
                 say("Another version went live meanwhile. Comparing with that one.")
                 continue
-            self._end(PROMOTED, result.reason, gate=decision, champion=result.champion)
+            self._end(PROMOTED, result.reason, **ended)
         raise Conflict(
             f"Other versions went live {PROMOTIONS_TRIED} times while this one was compared."
         )
+
+    def _examine(
+        self,
+        candidate: Path,
+        champion: Champion,
+        start: dict[str, Any],
+        exam: Own,
+        *,
+        own_weight: str,
+    ) -> gate.Result:
+        """The gate's verdict: on the owner's images, or, if they are too few beside the shipped
+        model's own, on the test side."""
+        used = self._existing(candidate, start["listing"])
+        own = self._owners(used)
+        if owner.too_few(own, exam.labels):
+            test = self._read([r for r in used if r.side == "test"])
+            exams = [_exam("test", test), *([_exam("exam", exam)] if len(exam) else [])]
+            return gate.examine(candidate, champion.folder, self._best(), exams)
+        chosen = owner.held_out(own)
+        if not champion.relearned:
+            own = [r for r, one in zip(own, chosen, strict=True) if one]
+            chosen = chosen[chosen]
+        images = self._read(own)
+
+        def decide() -> Decision:
+            decision, said = owner.judge(
+                candidate,
+                champion,
+                self._baseline(),
+                images,
+                exam,
+                chosen=chosen,
+                own_weight=own_weight,
+            )
+            self._said |= said
+            return decision
+
+        exams = [_exam("own", images[chosen])]
+        return gate.examine(candidate, champion.folder, self._best(), exams, decide)
 
     def _best(self) -> Path | None:
         best = gate.best(self.registry.promotions())
@@ -260,25 +384,12 @@ class Attempt:
             say(f"Version {best}, the best ever promoted, no longer exists. Not comparing with it.")
             return None
 
-    def _test_side(self, candidate: Path, listing: Listing) -> gate.Exam:
-        """The images of the candidate's test side that still exist."""
-        records = [r for r in sides.read_manifest(candidate / "manifest.csv") if r.side == "test"]
+    def _existing(self, candidate: Path, listing: Listing) -> list[sides.Record]:
+        """The images that the candidate used and that still exist."""
+        records = [r for r in sides.read_manifest(candidate / "manifest.csv") if r.side]
         listed = {r.file: listing[r.file] for r in records if r.file in listing}
         here = set(self.images.fetch(listed))
-        records = [r for r in records if r.file in here]
-        none = np.zeros((0, images.INPUT_SIZE, images.INPUT_SIZE, 3), np.uint8)
-        pixels = [_pixels(self.images.read(r.file)) for r in records]
-        return _exam("test", records, np.concatenate([none, *pixels]))
-
-    def _exam(self) -> list[gate.Exam]:
-        """The exam set, if there is one."""
-        listing = trained.list_images(self.config.data_bucket, EXAM)
-        found = [(key, label_of(key, EXAM) or "") for key in sorted(self.images.fetch(listing))]
-        if not found:
-            return []
-        groups = {key: self.images.group(key) for key, _ in found}
-        records, pixels = gather.load(found, self.images.read, groups)
-        return [_exam("exam", [r for r in records if not r.reason], pixels)]
+        return [r for r in records if r.file in here]
 
     # --- progress --------------------------------------------------------------------------------
 
@@ -293,8 +404,16 @@ class Attempt:
         if not self.runs.advance(self.id, state, reason, log=list(self.log), **fields):
             raise Over
 
-    def _end(self, state: str, reason: str, **fields: Any) -> None:
+    def _end(
+        self, state: str, reason: str, start: dict[str, Any] | None = None, **fields: Any
+    ) -> None:
+        """End the run; with its `start`, also store what the models say of the images."""
         say(f"{state}: {reason}")
+        if start and self._said:
+            listing: Listing = start["listing"]
+            said = {key: (listing[key], p) for key, p in self._said.items() if key in listing}
+            live = self.registry.pointer()
+            answers.write(self.config.models_bucket, live.version if live else "", said, listing)
         self.runs.advance(self.id, state, reason, log=list(self.log), **fields)
         raise Over
 
@@ -330,6 +449,6 @@ def _labels(records: Sequence[sides.Record]) -> npt.NDArray[np.int64]:
     return np.array([LABELS.index(r.label) for r in records], np.int64)
 
 
-def _exam(name: str, records: Sequence[sides.Record], pixels: npt.NDArray[np.uint8]) -> gate.Exam:
-    groups, hashes = [r.group for r in records], [r.sha256 for r in records]
-    return gate.Exam(name, pixels, _labels(records), groups, hashes)
+def _exam(name: str, own: Own) -> gate.Exam:
+    groups, hashes = [r.group for r in own.records], [r.sha256 for r in own.records]
+    return gate.Exam(name, own.pixels, own.labels, groups, hashes)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clickbait.aws import status_of
-from clickbait.keys import CHECKPOINTS
+from clickbait.keys import CHECKPOINTS, DECIDED
 from clickbait.settings import MAX_IMAGE_BYTES
 from training import write_whole
 
@@ -76,6 +76,11 @@ class Images:
         file = self._file(self._etags[key]).with_suffix(".group")
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
+    def decided(self, key: str) -> str | None:
+        """Who decided its label, if it says so."""
+        file = self._file(self._etags[key]).with_suffix(".decided")
+        return file.read_text(encoding="utf-8") if file.exists() else None
+
     def _file(self, etag: str) -> Path:
         return self.folder / f"{re.sub(r'[^0-9A-Za-z-]', '_', etag)}.image"
 
@@ -96,8 +101,9 @@ class Images:
             if found["ContentLength"] > MAX_IMAGE_BYTES:
                 return False
             data = body.read()
-        if group := found["Metadata"].get(GROUP):
-            file.with_suffix(".group").write_text(group, encoding="utf-8")
+        for name in (GROUP, DECIDED):
+            if text := found["Metadata"].get(name):
+                file.with_suffix(f".{name}").write_text(text, encoding="utf-8")
         write_whole(file, data)
         return True
 

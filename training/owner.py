@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from clickbait import LABELS
-from clickbait.inference.calibration import Calibration
+from clickbait.inference.calibration import Calibration, sigmoid
 from clickbait.inference.classifier import Classifier
 from clickbait.learning import decide
 from clickbait.learning.decide import Decision, HeldOut
 from clickbait.learning.evidence import Predictions
 from clickbait.learning.head import OWN_WEIGHT, Examples, weigh
 from clickbait.learning.metrics import Floats, Labels
-from clickbait.learning.replay import Replay
 from training import calibrate, export, gather
 from training.sides import SHARES, Record
 from training.start import Champion, Pixels, plain, replay_of, units
@@ -81,17 +80,20 @@ def judge(
     own: Own,
     exam: Own,
     *,
+    chosen: npt.NDArray[np.bool_],
     own_weight: str = OWN_WEIGHT,
-) -> Decision:
+) -> tuple[Decision, dict[str, float]]:
     """Compare a fine-tuned version with the live one on the owner's images, and on the shipped test
     images if both networks' features of them are known.
 
-    `shipped` is the folder of the model that ships. `own` are all images of the owner.
+    shipped: the folder of the model that ships. own: the owner's images, of which those that are
+    `chosen` are evidence; if the live version is a small update, its last layer needs the others.
+    Also returns the new version's probabilities of the evidence, by file.
     """
     new, live = Classifier.load(candidate), Classifier.load(champion.folder)
-    chosen = held_out(own.records)
     if not champion.relearned:
-        chosen &= ~np.array([r.sha256 in _trained(champion) for r in own.records], bool)
+        trained = _trained(champion)
+        chosen = chosen & ~np.array([r.sha256 in trained for r in own.records], bool)
     evidence = own[chosen]
     labels = np.concatenate([evidence.labels, exam.labels])
     after = _candidate(candidate, new.calibration, evidence, exam)
@@ -101,15 +103,17 @@ def judge(
     blank = np.zeros((len(labels), 0), np.float16)
     weighed = Examples(blank, before.logits, labels, groups, None, corrected)
     weights = weigh(weighed, before.logits).counts
-    return decide.decide(
+    decision = decide.decide(
         HeldOut(labels, groups, after, before, None, weights, int(corrected.sum())),
-        _world(candidate, new, champion, shipped, own, before=world_before),
+        _world(candidate, new, champion, shipped, before=world_before),
         None,
         band=_band(new),
         own_weight=own_weight,
         champion_band=_band(live),
         champion_is_anchor=not champion.is_small_update,
     )
+    said = sigmoid(after.logits[: len(evidence)])
+    return decision, {r.file: float(p) for r, p in zip(evidence.records, said, strict=True)}
 
 
 def _candidate(folder: Path, calibration: Calibration, own: Own, exam: Own) -> Predictions:
@@ -152,38 +156,24 @@ def _world(
     new: Classifier,
     champion: Champion,
     shipped: Path,
-    own: Own,
     *,
     before: Floats | None,
 ) -> HeldOut | None:
-    """All models on the shipped test images, without those that the owner trains on; None if their
-    features are not known."""
+    """All models on the shipped test images; None if their features are not known. Copies of them
+    among the owner's images are on the test side (`sides.assign_sides`), so none is trained on."""
     known, base = replay_of(candidate), replay_of(shipped)
     if known is None or base is None or before is None:
         return None
-    kept = ~_copies(known, own.records)
-    if len(np.unique(known.test.labels[kept])) < len(LABELS):
-        return None
     baseline = Classifier.load(shipped)
-    after = known.test.outputs.calibrated(new.calibration)
     first = base.test.outputs.calibrated(baseline.calibration)
-    live = baseline.version == Classifier.load(champion.folder).version
+    is_live = baseline.version == Classifier.load(champion.folder).version
     return HeldOut(
-        known.test.labels[kept],
-        known.test.units[kept],
-        plain(after[kept]),
-        plain(before[kept]),
-        None if live else plain(first[kept]),
+        known.test.labels,
+        known.test.units,
+        plain(known.test.outputs.calibrated(new.calibration)),
+        plain(before),
+        None if is_live else plain(first),
     )
-
-
-def _copies(known: Replay, records: list[Record]) -> npt.NDArray[np.bool_]:
-    """Which (n,) of the shipped test images the owner trains on, under any name."""
-    out = np.zeros(len(known.test.labels), bool)
-    for record in records if known.measured.sha256 else ():
-        if record.side != "test":
-            out |= known.measured.matches(record.sha256)
-    return out
 
 
 def _trained(champion: Champion) -> set[str]:
