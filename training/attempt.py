@@ -352,7 +352,7 @@ class Attempt:
         own = self._owners(used)
         if owner.too_few(own, exam.labels):
             test = self._read([r for r in used if r.side == "test"])
-            exams = [_exam("test", test), *([_exam("exam", exam)] if len(exam) else [])]
+            exams = [_exam("test", test), *([_exam(gate.EXAM, exam)] if len(exam) else [])]
             return gate.examine(candidate, champion.folder, self._best(), exams)
         chosen = owner.held_out(own)
         if not champion.relearned:
@@ -373,7 +373,7 @@ class Attempt:
             self._said |= said
             return decision
 
-        exams = [_exam("own", images[chosen])]
+        exams = [_exam("own", images[chosen]), *([_exam(gate.EXAM, exam)] if len(exam) else [])]
         return gate.examine(candidate, champion.folder, self._best(), exams, decide)
 
     def _best(self) -> Path | None:

@@ -47,6 +47,8 @@ FEW_UNITS = 20
 MAX_FILE_BYTES = 16_000_000
 """Of `model.tflite`, which a function fetches at its cold start."""
 RESAMPLES = 2_000
+EXAM = "exam"
+"""The name of the exam set among the sets of images to measure on."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -135,7 +137,7 @@ def examine(
             for name, model in {"candidate": ours, **live}.items()
         }
         if decision:
-            checks += _against_best(exam, answers)
+            checks += _beside(exam, answers)
             continue
         checks += judge(exam.name, exam.labels, exam.groups, answers)
         sets[exam.name] = _numbers(exam.labels, answers)
@@ -186,14 +188,17 @@ def judge(
     return checks
 
 
-def _against_best(exam: Exam, answers: dict[str, Floats]) -> list[Check]:
-    """The checks against the best version, if it is another one than the champion and there are
-    enough images that it has not trained on."""
-    if "best" not in answers or not evidence(exam.name, exam.labels).passed:
+def _beside(exam: Exam, answers: dict[str, Floats]) -> list[Check]:
+    """The checks beside those of `decide`, if there are enough images: against the best version, if
+    it is another one than the champion, and on an exam set alone also against the champion."""
+    if not evidence(exam.name, exam.labels).passed:
+        return []
+    if exam.name == EXAM:
+        return judge(exam.name, exam.labels, exam.groups, answers)
+    if "best" not in answers:
         return []
     compared = {name: answers[name] for name in ("candidate", "best")}
-    checks = judge(exam.name, exam.labels, exam.groups, compared)
-    return [check for check in checks if "against best" in check.name]
+    return judge(exam.name, exam.labels, exam.groups, compared)
 
 
 def evidence(name: str, labels: Labels) -> Check:

@@ -257,6 +257,8 @@ def _without_copies(records: list[Record], thumbnails: npt.NDArray[np.uint8]) ->
     """Give a reason to all but the first of each family of copies, or to all of a family whose
     labels contradict each other."""
     readable = [i for i, r in enumerate(records) if r.sha256]
+    if not readable:
+        return records
     hashes = np.array([int(records[i].phash, 16) for i in readable], np.uint64)
     numbers = copies.families(hashes, thumbnails)
     families = defaultdict(list)

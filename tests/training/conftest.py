@@ -55,9 +55,9 @@ def train_network(model, source, labels, held_out, recipe: Recipe, folder: Path)
         return loop.train(model, examples, run, member=0, progress=progress)
 
 
-def write_tiny(folder: Path, name: str, sign: int = 1) -> Path:
+def write_tiny(folder: Path, name: str, sign: float = 1) -> Path:
     """A version that answers at once: the redder an image, the likelier clickbait. It is right
-    about every drawing, and wrong about every one if `sign` is -1."""
+    about every drawing, less sure if `sign` is smaller, and wrong about every one if it is -1."""
     image = keras.Input((224, 224, 3))
     cam = keras.layers.Conv2D(1, 1)(keras.layers.AveragePooling2D(32)(image))
     model = keras.Model(image, cam)
@@ -99,7 +99,13 @@ def rewrite(folder: Path, **fields: object) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A version that is right about every drawing, and answers at once."""
-    return write_tiny(tmp_path_factory.mktemp("tiny") / "version", "20261101-000000-aaa")
+    return write_tiny(tmp_path_factory.mktemp("tiny") / "version", "20261101-000000-bbb")
+
+
+@pytest.fixture(scope="session")
+def timid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version that is right about every drawing, and unsure about every one."""
+    return write_tiny(tmp_path_factory.mktemp("timid") / "version", "20261101-000000-aaa", 0.2)
 
 
 @pytest.fixture(scope="session")

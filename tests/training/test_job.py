@@ -1,6 +1,7 @@
 """The batch job, in process and against a cloud in memory: one run from its images to its verdict,
 also if it is killed in between."""
 
+import io
 import os
 import shutil
 import signal
@@ -13,11 +14,14 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from PIL import Image
 
 from clickbait import LABELS, aws
 from clickbait.errors import Conflict
 from clickbait.inference.classifier import Classifier
+from clickbait.learning import decide
 from clickbait.settings import settings
+from clickbait.store import answers
 from clickbait.store.registry import Registry
 from clickbait.store.runs import Parameters, Runs
 from tests.cloud import create_buckets, create_table
@@ -61,8 +65,9 @@ def drawings(draw, tmp_path_factory) -> dict[str, list[bytes]]:
 @pytest.fixture
 def few(drawings, monkeypatch) -> dict[str, list[bytes]]:
     """20 drawings of each class, and a gate for which they are enough."""
-    monkeypatch.setattr(attempt.gate, "MIN_IMAGES", 4)
-    monkeypatch.setattr(attempt.gate, "MIN_OF_CLASS", 1)
+    for module in (attempt.gate, decide):
+        monkeypatch.setattr(module, "MIN_IMAGES", 4)
+        monkeypatch.setattr(module, "MIN_OF_CLASS", 1)
     return {label: files[:20] for label, files in drawings.items()}
 
 
@@ -70,15 +75,16 @@ def few(drawings, monkeypatch) -> dict[str, list[bytes]]:
 
 
 @pytest.fixture
-def cloud(tiny, tmp_path, monkeypatch) -> Iterator[Any]:
-    """Two buckets and a table, the model `tiny` as the baseline, and a training of no time."""
+def cloud(tiny, timid, tmp_path, monkeypatch) -> Iterator[Any]:
+    """Two buckets and a table, a timid model as the baseline, and a training of no time to a better
+    one."""
     environment = {"DATA_BUCKET": DATA, "MODELS_BUCKET": MODELS, "TABLE": TABLE}
     for name, value in {**environment, "JOB_CACHE": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
     bucket.s3.cache_clear()
-    monkeypatch.setattr(attempt, "BASELINE", tiny)
-    monkeypatch.setattr(attempt, "CHECKOUT_BASELINE", tiny)
+    monkeypatch.setattr(attempt, "BASELINE", timid)
+    monkeypatch.setattr(attempt, "CHECKOUT_BASELINE", timid)
     monkeypatch.setattr(attempt, "retrain", Training(tiny))
     original = aws.client
     monkeypatch.setattr(aws, "client", lambda s: Batch() if s == "batch" else original(s))
@@ -116,10 +122,12 @@ class Training:
         return version
 
 
-def upload(s3, drawings, *, swapped: bool = False, prefix: str = "train", count: int = ENOUGH):
+def upload(
+    s3, drawings, *, swapped: bool = False, prefix: str = "train", count: int = ENOUGH, start=0
+):
     for label, files in drawings.items():
         folder = LABELS[1 - LABELS.index(label)] if swapped else label
-        for i, data in enumerate(files[:count]):
+        for i, data in enumerate(files[:count], start):
             s3.put_object(Bucket=DATA, Key=f"{prefix}/{folder}/{label} {i}.png", Body=data)
 
 
@@ -159,14 +167,15 @@ def test_a_run_trains_proves_and_promotes(cloud, drawings, monkeypatch):
         cloud.put_object(Bucket=DATA, Key=key, Body=b"")
     status, record = do(request())
     assert (status, record["state"]) == (0, "PROMOTED"), record
-    assert record["reason"].startswith("No worse than the live model 20261101-000000-aaa: on ")
+    assert record["reason"] == "Right on 70 of 70 of your images, before on 70."
     assert list(record["times"]) == ["QUEUED", "RUNNING", "EVALUATING", "PROMOTED"]
     assert record["images"] == {"listed": 220, "usable": 220, "new": 220, "left_out": 0}
     assert (record["epoch"], record["epochs"], record["metrics"]["val_auc"]) == (2, 2, 1.0)
     assert [row["epoch"] for row in record["history"]] == [1, 2]
     assert record["label_check"]["contradicted"] == 0
-    assert record["gate"]["passed"] and record["gate"]["sets"]["test"]["images"] >= 30
-    assert any("PROMOTED: No worse" in line for line in record["log"])
+    assert record["gate"]["passed"] and record["gate"]["sets"]["own"]["images"] == 70
+    assert record["gate"]["own"]["candidate"]["right"] == 70 and record["gate"]["advice"] == ""
+    assert any("PROMOTED: Right on 70" in line for line in record["log"])
     assert live() == record["version"]
     assert fetched == [], "neither the baseline nor the new version was downloaded to be judged"
     (promotion,) = Registry(MODELS).promotions()
@@ -193,7 +202,7 @@ def test_what_a_run_has_trained_on_is_not_new_to_the_next(cloud, few, monkeypatc
     assert record["label_check"]["images"] == 10
 
 
-def test_parameters_reach_the_training(cloud, drawings):
+def test_parameters_reach_the_training(cloud, few, drawings):
     upload(cloud, drawings, count=40)
     do(request(epochs=3, batch_size=4, learning_rate=1e-3, validation_split=0.4, from_scratch=True))
     assert attempt.retrain.run.start is None and attempt.retrain.new is None
@@ -201,18 +210,80 @@ def test_parameters_reach_the_training(cloud, drawings):
     assert (chosen.epochs, chosen.batch_size, chosen.learning_rate) == (3, 4, 1e-3)
 
 
-def test_swapped_folders_are_rejected_before_training(cloud, drawings):
-    upload(cloud, drawings, swapped=True)
+def test_a_model_that_is_not_better_stays_out_with_counts_and_advice(cloud, drawings, bad):
+    attempt.retrain.model = bad
+    upload(cloud, drawings)
     status, record = do(request())
     assert (status, record["state"]) == (0, "REJECTED")
-    assert record["reason"] == (
-        "The live model disagrees with 100% of 220 new labels: are the folders swapped?"
+    assert record["reason"].startswith("Right on 0 of 70 of your images, before on 70. ")
+    assert "not clearly closer to your labels" in record["reason"]
+    assert record["gate"]["advice"].startswith("Upload about ")
+    assert live() is None
+
+
+def test_swapped_folders_are_rejected_before_training_and_do_not_block_later_uploads(
+    cloud, drawings
+):
+    upload(cloud, {k: v[:30] for k, v in drawings.items()}, swapped=True)
+    status, record = do(request())
+    assert (status, record["state"]) == (0, "REJECTED")
+    assert record["reason"].startswith(
+        "The live model ranks your 60 new images the wrong way round"
     )
+    assert record["reason"].endswith("Are the folders swapped?")
     assert len(record["label_check"]["worst"]) == 10
     assert record["label_check"]["worst"][0]["key"].startswith("train/clickbait_")
     assert attempt.retrain.calls == 0
     assert live() is None
-    assert "trained.json" not in keys(cloud)  # they stay new
+    said = answers.read(MODELS).images
+    assert len(said) == 60 and said[f"train/{LABELS[0]}/{LABELS[1]} 0.png"][1] > 0.5
+    Runs(TABLE)._release(Runs(TABLE).active())
+    upload(cloud, {k: v[30:] for k, v in drawings.items()}, start=30)
+    _, record = do(request())
+    assert record["state"] == "PROMOTED", record["reason"]
+    assert record["label_check"]["images"] == 160
+    used = [r.file.split("/") for r in attempt.retrain.run.images.used]
+    assert len(used) == 160
+    assert all(name.startswith(folder) for _, folder, name in used)
+
+
+def test_labels_that_an_admin_decided_are_not_checked(cloud, drawings, few):
+    for label, files in drawings.items():
+        other = LABELS[1 - LABELS.index(label)]
+        for i, data in enumerate(files[:20]):
+            name = f"feedback-20261101-0000{i:02}-0123456789ab.png"
+            cloud.put_object(Bucket=DATA, Key=f"train/{other}/{name}", Body=data)
+        for i, data in enumerate(files[20:40]):
+            key, mark = f"train/{other}/{i}.png", {"decided": "admin"}
+            cloud.put_object(Bucket=DATA, Key=key, Body=data, Metadata=mark)
+    _, record = do(request())
+    assert record["label_check"]["images"] == 0
+    assert attempt.retrain.calls == 1
+
+
+def test_copies_of_exam_images_are_told_and_left_out(cloud, drawings, few):
+    upload(cloud, drawings, count=40)
+    for label, files in drawings.items():
+        for i in range(3):
+            image = Image.open(io.BytesIO(files[i])).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            body = encoded(image, "JPEG", quality=80)
+            cloud.put_object(Bucket=DATA, Key=f"exam/{label}/{i}.jpg", Body=body)
+    _, record = do(request())
+    assert record["images"]["in_exam"] == 6
+    assert record["images"]["usable"] == 74
+    assert "6 images of train/ are copies of images in exam/" in record["warnings"][0]
+    assert record["gate"]["own"]["candidate"]["images"] > 6
+
+
+def test_answers_are_stored_of_models_that_did_not_learn_from_the_image(cloud, drawings):
+    upload(cloud, drawings)
+    _, record = do(request())
+    found = answers.read(MODELS)
+    assert found.version == record["version"] == live()
+    assert len(found.images) == 220
+    side = {r.file: r.side for r in attempt.retrain.run.images.used}
+    sure = {key for key, (_, p) in found.images.items() if abs(p - 0.5) > 0.3}
+    assert sure == {key for key, where in side.items() if where != "train"}
 
 
 def test_with_the_check_skipped_the_exam_set_rejects_a_model_of_swapped_labels(
@@ -229,21 +300,27 @@ def test_with_the_check_skipped_the_exam_set_rejects_a_model_of_swapped_labels(
     attempt.retrain.model = bad
     status, record = do(request(skip_label_check=True))
     assert (status, record["state"]) == (0, "REJECTED")
-    assert "are the folders swapped? The run was asked to skip this check." in record["warnings"][0]
+    assert "Are the folders swapped? The run was asked to skip this check." in record["warnings"][0]
     broken = {c["name"] for c in record["gate"]["checks"] if not c["passed"]}
     assert "auc against champion, exam" in broken
-    assert not any(name.endswith("test") for name in broken)
-    assert "40 exam images" in record["reason"]
     assert live() is None
     assert record["version"] in Registry(MODELS).versions()
 
 
-def test_too_few_images_are_a_result_that_says_what_is_missing(cloud, drawings):
+def test_too_few_images_end_the_run_before_it_trains_and_say_what_is_missing(cloud, drawings):
     upload(cloud, drawings, count=20)
     status, record = do(request())
     assert (status, record["state"]) == (0, "REJECTED")
-    assert record["reason"].startswith("Too little evidence: there are only ")
-    assert "Still missing: " in record["reason"]
+    assert record["reason"] == (
+        "You have 20 clickbait and 20 legitimate images. Learning needs at least 50, with 15 of "
+        "each kind. Upload 10 more images."
+    )
+    Runs(TABLE)._release(Runs(TABLE).active())
+    upload(cloud, drawings, count=40)
+    _, record = do(request())
+    assert record["reason"].startswith("Fine-tuning keeps 35% of your images back")
+    assert record["reason"].endswith("or upload about 143 in all.")
+    assert attempt.retrain.calls == 0
 
 
 @pytest.mark.parametrize(
@@ -292,7 +369,7 @@ def test_an_image_that_vanished_is_a_copy_or_is_too_large_is_left_out(cloud, dra
     assert record["state"] == "REJECTED"
 
 
-def test_a_group_in_the_metadata_stays_on_one_side(cloud, drawings):
+def test_a_group_in_the_metadata_stays_on_one_side(cloud, few, drawings):
     upload(cloud, drawings, count=30)
     for i in range(10):
         body = drawings[LABELS[0]][i]
@@ -440,7 +517,7 @@ def test_sigterm_ends_it_with_143_and_the_retry_resumes(cloud, few):
     assert do(run, 2)[1]["state"] == "PROMOTED"
 
 
-def test_a_fault_is_tried_again_and_fails_the_run_the_third_time(cloud, drawings):
+def test_a_fault_is_tried_again_and_fails_the_run_the_third_time(cloud, few, drawings):
     upload(cloud, drawings, count=30)
     run = request()
 
@@ -511,11 +588,11 @@ def test_a_missing_region_is_one_line():
 
 
 def test_a_promotion_lost_to_another_is_judged_again_against_the_new_champion(
-    cloud, few, tiny, tmp_path, monkeypatch
+    cloud, few, timid, tmp_path, monkeypatch
 ):
     upload(cloud, few)
     other = tmp_path / "other"
-    shutil.copytree(tiny, other)
+    shutil.copytree(timid, other)
     rewrite(other, model_version="20261120-000000-ccc")
     Registry(MODELS).publish(other)
     promote, examined = Registry.promote, []
@@ -526,9 +603,9 @@ def test_a_promotion_lost_to_another_is_judged_again_against_the_new_champion(
         self.promote("20261120-000000-ccc", by="admin", reason="I prefer it.")
         return self.promote(version, **more)
 
-    def seen(candidate, champion, best, exams):
+    def seen(candidate, champion, *rest):
         examined.append(Classifier.load(champion).version)
-        return examine(candidate, champion, best, exams)
+        return examine(candidate, champion, *rest)
 
     monkeypatch.setattr(Registry, "promote", second)
     monkeypatch.setattr(attempt.gate, "examine", seen)
@@ -560,7 +637,7 @@ def test_the_real_training_goes_through_the_job(cloud, few, monkeypatch):
     status, record = do(request(epochs=2, batch_size=16))
     assert status == 0
     assert record["state"] in ("PROMOTED", "REJECTED")
-    assert record["gate"]["sets"]["test"]["candidate"]["auc"] is not None
+    assert record["gate"]["sets"]["own"]["candidate"]["auc"] is not None
     assert (record["epoch"], record["epochs"]) == (2, 2)
     found = Registry(MODELS).metadata(record["version"])
     assert found["training_images"] + found["validation_images"] + found["test_images"] == 40
