@@ -153,7 +153,8 @@ class Attempt:
         self._check_labels(start, data, folder, parameters)
         self._check_evidence(data, exam)
         # A rejected run has trained on images that the live model has not.
-        seen, fresh = {r.sha256 for r in gather.manifests(folder) if r.side}, set(start["new"])
+        seen = {r.sha256 for r in gather.manifests(champion.known) if r.side}
+        fresh = set(start["new"])
         new = sum(r.sha256 not in seen or r.file in fresh for r in data.used)
         self.checkpoint.restore()
         origin = "scratch" if scratch else "the live model"

@@ -22,6 +22,9 @@ from training.run import Run
 Arrays = list[npt.NDArray[np.float32]]
 
 PREDICT_BATCH = 64
+SAVED_EVERY = 20.0
+"""Seconds of training that a kill costs at most. A checkpoint of the whole network has 100 MB, so
+writing one after each short epoch takes as long as the epoch."""
 WARMUP_STEPS = 20
 """Fewest steps of warm-up. Adam's first steps are equally long whatever the gradient; with one
 batch an epoch, a single step at full speed undid the weights of `--from`."""
@@ -57,7 +60,7 @@ class State:
         """Add an epoch: its row of history, and `weights` as they were measured."""
         self.history.append(row)
         self.epoch += 1
-        reached = score(row)
+        reached = -math.inf if recipe.keep_last else score(row)
         if reached > self.best_score or math.isinf(reached):
             self.best_score, self.best_epoch, self.best = reached, self.epoch, weights
         waited = self.epoch - self.best_epoch
@@ -127,8 +130,8 @@ def train(
     """Train `model` and leave the weights of its best epoch in it; returns its history.
 
     The best epoch has the highest validation AUC (the lowest loss if AUC is undefined; without
-    validation images, the last epoch is kept). After each epoch `run.state(member)` has everything
-    that a later call needs.
+    validation images, or with `recipe.keep_last`, the last epoch is kept). `run.state(member)` has
+    everything that a later call needs, at most SAVED_EVERY old.
 
     With `teachers`, most of the target is their mean opinion of the very inputs that `model` gets:
     patient and consistent teaching (Beyer et al. 2022, arXiv 2106.05237).
@@ -161,6 +164,7 @@ def train(
     # Both classes weigh the same in the loss, however many images each has.
     class_weights = len(labels) / (2 * np.bincount(labels, minlength=2))
     batches = math.ceil(len(labels) / recipe.batch_size)
+    saved = time.monotonic()
 
     while state.epoch < recipe.epochs and not state.stopped:
         began = time.monotonic()
@@ -206,8 +210,10 @@ def train(
         _assign(variables, raw)
         state.weights, state.averages = raw, [v.numpy() for v in averages]
         state.optimizer = [v.numpy() for v in optimizer.variables]
-        state.save(checkpoint)
-        run.saved(checkpoint)
+        if time.monotonic() - saved >= SAVED_EVERY or state.epoch == recipe.epochs or state.stopped:
+            state.save(checkpoint)
+            run.saved(checkpoint)
+            saved = time.monotonic()
         progress.epoch(row, recipe.epochs)
         run.watch(row, recipe.epochs)
 

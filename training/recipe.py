@@ -35,6 +35,7 @@ class Recipe:
     )
     averaging: float = knob(0.99, "decay of the moving average of the weights; 0: off", 0, 0.99999)
     patience: int = knob(5, "epochs without a better validation AUC before stopping", 1, 10_000)
+    keep_last: int = knob(0, "1: keep the last epoch, not the best on the validation side", 0, 1)
     members: int = knob(2, "networks trained apart; from 2 on, a student learns from them", 1, 50)
     teaching: float = knob(
         0.8, "the members' share in what the student learns (Hinton 2015); labels: the rest", 0, 1
@@ -106,6 +107,7 @@ RETRAINING = Recipe(
     epochs=10,
     learning_rate=3e-4,
     weight_decay=0.0,
+    keep_last=1,
     members=1,
     frozen_blocks=15,
     views=3,
@@ -113,7 +115,8 @@ RETRAINING = Recipe(
     keep=0.5,
 )
 """From a champion (`training.retrain`): little is trained, for a short while, and it is pulled back
-to what the champion knows. `training/README.md` has the effect of each of these knobs."""
+to what the champion knows. `training/README.md` has the effect of each of these knobs. Nothing is
+chosen on the validation side, so that its images are evidence (`training.owner`)."""
 FROM_SCRATCH = {
     "efficientnet_lite0": replace(RECIPES["efficientnet_lite0"], members=1),
     "cnn": RECIPES["cnn"],

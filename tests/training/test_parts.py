@@ -129,9 +129,21 @@ def test_training_stops_when_validation_no_longer_gains_and_keeps_the_best_epoch
     assert len(state.history) == state.epoch
 
 
+def test_a_recipe_may_keep_the_last_epoch_whatever_validation_says(tmp_path: Path) -> None:
+    labels = np.tile([0, 1], 20)
+    rows = labels[:, None].astype(np.float32)
+    knobs = recipe(epochs=6, learning_rate=0.1, patience=2, keep_last=1)
+    _, state = trained(rows, labels, (rows, labels), knobs, tmp_path)
+    assert not state.stopped
+    assert state.epoch == state.best_epoch == 6
+    saved = loop.State.load(Run(NO_IMAGES, knobs, tmp_path).state(0))
+    assert saved.epoch == 6, "a short training writes one checkpoint, at its end"
+
+
 def test_a_stopped_training_resumes_as_if_it_had_not_stopped(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loop, "SAVED_EVERY", 0)
     rng = np.random.default_rng(6)
     rows = rng.normal(size=(40, 5)).astype(np.float32)
     labels = (rows[:, 0] + rng.normal(size=40) > 0).astype(int)
