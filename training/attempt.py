@@ -37,6 +37,7 @@ from training.retrain import retrain
 from training.run import Run
 from training.start import Champion
 from training.version import BASELINE, version_of
+from training.world import PLACES
 
 PROMOTIONS_TRIED = 3
 """Champions that a candidate is compared with if others promote versions meanwhile."""
@@ -122,7 +123,7 @@ class Attempt:
         if not folder.exists():
             part = folder.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(BASELINE, part)
+            shutil.copytree(BASELINE, part, ignore=shutil.ignore_patterns(PLACES.name))
             shutil.copytree(CHECKOUT_BASELINE, part, dirs_exist_ok=True)
             part.rename(folder)
         return folder

@@ -118,8 +118,8 @@ RETRAINING = Recipe(
 to what the champion knows. `training/README.md` has the effect of each of these knobs. Nothing is
 chosen on the validation side, so that its images are evidence (`training.owner`)."""
 FROM_SCRATCH = {
-    "efficientnet_lite0": replace(RECIPES["efficientnet_lite0"], members=1),
-    "cnn": RECIPES["cnn"],
+    "efficientnet_lite0": replace(RECIPES["efficientnet_lite0"], members=1, keep_last=1),
+    "cnn": replace(RECIPES["cnn"], keep_last=1),
 }
 """A retraining from scratch. It trains one network: teaching another takes three times as long."""
 
