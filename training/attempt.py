@@ -256,13 +256,17 @@ class Attempt:
         logits = np.concatenate([model.logits(one)[0] for one in pixels])
         probabilities = model.calibration.apply(logits)
         self._said |= zip([r.file for r in records], map(float, probabilities), strict=True)
-        open_ = ~self._decided(records)
-        keys = [r.file for r, one in zip(records, open_, strict=True) if one]
-        checked = labels.check(keys, _labels(records)[open_], probabilities[open_], model.threshold)
+        undecided = ~self._decided(records)
+        keys = [r.file for r, one in zip(records, undecided, strict=True) if one]
+        checked = labels.check(
+            keys, _labels(records)[undecided], probabilities[undecided], model.threshold
+        )
         warnings = self.runs.get(self.id).get("warnings", []) + checked.warnings
         if checked.rejected and not parameters.skip_label_check:
             # They wait for somebody to move them, and later uploads are trained on without them.
-            self._mark(start, [*start["rejected"], *keys])
+            untouched = chosen - set(keys)
+            seen = {key: etag for key, etag in start["listing"].items() if key not in untouched}
+            self._mark(start | {"listing": seen}, [*start["rejected"], *keys])
             self._end(REJECTED, checked.reason, start=start, label_check=checked.as_dict())
         if checked.rejected:
             warnings += [f"{checked.reason} The run was asked to skip this check."]
