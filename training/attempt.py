@@ -22,6 +22,7 @@ from clickbait.keys import EXAM, TRAIN, is_decided, label_of
 from clickbait.learning import copies, labels
 from clickbait.learning.decide import Decision
 from clickbait.learning.head import OWN_WEIGHT
+from clickbait.learning.manifest import Record
 from clickbait.settings import CHECKOUT_BASELINE, Settings
 from clickbait.store import answers, trained
 from clickbait.store.registry import Pointer, Registry, baseline_version
@@ -73,7 +74,7 @@ class Attempt:
         if version is None or version not in self.registry.versions():
             version = self._train(start, parameters)
         # Labels that were rejected earlier stay so, unless an admin had them trained on now.
-        rejected = [] if parameters.skip_label_check else None
+        rejected: list[str] | None = [] if parameters.skip_label_check else None
         self._mark(start, rejected)
         self._judge(version, start, parameters.own_weight or OWN_WEIGHT)
 
@@ -287,7 +288,7 @@ class Attempt:
 
     # --- the owner's images ----------------------------------------------------------------------
 
-    def _owners(self, records: Sequence[sides.Record]) -> list[sides.Record]:
+    def _owners(self, records: Sequence[Record]) -> list[Record]:
         """Those of `records` that the shipped model does not know."""
         shipped = {r.sha256 for r in gather.manifests(self._baseline())}
         return [r for r in records if r.sha256 not in shipped]
@@ -295,10 +296,10 @@ class Attempt:
     def _is_decided(self, key: str) -> bool:
         return is_decided(key, self.images.decided(key))
 
-    def _decided(self, records: Sequence[sides.Record]) -> npt.NDArray[np.bool_]:
+    def _decided(self, records: Sequence[Record]) -> npt.NDArray[np.bool_]:
         return np.array([self._is_decided(r.file) for r in records], bool)
 
-    def _read(self, records: list[sides.Record]) -> Own:
+    def _read(self, records: list[Record]) -> Own:
         none = np.zeros((0, images.INPUT_SIZE, images.INPUT_SIZE, 3), np.uint8)
         pixels = [_pixels(self.images.read(r.file)) for r in records]
         return Own(records, np.concatenate([none, *pixels]), self._decided(records))
@@ -327,11 +328,11 @@ class Attempt:
             champion = Champion.of(self._version(self._champion(pointer)), self._version)
             result = self._examine(candidate, champion, start, exam, own_weight=own_weight)
             decision = asdict(result)
-            ended = {"gate": decision, "champion": result.champion, "start": start}
+            ended: dict[str, Any] = {"gate": decision, "champion": result.champion, "start": start}
             if not result.passed:
                 self._end(REJECTED, result.reason, **ended)
             try:
-                about = {"by": self.by, "reason": result.reason, "gate": decision}
+                about: dict[str, Any] = {"by": self.by, "reason": result.reason, "gate": decision}
                 self.registry.promote(
                     version, **about, baseline=CHECKOUT_BASELINE, expected=pointer
                 )
@@ -390,7 +391,7 @@ class Attempt:
             say(f"Version {best}, the best ever promoted, no longer exists. Not comparing with it.")
             return None
 
-    def _existing(self, candidate: Path, listing: Listing) -> list[sides.Record]:
+    def _existing(self, candidate: Path, listing: Listing) -> list[Record]:
         """The images that the candidate used and that still exist."""
         records = [r for r in sides.read_manifest(candidate / "manifest.csv") if r.side]
         listed = {r.file: listing[r.file] for r in records if r.file in listing}
@@ -451,7 +452,7 @@ def _pixels(data: bytes) -> npt.NDArray[np.uint8]:
     return images.model_input(images.read(data))[None]
 
 
-def _labels(records: Sequence[sides.Record]) -> npt.NDArray[np.int64]:
+def _labels(records: Sequence[Record]) -> npt.NDArray[np.int64]:
     return np.array([LABELS.index(r.label) for r in records], np.int64)
 
 

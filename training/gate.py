@@ -335,7 +335,7 @@ def _decide(
     if decision:
         sets = {"own": _set(decision.own), "world": _set(decision.world)}
         sets = {name: one for name, one in sets.items() if one}
-    first = next(iter(sets.values()), {})
+    first: dict[str, Any] = next(iter(sets.values()), {})
     aucs = [first.get(name, {}).get("auc") for name in ("candidate", "champion")]
     if decision:
         reason, advice = _in_words(decision, broken)

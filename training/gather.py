@@ -17,9 +17,9 @@ from clickbait.inference.images import INPUT_SIZE, perceptual_hash
 from clickbait.keys import LABEL_OF_FOLDER
 from clickbait.learning import copies
 from clickbait.learning.copies import THUMBNAIL, Sketch
+from clickbait.learning.manifest import Record
 from training import Unusable, sides
 from training.progress import say, track
-from training.sides import Record
 
 PREPROCESSING = {
     "version": 1,

@@ -19,9 +19,10 @@ from clickbait.learning import decide
 from clickbait.learning.decide import Decision, HeldOut
 from clickbait.learning.evidence import Predictions
 from clickbait.learning.head import OWN_WEIGHT, Examples, weigh
+from clickbait.learning.manifest import Record
 from clickbait.learning.metrics import Floats, Labels
 from training import calibrate, export, gather
-from training.sides import SHARES, Record
+from training.sides import SHARES
 from training.start import Champion, Pixels, plain, replay_of, units
 
 FEW = 500
@@ -119,8 +120,8 @@ def judge(
 def _candidate(folder: Path, calibration: Calibration, own: Own, exam: Own) -> Predictions:
     """The new version's predictions, each with a calibration that did not see the image."""
     model = (folder / "model.tflite").read_bytes()
-    raw = export.run(model, np.concatenate([own.pixels, exam.pixels]), ["logit"])["logit"]
-    raw = raw.ravel().astype(np.float64)
+    outputs = export.run(model, np.concatenate([own.pixels, exam.pixels]), ["logit"])
+    raw = outputs["logit"].ravel().astype(np.float64)
     logits = _calibrated(calibration, raw)
     fitted = np.array([r.side == "validation" for r in own.records] + [False] * len(exam), bool)
     test = np.array([r.side == "test" for r in own.records] + [False] * len(exam), bool)

@@ -22,13 +22,13 @@ from clickbait.learning import replay
 from clickbait.learning.evidence import Predictions
 from clickbait.learning.features import FeatureReader
 from clickbait.learning.head import Examples, Space, learn, weigh
+from clickbait.learning.manifest import Record
 from clickbait.learning.patch import PatchedModel, patch
 from clickbait.learning.replay import FILE, Part, Replay
 from clickbait.learning.update import Champion as SmallUpdate
 from clickbait.learning.update import Version, champion_predictions
 from training import sides
 from training.graph import Graph
-from training.sides import Record
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -57,8 +57,10 @@ class World:
             outputs = export.run(tail, features, ["logit", OUTPUT])
             pooled = outputs[OUTPUT].astype(np.float16)
             part: Part = getattr(self.replay, name)
-            parts[name] = replace(part, outputs=Outputs(pooled, outputs["logit"].ravel() * 1.0))
-        return replace(self.replay, network=images.sha256(model), **parts)
+            logits = outputs["logit"].ravel().astype(np.float64)
+            parts[name] = replace(part, outputs=Outputs(pooled, logits))
+        train, test = parts["train"], parts["test"]
+        return replace(self.replay, network=images.sha256(model), train=train, test=test)
 
 
 def read(places: Path = PLACES, shipped: Path = CHECKOUT_BASELINE) -> World | None:
