@@ -133,10 +133,10 @@ def test_a_fine_tuning_is_compared_out_of_fold_and_on_what_the_shipped_model_kno
     assert "of your images, before on" in decision.reason
 
 
-def test_above_500_images_the_test_side_alone_is_evidence() -> None:
-    many = [replace(RECORDS[0], side=SIDES[i % N]) for i in range(501)]
+def test_above_1000_images_the_test_side_alone_is_evidence() -> None:
+    many = [replace(RECORDS[0], side=SIDES[i % N]) for i in range(1_001)]
     assert owner.held_out(many).tolist() == [r.side == "test" for r in many]
-    assert owner.held_out(many[:500]).tolist() == [r.side != "train" for r in many[:500]]
+    assert owner.held_out(many[:1_000]).tolist() == [r.side != "train" for r in many[:1_000]]
 
 
 def test_a_network_with_other_first_blocks_has_no_known_world(anchor: Path) -> None:
