@@ -3,14 +3,35 @@
 Call `create_buckets` and `create_table` within moto's `mock_aws`; `cloud_in_memory` does all of it.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
+import pytest
 from moto import mock_aws
 
 from clickbait import aws
 
 TABLE = "table"
+
+new_client = aws._new_client
+
+
+@cache
+def kept_client(service: str, options: str) -> Any:
+    """A client that all tests share, because creating one takes as long as a test."""
+    return new_client(service, **json.loads(options))
+
+
+def share_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test use clients that others have created. Call it within moto's `mock_aws`."""
+    monkeypatch.setattr(
+        aws,
+        "_new_client",
+        lambda service, **options: kept_client(service, json.dumps(options, sort_keys=True)),
+    )
 
 
 def create_buckets(*names: str) -> None:
@@ -33,10 +54,12 @@ def create_table(name: str = TABLE) -> None:
 
 
 @contextmanager
-def cloud_in_memory(*buckets: str) -> Iterator[None]:
-    """The empty table and `buckets`, with clients of their own."""
+def cloud_in_memory(*buckets: str, sharing: pytest.MonkeyPatch | None = None) -> Iterator[None]:
+    """The empty table and `buckets`, with clients of their own, or of all tests if `sharing`."""
     with mock_aws():
         aws.forget_clients()
+        if sharing:
+            share_clients(sharing)
         create_buckets(*buckets)
         create_table()
         yield

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from clickbait import aws
 from clickbait.settings import CHECKOUT_BASELINE, settings
 from clickbait.store.runs import Runs
 from clickbait.web import access
-from tests.cloud import create_buckets, create_table
+from tests.cloud import create_buckets, create_table, share_clients
 
 TOKEN = "the-admins-token"
 METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
@@ -65,25 +64,12 @@ class Cloud:
         return [one["Key"] for one in found]
 
 
-new_client = aws._new_client
-
-
-@cache
-def kept_client(service: str, options: str) -> Any:
-    """A client that all tests share, because creating one takes as long as a test."""
-    return new_client(service, **json.loads(options))
-
-
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     from functions.admin import models
 
     with mock_aws():
-        monkeypatch.setattr(
-            aws,
-            "_new_client",
-            lambda service, **options: kept_client(service, json.dumps(options, sort_keys=True)),
-        )
+        share_clients(monkeypatch)
         monkeypatch.setattr(access, "token", access.Token())
         # Other tests have a stand-in for AWS Batch. Here a run stays as it was requested.
         monkeypatch.setattr(Runs, "_submit", lambda *_: None)

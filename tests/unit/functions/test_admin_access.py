@@ -13,7 +13,8 @@ from fastapi.testclient import TestClient
 
 from clickbait import aws
 from functions import openapi
-from tests.unit.functions.conftest import TOKEN, new_client
+from tests.cloud import new_client
+from tests.unit.functions.conftest import TOKEN
 
 ROOT = Path(__file__).resolve().parents[3]
 

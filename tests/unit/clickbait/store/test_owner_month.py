@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clickbait import LABELS, aws, keys
-from clickbait.learning.update import LARGE
+from clickbait.learning import update
 from clickbait.store import runs, triggers
 from clickbait.store.runs import FAILED, PROMOTED, REJECTED, Runs
 from clickbait.store.trained import list_images, mark_trained, read_trained
@@ -22,6 +22,8 @@ from tests.owner import DATA, Clock, both, move, remove, upload
 MODELS = "models"
 HOUR = 3_600.0
 REAL, FAKE = LABELS
+LARGE = 300
+"""Images from which the network is fine-tuned here."""
 
 
 class Month:
@@ -35,9 +37,8 @@ class Month:
         self.rejected: list[str] | None = None
         self.meanwhile: Callable[[], None] | None = None
 
-    def day(self, *acts: Callable[[], Any], outcome: str = PROMOTED) -> str:
-        """Live one day: each act, then a quiet minute; returns what GET /dataset says at its end.
-        Runs of the day end with `outcome`."""
+    def day(self, *acts: Callable[[], Any], outcome: str = PROMOTED) -> None:
+        """Live one day: each act, then a quiet minute. Runs of the day end with `outcome`."""
         self.day_number += 1
         self.outcome = outcome
         for act in acts:
@@ -48,6 +49,9 @@ class Month:
         self.clock.now += 24 * HOUR
         self.follow(self.service.reconcile())
         self.follow(self.service.on_schedule())
+
+    def said(self) -> str:
+        """What GET /dataset says now."""
         return self.service.outlook(self.service.survey())
 
     def follow(self, run: str | None) -> None:
@@ -79,7 +83,8 @@ def month(monkeypatch: pytest.MonkeyPatch) -> Iterator[Month]:
     monkeypatch.setattr(runs, "time", clock)
     monkeypatch.setattr(triggers, "time", clock)
     monkeypatch.setattr(Runs, "_submit", lambda *_: None)
-    with cloud_in_memory(DATA, MODELS):
+    monkeypatch.setattr(update, "LARGE", LARGE)
+    with cloud_in_memory(DATA, MODELS, sharing=monkeypatch):
         url = aws.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
         service = Triggers(Runs(TABLE, learn_queue="learn"), DATA, MODELS, url, 20, 60)
         yield Month(service, clock)
@@ -101,11 +106,13 @@ def test_a_month_starts_the_runs_that_are_worth_it_and_no_other(month: Month) ->
     day, started = month.day, month.since_yesterday
 
     # One class first. The other comes a day later.
-    assert "You have 0 clickbait and 40 legitimate images" in day(lambda: upload(40, REAL))
+    day(lambda: upload(40, REAL))
+    assert "You have 0 clickbait and 40 legitimate images" in month.said()
     assert started() == []
     day(lambda: upload(40, FAKE))
     assert started() == [("uploads", "80 new images since the last training.")]
-    assert day() == "No image has changed since the last training."
+    day()
+    assert month.said() == "No image has changed since the last training."
     assert started() == []
 
     # A few images wait for the daily check. The gate refuses the result: they are examined.
@@ -121,7 +128,8 @@ def test_a_month_starts_the_runs_that_are_worth_it_and_no_other(month: Month) ->
 
     # 60 images in swapped folders are rejected once. The next upload trains without them.
     month.rejected = upload(30, REAL, first=100) + upload(30, FAKE, first=100)
-    assert "60 images are left out" in day(outcome=REJECTED)
+    day(outcome=REJECTED)
+    assert "60 images are left out" in month.said()
     assert started() == [("uploads", "60 new images since the last training.")]
     month.rejected = None
     day(lambda: both(12, first=50))
@@ -137,9 +145,9 @@ def test_a_month_starts_the_runs_that_are_worth_it_and_no_other(month: Month) ->
     assert started() == [("uploads", "60 relabelled images since the last training.")]
 
     # A run fails, and never again on these images.
-    said = day(lambda: upload(25, REAL, first=200), outcome=FAILED)
+    day(lambda: upload(25, REAL, first=200), outcome=FAILED)
     assert started() == [("uploads", "25 new images since the last training.")]
-    assert "had the same images and ended as FAILED" in said
+    assert "had the same images and ended as FAILED" in month.said()
     day()
     assert started() == []
 
@@ -186,7 +194,8 @@ def test_a_month_starts_the_runs_that_are_worth_it_and_no_other(month: Month) ->
 
     # All clickbait is removed, and comes back. From LARGE images on, the network is fine-tuned.
     gone = labelled(FAKE, 1_000)
-    assert "0 clickbait" in day(lambda: remove(gone))
+    day(lambda: remove(gone))
+    assert "0 clickbait" in month.said()
     assert started() == []
     day(lambda: upload(LARGE, FAKE, first=1_000))
     assert [trigger for trigger, _ in started()] == ["uploads"]

@@ -22,8 +22,8 @@ IMAGES = {"train/clickbait/a": "1", "train/clickbait/b": "2", "train/legitimate/
 
 
 @pytest.fixture
-def cloud() -> Iterator[None]:
-    with cloud_in_memory("data", "models"):
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with cloud_in_memory("data", "models", sharing=monkeypatch):
         yield
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from clickbait import LABELS, aws, keys
 from clickbait.errors import BadRequest, Conflict
+from clickbait.learning import update
 from clickbait.learning.update import LARGE
 from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import runs, triggers
@@ -36,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def service(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Triggers]:
     """Triggers at 20 news and a minute of quiet. A run that starts waits for `end`."""
     monkeypatch.setattr(Runs, "_submit", lambda *_: None)
-    with cloud_in_memory(DATA, MODELS):
+    with cloud_in_memory(DATA, MODELS, sharing=monkeypatch):
         url = aws.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
         yield Triggers(
             Runs(TABLE, learn_queue="learn"), DATA, MODELS, url, min_new_images=20, quiet_period=60
@@ -168,10 +169,17 @@ def test_a_run_that_ends_while_uploads_go_on_leaves_the_next_to_the_timer(
 
 
 @pytest.mark.parametrize("label", LABELS)
-@pytest.mark.parametrize("count", [60, LARGE + 10])
+@pytest.mark.parametrize("count", [60, 110])
 def test_one_class_alone_never_starts_a_run_and_a_sentence_says_so(
-    service: Triggers, clock: Clock, caplog: pytest.LogCaptureFixture, label: str, count: int
+    service: Triggers,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    label: str,
+    count: int,
 ) -> None:
+    """Neither a small update nor, from 100 images on here, a fine-tuning."""
+    monkeypatch.setattr(update, "LARGE", 100)
     upload(count, label)
     service.on_upload()
     clock.now += 2 * HOUR
@@ -556,11 +564,14 @@ def test_the_method_follows_the_live_version(service: Triggers) -> None:
     assert run["method"] == "small_update"
 
 
-def test_a_run_records_its_method_its_reason_and_its_images(service: Triggers) -> None:
-    both(LARGE // 2)
+def test_a_run_records_its_method_its_reason_and_its_images(
+    service: Triggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(update, "LARGE", 2 * ENOUGH)
+    both(ENOUGH)
     service.on_upload()
     run = service.on_schedule()
     assert run
     record = service.runs.get(run)
-    assert record["method"] == "fine_tuning" and str(LARGE) in record["method_reason"]
+    assert record["method"] == "fine_tuning" and "from 50 on" in record["method_reason"]
     assert record["listing"] == service.survey().digest
