@@ -1,18 +1,33 @@
-/** The training data, and the results of a model trained on it. */
+/** The labelled images, what they look like, and the results of a model trained on them. */
+
+import type { ComponentChildren } from "preact";
 import { useLocation } from "preact-iso";
 import { Private } from "../../ui/token";
+import { Browse } from "./browse";
+import { Changes } from "./browse/changes";
 import "./data.css";
 import { Images } from "./images";
 import { Model } from "./model";
 
 const TABS = [
-  { show: "images", name: "Labelled images" },
+  { show: "images", name: "Overview" },
+  { show: "browse", name: "Images" },
   { show: "model", name: "Model results" },
 ] as const;
 
+const SECTIONS: Record<string, () => ComponentChildren> = {
+  browse: () => <Browse />,
+  changes: () => <Changes />,
+  model: () => <Model />,
+};
+
+/** The list of changes belongs to the images. */
+const tabOf = (show: string | undefined) => (show === "changes" ? "browse" : show);
+
 export default function Data() {
   const { query } = useLocation();
-  const shown = query.show === "model" ? "model" : "images";
+  const section = SECTIONS[query.show ?? ""];
+  const shown = section ? tabOf(query.show) : "images";
   return (
     <div class="data">
       <h1 tabIndex={-1}>Data</h1>
@@ -28,7 +43,7 @@ export default function Data() {
         ))}
       </nav>
       <Private reason="Sign in to see training data and model results.">
-        {() => (shown === "model" ? <Model /> : <Images />)}
+        {() => (section ? section() : <Images />)}
       </Private>
     </div>
   );

@@ -88,7 +88,7 @@ export function checkText({ name, value, limit }: Check): CheckText {
     return {
       title: `${more ? "AUC" : "Brier score"} against ${NAMES[other] ?? other}, ${on}`,
       found: signed(value),
-      required: `${more ? "more" : "less"} than ${signed(limit)}`,
+      required: `${more ? "more" : "less"} than ${limit === 0 ? "0" : signed(limit)}`,
       place: value === null || !limit ? null : clamp(value / (2 * Math.abs(limit))),
     };
   }

@@ -67,7 +67,7 @@ export function headline({ own }: Improvement): string {
 /** The same in counts of images. */
 export const counts = ({ own: { before, after } }: Improvement): string =>
   `Right on ${count(after.right)} of ${count(after.images)} of your images, ` +
-  `before on ${count(before.right)}. No answer is from a model that had learned from the image.`;
+  `before on ${count(before.right)}. Neither model had learned from the images it was tested on.`;
 
 export const worldText = ({ before, after }: Pair): string =>
   `On thumbnails of the kind it was shipped for: ${percent(after.accuracy, 0)} right, ` +

@@ -1,7 +1,7 @@
 /** Labelled images on their way to the bucket: thousands, each accounted for. */
 import { type Signal, signal } from "@preact/signals";
 import type { Schemas } from "../../api/client";
-import type { Uploadable } from "../../api/limits";
+import { MAX_NAME, type Uploadable } from "../../api/limits";
 import { asProblem, type Problem } from "../../api/problem";
 import { bytes } from "../../format";
 import { type post, uploadable } from "../../upload/bucket";
@@ -51,8 +51,12 @@ export interface Progress {
 }
 
 export interface Services {
-  /** Signed forms for `count` images of a type and kind. */
-  forms: (type: Uploadable, count: number, kind: Kind) => Promise<Schemas["UploadForms"]>;
+  /** A signed form for each name, in their order, for images of a type and kind. */
+  forms: (
+    type: Uploadable,
+    names: readonly string[],
+    kind: Kind,
+  ) => Promise<Schemas["UploadForms"]>;
   send: typeof post;
 }
 
@@ -135,7 +139,7 @@ export class LabelledUpload {
   private async measure(signal: AbortSignal): Promise<void> {
     const [first] = this.waiting();
     if (this.measured || first === undefined) return;
-    const most = await this.pool(first).limit(signal);
+    const most = await this.pool(first).limit(first, signal);
     this.measured = true;
     for (const place of this.waiting()) {
       const { size } = this.file(place);
@@ -168,8 +172,13 @@ export class LabelledUpload {
     let pool = this.pools.get(key);
     if (!pool) {
       pool = new FormPool(
-        (count) => this.services.forms(type, count, { label, exam }),
-        () => this.waiting().filter((at) => this.poolKey(at) === key).length,
+        (places) =>
+          this.services.forms(
+            type,
+            places.map((at) => this.file(at).name.slice(-MAX_NAME)),
+            { label, exam },
+          ),
+        () => this.waiting().filter((at) => this.poolKey(at) === key),
       );
       this.pools.set(key, pool);
     }

@@ -267,7 +267,9 @@ function Facts({ of: run }: { of: Run }) {
           ? "defaults"
           : parameters
               .map(([name, value]) =>
-                value === true ? withSpaces(name) : `${withSpaces(name)} ${settingText(value)}`,
+                value === true
+                  ? withSpaces(name)
+                  : `${withSpaces(name)} ${withSpaces(settingText(value))}`,
               )
               .join(", ")}
       </dd>

@@ -1,7 +1,7 @@
 /** Add labelled images for training or for the exam, labelled by their folders or by the admin. */
 import { effect, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { api, ask, type Schemas } from "../../api/client";
+import { api, ask } from "../../api/client";
 import { bytes, className, count, duration, plural } from "../../format";
 import { announce } from "../../ui/announce";
 import { DropZone } from "../../ui/drop-zone";
@@ -28,15 +28,17 @@ effect(() => {
 
 function choose(files: File[]): void {
   const upload = new LabelledUpload(files, {
-    forms: (content_type, images, kind) =>
+    forms: (content_type, names, kind) =>
       ask(
         api().POST("/uploads", {
           body: {
-            purpose: isExam(kind) ? "exam" : "training",
+            purpose: "training",
             label: kind.label ?? label.value!,
+            folder: isExam(kind) ? "exam" : "train",
             content_type,
-            count: images,
-          } as Schemas["TrainingUpload"],
+            count: names.length,
+            names: [...names],
+          },
         }),
       ),
     send: post,

@@ -23,22 +23,25 @@ function service(change: Partial<Services> = {}) {
   const kinds: Kind[] = [];
   const sent: string[] = [];
   const services: Services = {
-    forms: async (type, count, kind) => {
-      counts.push(count);
+    forms: async (type, names, kind) => {
+      counts.push(names.length);
       kinds.push(kind);
       return {
-        items: Array.from({ length: count }, (_, n) => ({
-          key: `train/${type}/${counts.length}-${n}`,
+        items: names.map((name) => ({
+          key: `train/${type}/${counts.length}-${name}`,
           url: "http://bucket",
-          fields: {},
+          fields: { name },
         })),
-        count,
+        count: names.length,
         next: null,
         expires_in: 300,
         max_bytes: MAX_BYTES,
       };
     },
-    send: async (_, file) => void sent.push(nameOf(file)),
+    send: async (form, file) => {
+      expect(form.fields.name).toBe(nameOf(file)); // A form is for one name.
+      sent.push(nameOf(file));
+    },
     ...change,
   };
   return { services, counts, kinds, sent };
@@ -122,9 +125,9 @@ describe("labelled images", () => {
     let denied = true;
     const working = service();
     const { services, sent } = service({
-      forms: (type, count, kind) => {
+      forms: (type, names, kind) => {
         if (denied) throw new Problem("Not allowed", "The token is not the admin's.", 403);
-        return working.services.forms(type, count, kind);
+        return working.services.forms(type, names, kind);
       },
     });
     const upload = new LabelledUpload(images(4), services);
