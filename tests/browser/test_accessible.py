@@ -17,6 +17,8 @@ PATHS = (
     "/review",
     "/review?show=grid",
     "/data?show=images",
+    "/data?show=browse",
+    "/data?show=changes",
     "/data?show=model",
     "/models",
     "/models?show=training",

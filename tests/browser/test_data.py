@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.samples.drawn import encoded, picture
 from tests.waiting import eventually
 
-from .conftest import as_admin, visit
+from .conftest import as_admin, violations_in_both, visit
 
 pytestmark = pytest.mark.end_to_end
 
@@ -69,6 +69,68 @@ def test_labelled_images_duplicates_and_rejected_files_are_shown_with_pictures(
     shown.scroll_into_view_if_needed()
     page.wait_for_load_state("networkidle")
     assert shown.evaluate("image => image.naturalWidth") == 640
+    assert complaints == []
+
+
+def test_images_are_relabelled_removed_and_restored_by_keys(page, stack, complaints):
+    s3, bucket = stack.cloud("s3"), stack.description()["outputs"]["DataBucket"]
+    names = [f"browsed {n}.jpg" for n in range(5)]
+    for n, name in enumerate(names):
+        image = encoded(picture(seed=510 + n))
+        s3.put_object(Bucket=bucket, Key=f"train/clickbait/{name}", Body=image)
+
+    def labels() -> dict[str, str]:
+        query = {"q": "browsed", "limit": 100}
+        items = admin.get("/dataset/images", params=query).raise_for_status().json()["items"]
+        return {one["name"]: one["label"] for one in items}
+
+    with stack.admin() as admin:
+        assert eventually(lambda: len(labels()) == len(names)), "the images were not described"
+        as_admin(page, stack, "/data?show=browse&q=browsed")
+        images = page.get_by_role("listbox", name="Images")
+        expect(images.get_by_role("option")).to_have_count(5)
+        images.focus()
+        for key in ("Space", "ArrowRight", "Space", "ArrowRight", "Space"):
+            page.keyboard.press(key)
+        expect(images.get_by_role("option", selected=True)).to_have_count(3)
+        page.keyboard.press("2")
+        bar = page.get_by_role("region", name="Selection and undo")
+        expect(bar).to_contain_text("3 images labelled legitimate")
+        expect(images.get_by_role("option").filter(has_text="Legitimate")).to_have_count(3)
+        assert labels() == {
+            name: "clickbait_real" if n < 3 else "clickbait_fake" for n, name in enumerate(names)
+        }
+
+        images.get_by_role("option").filter(has_text=names[4]).click()
+        large = page.get_by_role("dialog")
+        expect(large.get_by_role("heading")).to_have_text(names[4])
+        assert violations_in_both(page) == []
+        page.keyboard.press("Delete")
+        expect(large).to_contain_text("1 image removed")
+        assert names[4] not in labels()
+        page.keyboard.press("z")
+        page.keyboard.press("Escape")
+        expect(images.get_by_role("option")).to_have_count(5)
+        assert labels()[names[4]] == "clickbait_fake"
+
+        page.get_by_role("link", name="List of changes").click()
+        page.get_by_role("button", name=f"Undo: {names[0]}").click()
+        expect(page.get_by_role("listitem").filter(has_text=names[0])).to_contain_text("Undone")
+        assert labels()[names[0]] == "clickbait_fake"
+    assert complaints == []
+
+
+def test_a_filter_of_the_images_is_in_the_address(page, stack, complaints):
+    as_admin(page, stack, "/data?show=browse")
+    page.get_by_role("button", name="Rejected", exact=True).click()
+    expect(page).to_have_url(re.compile("only=rejected"))
+    page.get_by_label("Search by name").fill("no image has this name")
+    expect(page).to_have_url(re.compile("q=no"))
+    expect(page.get_by_text("No matches")).to_be_visible()
+    page.reload()
+    rejected = page.get_by_role("button", name="Rejected", exact=True)
+    expect(rejected).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_label("Search by name")).to_have_value("no image has this name")
     assert complaints == []
 
 

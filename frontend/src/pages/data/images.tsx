@@ -41,7 +41,9 @@ export function Images() {
           <>
             <Counts of={loaded} />
             <div class="row apart stale">
-              <p class="hint">{balance(loaded.counts)}</p>
+              <p class="hint">
+                {balance(loaded.counts)} {loaded.waiting.images > 0 && loaded.waiting.reason}
+              </p>
               <p class="hint">
                 As of {time(dataset.at ?? Date.now())}{" "}
                 <button type="button" class="link" onClick={dataset.reload}>

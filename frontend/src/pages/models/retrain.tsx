@@ -108,8 +108,7 @@ function NewImages({ of }: { of: Loaded<Waiting> }) {
       <Working label="Counting new images …" />
     );
   }
-  const { images, counts } = of.value;
-  const { reason } = of.value as { reason?: string | null };
+  const { images, counts, reason } = of.value;
   return (
     <div class="new-images">
       <p>

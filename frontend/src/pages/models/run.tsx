@@ -181,7 +181,9 @@ function Now({ of: run }: { of: Run }) {
       </div>
       {improvement ? (
         <>
-          <h3 class={TONES[run.state]}>{headOf(run)}</h3>
+          <h3 class={TONES[run.state]}>
+            {run.state === "REJECTED" ? "Live model kept" : headOf(run)}
+          </h3>
           <Improved of={improvement} />
         </>
       ) : (

@@ -322,7 +322,9 @@ function Listed({ filters, onClear }: { filters: Filters; onClear: () => void })
 export function Browse() {
   const { url, route } = useLocation();
   const filters = filtersOf(url.split("?")[1] ?? "");
-  const change = (some: Partial<Filters>) => route(addressOf({ ...filters, ...some }), true);
+  // The address may have changed since this was drawn: a search waits for the next key.
+  const change = (some: Partial<Filters>) =>
+    route(addressOf({ ...filtersOf(location.search), ...some }), true);
   const clear = () => change({ label: null, side: null, show: null, q: "" });
   return (
     <>

@@ -82,7 +82,7 @@ export function useEdits(of: Images, onEdited: (ids: ReadonlySet<string>) => voi
         }
         // An image that is not described yet has its new id only when the list is loaded again.
         const now = outcome === "removed" ? null : (image ?? changed(before, change));
-        put(id, now && { ...now, url: before.url });
+        put(id, now);
         if (recorded) made.push({ before, id: now?.id ?? id, change: recorded });
       }
       onEdited(new Set(images.map(({ id }) => id)));
