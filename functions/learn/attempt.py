@@ -201,7 +201,7 @@ class Attempt:
         if store.problems:
             example = min(store.problems)
             self.warnings.append(
-                f"{len(store.problems)} images could not be read. {example}: "
+                f"{_counted(len(store.problems))} left out: unreadable. {example}: "
                 f"{store.problems[example]}"
             )
         return found
@@ -310,7 +310,7 @@ class Attempt:
         known = _known(live)
         chosen = selection.select(candidates, examined, known)
         for kind, count in chosen.counts().items():
-            self.warnings.append(f"{count} images were left out: {kind}.")
+            self.warnings.append(f"{_counted(count)} left out: {kind}.")
         own_keys = [train[i] for i in chosen.own]
         exam_keys = [exam[i] for i in chosen.exam]
         own = _part(own_keys, chosen.own_units, images)
@@ -458,9 +458,13 @@ def _labels(keys: list[str]) -> npt.NDArray[np.int64]:
     return np.array([LABELS.index(label) for label in found], np.int64)
 
 
+def _counted(images: int) -> str:
+    return "1 image is" if images == 1 else f"{images} images are"
+
+
 def _left_aside(count: int) -> str:
     return (
-        f"{count} images are left out because the live model ranks their labels the wrong way "
+        f"{_counted(count)} left out because the live model ranks their labels the wrong way "
         "round. Move them to the other folder, or start a training that skips the label check."
     )
 
