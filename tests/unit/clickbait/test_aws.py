@@ -1,9 +1,12 @@
 """Calls to AWS: what a fault is called where anybody may read it."""
 
+from typing import Any
+
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from clickbait import aws
+from clickbait.errors import Unavailable
 
 DENIED = ClientError(
     {
@@ -33,3 +36,31 @@ DENIED = ClientError(
 )
 def test_a_fault_in_words_names_no_account_role_bucket_or_host(error, expected):
     assert aws.reason(error) == expected
+
+
+class Busy:
+    """A table that reads one key at a time, and in the first `busy` calls none."""
+
+    def __init__(self, busy: int) -> None:
+        self.busy = busy
+        self.calls = 0
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        self.calls += 1
+        keys = RequestItems["t"]["Keys"]
+        read = 0 if self.calls <= self.busy else 1
+        left = {"t": {"Keys": keys[read:]}} if keys[read:] else {}
+        return {"Responses": {"t": keys[:read]}, "UnprocessedKeys": left}
+
+
+def test_items_that_a_busy_table_left_out_are_read_again(monkeypatch):
+    monkeypatch.setattr(aws, "BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(aws, "client", {"dynamodb": Busy(1)}.__getitem__)
+    assert list(aws.get_items("t", "p", ["b", "a", "b"])) == ["a", "b"]
+
+
+def test_a_table_that_stays_busy_is_unavailable(monkeypatch):
+    monkeypatch.setattr(aws, "BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(aws, "client", {"dynamodb": Busy(99)}.__getitem__)
+    with pytest.raises(Unavailable, match="busy"):
+        aws.get_items("t", "p", ["a"])

@@ -175,18 +175,11 @@ def rejected(bucket: str, view_url: ViewUrl) -> dict[str, Any]:
 def training_images(table: str, keys: Iterable[str]) -> dict[str, str]:
     """Which of `keys` (at most 100) are training images now, each with its SHA-256.
 
-    Makes one call to the table. If the table is too busy to read some keys, they are left out.
+    Raises Unavailable if the table is too busy.
     """
-    wanted = [
-        aws.key_of(IMAGE_PARTITION, key) for key in sorted(set(keys)) if key.startswith(TRAIN)
-    ]
-    if not wanted:
-        return {}
-    found = aws.client("dynamodb").batch_get_item(
-        RequestItems={table: {"Keys": wanted, "ProjectionExpression": "sk, sha256"}}
-    )["Responses"][table]
-    items = [aws.from_item(item) for item in found]
-    return {item["sk"]: item["sha256"] for item in items if "sha256" in item}
+    wanted = [key for key in keys if key.startswith(TRAIN)]
+    found = aws.get_items(table, IMAGE_PARTITION, wanted, "sk, sha256")
+    return {key: item["sha256"] for key, item in found.items() if "sha256" in item}
 
 
 def read_images(table: str) -> list[dict[str, Any]]:
