@@ -47,6 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
             case "daily":
                 Triggers.from_settings().on_schedule()
                 monitoring.emit_drift()
+                DropFolder(settings().data_bucket, settings().table).catch_up()
             case _:
                 raise ValueError(f"unknown event: {json.dumps(event)[:500]}")
     except Exception:

@@ -84,7 +84,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
         name: lambda n=name: calls(n)
         for name in ("on_upload", "on_timer", "reconcile", "on_schedule")
     }
-    uploads = SimpleNamespace(process=lambda key: calls("process", key))
+    uploads = SimpleNamespace(
+        process=lambda key: calls("process", key), catch_up=lambda: calls("catch_up")
+    )
     runs = SimpleNamespace(
         on_job_ended=lambda detail: calls("on_job_ended", detail["jobName"], detail["status"])
     )
@@ -191,9 +193,13 @@ def test_a_running_job_changes_nothing(calls: Calls, state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "does"), [("reconcile", ["reconcile"]), ("daily", ["on_schedule", "drift"])]
+    ("action", "does"),
+    [
+        ("reconcile", ["reconcile"]),
+        ("daily", ["on_schedule", "drift", ("uploads of", BUCKET), "catch_up"]),
+    ],
 )
-def test_each_schedule_runs_its_own_step(calls: Calls, action: str, does: list[str]) -> None:
+def test_each_schedule_runs_its_own_step(calls: Calls, action: str, does: list[Any]) -> None:
     handle(sample(f"schedule-{action}"))
     assert calls.done == does
 

@@ -475,3 +475,31 @@ def test_one_image_is_decoded_at_a_time(cloud: Cloud, monkeypatch) -> None:
 def test_importing_the_module_does_not_import_boto3() -> None:
     script = "import sys, clickbait.store.drop_folder; sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_images_whose_events_were_lost_are_described_and_deleted_ones_forgotten(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("train/clickbait/known.jpg", "train/clickbait/gone.jpg", "exam/clickbait/old.jpg"):
+        cloud.put(key)
+        cloud.folder.process(key)
+    cloud.delete("train/clickbait/gone.jpg")
+    cloud.put("exam/clickbait/old.jpg", OTHER)
+    cloud.put("exam/legitimate/new.jpg")
+    cloud.put("train/cats/a.jpg")
+    cloud.put("train/.hidden")
+    assert cloud.folder.catch_up() == 4
+    assert list(cloud.items()) == ["train/clickbait/known.jpg"]
+    exam = cloud.items("exam#")
+    assert list(exam) == ["exam/clickbait/old.jpg", "exam/legitimate/new.jpg"]
+    assert exam["exam/clickbait/old.jpg"]["sha256"] == images.sha256(OTHER)
+    assert cloud.why("train/cats/a.jpg")["reason"] == "unknown-label"
+
+
+def test_catching_up_is_bounded_and_goes_on_with_the_next_call(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop_folder, "MAX_CAUGHT_UP", 2)
+    for n in range(3):
+        cloud.put(f"exam/clickbait/{n}.jpg")
+    assert [cloud.folder.catch_up() for _ in range(3)] == [2, 1, 0]

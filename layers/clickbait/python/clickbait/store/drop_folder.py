@@ -45,6 +45,9 @@ COPY_PART = 1024**3
 LIMIT_MEMBERS = ("limit", "value")
 """Members of a Problem about an exceeded limit, which the stored reason repeats."""
 
+MAX_CAUGHT_UP = 200
+"""The most images that one call of `catch_up` processes: 20 s. The next one goes on."""
+
 MAX_ATTEMPTS = 5
 """Attempts in one call at an object that keeps changing. Then SQS delivers its message again."""
 
@@ -109,6 +112,23 @@ class DropFolder:
             if outcome:
                 return outcome
         raise RuntimeError(f"{key} changed {MAX_ATTEMPTS} times while it was processed")
+
+    def catch_up(self) -> int:
+        """Process up to MAX_CAUGHT_UP images whose items do not match them, and return their
+        number.
+
+        An event may be lost, and images of the exam from before version 0.3.0 were never described.
+        """
+        behind: list[str] = []
+        for prefix, partition in PARTITIONS.items():
+            images = {o["Key"]: o["ETag"].strip('"') for o in aws.list_objects(self.bucket, prefix)}
+            described = {i["sk"]: i.get("etag") for i in aws.query(self.table, partition)}
+            behind += [key for key in images if images[key] != described.pop(key, None)]
+            behind += described  # Their objects are gone.
+        behind = [key for key in behind if not is_hidden(key) and not key.endswith("/")]
+        for key in behind[:MAX_CAUGHT_UP]:
+            self.process(key)
+        return len(behind[:MAX_CAUGHT_UP])
 
     def _attempt(self, key: str) -> str:
         """The outcome of one attempt, as in `process`.
