@@ -485,6 +485,18 @@ def test_a_members_label_waits_for_an_admin(
     assert "admin has decided" in undo(member, key, 409)["detail"]
 
 
+def test_an_admins_label_replaces_one_that_waits(
+    member: TestClient, admin: TestClient, cloud: Any
+) -> None:
+    key = result(cloud, "b", "a.jpg", 0.5)
+    label(member, key, REAL)
+    assert label(admin, key, FAKE)["outcome"] == "training"
+    assert cloud.keys("data") == [key, "train/clickbait_fake/a.jpg"]
+    undo(member, key, 401)
+    undo(admin, key)
+    assert cloud.keys("data") == [key]
+
+
 def test_a_member_may_take_back_what_still_waits(member: TestClient, cloud: Any) -> None:
     key = result(cloud, "b", "a.jpg", 0.5)
     label(member, key, REAL)

@@ -117,7 +117,7 @@ class DropFolder:
         """Process up to MAX_CAUGHT_UP images whose items do not match them, and return their
         number.
 
-        An event may be lost, and images of the exam from before version 0.3.0 were never described.
+        An event may be lost, and version 0.1.0 did not describe the images of the exam.
         """
         behind: list[str] = []
         for prefix, partition in PARTITIONS.items():

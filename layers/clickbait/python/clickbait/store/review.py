@@ -207,12 +207,14 @@ class Review:
         """Record a label. An admin's trains at once; anybody else's waits for an admin.
 
         Returns id, label, outcome ("training" or "waiting"), and the key of the new object.
-        Deciding the same again changes nothing. Raises NotFound, or Conflict if another label was
-        decided.
+        Deciding the same again changes nothing, and an admin's label replaces one that waits.
+        Raises NotFound, or Conflict if another label was decided.
         """
         item = self._item(key)
         before = self._decision(item)
-        if before is not None:
+        if before is not None and admin and before["outcome"] == "waiting":
+            self._withdraw(before)
+        elif before is not None:
             if before["label"] != label:
                 raise Conflict(
                     f"{item.name} was labelled {before['label']} at {before['at']}. "
@@ -262,17 +264,20 @@ class Review:
         """
         decision = self._found(key)
         if decision["outcome"] == "waiting":
-            try:
-                Feedback(self.bucket).reject(decision["feedback"])
-            except NotFound as problem:
-                raise Conflict(
-                    "An admin has decided about this correction, so it cannot be taken back."
-                ) from problem
+            self._withdraw(decision)
         elif "change" in decision:
             Changes(self.bucket, self.table).undo(decision["change"], by)
         # Undoing a change takes its decision back too. This is for those that changed nothing.
         aws.delete_item(self.table, DECISION_PARTITION, key)
         return _as_answer(key, decision)
+
+    def _withdraw(self, decision: Mapping[str, Any]) -> None:
+        try:
+            Feedback(self.bucket).reject(decision["feedback"])
+        except NotFound as problem:
+            raise Conflict(
+                "An admin has decided about this correction, so it cannot be taken back."
+            ) from problem
 
     def _train(self, item: Item, label: str, by: str) -> dict[str, Any]:
         """Make the image a training image of `label`, or give it that label."""
