@@ -22,7 +22,7 @@ import numpy.typing as npt
 from clickbait import LABELS, aws
 from clickbait.errors import Conflict, InvalidModel, NotFound
 from clickbait.inference.calibration import sigmoid
-from clickbait.keys import DECIDED, EXAM, EXAM_PARTITION, IMAGE_PARTITION, is_decided, label_of
+from clickbait.keys import DECIDED, EXAM, IMAGE_PARTITION, is_decided, label_of
 from clickbait.learning import decide, labels, manifest, replay, selection, version
 from clickbait.learning.features import FeatureReader, Outputs
 from clickbait.learning.head import OWN_WEIGHT
@@ -41,7 +41,7 @@ from clickbait.store.trained import Listing, digest, list_images, mark_trained, 
 PROMOTIONS_TRIED = 3
 """Champions that an update is compared with if others promote versions meanwhile."""
 
-MOST_IMAGES = 2_000
+MOST_IMAGES = 1_500
 """More images would not fit the function's time if none of their features is stored."""
 
 FINE_TUNE = "Start a training with the method `fine_tuning`"
@@ -157,14 +157,21 @@ class Attempt:
     # --- the images ------------------------------------------------------------------------------
 
     def _list(self) -> Images:
-        """The images as they are now, with what earlier runs found out about them."""
+        """The images as they are now, with what earlier runs found out about them. Ends the run if
+        there are too many."""
         config = self.config
         train, exam = list_images(config.data_bucket), list_images(config.data_bucket, EXAM)
+        if len(train) + len(exam) > MOST_IMAGES:
+            reason = (
+                f"You have {len(train) + len(exam):,} images. A small update learns from at most "
+                f"{MOST_IMAGES:,}. {FINE_TUNE}."
+            )
+            self._end(REJECTED, reason)
         trained = read_trained(config.models_bucket)
         marks = {
             item["sk"]: item.get(DECIDED)
-            for partition in (IMAGE_PARTITION, EXAM_PARTITION)
-            for item in aws.query(config.table, partition)
+            for item in aws.query(config.table, IMAGE_PARTITION)
+            if item["etag"] == train.get(item["sk"])
         }
         decided = {key for key in train if is_decided(key, marks.get(key))}
         aside = set() if self.parameters.skip_label_check else trained.left_out(train) - decided
@@ -172,14 +179,8 @@ class Attempt:
         return Images(train, exam, decided, trained.unseen(train), aside)
 
     def _require_enough(self, images: Images) -> None:
-        """End the run before any computing if there are too few images, or too many."""
+        """End the run before any computing if there are too few images."""
         usable = [*images.usable(), *images.exam]
-        if len(usable) > MOST_IMAGES:
-            reason = (
-                f"You have {len(usable):,} images. A small update learns from at most "
-                f"{MOST_IMAGES:,}. {FINE_TUNE}."
-            )
-            self._end(REJECTED, reason, images=self._counts(images))
         short = decide.missing(_labels(usable)) or missing_to_learn(_labels(images.usable()))
         if short:
             aside = f" {_left_aside(len(images.aside))}" if images.aside else ""
@@ -197,7 +198,8 @@ class Attempt:
         def progress(done: int, new: int) -> None:
             self._report(f"Reading new images: {done} of {new}.")
 
-        found = store.read(images.train | images.exam, progress)
+        usable = {key: images.train[key] for key in images.usable()}
+        found = store.read(usable | images.exam, progress)
         if store.problems:
             example = min(store.problems)
             self.warnings.append(
@@ -347,6 +349,7 @@ class Attempt:
                 f" {known} of your images do not count, because the live model's network was "
                 f"trained on them. {FINE_TUNE}: it can use them again."
             )
+        self._mark_trained(images)
         self._end(REJECTED, reason, images=self._counts(images, len(learned.own)))
 
     # --- the version and the decision ------------------------------------------------------------

@@ -1,5 +1,6 @@
 """runs: one at a time, and never lost."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -245,6 +246,117 @@ def test_a_job_that_batch_forgot_frees_the_lease(table, batch):
     batch.jobs.clear()
     table.settle()
     assert table.active() is None and table.get(run)["state"] == "FAILED"
+
+
+# --- small updates --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def updates(table: Runs) -> Runs:
+    """The runs, with a queue of small updates."""
+    queue = aws.client("sqs").create_queue(QueueName="learn")["QueueUrl"]
+    return Runs(TABLE, "queue", "definition", queue)
+
+
+def ask_update(table: Runs) -> str:
+    return str(
+        table.request("admin", Parameters(), "A test.", "small_update", "It is small.")["id"]
+    )
+
+
+def messages(table: Runs) -> list[dict[str, Any]]:
+    """The messages that were sent since the last call."""
+    got = aws.client("sqs").receive_message(QueueUrl=table.learn_queue, MaxNumberOfMessages=10)
+    for one in got.get("Messages", []):
+        aws.client("sqs").delete_message(
+            QueueUrl=table.learn_queue, ReceiptHandle=one["ReceiptHandle"]
+        )
+    return [json.loads(one["Body"]) for one in got.get("Messages", [])]
+
+
+def test_a_small_update_is_a_message_and_no_job(updates, batch):
+    run = ask_update(updates)
+    assert messages(updates) == [{"run": run}] and not batch.jobs
+    found = updates.get(run)
+    assert (found["method"], found["method_reason"]) == ("small_update", "It is small.")
+    with pytest.raises(Conflict, match=run):
+        ask(updates)
+
+
+def test_without_its_queue_no_small_update_is_recorded(table):
+    with pytest.raises(Unavailable, match="LEARN_QUEUE"):
+        ask_update(table)
+    assert table.active() is None and table.latest() is None
+
+
+def test_a_refused_message_fails_the_run(table):
+    gone = Runs(TABLE, learn_queue="https://sqs.us-east-1.amazonaws.com/123456789012/gone")
+    with pytest.raises(Unavailable, match="SQS refused the message"):
+        ask_update(gone)
+    assert table.active() is None and table.latest()["state"] == "FAILED"
+
+
+def test_the_end_of_a_small_update_frees_its_lease(updates):
+    run = ask_update(updates)
+    assert updates.begin(run)["attempts"] == 1
+    updates.end(run, "PROMOTED", "Better.", version="v")
+    assert updates.active() is None and updates.get(run)["version"] == "v"
+    updates.end(run, "FAILED", "Too late.")
+    assert updates.get(run)["state"] == "PROMOTED"
+
+
+def test_a_lost_message_is_sent_again_and_after_three_the_run_has_failed(updates, clock):
+    run = ask_update(updates)
+    assert len(messages(updates)) == 1
+    updates.settle()
+    assert not messages(updates), "the first attempt may still run"
+    for _ in range(runs.ATTEMPTS - 1):
+        clock.now += runs.UPDATE_SECONDS + 1
+        updates.settle()
+        updates.settle()
+        assert messages(updates) == [{"run": run}]
+        assert updates.active() == run
+    clock.now += runs.UPDATE_SECONDS + 1
+    updates.settle()
+    assert updates.active() is None and not messages(updates)
+    failed = updates.get(run)
+    assert failed["state"] == "FAILED" and "interrupted 3 times" in failed["reason"]
+
+
+def test_an_attempt_that_was_killed_is_counted_and_the_fourth_never_begins(updates):
+    run = ask_update(updates)
+    for attempt in range(1, runs.ATTEMPTS + 1):
+        assert updates.begin(run)["attempts"] == attempt
+    assert updates.begin(run) is None
+    assert updates.get(run)["state"] == "FAILED" and updates.active() is None
+
+
+def test_an_attempt_in_progress_is_not_settled(updates, clock):
+    run = ask_update(updates)
+    messages(updates)
+    clock.now += runs.UPDATE_SECONDS - 1
+    assert updates.begin(run)
+    clock.now += 2
+    updates.settle()
+    assert not messages(updates)
+
+
+def test_a_killed_end_leaves_a_lease_that_settling_frees(updates):
+    run = ask_update(updates)
+    updates.advance(run, "PROMOTED", "Better.")
+    updates.settle()
+    assert updates.active() is None
+
+
+def test_a_late_message_of_an_ended_run_does_not_free_the_lease_of_the_next(updates):
+    first = ask_update(updates)
+    updates.end(first, "REJECTED", "Worse.")
+    second = ask_update(updates)
+    assert updates.begin(first) is None
+    assert updates.active() == second
+
+
+# --- lists and parameters -------------------------------------------------------------------------
 
 
 def test_runs_are_listed_newest_first_in_pages(table, batch, monkeypatch):

@@ -58,7 +58,7 @@ PARTITIONS = {
     "PredictRole": ["prediction#*", "review#*"],
     "BatchRole": ["batch#*", "prediction#*"],
     "WorkerRole": ["batch#*", "prediction#*"],
-    "LearnRole": ["exam#", "image#", "lock#retrain", "run#"],
+    "LearnRole": ["image#", "lock#retrain", "run#"],
 }
 """The partitions of the table that a role may use, if not all of them."""
 
