@@ -23,26 +23,22 @@ def test_platt_finds_the_temperature_and_bias_that_made_the_labels() -> None:
     assert fitted.bias == pytest.approx(-0.7, abs=0.06)
 
 
-@pytest.mark.parametrize(("n", "method"), [(199, "temperature"), (200, "platt")])
-def test_below_200_images_only_the_temperature_is_fitted(n: int, method: str) -> None:
-    fitted = fit(*drawn(n, 2.0, 1.0))
-    assert fitted.method == method
-    assert (fitted.bias == 0) == (method == "temperature")
-
-
-def test_below_200_images_the_bias_of_the_start_is_kept_and_the_temperature_fitted_around_it() -> (
-    None
-):
+@pytest.mark.parametrize(("n", "part"), [(8, 0.35), (100, 0.75), (2_000, 0.98)])
+def test_the_more_images_the_further_the_bias_leaves_that_of_the_start(n: int, part: float) -> None:
     start = Calibration(1.0, 0.8, "platt")
-    fitted = [fit(*drawn(199, 2.5, 0.8), start) for _ in range(50)]
-    assert {(c.bias, c.method) for c in fitted} == {(0.8, "temperature")}
-    assert np.median([c.temperature for c in fitted]) == pytest.approx(2.5, rel=0.1)
+    fitted = [fit(*drawn(n, 2.5, -0.7), start) for _ in range(40)]
+    moved = np.median([(0.8 - c.bias) / 1.5 for c in fitted])
+    assert moved == pytest.approx(part, abs=0.15)
 
 
-def test_from_200_images_on_the_start_does_not_matter() -> None:
-    logits, labels = drawn(300, 2.0, 0.5)
-    start = Calibration(9.0, -3.0, "platt")
-    assert fit(logits, labels, start) == fit(logits, labels)
+def test_a_right_start_stays_and_only_the_temperature_is_fitted_around_it() -> None:
+    start = Calibration(1.0, 0.8, "platt")
+    fitted = [fit(*drawn(100, 2.5, 0.8), start) for _ in range(50)]
+    assert np.median([c.bias for c in fitted]) == pytest.approx(0.8, abs=0.1)
+    assert np.std([c.bias for c in fitted]) < np.std(
+        [fit(*drawn(100, 2.5, 0.8)).bias for _ in fitted]
+    )
+    assert np.median([c.temperature for c in fitted]) == pytest.approx(2.5, rel=0.15)
 
 
 @pytest.mark.parametrize("labels", [np.zeros(50), np.ones(50), np.zeros(0)])
