@@ -35,6 +35,9 @@ threads would hold more decoded images at once (up to 75 MB each)."""
 COMPARED = 1_000
 """Up to this many images, mirrored, cropped and captioned copies are found as well, and kept on one
 side. It takes 6 microseconds a pair."""
+RELATED = 10
+"""A larger family of look-alikes shares a template, not a picture. On one side together, it might
+leave the others without a class."""
 OF_EXAM = "a copy of the exam image "
 """Begins the reason of images that are left out because the exam set has them."""
 SHOWN = 10  # Images left out that are printed one by one; the manifest has all of them.
@@ -235,7 +238,7 @@ def _related(records: list[Record], loaded: list[int], sketches: Sequence[Sketch
     for family in families.values():
         named = [records[i].group for i in family if records[i].group]
         group = named[0] if named else f"copies of {min(records[i].sha256 for i in family)[:16]}"
-        for i in family if len(family) > 1 else ():
+        for i in family if 1 < len(family) <= RELATED else ():
             out[i] = replace(records[i], group=group)
     return out
 

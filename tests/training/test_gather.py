@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from clickbait import LABELS
 from clickbait.inference import images
 from clickbait.learning import copies
+from tests.samples.classes import drawing
 from tests.samples.drawn import encoded, picture
 from training import gather
 from training.sides import Record
@@ -134,6 +135,14 @@ def test_mirrored_and_cropped_copies_stay_on_one_side() -> None:
         family = [r for r in data.used if r.file.split(".")[0].split()[0] == str(seed)]
         assert len(family) >= 2
         assert len({r.side for r in family}) == 1 == len({r.group for r in family})
+
+
+def test_many_images_of_one_template_are_not_one_group() -> None:
+    stored = {f"{i}.jpg": drawing(LABELS[i % 2], i) for i in range(60)}
+    found = [(name, LABELS[int(name.split(".")[0]) % 2]) for name in stored]
+    data = gather.collect(found, stored.__getitem__, {})
+    for side in ("train", "validation", "test"):
+        assert {r.label for r in data.used if r.side == side} == set(LABELS)
 
 
 def test_twenty_thousand_flat_images_are_compared_in_seconds() -> None:
