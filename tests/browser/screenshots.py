@@ -117,7 +117,7 @@ def use(stack: LocalStack, photos: list[Image.Image]) -> str:
         assert eventually(lambda: admin.get("/dataset").json()["images"] >= 2 * OF_EACH), (
             "the labelled images were not described"
         )
-        parameters = {"skip_label_check": True, "epochs": 4}
+        parameters = {"skip_label_check": True, "epochs": 10}
         run: str = admin.post("/retrain", json=parameters).raise_for_status().json()["id"]
         assert eventually(lambda: admin.get(f"/runs/{run}").json()["state"] in ENDED), (
             "the training did not end"
