@@ -16,7 +16,8 @@ from clickbait.settings import settings
 from clickbait.store.registry import Registry
 from clickbait.store.runs import ATTEMPTS, FAILED, RUN_ID, Runs
 from clickbait.store.triggers import check_soon
-from functions.learn.attempt import Attempt, Hopeless, Over
+from functions.learn.attempt import Attempt, Over
+from functions.learn.live import Hopeless
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

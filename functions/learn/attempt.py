@@ -5,38 +5,34 @@ are computed, the same images give the same version, and a version is listed onl
 If the version was promoted before the kill, the next attempt only ends the run.
 """
 
-import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
-from clickbait import LABELS, aws
-from clickbait.errors import Conflict, InvalidModel, NotFound
+from clickbait.errors import Conflict
 from clickbait.inference.calibration import sigmoid
-from clickbait.keys import DECIDED, EXAM, IMAGE_PARTITION, is_decided, label_of
-from clickbait.learning import decide, labels, manifest, replay, selection, version
-from clickbait.learning.features import FeatureReader, Outputs
+from clickbait.keys import label_of
+from clickbait.learning import decide, labels, selection, version
 from clickbait.learning.head import OWN_WEIGHT
-from clickbait.learning.manifest import Record
-from clickbait.learning.replay import Part, Replay
-from clickbait.learning.selection import KNOWN, Candidate, Selection
-from clickbait.learning.update import Champion, Update, Version, missing_to_learn, small_update
+from clickbait.learning.selection import KNOWN, Selection
+from clickbait.learning.update import Champion, Update, missing_to_learn, small_update
 from clickbait.observability import logger
 from clickbait.settings import Settings
 from clickbait.store import answers, monitoring
 from clickbait.store.image_features import FeatureStore, ImageFeatures
-from clickbait.store.registry import Pointer, Registry, baseline_version
+from clickbait.store.registry import Registry
 from clickbait.store.runs import EVALUATING, PROMOTED, REJECTED, RUNNING, Parameters, Runs
-from clickbait.store.trained import Listing, digest, list_images, mark_trained, read_trained
+from clickbait.store.trained import digest, mark_trained, read_trained
+from functions.learn.images import Images, labels_of
+from functions.learn.live import FINE_TUNE, Live, read_live
 
 PROMOTIONS_TRIED = 3
 """Champions that an update is compared with if others promote versions meanwhile."""
@@ -44,53 +40,9 @@ PROMOTIONS_TRIED = 3
 MOST_IMAGES = 1_500
 """More images would not fit the function's time if none of their features is stored."""
 
-FINE_TUNE = "Start a training with the method `fine_tuning`"
-
 
 class Over(Exception):
     """Raised when the run has ended: by this attempt, or by somebody else meanwhile."""
-
-
-class Hopeless(Exception):
-    """Raised with a sentence if another attempt would fail in the same way."""
-
-
-@dataclass(frozen=True)
-class Live:
-    """The live version, the anchor whose network it keeps, and what the anchor was trained on. If
-    the live version is no small update, it is its own anchor."""
-
-    pointer: Pointer | None
-    name: str
-    version: Version
-    anchor_name: str
-    anchor: Version
-    replay: Replay
-    manifests: tuple[list[str], ...]
-    """Lines of the manifests of the anchor and its ancestors, if they are stored."""
-
-    @property
-    def is_anchor(self) -> bool:
-        return self.name == self.anchor_name
-
-
-@dataclass
-class Images:
-    """The owner's images as listed, and what is known about them."""
-
-    train: Listing
-    exam: Listing
-    decided: set[str]
-    """Keys of the images whose label an admin decided."""
-    unseen: list[str]
-    """Keys of the images that no run has examined under their present label."""
-    aside: set[str]
-    """Keys of the images whose labels the label check rejected, now or earlier."""
-    features: dict[str, ImageFeatures] = field(default_factory=dict)
-
-    def usable(self) -> list[str]:
-        """Keys of the images in `train/` that are not set aside, sorted."""
-        return sorted(self.train.keys() - self.aside)
 
 
 @dataclass(frozen=True)
@@ -103,6 +55,10 @@ class Learned:
     selection: Selection
     update: Update
 
+    @property
+    def keys(self) -> list[str]:
+        return [*self.own, *self.exam]
+
 
 class Attempt:
     """One attempt at one run."""
@@ -110,7 +66,7 @@ class Attempt:
     def __init__(
         self, run: Mapping[str, Any], runs: Runs, config: Settings, registry: Registry
     ) -> None:
-        self.run, self.runs, self.config, self.registry = run, runs, config, registry
+        self.runs, self.config, self.registry = runs, config, registry
         self.id = str(run["id"])
         self.by = f"run {self.id}"
         self.parameters = Parameters(**run["parameters"])
@@ -141,8 +97,7 @@ class Attempt:
         self.warnings = []
         with self._timed("list"):
             images = self._list()
-            self._require_enough(images)
-            live = self._live()
+            live = read_live(self.registry, self.config.model_folder)
         with self._timed("features"):
             images.features = self._features(images, live)
         self._check_labels(images, live)
@@ -157,42 +112,30 @@ class Attempt:
     # --- the images ------------------------------------------------------------------------------
 
     def _list(self) -> Images:
-        """The images as they are now, with what earlier runs found out about them. Ends the run if
-        there are too many."""
-        config = self.config
-        train, exam = list_images(config.data_bucket), list_images(config.data_bucket, EXAM)
-        if len(train) + len(exam) > MOST_IMAGES:
+        """The images as they are now. Ends the run before any computing if there are too few, or
+        too many."""
+        images = Images.listed(self.config)
+        if len(images) > MOST_IMAGES:
             reason = (
-                f"You have {len(train) + len(exam):,} images. A small update learns from at most "
+                f"You have {len(images):,} images. A small update learns from at most "
                 f"{MOST_IMAGES:,}. {FINE_TUNE}."
             )
             self._end(REJECTED, reason)
-        trained = read_trained(config.models_bucket)
-        marks = {
-            item["sk"]: item.get(DECIDED)
-            for item in aws.query(config.table, IMAGE_PARTITION)
-            if item["etag"] == train.get(item["sk"])
-        }
-        decided = {key for key in train if is_decided(key, marks.get(key))}
-        aside = set() if self.parameters.skip_label_check else trained.left_out(train) - decided
-        self._report("Listing the images.", listing=digest(train | exam))
-        return Images(train, exam, decided, trained.unseen(train), aside)
-
-    def _require_enough(self, images: Images) -> None:
-        """End the run before any computing if there are too few images."""
-        usable = [*images.usable(), *images.exam]
-        short = decide.missing(_labels(usable)) or missing_to_learn(_labels(images.usable()))
+        images.look_up(self.config, all_labels=self.parameters.skip_label_check)
+        self._report("Listing the images.", listing=digest(images.train | images.exam))
+        usable = images.usable()
+        short = decide.missing(labels_of([*usable, *images.exam]))
+        short = short or missing_to_learn(labels_of(usable))
         if short:
             aside = f" {_left_aside(len(images.aside))}" if images.aside else ""
-            self._end(REJECTED, short + aside, images=self._counts(images))
+            self._end(REJECTED, short + aside, images=images.counts())
+        return images
 
     def _features(self, images: Images, live: Live) -> dict[str, ImageFeatures]:
-        """The features of all images by key; reports how many are done."""
+        """The features of the usable images by key; reports how many are done."""
+        config = self.config
         store = FeatureStore(
-            self.config.data_bucket,
-            self.config.models_bucket,
-            live.anchor_name,
-            _reader(live.anchor),
+            config.data_bucket, config.models_bucket, live.anchor_name, live.reader
         )
 
         def progress(done: int, new: int) -> None:
@@ -213,92 +156,28 @@ class Attempt:
 
         Rejected images are set aside. The run ends if nothing else is new.
         """
-        new = [
-            key
-            for key in images.unseen
-            if key in images.features and key not in images.decided | images.aside
-        ]
+        new = images.unchecked()
         if not new:
             return
-        logits = _live_logits(live, [images.features[key] for key in new])
+        probabilities = sigmoid(live.logits([images.features[key] for key in new]))
         threshold = float(live.version.metadata["threshold"])
-        checked = labels.check(new, _labels(new), sigmoid(logits), threshold)
+        checked = labels.check(new, labels_of(new), probabilities, threshold)
         self.warnings += checked.warnings
-        if checked.rejected and self.parameters.skip_label_check:
-            self.warnings.append(f"{checked.reason} The run was asked to skip this check.")
-        elif checked.rejected:
+        rejected = checked.rejected and not self.parameters.skip_label_check
+        if rejected:
             images.aside |= set(new)
             self.warnings.append(f"{checked.reason} {_left_aside(len(new))}")
+        elif checked.rejected:
+            self.warnings.append(f"{checked.reason} The run was asked to skip this check.")
         self._report("The labels were checked.", label_check=checked.as_dict())
-        if images.aside & set(new):
-            trained = read_trained(self.config.models_bucket)
-            # Images that earlier runs set aside are no news.
-            rest = {key: etag for key, etag in images.train.items() if key not in set(new)}
-            if not trained.news(rest, images.exam).total:
+        if rejected:
+            rest = {key: images.train[key] for key in images.usable()}
+            if not read_trained(self.config.models_bucket).news(rest, images.exam).total:
                 self._mark_trained(images)
-                self._end(REJECTED, checked.reason, images=self._counts(images))
+                self._end(REJECTED, checked.reason, images=images.counts())
 
     def _mark_trained(self, images: Images) -> None:
         mark_trained(self.config.models_bucket, images.train, images.exam, images.aside)
-
-    def _counts(self, images: Images, used: int = 0) -> dict[str, int]:
-        return {
-            "listed": len(images.train),
-            "usable": used,
-            "new": len(images.unseen),
-            "left_out": len(images.train) - used,
-            "exam": len(images.exam),
-        }
-
-    # --- the live version and its anchor ---------------------------------------------------------
-
-    def _live(self) -> Live:
-        """The live version and its anchor. Raises Hopeless if its network cannot be updated."""
-        pointer = self.registry.pointer()
-        shipped = baseline_version(self.config.model_folder)
-        if pointer is None:  # Published now, so that an admin can roll back to it.
-            self.registry.publish(self.config.model_folder)
-        elif not pointer.version:
-            raise Hopeless("champion.json names no version. Promote one first.")
-        name = pointer.version if pointer else shipped
-        try:
-            live = self._version(name)
-            anchor_name = str(live.metadata.get("anchor", name))
-            anchor = self._version(anchor_name)
-            stored = self._file(anchor_name, replay.FILE)
-            if stored is None:
-                raise Hopeless(
-                    f"The network of {anchor_name} has no stored images to replay, so a small "
-                    f"update would forget what it knows. {FINE_TUNE}."
-                )
-            known = replay.read(stored)
-        except (InvalidModel, NotFound) as error:
-            raise Hopeless(f"{error.detail} {FINE_TUNE}.") from error
-        if known.network != hashlib.sha256(anchor.model).hexdigest():
-            raise Hopeless(
-                f"The stored images of {anchor_name} were computed by another network. {FINE_TUNE}."
-            )
-        names = (manifest.FILE, manifest.ANCESTORS)
-        found = [self._file(anchor_name, one) for one in names]
-        manifests = tuple(one.decode().splitlines() for one in found if one)
-        return Live(pointer, name, live, anchor_name, anchor, known, manifests)
-
-    def _version(self, name: str) -> Version:
-        model, metadata = (self._file(name, one) for one in ("model.tflite", "metadata.json"))
-        if model is None or metadata is None:
-            raise NotFound(f"Version {name} is not complete.")
-        return Version(model, json.loads(metadata))
-
-    def _file(self, name: str, file: str) -> bytes | None:
-        """A file of a version, or None if the version lacks it. The baseline's come with the code:
-        a promotion by an admin may have published only some of them."""
-        path = self.config.model_folder / file
-        if name == baseline_version(self.config.model_folder) and path.exists():
-            return path.read_bytes()
-        try:
-            return self.registry.file(name, file)
-        except NotFound:
-            return None
 
     # --- learning --------------------------------------------------------------------------------
 
@@ -307,39 +186,28 @@ class Attempt:
         self._report("Learning from your images.")
         train = [key for key in images.usable() if key in images.features]
         exam = [key for key in sorted(images.exam) if key in images.features]
-        candidates = [self._candidate(key, images) for key in train]
-        examined = [self._candidate(key, images) for key in exam]
-        known = _known(live)
-        chosen = selection.select(candidates, examined, known)
+        chosen = selection.select(
+            [images.candidate(key) for key in train],
+            [images.candidate(key) for key in exam],
+            live.known(),
+        )
         for kind, count in chosen.counts().items():
             self.warnings.append(f"{_counted(count)} left out: {kind}.")
-        own_keys = [train[i] for i in chosen.own]
-        exam_keys = [exam[i] for i in chosen.exam]
-        own = _part(own_keys, chosen.own_units, images)
-        measured = _part(exam_keys, chosen.exam_units, images) if exam_keys else None
-        used = [(images.features[k].sha256, images.features[k].sketch) for k in own_keys]
+        own = [train[i] for i in chosen.own]
+        measured = [exam[i] for i in chosen.exam]
+        if not own:
+            short = decide.missing(labels_of(measured)) or missing_to_learn(labels_of(own))
+            return Learned(own, measured, chosen, Update(decide.Decision(False, short, short, [])))
+        used = [(images.features[key].sha256, images.features[key].sketch) for key in own]
         update = small_update(
             live.anchor,
-            own,
+            images.part(own, chosen.own_units),
             live.replay.without(used),
-            exam=measured,
-            champion=None if live.is_anchor else self._champion(live, own_keys, images),
+            exam=images.part(measured, chosen.exam_units) if measured else None,
+            champion=None if live.is_anchor else _champion(live, own, images),
             own_weight=self.parameters.own_weight or OWN_WEIGHT,
         )
-        return Learned(own_keys, exam_keys, chosen, update)
-
-    def _candidate(self, key: str, images: Images) -> Candidate:
-        found = images.features[key]
-        prefix = EXAM if key in images.exam else None
-        label = LABELS.index((label_of(key, prefix) if prefix else label_of(key)) or "")
-        return Candidate(key, label, found.sha256, found.sketch, found.group, key in images.decided)
-
-    def _champion(self, live: Live, own: list[str], images: Images) -> Champion:
-        """The live small update, with the images that it learned from under their present label."""
-        stored = self._file(live.name, manifest.FILE) or b""
-        before = version.learned(stored.decode().splitlines())
-        learned = [before.get(images.features[key].sha256) == label_of(key) for key in own]
-        return Champion(live.version, np.array(learned, bool))
+        return Learned(own, measured, chosen, update)
 
     def _end_without_learning(self, images: Images, learned: Learned) -> NoReturn:
         known = learned.selection.counts().get(KNOWN, 0)
@@ -350,81 +218,83 @@ class Attempt:
                 f"trained on them. {FINE_TUNE}: it can use them again."
             )
         self._mark_trained(images)
-        self._end(REJECTED, reason, images=self._counts(images, len(learned.own)))
+        self._end(REJECTED, reason, images=images.counts(len(learned.own)))
 
     # --- the version and the decision ------------------------------------------------------------
 
     def _publish(self, images: Images, live: Live, learned: Learned) -> str:
         """Write the version and publish it; returns its name."""
-        own, exam, chosen, update = (
-            learned.own, learned.exam, learned.selection, learned.update,
-        )  # fmt: skip
-        moment = datetime.strptime(self.id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+        files = self._files(images, live, learned)
+        name = str(json.loads(files["metadata.json"])["model_version"])
+        counts = images.counts(len(learned.own))
+        self._report("Publishing the new version.", version=name, images=counts)
+        with tempfile.TemporaryDirectory() as folder:
+            for file, content in files.items():
+                Path(folder, file).write_bytes(content)
+            return self.registry.publish(Path(folder))
+
+    def _files(self, images: Images, live: Live, learned: Learned) -> dict[str, bytes]:
+        """The files of the version by name. The same run and images give the same bytes."""
+        chosen, predictions = learned.selection, learned.update.predictions
+        records = [images.record(key, version.TRAIN) for key in learned.own]
+        records += [images.record(key, version.TEST) for key in learned.exam]
+        records += [images.record(key, "", why) for key, why in chosen.left_out.items()]
         units = [f"own {unit}" for unit in chosen.own_units]
         units += [f"exam {unit}" for unit in chosen.exam_units]
-        used = [images.features[key] for key in (*own, *exam)]
-        records = [_record(key, images, version.TRAIN) for key in own]
-        records += [_record(key, images, version.TEST) for key in exam]
-        records += [_record(key, images, "", why) for key, why in chosen.left_out.items()]
+        appearances = [images.features[key].appearance for key in learned.keys]
+        moment = datetime.strptime(self.id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
         files = version.files(
             live.anchor,
-            update,
+            learned.update,
             version.Story(self.id, self.id[:15], moment.isoformat(), live.name),
             records=records,
             units=units,
-            appearances=[one.appearance for one in used],
+            appearances=appearances,
             ancestors=version.ancestors(*live.manifests),
         )
-        if update.predictions is not None:
-            scores = sigmoid(update.predictions.logits).tolist()
-            reference = monitoring.reference([f.appearance for f in used[: len(own)]], scores)
-            files["reference.json"] = json.dumps(reference).encode()
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in files.items():
-                Path(folder, name).write_bytes(content)
-            name = str(json.loads(files["metadata.json"])["model_version"])
-            self._report(
-                "Publishing the new version.",
-                version=name,
-                images=self._counts(images, len(own)),
-            )
-            return self.registry.publish(Path(folder))
+        scores = sigmoid(predictions.logits).tolist() if predictions else []
+        reference = monitoring.reference(appearances[: len(learned.own)], scores)
+        return files | {"reference.json": json.dumps(reference).encode()}
 
     def _judge(self, name: str, images: Images, live: Live, learned: Learned) -> NoReturn:
         """Promote the version if it passed. Raises Over, or Conflict if another went live."""
-        update, keys = learned.update, [*learned.own, *learned.exam]
-        decision = update.decision
-        gate = _gate(name, live.name, update)
+        decision = learned.update.decision
+        gate = _gate(name, live.name, learned.update)
         self._advance(EVALUATING, "Comparing the new model with the live one.", version=name)
         self._mark_trained(images)
-        says = update.predictions if decision.passed else update.before
-        if says is not None:
-            probabilities = sigmoid(says.logits).tolist()
-            listing = images.train | images.exam
-            answers.write(
-                self.config.models_bucket,
-                name if decision.passed else live.name,
-                {k: (listing[k], p) for k, p in zip(keys, probabilities, strict=True)},
-                listing,
-            )
-        reason = decision.reason
+        self._keep_answers(name, images, live, learned)
         if not decision.passed:
-            reason = f"{reason} {decision.advice}".rstrip()
+            reason = f"{decision.reason} {decision.advice}".rstrip()
             self._end(REJECTED, reason, gate=gate, champion=live.name)
         self.registry.promote(
             name,
             by=self.by,
-            reason=reason,
+            reason=decision.reason,
             gate=gate,
             baseline=self.config.model_folder,
             expected=live.pointer,
         )
-        self._end(PROMOTED, reason, gate=gate, champion=live.name)
+        self._end(PROMOTED, decision.reason, gate=gate, champion=live.name)
+
+    def _keep_answers(self, name: str, images: Images, live: Live, learned: Learned) -> None:
+        """Store what the version that will be live says of each image."""
+        update, passed = learned.update, learned.update.decision.passed
+        predictions = update.predictions if passed else update.before
+        if predictions is None:
+            return
+        listing = images.train | images.exam
+        found = zip(learned.keys, sigmoid(predictions.logits).tolist(), strict=True)
+        answers.write(
+            self.config.models_bucket,
+            name if passed else live.name,
+            {key: (listing[key], probability) for key, probability in found},
+            listing,
+        )
 
     # --- progress --------------------------------------------------------------------------------
 
     @contextmanager
-    def _timed(self, stage: str) -> Any:
+    def _timed(self, stage: str) -> Iterator[None]:
         """Note the seconds that `stage` takes."""
         began = time.monotonic()
         yield
@@ -449,16 +319,11 @@ class Attempt:
         raise Over
 
 
-def _reader(anchor: Version) -> FeatureReader:
-    try:
-        return FeatureReader(anchor.model)
-    except InvalidModel as error:
-        raise Hopeless(f"{error.detail} {FINE_TUNE}.") from error
-
-
-def _labels(keys: list[str]) -> npt.NDArray[np.int64]:
-    found = [label_of(key) or label_of(key, EXAM) or "" for key in keys]
-    return np.array([LABELS.index(label) for label in found], np.int64)
+def _champion(live: Live, own: list[str], images: Images) -> Champion:
+    """The live small update, with the images that it learned from under their present label."""
+    before = version.learned(live.learned_from)
+    learned = [before.get(images.features[key].sha256) == label_of(key) for key in own]
+    return Champion(live.version, np.array(learned, bool))
 
 
 def _counted(images: int) -> str:
@@ -470,51 +335,6 @@ def _left_aside(count: int) -> str:
         f"{_counted(count)} left out because the live model ranks their labels the wrong way "
         "round. Move them to the other folder, or start a training that skips the label check."
     )
-
-
-def _outputs(found: list[ImageFeatures]) -> Outputs:
-    return Outputs(
-        np.stack([one.features for one in found]), np.array([one.logit for one in found])
-    )
-
-
-def _live_logits(live: Live, found: list[ImageFeatures]) -> npt.NDArray[np.float64]:
-    """The live model's calibrated logits (n,) of images, from their features."""
-    outputs = _outputs(found)
-    if live.is_anchor:
-        return outputs.calibrated(live.anchor.calibration)
-    return live.version.logits(outputs.features)
-
-
-def _known(live: Live) -> replay.Known:
-    """All images that the anchor's network was trained on."""
-    shipped = live.replay.learned
-    records = [
-        record
-        for lines in live.manifests
-        for record in manifest.read(lines)
-        if record.side in ("train", "validation") and record.phash
-    ]
-    hashes = np.array([int(record.phash, 16) for record in records], np.uint64)
-    return replay.Known(
-        (*shipped.sha256, *(record.sha256 for record in records)),
-        np.concatenate([shipped.hashes, hashes]),
-    )
-
-
-def _part(keys: list[str], units: npt.NDArray[np.int64], images: Images) -> Part:
-    found = [images.features[key] for key in keys]
-    corrected = np.array([key in images.decided for key in keys], bool)
-    if not found:
-        return Part(Outputs(np.zeros((0, 0), np.float16), np.zeros(0)), _labels(keys), units)
-    return Part(_outputs(found), _labels(keys), units, corrected)
-
-
-def _record(key: str, images: Images, side: str, reason: str = "") -> Record:
-    found = images.features[key]
-    label = label_of(key) or label_of(key, EXAM) or ""
-    phash = f"{found.sketch.hash:016x}"
-    return Record(key, label, found.sha256, phash, found.group, side, reason)
 
 
 def _gate(candidate: str, champion: str, update: Update) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def before(owner: Any, name: str, when: Callable[..., bool] = lambda *_: True) -
 
 
 MOMENTS: dict[str, Callable[[], None]] = {
-    "listed": lambda: before(attempt.Attempt, "_live"),
+    "listed": lambda: before(attempt, "read_live"),
     "features": lambda: before(FeatureStore, "_save"),
     "learning": lambda: before(attempt, "small_update"),
     "half published": lambda: before(

@@ -19,7 +19,7 @@ from clickbait.inference import images
 from clickbait.inference.appearance import APPEARANCE, appearance
 from clickbait.keys import FEATURES
 from clickbait.learning.copies import SIDE, Sketch, sketch
-from clickbait.learning.features import STORED, FeatureReader
+from clickbait.learning.features import STORED, FeatureReader, Outputs
 from clickbait.observability import logger
 from clickbait.settings import MAX_IMAGE_BYTES
 
@@ -47,6 +47,12 @@ class ImageFeatures:
     appearance: dict[str, float]
     features: npt.NDArray[np.float16]
     logit: float
+
+
+def outputs_of(images: Sequence[ImageFeatures]) -> Outputs:
+    """The network's outputs for n > 0 images."""
+    features = np.stack([image.features for image in images])
+    return Outputs(features, np.array([image.logit for image in images], np.float64))
 
 
 class FeatureStore:
