@@ -1,14 +1,23 @@
 """The data and monitoring pages: they show the API's figures, and addresses keep the view."""
 
+import json
 import re
 
 import pytest
 from playwright.sync_api import expect
 
+from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import encoded, picture
 from tests.waiting import eventually
 
-from .conftest import as_admin, violations_in_both, visit
+from .conftest import (
+    NETWORK_ERROR,
+    as_admin,
+    choose,
+    violations,
+    violations_in_both,
+    visit,
+)
 
 pytestmark = pytest.mark.end_to_end
 
@@ -163,3 +172,62 @@ def test_the_system_check_and_the_alarms_need_no_token(page, stack, complaints):
     expect(page.get_by_role("status").last).to_contain_text("all OK")
     expect(page.locator("#DriftAlarm")).to_have_attribute("open", "")
     assert complaints == []
+
+
+def test_an_admin_sets_the_threshold_and_goes_back_to_the_models_own(page, stack, complaints):
+    as_admin(page, stack, "/data?show=model")
+    place = page.get_by_role("region", name="Try another threshold")
+    expect(place).to_contain_text("which is the model’s own threshold")
+    expect(place.get_by_role("button", name="Use this threshold")).to_be_disabled()
+    place.get_by_role("slider").fill("0.45")
+    place.get_by_role("button", name="Use this threshold").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("of verdicts are right")
+    dialog.get_by_label("Reason").fill("Rather a false alarm than a miss.")
+    dialog.get_by_role("button", name="Use this threshold").click()
+    expect(place).to_contain_text("as an admin decided")
+    expect(place.get_by_role("button", name="Back to 0.45")).to_be_disabled()
+    assert violations(page) == []
+
+    visit(page, stack, "/models?show=versions")
+    expect(page.get_by_text("New threshold: clickbait from 45% on.")).to_be_visible()
+    visit(page, stack, "/classify")
+    with stack.admin() as admin:
+        # Each process reads it within half a minute.
+        assert eventually(lambda: admin.get("/status").json()["threshold"] == 0.45 or None)
+
+    visit(page, stack, "/data?show=model")
+    place.get_by_role("button", name="Use the model’s own").click()
+    dialog.get_by_label("Reason").fill("The test is over.")
+    dialog.get_by_role("button", name="Use the model’s own").click()
+    expect(place).to_contain_text("which is the model’s own threshold")
+    assert complaints == []
+
+
+def test_an_image_is_judged_by_a_version_and_the_live_one_side_by_side(page, stack, complaints):
+    s3, bucket = stack.cloud("s3"), stack.description()["outputs"]["ModelsBucket"]
+    version = "20990101-000000-aaaaaa"
+    metadata = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())
+    for name, body in {
+        "model.tflite": (CHECKOUT_BASELINE / "model.tflite").read_bytes(),
+        "metadata.json": json.dumps(metadata | {"model_version": version}).encode(),
+    }.items():
+        s3.put_object(Bucket=bucket, Key=f"versions/{version}/{name}", Body=body)
+    try:
+        as_admin(page, stack, f"/models/versions/{version}")
+        page.get_by_role("button", name="Try it on one of yours").click()
+        choose(page, ("mine.jpg", encoded(picture(seed=77))))
+        tried = page.get_by_role("region", name="Before and after")
+        expect(tried.get_by_text("as before")).to_be_visible()  # It is the same model.
+        expect(tried.get_by_role("heading", name="After")).to_be_visible()
+        expect(tried.get_by_role("link", name=version)).to_be_visible()
+        choose(page, ("broken.jpg", b"no image"))
+        expect(
+            tried.get_by_text("415").or_(tried.get_by_text("Unsupported format"))
+        ).to_be_visible()
+        assert violations(page) == []
+    finally:
+        for name in ("metadata.json", "model.tflite"):
+            s3.delete_object(Bucket=bucket, Key=f"versions/{version}/{name}")
+    # The browser itself reports the refused image.
+    assert [one for one in complaints if NETWORK_ERROR not in one] == []

@@ -1,9 +1,9 @@
 /** A batch in two charts: how many files have each verdict, and the spread of probabilities. */
 import { type Colour, Plot } from "../../charts/plot";
 import { count, percent, plural } from "../../format";
-import { band } from "../../store/model";
+import { band, bandText } from "../../store/model";
 import type { Row } from "./csv";
-import { BINS, countsText, histogram, tally, VERDICTS, type Verdict } from "./view";
+import { BINS, countsText, histogram, tally, VERDICTS, type Verdict, verdictsByBin } from "./view";
 
 export const LABELS: Record<Verdict, string> = {
   clickbait: "Clickbait",
@@ -41,21 +41,17 @@ function Counts({ rows }: { rows: readonly Row[] }) {
 
 const CENTRES = Array.from({ length: BINS }, (_, bin) => (bin + 0.5) / BINS);
 
-const KINDS: readonly { label: string; colour: Colour; of: (p: number) => boolean }[] = [
-  { label: "Legitimate", colour: "real", of: (p) => p < band.value.low },
-  {
-    label: "Uncertain",
-    colour: "unsure",
-    of: (p) => p >= band.value.low && p <= band.value.high,
-  },
-  { label: "Clickbait", colour: "bait", of: (p) => p > band.value.high },
+const KINDS: readonly { verdict: Verdict; colour: Colour }[] = [
+  { verdict: "legitimate", colour: "real" },
+  { verdict: "uncertain", colour: "unsure" },
+  { verdict: "clickbait", colour: "bait" },
 ];
 
 const whole = (value: number) => (Number.isInteger(value) ? count(value) : "");
 
 function Histogram({ rows }: { rows: readonly Row[] }) {
   const bins = histogram(rows);
-  const { low, high } = band.value;
+  const verdicts = verdictsByBin(rows);
   const step = (bin: number) => `${percent(bin / BINS)} to ${percent((bin + 1) / BINS)}`;
   const most = bins.indexOf(Math.max(...bins));
   return (
@@ -63,11 +59,11 @@ function Histogram({ rows }: { rows: readonly Row[] }) {
       <Plot
         label={`Files by probability of clickbait, in ${BINS} steps. The largest group, ${plural(bins[most] ?? 0, "file")}, has ${step(most)}.`}
         x={CENTRES}
-        series={KINDS.map(({ label, colour, of }) => ({
-          label,
+        series={KINDS.map(({ verdict, colour }) => ({
+          label: LABELS[verdict],
           colour,
           kind: "bars",
-          values: bins.map((value, bin) => (of(CENTRES[bin] ?? 0) && value > 0 ? value : null)),
+          values: bins.map((value, bin) => (verdicts[bin] === verdict ? value : null)),
         }))}
         xRange={[0, 1]}
         xFormat={(value) => percent(value)}
@@ -75,9 +71,7 @@ function Histogram({ rows }: { rows: readonly Row[] }) {
         xLabel="Probability of clickbait"
         height={210}
       />
-      <p class="hint">
-        Results from {percent(low)} to {percent(high)} are unreliable. Review them by hand.
-      </p>
+      <p class="hint">The model is uncertain {bandText(band.value)}. Review these by hand.</p>
     </>
   );
 }

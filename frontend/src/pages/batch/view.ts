@@ -100,15 +100,30 @@ export function tally(rows: readonly Row[]): Record<Verdict, number> {
   return counts;
 }
 
+const binOf = (probability: number) => Math.min(BINS - 1, Math.floor(probability * BINS));
+
 /** How many rows have a probability in each of BINS equal steps from 0 to 1. */
 export function histogram(rows: readonly Row[]): number[] {
   const bins = new Array<number>(BINS).fill(0);
   for (const { probability } of rows) {
     if (probability === null) continue;
-    const bin = Math.min(BINS - 1, Math.floor(probability * BINS));
+    const bin = binOf(probability);
     bins[bin] = (bins[bin] ?? 0) + 1;
   }
   return bins;
+}
+
+/** The verdict of most files in each bin of `histogram`; null if it is empty. */
+export function verdictsByBin(rows: readonly Row[]): (Verdict | null)[] {
+  const bins = Array.from({ length: BINS }, () => [] as Row[]);
+  for (const row of rows) {
+    if (row.probability !== null) bins[binOf(row.probability)]?.push(row);
+  }
+  return bins.map((inside) => {
+    const counts = tally(inside);
+    const most = Math.max(...VERDICTS.map((each) => counts[each]));
+    return VERDICTS.find((each) => most > 0 && counts[each] === most) ?? null;
+  });
 }
 
 /** "12 clickbait, 15 legitimate, 2 uncertain, 1 failed", without those that are zero. */

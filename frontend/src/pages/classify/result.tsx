@@ -4,6 +4,7 @@ import { asProblem, type Problem } from "../../api/problem";
 import { config, member } from "../../api/session";
 import { bytes, className, milliseconds, percent } from "../../format";
 import { type Answer, again, type Classified, classify, correct } from "../../store/classified";
+import { band } from "../../store/model";
 import { announce } from "../../ui/announce";
 import { Copy } from "../../ui/copy";
 import { Failure, Working } from "../../ui/state";
@@ -133,7 +134,10 @@ export function Result({ of, brief = false }: { of: Classified; brief?: boolean 
             </p>
             <ProbabilityBar of={answer} />
             {answer.uncertain && (
-              <p class="hint">The model isn’t sure about this one. Please judge for yourself.</p>
+              <p class="hint">
+                The model isn’t sure about this one: at such a probability it is right less than{" "}
+                {percent(band.value.promise)} of the time. Please judge for yourself.
+              </p>
             )}
             <Correction key={of.id} of={of} />
             <Sent of={of} />
@@ -144,6 +148,8 @@ export function Result({ of, brief = false }: { of: Classified; brief?: boolean 
                   {milliseconds(of.took)}
                   <small>{timing(answer)}</small>
                 </dd>
+                <dt>Threshold</dt>
+                <dd>clickbait from {percent(answer.threshold)} on</dd>
                 <dt>Model</dt>
                 <dd>
                   <a href={`/models/versions/${answer.model_version}`}>{answer.model_version}</a>

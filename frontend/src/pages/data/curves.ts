@@ -1,12 +1,14 @@
 /** The curves of an evaluation as data for charts, and its counts at any threshold. */
 import type { Schemas } from "../../api/client";
+import { count, percent, plural } from "../../format";
 import { type Counts, countsOf } from "../../ui/confusion-matrix";
 
 type Evaluation = Schemas["Evaluation"];
+type Measured = Pick<Evaluation, "thresholds" | "confusion_matrix" | "images">;
 
 /** The threshold's row, and the counts that follow from its shares; null if one is undefined. */
 export function atThreshold(
-  of: Pick<Evaluation, "thresholds" | "confusion_matrix" | "images">,
+  of: Measured,
   threshold: number,
 ): { row: Evaluation["thresholds"][number]; counts: Counts | null } | null {
   const row = of.thresholds.reduce<Evaluation["thresholds"][number] | null>(
@@ -71,4 +73,23 @@ export function shares({ histogram }: Pick<Schemas["Spread"], "histogram">): (nu
   if (all === 0) return histogram.edges.map(() => null);
   const parts = histogram.counts.map((one) => one / all);
   return [...parts, parts.at(-1) ?? 0];
+}
+
+/** What the verdicts at a threshold would be, in a sentence. */
+export function summaryOf([[, wrong], [missed, hit]]: Counts): string {
+  if (hit + wrong === 0) return "No image would be called clickbait.";
+  return (
+    `${plural(hit + wrong, "image")} would be called clickbait, ${count(wrong)} of them wrongly; ` +
+    `${count(missed)} would be missed.`
+  );
+}
+
+/** The accuracy at another threshold beside that at the one in use, in a sentence. */
+export function comparedText(of: Measured, used: number, asked: number): string {
+  const [before, after] = [atThreshold(of, used)?.row, atThreshold(of, asked)?.row];
+  return (
+    `On ${plural(of.images, "test image")}: ${percent(after?.accuracy)} of verdicts are right, now ` +
+    `${percent(before?.accuracy)}; ${percent(after?.called)} are called clickbait, now ` +
+    `${percent(before?.called)}.`
+  );
 }

@@ -7,6 +7,7 @@ import { Problem } from "../../api/problem";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, decimal, percent, plural } from "../../format";
 import { status } from "../../store/health";
+import { bandOf } from "../../store/model";
 import { announce } from "../../ui/announce";
 import { ConfusionMatrix, countsOf } from "../../ui/confusion-matrix";
 import { Figure, Figures } from "../../ui/figure";
@@ -119,7 +120,7 @@ function Version({ version }: { version: string }) {
                 <p>{loaded}</p>
               </Empty>
             ) : (
-              <Curves of={loaded} metrics={model.value?.metrics ?? {}} />
+              <Curves of={loaded} model={model.value} onChanged={model.reload} />
             )
           }
         </Shown>
@@ -193,7 +194,16 @@ function Measured({ of: metrics }: { of: Metrics }) {
   );
 }
 
-function Curves({ of, metrics }: { of: Evaluation; metrics: Metrics }) {
+function Curves({
+  of,
+  model,
+  onChanged,
+}: {
+  of: Evaluation;
+  model: Schemas["Model"] | undefined;
+  onChanged: () => void;
+}) {
+  const metrics = model?.metrics ?? {};
   const counts = countsOf(of.confusion_matrix);
   const [[, wrong], [missed]] = counts;
   return (
@@ -216,7 +226,15 @@ function Curves({ of, metrics }: { of: Evaluation; metrics: Metrics }) {
           <Reliability of={of} error={metrics.expected_calibration_error} />
         </div>
       </div>
-      <Threshold of={of} />
+      {model && (
+        <Threshold
+          of={of}
+          used={model.threshold}
+          live={model.live}
+          band={bandOf(model.metadata.uncertain_band ?? of.uncertain_band)}
+          onChanged={onChanged}
+        />
+      )}
       <Mistakes of={of} />
     </>
   );

@@ -4,7 +4,7 @@ import { dateTime } from "../../format";
 import { Scroll } from "../../ui/scroll";
 import { Empty } from "../../ui/state";
 import { MoreButton } from "./more-button";
-import { By, plainly, VersionName } from "./names";
+import { By, plainly, thresholdText, VersionName } from "./names";
 import type { Listed } from "./use-list";
 
 export function Audit({ of }: { of: Listed<Schemas["PromotionRecord"], Schemas["Promotions"]> }) {
@@ -39,12 +39,15 @@ export function Audit({ of }: { of: Listed<Schemas["PromotionRecord"], Schemas["
                   <td>
                     <VersionName of={one.version} />
                   </td>
-                  <td>{one.previous ? <VersionName of={one.previous} /> : "–"}</td>
+                  <td>
+                    {one.previous && !thresholdText(one) ? <VersionName of={one.previous} /> : "–"}
+                  </td>
                   <td class="audit-whom">
                     <By whom={one.by} />
                   </td>
                   <td class="audit-why">
                     {one.forced && <strong class="warn">Checks overridden. </strong>}
+                    {thresholdText(one) && <strong>{thresholdText(one)} </strong>}
                     {plainly(one.reason)}
                   </td>
                 </tr>

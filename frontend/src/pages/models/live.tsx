@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Schemas } from "../../api/client";
 import { admin } from "../../api/session";
 import type { Loaded } from "../../api/use-load";
-import { count, dateTime, since } from "../../format";
+import { count, dateTime, percent, since } from "../../format";
 import { Figure, Figures } from "../../ui/figure";
 import { Failure } from "../../ui/state";
 import { ends, interval, MEASURES } from "./metrics";
@@ -39,7 +39,7 @@ function KeyFigures({ of }: { of: Model }) {
 }
 
 export function Live({
-  history: { live, items },
+  history: { live },
   model,
   onChanged,
 }: {
@@ -49,8 +49,8 @@ export function Live({
 }) {
   const [confirming, setConfirming] = useState(false);
   const version = live.version ?? "";
-  const newest = items[0];
-  const previous = newest?.version === version ? newest.previous : null;
+  // Not the newest record, which may be of a new threshold.
+  const previous = typeof live.previous === "string" ? live.previous : null;
   return (
     <section class="card live" aria-labelledby="live">
       <div class="row apart">
@@ -85,6 +85,12 @@ export function Live({
         <p class="hint">
           The built-in model, live since the service was installed. Train on your own images to
           replace it with a better one.
+        </p>
+      )}
+      {live.threshold !== null && (
+        <p class="hint">
+          An admin set the threshold: an image is called clickbait from {percent(live.threshold)}{" "}
+          on. <a href="/data?show=model#threshold">Change it</a>
         </p>
       )}
       {model.problem && <Failure problem={model.problem} retry={model.reload} />}

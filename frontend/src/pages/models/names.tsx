@@ -1,5 +1,5 @@
 /** The names of runs, versions and the people who decide, the same on every page. */
-import { className } from "../../format";
+import { className, percent } from "../../format";
 import { STATES, type State } from "./progress";
 
 const versionPath = (version: string) => `/models/versions/${version}`;
@@ -63,3 +63,15 @@ export const LiveTag = () => <span class="tag state good">Live</span>;
 /** A sentence of the service with the page's names for the classes. */
 export const plainly = (sentence: string): string =>
   sentence.replaceAll(/clickbait_(?:real|fake)/g, (label) => className(label).toLowerCase());
+
+interface Change {
+  change?: string;
+  threshold?: number | null;
+}
+
+/** The new threshold in a record of the release history; null if it is of a new live model. */
+export function thresholdText({ change, threshold }: Change): string | null {
+  if (change !== "threshold") return null;
+  if (typeof threshold !== "number") return "The model’s own threshold again.";
+  return `New threshold: clickbait from ${percent(threshold)} on.`;
+}

@@ -13,8 +13,8 @@ export function RollBack({ version }: { version: string }) {
     (signal) => ask(api().GET("/promotions", { params: { query: { limit: 1 } }, signal })),
     [version],
   );
-  const newest = promotions.value?.items[0];
-  const live = promotions.value?.live.version;
+  const promotion = promotions.value?.live;
+  const live = promotion?.version;
   if (live && live !== version) {
     return (
       <p class="hint">
@@ -22,7 +22,7 @@ export function RollBack({ version }: { version: string }) {
       </p>
     );
   }
-  const previous = newest?.version === version ? newest.previous : null;
+  const previous = typeof promotion?.previous === "string" ? promotion.previous : null;
   if (!admin.value || !live || !previous) return null;
   return (
     <>

@@ -33,6 +33,7 @@ import {
 } from "./progress";
 import { RollBack } from "./roll-back";
 import { Sides } from "./sides";
+import { Try } from "./try";
 
 /** Milliseconds between polls while the run is active; a small update takes seconds. */
 const EVERY_MS = 2_000;
@@ -312,6 +313,9 @@ function Whole({ of: run, refresh }: { of: Run; refresh: () => void }) {
           <h2 id="curves">Learning curves</h2>
           <Curves of={epochs} planned={run.epochs ?? 1} over={ended(run.state)} />
         </section>
+      )}
+      {ended(run.state) && run.version && run.champion && run.champion !== run.version && (
+        <Try before={run.champion} after={run.version} />
       )}
       {gate && (
         <section class="card" aria-labelledby="gate">

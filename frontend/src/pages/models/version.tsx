@@ -6,6 +6,7 @@ import { api, ask, type Schemas } from "../../api/client";
 import { admin } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, decimal, duration, NONE, percent } from "../../format";
+import { bandOf, bandText } from "../../store/model";
 import { ConfusionMatrix } from "../../ui/confusion-matrix";
 import { Copy } from "../../ui/copy";
 import { Scroll } from "../../ui/scroll";
@@ -25,9 +26,10 @@ import {
   withSpaces,
 } from "./metrics";
 import "./models.css";
-import { By, LiveTag, plainly, RunName, VersionName } from "./names";
+import { By, LiveTag, plainly, RunName, thresholdText, VersionName } from "./names";
 import { PromoteDialog } from "./promote";
 import { Sides } from "./sides";
+import { Try } from "./try";
 
 type Model = Schemas["Model"];
 type Loose = Record<string, unknown>;
@@ -98,9 +100,8 @@ const CALIBRATIONS: Record<string, string> = {
 
 const textOr = (value: unknown): string => (typeof value === "string" ? value : NONE);
 
-function Details({ of: { metadata, source, run } }: { of: Model }) {
+function Details({ of: { metadata, source, run, threshold } }: { of: Model }) {
   const calibration = loose(metadata.calibration);
-  const band = loose(metadata.uncertain_band);
   const networks = Array.isArray(metadata.networks) ? metadata.networks.map(loose) : [];
   return (
     <section class="card" aria-labelledby="made">
@@ -140,8 +141,10 @@ function Details({ of: { metadata, source, run } }: { of: Model }) {
         </dd>
         <dt>Threshold</dt>
         <dd>
-          {percent(numberOr(metadata.threshold))}, uncertain between {percent(numberOr(band.low))}{" "}
-          and {percent(numberOr(band.high))}
+          {percent(numberOr(metadata.threshold))}
+          {threshold !== metadata.threshold &&
+            `; the service uses ${percent(threshold)}, which an admin set`}
+          . Uncertain {bandText(bandOf(metadata.uncertain_band))}
         </dd>
         {networks.map((one, at) => (
           <>
@@ -201,11 +204,12 @@ function History({ of: { promotions, live } }: { of: Model }) {
             <li key={one.at}>
               <p>
                 {one.forced && <strong class="warn">Checks overridden. </strong>}
+                {thresholdText(one) && <strong>{thresholdText(one)} </strong>}
                 {plainly(one.reason)}
               </p>
               <p class="hint">
                 <time dateTime={one.at}>{dateTime(one.at)}</time>, by <By whom={one.by} />
-                {one.previous && (
+                {one.previous && !thresholdText(one) && (
                   <>
                     , replacing <VersionName of={one.previous} />
                   </>
@@ -223,6 +227,9 @@ function Whole({ of: model, live, onChanged }: { of: Model; live: string; onChan
   const [confirming, setConfirming] = useState(false);
   const gate = gateOf(model.gate);
   const back = model.source === "baseline" || model.promotions.length > 0;
+  // The live model is compared with the one before it, any other with the live one.
+  const before = model.promotions.find((one) => !thresholdText(one))?.previous;
+  const other = model.live ? before : live;
   return (
     <>
       <div class="row version-actions">
@@ -240,7 +247,10 @@ function Whole({ of: model, live, onChanged }: { of: Model; live: string; onChan
         )}
       </div>
       <div class="columns">
-        <Measured of={model} />
+        <div>
+          <Measured of={model} />
+          {other && <Try before={other} after={model.version} />}
+        </div>
         <div>
           <Details of={model} />
           <History of={model} />

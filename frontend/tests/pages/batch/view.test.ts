@@ -8,6 +8,7 @@ import {
   sortedBy,
   tally,
   verdict,
+  verdictsByBin,
   viewOf,
 } from "../../../src/pages/batch/view";
 
@@ -113,4 +114,22 @@ test("every probability has a bin, and 1 is in the last one", () => {
   expect(bins[1]).toBe(1);
   expect(bins[19]).toBe(1);
   expect(bins.reduce((a, b) => a + b)).toBe(6);
+});
+
+test("a bin has the verdict of most of its files, which their threshold decided", () => {
+  const low = { ...row("low", 0.31), prediction: "clickbait_fake" as const };
+  const bins = verdictsByBin([
+    low,
+    { ...low },
+    row("b", 0.32),
+    row("c", 0.9),
+    row("d", 0.52, true),
+  ]);
+  expect([bins[6], bins[18], bins[10], bins[0]]).toEqual([
+    "clickbait",
+    "clickbait",
+    "uncertain",
+    null,
+  ]);
+  expect(verdictsByBin([row("failed", null)]).every((one) => one === null)).toBe(true);
 });

@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { atThreshold, reliabilitySeries, rocSeries, shares } from "../../../src/pages/data/curves";
+import {
+  atThreshold,
+  comparedText,
+  reliabilitySeries,
+  rocSeries,
+  shares,
+  summaryOf,
+} from "../../../src/pages/data/curves";
 import { countsOf } from "../../../src/ui/confusion-matrix";
 
 const MATRIX = {
@@ -107,5 +114,41 @@ describe("shares", () => {
 
   it("are null for a class without images", () => {
     expect(shares({ histogram: { edges: [0, 1, 2], counts: [0, 0] } })).toEqual([null, null, null]);
+  });
+});
+
+describe("another threshold in words", () => {
+  const row = (threshold: number, accuracy: number, called: number) => ({
+    threshold,
+    precision: null,
+    recall: null,
+    accuracy,
+    called,
+  });
+
+  it("compares it with the one in use, on the same images", () => {
+    const of = {
+      thresholds: [row(0.3, 0.75, 0.62), row(0.5, 0.8, 0.43)],
+      confusion_matrix: MATRIX,
+      images: 345,
+    };
+    expect(comparedText(of, 0.5, 0.3)).toBe(
+      "On 345 test images: 75% of verdicts are right, now 80%; 62% are called clickbait, now 43%.",
+    );
+  });
+
+  it("counts what would be called clickbait", () => {
+    expect(
+      summaryOf([
+        [151, 24],
+        [44, 126],
+      ]),
+    ).toBe("150 images would be called clickbait, 24 of them wrongly; 44 would be missed.");
+    expect(
+      summaryOf([
+        [151, 0],
+        [44, 0],
+      ]),
+    ).toBe("No image would be called clickbait.");
   });
 });
