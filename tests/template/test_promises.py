@@ -405,7 +405,7 @@ def test_a_replaced_model_can_be_restored_for_a_month(resources, key):
 
 def test_a_users_images_and_results_expire_and_training_images_never_do(resources):
     assert expiring(resources, "DataBucket") == {
-        *(keys.UPLOADS, keys.INBOX, keys.RESULTS, keys.REVIEW),
+        *(keys.UPLOADS, keys.INBOX, keys.RESULTS, keys.REVIEW, keys.FEEDBACK, keys.REJECTED),
     }
 
 
