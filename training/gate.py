@@ -371,7 +371,7 @@ def _in_words(decision: Decision, broken: list[Check]) -> tuple[str, str]:
     if not decision.passed or not others:
         return decision.reason, decision.advice
     advice = "Check the labels that the live model disagrees with most, and upload more images."
-    return f"{decision.reason} But it is not live. {others[0].detail}", advice
+    return f"{decision.reason} Even so it did not go live. {others[0].detail}", advice
 
 
 def _set(figures: dict[str, Any]) -> dict[str, Any]:

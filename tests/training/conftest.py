@@ -109,6 +109,12 @@ def timid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def bad(tmp_path_factory) -> Path:
+    """A version that a training on swapped labels would give: wrong about every drawing."""
+    return write_tiny(tmp_path_factory.mktemp("bad") / "version", "20261101-000000-bad", -1)
+
+
+@pytest.fixture(scope="session")
 def draw() -> Callable[..., Path]:
     return draw_images
 

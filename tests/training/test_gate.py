@@ -15,6 +15,7 @@ from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference.calibration import sigmoid
 from clickbait.inference.classifier import Classifier
+from clickbait.learning.decide import Check, Decision
 from training import gate, golden, sides
 from training.gate import Exam
 
@@ -281,6 +282,41 @@ def test_a_file_above_the_limit_is_stopped(folders, monkeypatch):
     assert gate.examine(*folders, None, [exam()]).passed
     monkeypatch.setattr(gate, "MAX_FILE_BYTES", size - 1)
     assert failed(gate.examine(*folders, None, [exam()])) == ["file size"]
+
+
+FIGURES = {"images": 90, "right": 80, "auc": 0.9, "brier": 0.1, "accuracy": 0.89}
+BETTER = Decision(
+    True,
+    "Right on 80 of 90 of your images, before on 71.",
+    "",
+    [Check("brier, own", True, -0.1, 0.0, "It is closer.")],
+    own={"candidate": FIGURES, "champion": FIGURES | {"auc": 0.7}},
+)
+
+
+def test_the_owner_s_images_decide_in_place_of_the_test_side(folders):
+    result = gate.examine(*folders, None, [exam("own", n=4)], lambda: BETTER)
+    assert result.passed, failed(result)
+    assert (result.reason, result.advice) == (BETTER.reason, "")
+    assert set(result.sets) == {"own"} and result.sets["own"]["images"] == 90
+    assert result.auc_difference == pytest.approx(0.2)
+    json.dumps(asdict(result), allow_nan=False)
+
+
+def test_a_better_model_that_fails_another_check_says_both(folders, monkeypatch):
+    monkeypatch.setattr(gate, "MAX_FILE_BYTES", 1)
+    result = gate.examine(*folders, None, [], lambda: BETTER)
+    assert failed(result) == ["file size"]
+    assert result.reason.startswith(f"{BETTER.reason} Even so it did not go live. model.tflite has")
+    assert result.advice
+
+
+def test_the_best_version_ever_and_a_large_exam_set_still_count(folders, bad):
+    candidate, champion = folders
+    exams = [exam("own"), exam("exam", seed=1)]
+    assert gate.examine(candidate, champion, bad, exams, lambda: BETTER).passed
+    result = gate.examine(bad, champion, candidate, exams, lambda: BETTER)
+    assert {"auc against best, own", "auc against champion, exam"} <= set(failed(result))
 
 
 def test_a_calibration_that_inverts_or_lies_is_stopped(folders):
