@@ -10,7 +10,7 @@ from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded, picture
 from tests.waiting import eventually
 
-from .conftest import NETWORK_ERROR, PHONE, as_admin, violations_in_both
+from .conftest import NETWORK_ERROR, PHONE, as_admin, choose, violations_in_both
 
 pytestmark = pytest.mark.end_to_end
 
@@ -170,11 +170,14 @@ def test_a_lost_network_loses_no_decision(page, stack, unsure_batch):
         shown(page, name)
         page.keyboard.press("1")
     expect(page.get_by_text("3 labels not saved yet")).to_be_visible()
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_role("alert").first.get_by_role("button", name="Try again")).to_be_visible()
     assert labels_of(stack, names) == {}
     page.context.set_offline(False)
     become(stack, dict.fromkeys(names[:3], FAKE), names)
     expect(page.get_by_text("not saved yet")).to_have_count(0)
+    # The image that came up meanwhile heals too.
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator("main canvas")).to_be_visible()
 
 
 def test_rows_of_a_batch_are_confirmed_corrected_and_undone(page, stack, unsure_batch, complaints):
@@ -210,3 +213,22 @@ def test_an_empty_queue_says_what_fills_it_and_old_links_to_corrections_arrive(
     expect(page).to_have_url(re.compile(r"/review\?show=corrections$"))
     expect(page.get_by_role("heading", name="Corrections to review")).to_be_visible()
     assert [one for one in complaints if NETWORK_ERROR not in one] == []
+
+
+def test_a_few_images_without_a_batch_are_labelled_with_their_bytes(page, stack, complaints):
+    as_admin(page, stack, "/batch")
+    choose(page, *((f"few {n}.jpg", encoded(picture((320, 180), seed=7000 + n))) for n in (1, 2)))
+    row = page.get_by_role("row", name="few 1.jpg")
+    row.get_by_role("button", name=re.compile("is clickbait$")).click()
+    expect(row).to_contain_text("The next training uses it.")
+    corrections = "train/clickbait_fake/feedback-"
+    s3, bucket = stack.cloud("s3"), stack.description()["outputs"]["DataBucket"]
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=corrections).get("Contents", [])
+    newest = max(listed, key=lambda one: one["LastModified"])["Key"]
+    row.get_by_role("button", name="Undo").click()
+    expect(row.get_by_role("button", name=re.compile("is clickbait$"))).to_be_visible()
+    assert eventually(lambda: s3.list_objects_v2(Bucket=bucket, Prefix=newest)["KeyCount"] == 0), (
+        newest
+    )
+    expect(row).not_to_contain_text("Not saved")
+    assert complaints == []

@@ -111,6 +111,12 @@ function Shown({ of }: { of: Item }) {
     forget(of.id);
     setTurn(turn + 1);
   };
+  const failed = problem !== undefined;
+  useEffect(() => {
+    if (!failed) return;
+    addEventListener("online", again);
+    return () => removeEventListener("online", again);
+  }, [failed]);
   return (
     <article class={`card review-one ${toneOf(judged)}`} aria-label={of.name}>
       <Picture of={of} detail={detail} again={again} />
