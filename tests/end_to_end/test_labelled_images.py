@@ -26,10 +26,11 @@ def test_an_exam_image_is_uploaded_listed_moved_removed_and_restored(admin, name
     wanted = {"purpose": "training", "folder": "exam", "label": "legitimate"}
     wanted |= {"content_type": "image/jpeg", "names": [f"{name}.jpg"]}
     (form,) = done(admin.post("/uploads", json=wanted))["items"]
-    assert post_form(form, picture(77)).is_success
+    data = picture(77)
+    assert post_form(form, data).is_success
     (image,) = eventually(lambda: listed(admin, side="exam", q=name))
     assert (image["key"], image["width"], image["decided"]) == (form["key"], 320, False)
-    assert httpx.get(image["url"], trust_env=False).content == picture(77)
+    assert httpx.get(image["url"], trust_env=False).content == data
 
     place = f"/dataset/images/{image['id']}"
     moved = done(admin.patch(place, json={"folder": "train", "label": "clickbait_fake"}))
@@ -40,7 +41,7 @@ def test_an_exam_image_is_uploaded_listed_moved_removed_and_restored(admin, name
     for change in (removed, moved):
         restored = done(admin.post(f"/dataset/changes/{change['change']}/undo"))["image"]
     assert (restored["key"], restored["decided"]) == (image["key"], False)
-    assert httpx.get(restored["url"], trust_env=False).content == picture(77)
+    assert httpx.get(restored["url"], trust_env=False).content == data
     assert done(admin.delete(place))["outcome"] == "removed"
 
 
