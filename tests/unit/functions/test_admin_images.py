@@ -200,6 +200,9 @@ def test_rejected_images_are_listed_with_their_reasons(admin: TestClient, cloud:
     assert "GIF" in fake["rejected"]["detail"]
     assert requests.get(fake["url"], timeout=5).content == b"GIF89a"
     assert keys(admin, show="rejected", q="B.j") == ["rejected/train/clickbait/b.jpg"]
+    assert keys(admin, show="rejected", label=FAKE) == ["rejected/train/clickbait/b.jpg"]
+    assert keys(admin, show="rejected", side="exam") == ["rejected/exam/legitimate/c.jpg"]
+    assert keys(admin, show="rejected", side="train") == []
     first = admin.get("/dataset/images?show=rejected&limit=2").json()
     rest = admin.get("/dataset/images", params={"show": "rejected", "cursor": first["next"]}).json()
     assert [one["name"] for one in first["items"] + rest["items"]] == [

@@ -241,7 +241,7 @@ class LabelledImages:
     def _rejected(
         self, limit: int, after: str | None, wanted: Filters
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """As `page`, for the images that were set aside. Only their names can be searched."""
+        """As `page`, for the images that were set aside."""
         keys = [
             found["Key"].removesuffix(REASON_SUFFIX)
             for found in aws.list_objects(self.bucket, REJECTED)
@@ -250,7 +250,7 @@ class LabelledImages:
         keys = [
             key
             for key in sorted(keys)
-            if (after is None or key > after) and _is_in(wanted.q, key.rpartition("/")[2])
+            if (after is None or key > after) and _matched(key.removeprefix(REJECTED), wanted)
         ]
         shown = keys[:limit]
         aws.client("s3")  # Threads may share a client, but not create one at the same time.
@@ -278,7 +278,7 @@ def _rejected_image(key: str, reason: Mapping[str, Any]) -> dict[str, Any]:
         "name": name_of(was),
         "label": label_of(was, prefix),
         "folder": prefix.rstrip("/"),
-        "side": "none",
+        "side": _side_of_rejected(was),
         **dict.fromkeys(unknown),
         "bytes": reason.get("bytes"),
         "at": reason.get("at"),
@@ -288,6 +288,19 @@ def _rejected_image(key: str, reason: Mapping[str, Any]) -> dict[str, Any]:
         "decided": False,
         "rejected": {"reason": reason["reason"], "detail": reason["detail"]},
     }
+
+
+def _side_of_rejected(key: str) -> Side:
+    return "exam" if key.startswith(EXAM) else "none"
+
+
+def _matched(key: str, wanted: Filters) -> bool:
+    """Whether the rejected image that was at `key` matches."""
+    return (
+        wanted.label in (None, _label(key))
+        and wanted.side in (None, _side_of_rejected(key))
+        and _is_in(wanted.q, name_of(key))
+    )
 
 
 def name_of(key: str) -> str:
