@@ -174,7 +174,7 @@ def test_a_lost_network_loses_no_decision(page, stack, unsure_batch):
     assert labels_of(stack, names) == {}
     page.context.set_offline(False)
     become(stack, dict.fromkeys(names[:3], FAKE), names)
-    expect(page.get_by_text("not saved yet")).to_have_count(0)
+    expect(page.get_by_text("labels not saved yet")).to_have_count(0)
     # The image that came up meanwhile heals too.
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.locator("main canvas")).to_be_visible()

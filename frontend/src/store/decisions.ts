@@ -128,8 +128,8 @@ export class Decisions {
       for (let some = this.next(); some.length > 0; some = this.next()) {
         await this.sendSome(some);
         this.failures = 0;
-        this.problem.value = undefined;
       }
+      if (this.problem.value) announce("All labels are saved");
       this.problem.value = undefined;
     } catch (error) {
       this.failures += 1;
