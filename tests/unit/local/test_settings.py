@@ -84,8 +84,9 @@ def test_the_templates_parameters_are_its_own_defaults_unless_named():
         "AllowedOrigins": "http://127.0.0.1:8080,http://localhost:8080",
         "Access": "private",
     }
-    named = StackSettings.from_environment({"QUIET_PERIOD": "0", "MIN_NEW_IMAGES": "3"}).parameters
-    assert (named["QuietPeriod"], named["MinNewImages"]) == ("0", "3")
+    given = {"QUIET_PERIOD": "0", "MIN_NEW_IMAGES": "3", "KEEP_UNSURE": "20"}
+    named = StackSettings.from_environment(given).parameters
+    assert (named["QuietPeriod"], named["MinNewImages"], named["KeepUnsure"]) == ("0", "3", "20")
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,7 @@ def test_the_templates_parameters_are_its_own_defaults_unless_named():
         ("QUIET_PERIOD", "-1"),
         ("MIN_NEW_IMAGES", "0"),
         ("MIN_NEW_IMAGES", "100001"),
+        ("KEEP_UNSURE", "1001"),
         ("LOCAL_AUTH", "yes"),
     ],
 )
