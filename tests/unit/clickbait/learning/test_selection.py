@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from clickbait.inference import images
 from clickbait.learning import copies, selection
@@ -105,3 +106,19 @@ def test_flat_images_are_known_by_their_bytes_alone() -> None:
     sketch = copies.sketch(flat)
     there = Known(("a" * 64,), np.array([sketch.hash], np.uint64))
     assert not there.matches("b" * 64, sketch).any() and there.matches("a" * 64, sketch).all()
+
+
+def test_images_that_only_resemble_each_other_are_one_unit_and_both_stay() -> None:
+    """Words on black share a hash and most of their pixels, whatever they say."""
+
+    def words(key: str, label: int, text: str) -> Candidate:
+        image = Image.new("RGB", (320, 180))
+        ImageDraw.Draw(image).text((40, 60), text, "white", font_size=14)
+        data = encoded(image)
+        sketch = copies.sketch(images.model_input(images.read(data)))
+        return Candidate(key, label, hashlib.sha256(data).hexdigest(), sketch)
+
+    own = [words("one", REAL, "Requiem for a dream"), words("two", FAKE, "Something from nothing")]
+    assert (own[0].sketch.hash ^ own[1].sketch.hash).bit_count() <= 10, "the drawing is too easy"
+    found = selection.select(own, [], NOTHING)
+    assert not found.left_out and found.own_units[0] == found.own_units[1]
