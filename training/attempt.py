@@ -61,6 +61,9 @@ class Attempt:
         self.registry = Registry(config.models_bucket)
         self.checkpoint = Checkpoint(config.models_bucket, run, self.folder / "work")
         self._versions: dict[str, Path] = {}
+        self._aside: list[str] | None = None
+        """Keys that this attempt leaves out because a label check rejected them; None if it only
+        finishes what an earlier one trained."""
         self._said: dict[str, float] = {}
         """Probabilities of images by key, each by a model that did not learn from the image."""
 
@@ -74,8 +77,7 @@ class Attempt:
         if version is None or version not in self.registry.versions():
             version = self._train(start, parameters)
         # Labels that were rejected earlier stay so, unless an admin had them trained on now.
-        rejected: list[str] | None = [] if parameters.skip_label_check else None
-        self._mark(start, rejected)
+        self._mark(start, [] if parameters.skip_label_check else self._aside)
         self._judge(version, start, parameters.own_weight or OWN_WEIGHT)
 
     def clean(self) -> None:
@@ -203,7 +205,10 @@ class Attempt:
         gone = len(listing) - len(here)
         if gone:
             say(f"Left out: {gone} images that are too large, or were deleted or replaced.")
-        rejected = {key for key in start["rejected"] if not self._is_decided(key)}
+        kept = set(here) & set(start["rejected"])
+        self.images.refresh(kept)
+        rejected = {key for key in kept if not self._is_decided(key)}
+        self._aside = sorted(rejected)
         if parameters.skip_label_check:
             rejected = set()
         if rejected:
@@ -267,7 +272,7 @@ class Attempt:
             # They wait for somebody to move them, and later uploads are trained on without them.
             untouched = chosen - set(keys)
             seen = {key: etag for key, etag in start["listing"].items() if key not in untouched}
-            self._mark(start | {"listing": seen}, [*start["rejected"], *keys])
+            self._mark(start | {"listing": seen}, [*(self._aside or []), *keys])
             self._end(REJECTED, checked.reason, start=start, label_check=checked.as_dict())
         if checked.rejected:
             warnings += [f"{checked.reason} The run was asked to skip this check."]

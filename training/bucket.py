@@ -81,6 +81,25 @@ class Images:
         file = self._file(self._etags[key]).with_suffix(".decided")
         return file.read_text(encoding="utf-8") if file.exists() else None
 
+    def refresh(self, keys: Iterable[str]) -> None:
+        """Ask again who decided the labels of fetched images. An admin may confirm a label after
+        the image was fetched, and its ETag stays."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(self._refresh, [key for key in keys if key in self._etags]))
+
+    def _refresh(self, key: str) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            head = s3().head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if status_of(error) in GONE:
+                return
+            raise
+        if text := head["Metadata"].get(DECIDED):
+            file = self._file(self._etags[key])
+            file.with_suffix(f".{DECIDED}").write_text(text, encoding="utf-8")
+
     def _file(self, etag: str) -> Path:
         return self.folder / f"{re.sub(r'[^0-9A-Za-z-]', '_', etag)}.image"
 

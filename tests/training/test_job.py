@@ -247,6 +247,31 @@ def test_swapped_folders_are_rejected_before_training_and_do_not_block_later_upl
     assert all(name.startswith(folder) for _, folder, name in used)
 
 
+def test_rejected_labels_that_an_admin_confirms_are_trained_on(cloud, drawings):
+    """A confirmation changes the metadata of an image, and neither its key nor its content."""
+    upload(cloud, drawings, swapped=True)
+    _, record = do(request())
+    assert record["state"] == "REJECTED" and attempt.retrain.calls == 0
+    Runs(TABLE)._release(Runs(TABLE).active())
+    rejected = keys(cloud, "train/", DATA)
+    assert attempt.trained.read_trained(MODELS).left_out(attempt.trained.list_images(DATA)) == set(
+        rejected
+    )
+    for key in rejected[1:]:
+        cloud.copy_object(
+            Bucket=DATA,
+            Key=key,
+            CopySource={"Bucket": DATA, "Key": key},
+            Metadata={"decided": "admin"},
+            MetadataDirective="REPLACE",
+        )
+    _, record = do(request())
+    assert attempt.retrain.calls == 1, record["reason"]
+    assert len(attempt.retrain.run.images.used) == 2 * ENOUGH - 1
+    left = attempt.trained.read_trained(MODELS).left_out(attempt.trained.list_images(DATA))
+    assert left == {rejected[0]}
+
+
 def test_labels_that_an_admin_decided_are_not_checked(cloud, drawings, few):
     for label, files in drawings.items():
         other = LABELS[1 - LABELS.index(label)]

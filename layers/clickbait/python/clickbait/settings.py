@@ -51,7 +51,10 @@ class Settings(BaseModel):
     uploads_queue: str = Field("", description="URL of the queue of new objects in train/")
     learn_queue: str = Field("", description="URL of the queue of small updates")
     min_new_images: int = Field(
-        20, ge=1, le=100_000, description="new images that start a training automatically"
+        20,
+        ge=1,
+        le=100_000,
+        description="new, relabelled or removed images that start a training automatically",
     )
     quiet_period: int = Field(
         60, ge=0, le=900, description="seconds without an upload before a training starts"
