@@ -22,7 +22,8 @@ from training import Unusable, sides
 from training.progress import say, track
 
 PREPROCESSING = {
-    "version": 1,
+    "version": 2,
+    "bars": "cut",
     "size": INPUT_SIZE,
     "color": "RGB",
     "resize": "bilinear",

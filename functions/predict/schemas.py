@@ -10,14 +10,26 @@ from clickbait.inference.images import FormatName
 Share = Field(ge=0, le=1)
 
 
+class Trimmed(BaseModel):
+    """Black bars that were cut off, in pixels of the upright image."""
+
+    left: int = Field(ge=0)
+    top: int = Field(ge=0)
+    right: int = Field(ge=0)
+    bottom: int = Field(ge=0)
+
+
 class ImageFacts(BaseModel):
-    """The image that was sent; width and height are those of the upright image."""
+    """The image that was sent; width and height are those of the upright image, with its bars."""
 
     width: int
     height: int
     format: FormatName
     bytes: int
     sha256: str
+    trimmed: Trimmed | None = Field(
+        description="black bars that the model does not see; the heat map lies inside of them"
+    )
 
 
 class Timing(BaseModel):

@@ -5,7 +5,15 @@ import { useEffect, useRef } from "preact/hooks";
 const GLOW = [255, 64, 160] as const;
 
 /** The browser scales the 7 x 7 pixels up and smooths them. */
-export function HeatMap({ cells, strength }: { cells: number[][]; strength: number }) {
+export function HeatMap({
+  cells,
+  strength,
+  place,
+}: {
+  cells: number[][];
+  strength: number;
+  place: Record<string, string>;
+}) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
@@ -23,7 +31,7 @@ export function HeatMap({ cells, strength }: { cells: number[][]; strength: numb
       class="heat"
       width={cells[0]?.length ?? 7}
       height={cells.length}
-      style={{ opacity: strength }}
+      style={{ opacity: strength, ...place }}
     />
   );
 }

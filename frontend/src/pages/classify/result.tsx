@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../api/problem";
 import { config, member } from "../../api/session";
 import { bytes, className, milliseconds, percent } from "../../format";
+import { insideBars } from "../../image/bars";
 import { type Answer, again, type Classified, classify, correct } from "../../store/classified";
 import { band } from "../../store/model";
 import { announce } from "../../ui/announce";
@@ -27,7 +28,9 @@ function Picture({ of }: { of: Classified }) {
         ) : (
           <img src={of.picture} alt={of.source.name} onError={() => setBroken(true)} />
         )}
-        {cells && !broken && <HeatMap cells={cells} strength={strength} />}
+        {of.answer && cells && !broken && (
+          <HeatMap cells={cells} strength={strength} place={insideBars(of.answer.image)} />
+        )}
       </div>
       {cells && (
         <label class="slider">

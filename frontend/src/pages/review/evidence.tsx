@@ -35,7 +35,7 @@ export function evidenceText(cells: Cells): string {
   return `Strongest evidence ${parts.join("; ")}.`;
 }
 
-export function EvidenceMap({ cells }: { cells: Cells }) {
+export function EvidenceMap({ cells, place }: { cells: Cells; place: Record<string, string> }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [rows, columns] = [cells.length, cells[0]?.length ?? 0];
   useEffect(() => {
@@ -45,7 +45,7 @@ export function EvidenceMap({ cells }: { cells: Cells }) {
     image.data.set(pixelsOf(cells));
     context.putImageData(image, 0, 0);
   }, [cells]);
-  return <canvas ref={canvas} class="heat" width={columns} height={rows} />;
+  return <canvas ref={canvas} class="heat" width={columns} height={rows} style={place} />;
 }
 
 export const Legend = () => (

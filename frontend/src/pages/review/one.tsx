@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { percent, since } from "../../format";
+import { insideBars } from "../../image/bars";
 import { announce } from "../../ui/announce";
 import { Failure } from "../../ui/state";
 import { ProbabilityBar, toneOf, verdictOf } from "../../ui/verdict";
@@ -75,7 +76,9 @@ function Picture({
           onError={() => setBroken(true)}
         />
       )}
-      {mapOn.value && cells && !broken && <EvidenceMap cells={cells} />}
+      {mapOn.value && detail && cells && !broken && (
+        <EvidenceMap cells={cells} place={insideBars(detail.prediction.image)} />
+      )}
     </div>
   );
 }

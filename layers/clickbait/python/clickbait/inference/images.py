@@ -6,6 +6,7 @@
 - Grey, palette and bilevel images are converted to RGB. Channels of 16 bits keep their high byte.
   CMYK is converted by Pillow's formula. ICC profiles are ignored.
 - Transparent pixels are drawn over white, as on a page.
+- Black bars at both ends are cut off (`inference.bars`); the reported size includes them.
 - From a JPEG with several pictures (a phone's MPO), the first is used. Animations are refused.
 """
 
@@ -27,6 +28,8 @@ from clickbait.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
+from clickbait.inference import bars
+from clickbait.inference.bars import Bars
 from clickbait.settings import MAX_IMAGE_BYTES
 
 
@@ -113,14 +116,16 @@ Image.MAX_IMAGE_PIXELS = None
 class CheckedImage(NamedTuple):
     """An image that passed every check.
 
-    `rgb` is upright. Its sides are at least JPEG_DRAFT if those of the original were. `format` is a
-    key of FORMATS.
+    `rgb` is upright and without bars. With them, its sides would be at least JPEG_DRAFT if those of
+    the original were. `format` is a key of FORMATS. `trimmed` is what was cut off, in pixels of the
+    upright original; None without bars.
     """
 
     rgb: Image.Image
     width: int
     height: int
     format: str
+    trimmed: Bars | None = None
 
 
 def format_of(data: bytes) -> str:
@@ -200,7 +205,12 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
         rgb = rgb.transpose(turn)
         if turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180:
             width, height = height, width
-    return CheckedImage(rgb, width, height, kind)
+    found = bars.find(rgb)
+    if found is None:
+        return CheckedImage(rgb, width, height, kind)
+    scale = (width / rgb.width, height / rgb.height)
+    trimmed = Bars(*(round(pixels * scale[i % 2]) for i, pixels in enumerate(found)))
+    return CheckedImage(bars.cut(rgb, found), width, height, kind, trimmed)
 
 
 def model_input(image: CheckedImage) -> npt.NDArray[np.uint8]:

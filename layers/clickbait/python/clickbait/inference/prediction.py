@@ -49,6 +49,7 @@ def answer(
             "format": image.format,
             "bytes": len(data),
             "sha256": sha256 or images.sha256(data),
+            "trimmed": image.trimmed and image.trimmed._asdict(),
         },
         "timing_ms": {
             "decode": milliseconds(decoded - started),
