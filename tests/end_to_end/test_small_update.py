@@ -18,11 +18,16 @@ OF_EACH = 30
 
 @pytest.fixture
 def uploaded(stack: LocalStack, admin: httpx.Client) -> Iterator[list[str]]:
-    """Labelled images in `train/`, described. They are deleted afterwards, and the model that was
-    live before is live again."""
+    """Labelled images in `train/`, described, and no others: files that shared the stack before may
+    have left some. They are deleted afterwards, and the model that was live before is live again.
+    """
     before = version_that_answers(admin)
     outputs = stack.description()["outputs"]
     s3, bucket, table = stack.cloud("s3"), outputs["DataBucket"], stack.cloud("dynamodb")
+    for prefix in ("train/", "exam/"):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for found in page.get("Contents", []):
+                s3.delete_object(Bucket=bucket, Key=found["Key"])
     keys = []
     for seed in range(OF_EACH):
         for label in LABELS:
