@@ -113,7 +113,7 @@ class Champion:
                 weigh(own, own.logits),
                 self.replay.train.examples(network.calibration),
                 recipe["own_weight"],
-                firmness=recipe["firmness"],
+                kept=recipe["kept"],
             )
             patched = patch(network.model, network.calibration, head)
         return write(folder, self, patched)

@@ -49,7 +49,7 @@ def small(anchor: Path, tmp_path_factory: pytest.TempPathFactory) -> Champion:
     taste = np.random.default_rng(0).normal(0, 0.02, FeatureReader(model).dimensions)
     head = Head(0.8, 0.3, taste, tuple(1 / len(CHOICES) for _ in CHOICES))
     patched = patch(model, Calibration.from_dict(metadata["calibration"]), head)
-    recipe = {"own_weight": "balanced", "firmness": 1.0, "choice": CHOICES[0], "slope": 0.8}
+    recipe = {"own_weight": "balanced", "kept": 1.0, "choice": CHOICES[0], "slope": 0.8}
     changes = {
         "model_version": "20261126-000000-abcdef",
         "anchor": metadata["model_version"],
