@@ -44,7 +44,7 @@ MORE_UNSURE = 0.15
 """Maximum rise of the share of unsure predictions, unless the others are right more often."""
 MAX_UNCHANGED = 0.20
 """The images call for a change only if the unchanged layer's share in the new one is below this:
-the odds for a change are at least four to one. Simulated with 60 to 350 images, about one in twelve
+the odds for a change are at least four to one. Simulated with 60 to 200 images, about one in ten
 owners whose taste the champion already has passes; `loadtest/README.md` has the rates."""
 RESAMPLES = 2_000
 SEED = 0
