@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -15,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from clickbait import errors
 from clickbait.errors import BadRequest, Conflict, NotFound, Problem
 from clickbait.settings import settings
-from clickbait.store.registry import Pointer, baseline_version, is_promotion
+from clickbait.store.registry import Pointer, Registry, baseline_version, is_promotion
 from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import json_body
@@ -105,7 +107,7 @@ def model(_: Member, version: Version) -> Response:
     if settings().models_bucket:
         registry = stores.registry()
         pointer = registry.pointer()
-        promotions = [p for p in registry.promotions() if p["version"] == version]
+        promotions = list(registry.promotions(version=version))
     return json_response(
         {
             "version": version,
@@ -139,14 +141,11 @@ def promote(
     """
     registry = stores.registry()
     pointer = registry.pointer()
-    history = registry.promotions()
     if version == live_version(pointer):
-        last = next(filter(is_promotion, history), None)
+        last = next(filter(is_promotion, registry.promotions()), None)
         return json_response({"changed": False, "version": version, "promotion": last})
     metadata_of(version)
-    known = version == shipped_version() or any(
-        version in (p["version"], p["previous"]) for p in history
-    )
+    known = version == shipped_version() or registry.was_live(version)
     gate = None if known else _gate(version)
     if not known and not promotion.force:
         raise Conflict(
@@ -184,18 +183,35 @@ def promotions(
 
     A record whose `change` is "threshold" is of a new threshold, for the same version.
     """
-    before = decode_cursor("promotions", cursor)
+    before = decode_cursor("promotions", cursor) or ""
+    if before:
+        try:
+            datetime.fromisoformat(before)
+        except ValueError as error:
+            raise BadRequest("Invalid cursor. Use `next` from the previous page.") from error
     until = _moment(at)
-    history = stores.registry().promotions() if settings().models_bucket else []
-    later = [p for p in history if until and datetime.fromisoformat(p["at"]) > until]
-    earlier = history[len(later) :]
-    first = {"version": later[-1]["previous"] if later else shipped_version()}
-    first |= dict.fromkeys(("at", "by", "reason"))
-    live = next(filter(is_promotion, earlier), first)
-    live = live | {"threshold": earlier[0].get("threshold") if earlier else None}
-    rest = [p for p in earlier if before is None or p["at"] < before]
+    if not settings().models_bucket:
+        return json_response({"live": _first(shipped_version())} | page([], None))
+    registry = stores.registry()
+    rest = list(islice(registry.promotions(until, before=before), limit + 1))
     following = encode_cursor("promotions", rest[limit - 1]["at"]) if len(rest) > limit else None
-    return json_response({"live": live} | page(rest[:limit], following))
+    return json_response({"live": _live_at(registry, until)} | page(rest[:limit], following))
+
+
+def _live_at(registry: Registry, until: datetime | None) -> dict[str, Any]:
+    """The promotion of the version that was live at a time, by default now."""
+    earlier = registry.promotions(until)
+    newest = next(earlier, None)
+    if newest is None:
+        oldest = deque(registry.promotions() if until else (), maxlen=1)
+        return _first((oldest[0]["previous"] if oldest else None) or shipped_version())
+    live = next(filter(is_promotion, chain([newest], earlier)), newest)
+    return live | {"threshold": newest.get("threshold")}
+
+
+def _first(version: str) -> dict[str, Any]:
+    """The version that was live before the first promotion, which nobody decided."""
+    return {"version": version} | dict.fromkeys(("at", "by", "reason", "threshold"))
 
 
 def _moment(at: str | None) -> datetime | None:

@@ -3,7 +3,8 @@
 import json
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_a_promotion_moves_the_pointer_and_is_recorded(registry, tmp_path):
     promotion = promote(registry, NEW, baseline=CHECKOUT_BASELINE)
     assert registry.pointer().version == NEW
     assert promotion["previous"] == BASELINE
-    assert registry.promotions() == [promotion]
+    assert list(registry.promotions()) == [promotion]
 
 
 def test_the_service_can_roll_back_to_the_baseline(registry, tmp_path):
@@ -116,7 +117,7 @@ def test_a_version_that_fails_its_golden_images_never_goes_live(registry, tmp_pa
     registry.publish(folder_of(tmp_path, NEW, golden=wrong))
     with pytest.raises(InvalidModel, match="golden image"):
         promote(registry, NEW)
-    assert registry.pointer() is None and registry.promotions() == []
+    assert registry.pointer() is None and not list(registry.promotions())
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ def test_one_of_two_simultaneous_promotions_wins(registry, tmp_path, already):
     assert sorted(results)[1] == "conflict"
     (winner,) = set(results) - {"conflict"}
     assert registry.pointer().version == winner
-    assert len(registry.promotions()) == 1 + already
+    assert len(list(registry.promotions())) == 1 + already
 
 
 def test_a_promotion_based_on_an_old_pointer_is_a_conflict(registry, tmp_path):
@@ -175,8 +176,8 @@ def test_the_promotions_show_which_version_was_live_when_and_who_decided(registr
     for version in (NEW, OTHER):
         registry.publish(folder_of(tmp_path, version))
     first, second = promote(registry, NEW), promote(registry, OTHER)
-    assert registry.promotions() == [second, first]
-    assert registry.promotions(datetime.fromisoformat(first["at"]))[0]["version"] == NEW
+    assert list(registry.promotions()) == [second, first]
+    assert next(registry.promotions(datetime.fromisoformat(first["at"])))["version"] == NEW
     assert second["by"] == "a test" and second["previous"] == NEW
 
 
@@ -188,9 +189,62 @@ def test_a_promotion_whose_writer_ended_before_recording_it_is_listed_anyway(
     with monkeypatch.context() as patched:
         patched.setattr(registry, "_record", lambda promotion: None)
         lost = promote(registry, NEW)
-    assert registry.promotions() == [lost]
+    assert list(registry.promotions()) == [lost]
     second = promote(registry, OTHER)
-    assert registry.promotions() == [second, lost]
+    assert list(registry.promotions()) == [second, lost]
+
+
+def test_promotions_are_read_as_they_are_needed(registry, s3):
+    """Thousands of them must not be read for a page of twenty."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for n in range(60):
+        moment = at + timedelta(minutes=n)
+        name = f"promotions/{moment:%Y%m%dT%H%M%S.%fZ}-v{n}.json"
+        record = {"version": f"v{n}", "previous": f"v{n - 1}", "at": moment.isoformat(), "by": "x"}
+        s3.put_object(Bucket=BUCKET, Key=name, Body=json.dumps(record).encode())
+    read: list[str] = []
+    get = registry._get
+    registry._get = lambda key, *more: (read.append(key), get(key, *more))[1]
+    newest = list(islice(registry.promotions(), 5))
+    assert [p["version"] for p in newest] == ["v59", "v58", "v57", "v56", "v55"]
+    assert len(read) <= 1 + 8  # the pointer, and one round of reads
+    older = registry.promotions(before=newest[-1]["at"])
+    assert next(older)["version"] == "v54"
+    assert [p["version"] for p in registry.promotions(at + timedelta(minutes=1))] == ["v1", "v0"]
+    assert [p["at"] for p in registry.promotions(version="v7")] == ["2026-01-01T00:07:00+00:00"]
+    assert registry.was_live("v7") and not registry.was_live("v60")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"text"', b"{}", b'{"version": "x"}', b"[" * 100_000]
+)
+def test_a_damaged_record_hides_no_other(registry, s3, tmp_path, body):
+    registry.publish(folder_of(tmp_path, NEW))
+    promotion = promote(registry, NEW)
+    s3.put_object(Bucket=BUCKET, Key="promotions/20990101T000000.000000Z-x.json", Body=body)
+    assert list(registry.promotions()) == [promotion]
+    assert registry.was_live(NEW)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"null", b"[]", b'{"version": ""}', b'{"version": 7', b'"' + NEW.encode()]
+)
+def test_what_a_damaged_pointer_replaced_is_told_by_its_record(registry, s3, tmp_path, body):
+    for version in (NEW, OTHER):
+        registry.publish(folder_of(tmp_path, version))
+    promote(registry, NEW)
+    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=body)
+    assert promote(registry, OTHER)["previous"] == NEW
+    assert [p["version"] for p in registry.promotions()] == [OTHER, NEW]
+
+
+def test_a_pointer_made_by_hand_works_and_can_be_replaced(registry, s3, tmp_path):
+    for version in (NEW, OTHER):
+        registry.publish(folder_of(tmp_path, version))
+    s3.put_object(Bucket=BUCKET, Key="champion.json", Body=json.dumps({"version": NEW}).encode())
+    assert registry.poll_champion().version == NEW
+    assert list(registry.promotions()) == []
+    assert promote(registry, OTHER)["previous"] == NEW
 
 
 def test_a_pointer_that_cannot_be_read_can_be_replaced(registry, s3, tmp_path):
@@ -219,7 +273,7 @@ def test_a_threshold_stays_through_promotions_and_roll_backs_until_it_is_taken_b
     assert registry.pointer().threshold is None and "threshold" not in own
     assert "threshold" not in promote(registry, NEW)
     assert [is_promotion(p) for p in registry.promotions()] == [True, False, True, True, False]
-    assert registry.promotions()[1] == own
+    assert list(registry.promotions())[1] == own
 
 
 def test_a_threshold_never_overwrites_a_promotion_of_the_same_moment(registry, tmp_path):

@@ -299,11 +299,11 @@ def test_a_decision_on_a_pointer_that_has_changed_since_is_409(
         cloud.version(version)
     history = Registry.promotions
 
-    def another_comes(self: Registry, *at: Any) -> Any:
-        promotions = history(self, *at)
+    def another_comes(self: Registry, *at: Any, **more: str) -> Any:
+        promotions = list(history(self, *at, **more))
         if live(cloud) == BASELINE:
             self.promote(OLD, by="another", reason="first", expected=None)
-        return promotions
+        return iter(promotions)
 
     monkeypatch.setattr(Registry, "promotions", another_comes)
     assert promote(admin, NEW, force=True).status_code == 409

@@ -9,7 +9,7 @@ and roll-back keeps it: probabilities are calibrated, so it means the same for e
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clickbait import aws
 from clickbait.errors import Conflict, InvalidModel, NotFound
 from clickbait.keys import CHAMPION, PROMOTIONS, VERSIONS
+from clickbait.observability import logger
 from clickbait.settings import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class Registry:
         self.load(version)
         promotion = {
             "version": version,
-            "previous": before.version if before else shipped,
+            "previous": self._previous(before) or shipped,
             "at": datetime.now(UTC).isoformat(),
             "by": by,
             "reason": reason,
@@ -267,21 +268,56 @@ class Registry:
             raise Conflict("Another version went live at the same moment. Set the threshold again.")
         return record
 
-    def promotions(self, at: datetime | None = None) -> list[dict[str, Any]]:
-        """Every promotion, newest first. With `at`, those until then; the first was live."""
+    def promotions(
+        self, at: datetime | None = None, *, before: str = "", version: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        """Promotions, newest first, read a few at a time while the caller goes on.
+
+        With `at`, those until then; the first was live. `before` is the `at` of a promotion: only
+        older ones. With `version`, only those that made it live. A damaged record is skipped.
+        """
         keys = sorted(self._keys(PROMOTIONS), reverse=True)
-        with ThreadPoolExecutor(TRANSFERS) as pool:
-            bodies = list(pool.map(self._get, keys))
-        promotions = [json.loads(body[0]) for body in bodies if body]
         pointer = self.pointer()
-        if pointer and pointer.document and pointer.document not in promotions:
-            promotions.insert(0, pointer.document)  # Its writer ended before it recorded it.
-        return [p for p in promotions if at is None or datetime.fromisoformat(p["at"]) <= at]
+        newest = _promotion(pointer.document) if pointer else None
+        lost = newest is not None and _key(newest) not in keys  # Its writer ended before.
+        if lost and newest is not None:
+            keys = sorted([*keys, _key(newest)], reverse=True)
+        if at is not None:
+            keys = [key for key in keys if key.removeprefix(PROMOTIONS) < f"{_moment(at)}~"]
+        if before:
+            last = _moment(datetime.fromisoformat(before))
+            keys = [key for key in keys if key.removeprefix(PROMOTIONS) < last]
+        if version:
+            keys = [key for key in keys if key.endswith(f"-{version}.json")]
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            for start in range(0, len(keys), TRANSFERS):
+                some = keys[start : start + TRANSFERS]
+                for key, found in zip(some, pool.map(self._get, some), strict=True):
+                    if lost and newest is not None and key == _key(newest):
+                        yield newest
+                    elif found and (record := _promotion(_json(found[0]))):
+                        yield record
+                    elif found:
+                        logger.warning("damaged promotion record", key=key)
+
+    def was_live(self, version: str) -> bool:
+        """Whether a promotion made `version` live, or replaced it."""
+        if next(self.promotions(version=version), None):
+            return True
+        # A version that was replaced was promoted, unless it was live before the first promotion.
+        return any(version == promotion["previous"] for promotion in self.promotions())
+
+    def _previous(self, before: Pointer | None) -> str | None:
+        """The version that a promotion replaces: by its record if the pointer is damaged."""
+        if before is None or before.version:
+            return before.version if before else None
+        last = next(self.promotions(), None)
+        return last["version"] if last else None
 
     def _point(self, promotion: dict[str, Any], before: Pointer | None) -> bool:
         """Write the pointer and its record. False if the pointer is no longer `before`."""
-        if before and before.document:
-            self._record(before.document)  # Its writer may have ended before it did this.
+        if before and (unrecorded := _promotion(before.document)):
+            self._record(unrecorded)  # Its writer may have ended before it did this.
         body = json.dumps(promotion, indent=2).encode()
         if not self._put(CHAMPION, body, etag=before.etag if before else "", only_new=True):
             return False
@@ -289,9 +325,8 @@ class Registry:
         return True
 
     def _record(self, promotion: dict[str, Any]) -> None:
-        moment = f"{datetime.fromisoformat(promotion['at']):%Y%m%dT%H%M%S.%fZ}"
-        key = f"{PROMOTIONS}{moment}-{promotion['version']}.json"
-        self._put(key, json.dumps(promotion, indent=2).encode(), only_new=True)
+        body = json.dumps(promotion, indent=2).encode()
+        self._put(_key(promotion), body, only_new=True)
 
     # --- objects ---------------------------------------------------------------------------------
 
@@ -337,6 +372,48 @@ class Registry:
             raise InvalidModel(f"Reading {key} failed: {aws.reason(error)}.") from error
         except BotoCoreError as error:
             raise InvalidModel(f"Reading {key} failed: {aws.reason(error)}.") from error
+
+
+def _key(promotion: Mapping[str, Any]) -> str:
+    """The key of a promotion's record."""
+    moment = _moment(datetime.fromisoformat(promotion["at"]))
+    return f"{PROMOTIONS}{moment}-{promotion['version']}.json"
+
+
+def _moment(at: datetime) -> str:
+    """A time as records' keys have it: in UTC, and sorted as text."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+
+
+def _json(body: bytes) -> Any:
+    """A document; None if it is damaged."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _promotion(document: Any) -> dict[str, Any] | None:
+    """A promotion with all of its fields; None if the document is none, or was made by hand and
+    lacks its version or its time."""
+    match document:
+        case {"version": str(version), "at": str(at)} if version:
+            try:
+                datetime.fromisoformat(at)
+            except ValueError:
+                return None
+            fields: dict[str, Any] = {
+                "version": version,
+                "previous": None,
+                "at": at,
+                "by": "",
+                "reason": "",
+                "forced": False,
+                "gate": None,
+            }
+            fields.update(document)
+            return fields
+    return None
 
 
 def _pointer(body: bytes, etag: str) -> Pointer:
