@@ -216,6 +216,21 @@ def test_promotions_are_read_as_they_are_needed(registry, s3):
 
 
 @pytest.mark.parametrize(
+    "metadata",
+    [b"", b"[]", b"null", b'"text"', b"7", b"[" * 100_000, b"\xff"],
+)
+def test_a_version_with_damaged_metadata_is_invalid_and_never_goes_live(
+    registry, s3, tmp_path, metadata
+):
+    registry.publish(folder_of(tmp_path, NEW))
+    s3.put_object(Bucket=BUCKET, Key=f"versions/{NEW}/metadata.json", Body=metadata)
+    for read in (registry.load, registry.metadata, lambda version: promote(registry, version)):
+        with pytest.raises(InvalidModel):
+            read(NEW)
+    assert registry.pointer() is None
+
+
+@pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b'"text"', b"{}", b'{"version": "x"}', b"[" * 100_000]
 )
 def test_a_damaged_record_hides_no_other(registry, s3, tmp_path, body):

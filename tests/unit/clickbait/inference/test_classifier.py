@@ -171,6 +171,45 @@ def test_metadata_that_lacks_a_field_is_refused_and_the_field_is_named(
         Classifier(MODEL, metadata)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("calibration", None),
+        ("calibration", {"temperature": float("nan"), "bias": 0}),
+        ("calibration", {"temperature": "1e400", "bias": 0}),
+        ("calibration", {"temperature": 1, "bias": float("nan")}),
+        ("calibration", {"temperature": 0, "bias": 0}),
+        ("threshold", float("nan")),
+        ("threshold", 7),
+        ("threshold", 0),
+        ("threshold", "high"),
+        ("threshold", None),
+        ("uncertain_band", {"low": float("nan"), "high": 0.8}),
+        ("uncertain_band", {"low": 0.8, "high": 0.2}),
+        ("uncertain_band", {"low": -1, "high": 0.8}),
+        ("uncertain_band", [0.2, 0.8]),
+        ("golden", 7),
+        ("golden", [7]),
+        ("golden", None),
+        ("labels", ["clickbait_fake", "clickbait_real"]),
+        ("sha256", "0" * 64),
+        ("sha256", None),
+    ],
+)
+def test_a_damaged_field_of_the_metadata_is_refused(
+    metadata: dict, field: str, value: object
+) -> None:
+    metadata[field] = value
+    with pytest.raises(InvalidModel):
+        Classifier(MODEL, metadata)
+
+
+def test_a_golden_prediction_that_is_no_number_is_refused(metadata: dict) -> None:
+    metadata["golden"][0]["probability"] = float("nan")
+    with pytest.raises(InvalidModel, match="golden"):
+        Classifier(MODEL, metadata)
+
+
 def test_bytes_that_are_not_a_model_are_refused_without_a_crash(metadata: dict) -> None:
     for broken in (b"", b"no model", MODEL[: len(MODEL) // 2]):
         metadata["sha256"] = hashlib.sha256(broken).hexdigest()

@@ -65,11 +65,15 @@ class Classifier:
             self.threshold = float(metadata["threshold"])
             band = metadata["uncertain_band"]
             self._low, self._high = float(band["low"]), float(band["high"])
+            if not 0 < self.threshold < 1:
+                raise ValueError(f"the threshold is {self.threshold}, not between 0 and 1")
+            if not 0 <= self._low <= self._high <= 1:
+                raise ValueError(f"the uncertain band is {self._low} to {self._high}")
             self._golden = [_golden(stored) for stored in metadata.get("golden", ())]
             self._interpreter = Interpreter(model_content=model, num_threads=1)
             self._interpreter.allocate_tensors()
             self._input, self._logit, self._cam = self._tensors()
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, ArithmeticError) as error:
             # LiteRT raises ValueError for a broken file and RuntimeError for an unknown operation.
             raise InvalidModel(
                 f"The model does not load: {type(error).__name__}: {error}"

@@ -119,10 +119,7 @@ class Registry:
             if found is None:
                 raise InvalidModel(f"Version {version} has no {name}.")
             files[name] = found[0]
-        try:
-            metadata: dict[str, Any] = json.loads(files[METADATA])
-        except ValueError as error:
-            raise InvalidModel(f"The metadata of version {version} is not JSON: {error}") from error
+        metadata = _parsed(version, METADATA, files[METADATA])
         if metadata.get("model_version") != version:
             raise InvalidModel(
                 f"versions/{version}/ says that it is {metadata.get('model_version')!r}."
@@ -150,11 +147,7 @@ class Registry:
         return self._document(version, EVALUATION)
 
     def _document(self, version: str, name: str) -> dict[str, Any]:
-        try:
-            document: dict[str, Any] = json.loads(self.file(version, name))
-        except ValueError as error:
-            raise InvalidModel(f"The {name} of version {version} is not JSON: {error}") from error
-        return document
+        return _parsed(version, name, self.file(version, name))
 
     def fetch(self, version: str, folder: Path) -> Path:
         """Copy all files of a version into `folder`; raises NotFound."""
@@ -383,6 +376,18 @@ def _key(promotion: Mapping[str, Any]) -> str:
 def _moment(at: datetime) -> str:
     """A time as records' keys have it: in UTC, and sorted as text."""
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+
+
+def _parsed(version: str, name: str, body: bytes) -> dict[str, Any]:
+    """A JSON object of a version; raises InvalidModel for anything else."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidModel(f"The {name} of version {version} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        kind = type(document).__name__
+        raise InvalidModel(f"The {name} of version {version} is no JSON object, but a {kind}.")
+    return document
 
 
 def _json(body: bytes) -> Any:
