@@ -16,8 +16,11 @@ const COLUMNS = [
   "threshold",
 ] as const satisfies readonly (keyof Row)[];
 
-/** Spreadsheets run text that begins like this as a formula, even after apostrophes. */
-const FORMULA = /^'*[=+\-@\t\r]/;
+/**
+ * Spreadsheets run text that begins like this as a formula, even after apostrophes. The last four
+ * are the full-width forms of the first four.
+ */
+const FORMULA = /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 
 /** Separators in countries with a decimal comma: a row whose file name has one is quoted whole. */
 const OTHER_SEPARATORS = /[;\t]/;

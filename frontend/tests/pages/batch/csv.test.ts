@@ -59,6 +59,9 @@ const WRITTEN: [Row, string][] = [
     predicted("Überraschung 😀.webp", "clickbait_fake", 1.2345678901234e-7, 0.0001, false),
     "Überraschung 😀.webp,clickbait_fake,true,1.2345678901234e-07,0.0001,false,20261122-222955-c623f4,,0.5",
   ],
+  [{ ...FAILED, file: "\n=1.jpg", error: "＝1" }, "\"'\n=1.jpg\",,,,,,,'＝1,"],
+  [{ ...FAILED, file: "＋1.jpg", error: "a＝1" }, "'＋1.jpg,,,,,,,a＝1,"],
+  [{ ...FAILED, file: "－1.jpg", error: "'＠x" }, "'－1.jpg,,,,,,,''＠x,"],
   [{ ...FAILED, file: "'quoted'.jpg", error: "" }, "'quoted'.jpg,,,,,,,,"],
 ];
 

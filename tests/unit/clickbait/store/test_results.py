@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,7 +135,25 @@ def test_without_rows_the_csv_is_a_header() -> None:
     assert b"".join(csv_lines([])) == (",".join(COLUMNS) + "\r\n").encode()
 
 
-@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "'=", "''+"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "=",
+        "+",
+        "-",
+        "@",
+        "\t",
+        "\r",
+        "\n",
+        "\uff1d",
+        "\uff0b",
+        "\uff0d",
+        "\uff20",
+        "'=",
+        "''+",
+        "'\uff1d",
+    ],
+)
 def test_cells_that_a_spreadsheet_would_calculate_are_written_as_text(first: str) -> None:
     assert safe(f"{first}1+1") == f"'{first}1+1"
 
@@ -153,7 +172,7 @@ def unsafe(cell: str) -> str:
 # No lone surrogates, because JSON and S3 take only text that can be encoded.
 NAMES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
-    st.text("=+-@\t\r\n,;'\" aé😀", min_size=1, max_size=12),
+    st.text("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n,;'\" aé😀", min_size=1, max_size=12),
 )
 
 
@@ -167,6 +186,47 @@ def test_any_name_can_be_restored_from_the_csv_and_no_cell_is_a_formula(
     assert [(unsafe(row["file"]), unsafe(row["error"])) for row in read] == pairs
     for row in read:
         assert not any(cell.startswith(results.FORMULA) for cell in row.values())
+
+
+def opened(text: str, separator: str) -> list[list[str]]:
+    """The cells that a spreadsheet shows: quotes count only at the beginning of a cell, and each
+    of CRLF, CR and LF ends a row. Written apart from Python's reader, whose rules are stricter."""
+    rows, row, at = [], [], 0
+    while at < len(text):
+        if text[at] == '"':
+            end = at + 1
+            while text[end] != '"' or text[end + 1 : end + 2] == '"':
+                end += 2 if text[end] == '"' else 1
+            cell, at = text[at + 1 : end].replace('""', '"'), end + 1
+        else:
+            end = at
+            while end < len(text) and text[end] not in f"{separator}\r\n":
+                end += 1
+            cell, at = text[at:end], end
+        row.append(cell)
+        if text[at : at + 1] != separator:
+            at += 2 if text[at : at + 2] == "\r\n" else 1
+            rows.append(row)
+            row = []
+        else:
+            at += 1
+    return rows
+
+
+def runs(cell: str) -> bool:
+    """Whether a spreadsheet runs `cell`: it drops leading white space that is no space, and takes
+    full-width signs for the usual ones."""
+    return unicodedata.normalize("NFKC", cell.lstrip("\t\r\n")).startswith(("=", "+", "-", "@"))
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4))
+def test_a_spreadsheet_shows_each_name_in_one_cell_and_runs_none(names: list[str]) -> None:
+    text = b"".join(csv_lines([failed(name, "It is empty.") for name in names])).decode()
+    _, *rows = opened(text, ",")
+    assert [unsafe(row[0]) for row in rows] == names
+    assert not any(runs(cell) for row in rows for cell in row)
+    for separator in results.OTHER_SEPARATORS:  # Where a decimal comma is used.
+        assert not any(runs(cell) for row in opened(text, separator) for cell in row)
 
 
 @given(NAMES)

@@ -37,8 +37,10 @@ CSV_PART = 8 * 1024 * 1024
 """Bytes of CSV in memory. A shorter file is written in one request, a longer one in parts of this
 size. S3 demands at least 5 MiB."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Characters with which a formula begins in a spreadsheet (OWASP, CSV Injection)."""
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""Characters with which a formula begins in a spreadsheet (OWASP, CSV Injection). The last four are
+the full-width forms of the first four, which spreadsheets in East Asia read alike. A tab or a line
+break is skipped before a formula."""
 
 OTHER_SEPARATORS = (";", "\t")
 """Cell separators in countries that use a decimal comma. A row whose file name has one is quoted.
