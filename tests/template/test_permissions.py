@@ -29,6 +29,7 @@ REVIEW = "DataBucket/review/*"
 TRAIN = "DataBucket/train/*"
 INBOX = "DataBucket/inbox/*"
 RESULTS = "DataBucket/results/*"
+NAMES = "DataBucket/results/*/files.json"
 REVIEW = "DataBucket/review/*"
 UPLOADS = "DataBucket/uploads/*"
 REFERENCES = "ModelsBucket/versions/*/reference.json"
@@ -102,7 +103,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "AdminRole": {
         "s3:GetObject": {
             *(ANSWERS, CHAMPION, PROMOTIONS, TRAINED, VERSIONS),
-            *(EXAM, FEEDBACK, INBOX, REJECTED, REVIEW, TRAIN),
+            *(EXAM, FEEDBACK, INBOX, NAMES, REJECTED, REVIEW, TRAIN),
         },
         "s3:GetObjectVersion": {EXAM, TRAIN},
         "s3:PutObject": {CHAMPION, PROMOTIONS, VERSIONS, EXAM, FEEDBACK, TRAIN},
