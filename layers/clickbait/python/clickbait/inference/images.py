@@ -62,7 +62,7 @@ else:
     MediaType = Literal[tuple(MEDIA_TYPES)]
 
 INPUT_SIZE = 224
-"""Side of the square that the model sees, in pixels."""
+"""Side of the square that a model sees, in pixels, unless its metadata has another."""
 
 MAX_PIXELS = 25_000_000
 """The most pixels decoded. A 24-megapixel phone photo passes, and a worker of 300 MB survives."""
@@ -213,11 +213,10 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
     return CheckedImage(bars.cut(rgb, found), width, height, kind, trimmed)
 
 
-def model_input(image: CheckedImage) -> npt.NDArray[np.uint8]:
-    """The model's input, (224, 224, 3) uint8 RGB: stretched to a square by Pillow's bilinear
-    filter."""
-    side = (INPUT_SIZE, INPUT_SIZE)
-    return np.asarray(image.rgb.resize(side, Image.Resampling.BILINEAR))
+def model_input(image: CheckedImage, size: int = INPUT_SIZE) -> npt.NDArray[np.uint8]:
+    """The input of a model of that size, (size, size, 3) uint8 RGB: stretched to a square by
+    Pillow's bilinear filter."""
+    return np.asarray(image.rgb.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> str:
