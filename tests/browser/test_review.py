@@ -232,3 +232,28 @@ def test_a_few_images_without_a_batch_are_labelled_with_their_bytes(page, stack,
     )
     expect(row).not_to_contain_text("Not saved")
     assert complaints == []
+
+
+def test_rows_of_a_batch_that_the_page_uploaded_are_labelled(page, stack, complaints):
+    names = [f"mañana {n:02}.jpg" for n in range(11)]
+    as_admin(page, stack, "/batch")
+    choose(page, *((name, encoded(picture(seed=7100 + n))) for n, name in enumerate(names)))
+    page.wait_for_url(re.compile(r"/batch/[^/]+$"))
+    row, other = (page.get_by_role("row", name=name) for name in names[:2])
+    row.get_by_role("button", name=re.compile("is clickbait$")).click()
+    other.get_by_role("button", name=re.compile("^Confirm")).click()
+    for labelled in (row, other):
+        expect(labelled.get_by_role("status")).to_have_text("The next training uses it.")
+    found = labels_of(stack, names)
+    assert found[names[0]] == FAKE, found
+    assert set(found) == set(names[:2]), found
+
+    page.reload()
+    for labelled in (row, other):
+        expect(labelled).to_contain_text("The next training uses it.")
+    row.get_by_role("button", name="Undo").click()
+    become(stack, {names[1]: found[names[1]]}, names)
+    row.get_by_role("button", name=re.compile("is legitimate$")).click()
+    become(stack, {names[0]: REAL, names[1]: found[names[1]]}, names)
+    expect(row.get_by_role("status")).to_have_text("The next training uses it.")
+    assert complaints == []
