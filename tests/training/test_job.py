@@ -498,7 +498,7 @@ def test_killed_at_any_moment_the_retry_ends_well(cloud, few, tmp_path, moment, 
     status, record = do(run, 2)
     assert (status, record["state"]) == (0, "PROMOTED"), record["reason"]
     assert live() == record["version"]
-    assert len(Registry(MODELS).promotions()) == 1
+    assert len(list(Registry(MODELS).promotions())) == 1
     assert not keys(cloud, "checkpoints/")
     if moment in MOMENTS[5:]:
         assert attempt.retrain.calls == calls, "what was published is not trained again"
