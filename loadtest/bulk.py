@@ -50,7 +50,7 @@ def predict(paths: list[Path]) -> int:
     """Read, decode and classify images, and nothing else."""
     model = Classifier.load(CHECKOUT_BASELINE)
     for path in paths:
-        model.predict(images.model_input(images.read(path.read_bytes())))
+        model.predict(images.model_input(images.read(path.read_bytes()), model.size))
     return len(paths)
 
 

@@ -52,7 +52,7 @@ def predict(
     request: Request,
     version: models.Version,
     file: Annotated[File, Depends(image_body)],
-    explain: Annotated[bool, Query(description="add the 7 x 7 maps")] = False,
+    explain: Annotated[bool, Query(description="add both maps of evidence")] = False,
     threshold: Threshold = None,
 ) -> Response:
     """Send a form with the image as `file`, or the image itself with its content type. The answer

@@ -121,7 +121,7 @@ read_uploaded = json_body(Uploaded)
 )
 async def predict(
     request: Request,
-    explain: Annotated[bool, Query(description="add the 7 x 7 maps")] = False,
+    explain: Annotated[bool, Query(description="add both maps of evidence")] = False,
     threshold: Threshold = None,
 ) -> Response:
     """Send a form with the image as `file`, the image itself with its content type, or the `key` of

@@ -63,12 +63,13 @@ class PredictionAnswer(BaseModel):
     request_id: str
     heatmap: list[list[float]] | None = Field(
         None,
-        description="with `explain`: 7 x 7 cells from 0 to 1, the evidence for the predicted class",
+        description="with `explain`: the evidence for the predicted class from 0 to 1, in a square "
+        "of cells, one for each 32 pixels of the side of the model's input: 7 x 7 at 224 pixels",
     )
     evidence: list[list[float]] | None = Field(
         None,
-        description="with `explain`: 7 x 7 cells, evidence for clickbait above 0 and against it "
-        "below; their mean is the log odds of `probability`",
+        description="with `explain`: evidence for clickbait above 0 and against it below, in the "
+        "same cells; their mean is the log odds of `probability`",
     )
 
 

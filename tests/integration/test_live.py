@@ -9,10 +9,13 @@ import pytest
 from moto import mock_aws
 
 from clickbait.errors import InvalidModel, Unavailable
+from clickbait.inference.prediction import answer
 from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import live as live_module
 from clickbait.store.live import LiveModel
 from clickbait.store.registry import Registry
+from tests.samples import small
+from tests.samples.drawn import encoded, picture
 
 BUCKET = "models"
 MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
@@ -77,6 +80,17 @@ def test_a_promotion_is_seen_after_30_seconds_and_not_checked_before(s3: Any, cl
     assert model.current().version == BASELINE
     clock.now += 0.2
     assert model.current().version == NEW
+
+
+def test_versions_of_two_sizes_replace_each_other_without_a_restart(s3: Any, clock: Any) -> None:
+    put_version(s3, NEW)
+    put_version(s3, OTHER, small.MODEL, **small.metadata(OTHER))
+    model, data = live(), encoded(picture())
+    for version, side in ((NEW, 7), (OTHER, small.SIDE), (NEW, 7), (OTHER, small.SIDE)):
+        promote(s3, version)
+        clock.now += 31
+        found = answer(model.current(), data, explain=True).prediction
+        assert (found["model_version"], len(found["heatmap"])) == (version, side)
 
 
 def test_an_unchanged_pointer_is_not_loaded_again(s3: Any, clock: Any) -> None:

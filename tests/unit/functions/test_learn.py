@@ -3,12 +3,14 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from clickbait import LABELS, aws
+from clickbait.inference.prediction import answer
 from clickbait.learning import manifest
 from clickbait.settings import CHECKOUT_BASELINE, settings
 from clickbait.store import answers
@@ -21,7 +23,8 @@ from functions.admin.evaluation_schemas import Evaluation
 from functions.learn import app
 from functions.learn.attempt import Attempt
 from tests.cloud import TABLE, cloud_in_memory
-from tests.samples.classes import drawing, framed
+from tests.samples import small
+from tests.samples.classes import drawing, framed, tinted
 from tests.samples.drawn import encoded
 
 _, FAKE = LABELS
@@ -137,6 +140,25 @@ def test_its_version_is_whole_and_says_where_it_comes_from(cloud: Cloud) -> None
     assert {record.side for record in records} == {"train"} and len(records) == 50
     assert "small update" in cloud.registry.file(version, "card.md").decode()
     assert BASELINE in cloud.registry.versions(), "an admin can roll back to it"
+
+
+def test_a_network_of_another_size_learns_and_can_be_rolled_back_to(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "_DESCRIBED", {})  # Another network's features.
+    anchor = "20990101-000000-aaaaaa"
+    cloud.registry.publish(small.write(tmp_path / "small", anchor))
+    cloud.registry.promote(anchor, by="admin", reason="A test.", baseline=CHECKOUT_BASELINE)
+    cloud.upload(0, 25, image=tinted)
+    run = cloud.run()
+    assert run["state"] == "PROMOTED", run["reason"]
+    live = cloud.registry.load(cloud.live())
+    assert (live.size, live.metadata["anchor"]) == (small.SIZE, anchor)
+    shown = answer(live, tinted(FAKE, 0), explain=True).prediction
+    assert len(shown["heatmap"]) == small.SIDE
+    for version, size in ((BASELINE, 224), (run["version"], small.SIZE)):
+        cloud.registry.promote(version, by="admin", reason="Back.", baseline=CHECKOUT_BASELINE)
+        assert cloud.registry.load(cloud.live()).size == size
 
 
 def test_it_leaves_what_later_runs_and_pages_need(cloud: Cloud) -> None:

@@ -1,10 +1,10 @@
-/** The model's evidence for clickbait in 7 x 7 cells, drawn over the image as a soft glow. */
+/** The model's evidence for clickbait in a square of cells, drawn over the image as a soft glow. */
 import { useEffect, useRef } from "preact/hooks";
 
 /** A colour that is rare in photographs, so that it stands out. */
 const GLOW = [255, 64, 160] as const;
 
-/** The browser scales the 7 x 7 pixels up and smooths them. */
+/** Each cell is one pixel; the browser scales them up and smooths them. */
 export function HeatMap({
   cells,
   strength,
@@ -29,7 +29,7 @@ export function HeatMap({
     <canvas
       ref={canvas}
       class="heat"
-      width={cells[0]?.length ?? 7}
+      width={cells[0]?.length ?? 0}
       height={cells.length}
       style={{ opacity: strength, ...place }}
     />

@@ -1,4 +1,4 @@
-/** The model's signed evidence in 7 x 7 cells: for clickbait in one colour, against it in another. */
+/** The model's signed evidence in a square of cells: for clickbait in one colour, against it in another. */
 import { useEffect, useRef } from "preact/hooks";
 import { placeOf } from "../classify/heat-map";
 

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         help="folder or model.tflite of a version; default: MODEL_PATH",
     )
-    predict.add_argument("--explain", action="store_true", help="add the 7 x 7 maps")
+    predict.add_argument("--explain", action="store_true", help="add both maps of evidence")
     options = parser.parse_args(arguments)
     try:
         config = settings()

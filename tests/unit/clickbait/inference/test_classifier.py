@@ -15,7 +15,9 @@ from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference import images
 from clickbait.inference.classifier import Classifier, evidence, heatmap
+from clickbait.inference.prediction import answer
 from clickbait.settings import CHECKOUT_BASELINE
+from tests.samples import small
 from tests.samples.drawn import encoded, picture
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -108,6 +110,39 @@ def test_the_heat_map_shows_evidence_for_the_verdict_only() -> None:
     assert heatmap(-np.ones((7, 7), np.float32), True) == [[0] * 7] * 7
 
 
+def test_a_network_of_another_size_gets_its_own_input_and_has_its_own_map() -> None:
+    model = Classifier(small.MODEL, small.metadata("small"))
+    assert model.size == small.SIZE
+    data = encoded(picture(seed=1))
+    found = answer(model, data, explain=True).prediction
+    alone = model.predict(images.model_input(images.read(data), small.SIZE))
+    assert found["probability"] == alone.probability
+    assert np.shape(found["heatmap"]) == np.shape(found["evidence"]) == (small.SIDE, small.SIDE)
+    logits, cams = model.logits(np.zeros((2, small.SIZE, small.SIZE, 3), np.uint8))
+    assert logits.shape == (2,) and cams.shape == (2, small.SIDE, small.SIDE)
+
+
+def test_metadata_without_a_size_means_224(metadata: dict) -> None:
+    del metadata["preprocessing"]
+    assert Classifier(MODEL, metadata).size == images.INPUT_SIZE
+    metadata["preprocessing"] = {"version": 1}
+    assert Classifier(MODEL, metadata).size == images.INPUT_SIZE
+
+
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [(224, "golden image"), (True, "size"), (192.0, "size"), ("192", "size"), (0, "size"),
+     (31, "size"), (4096, "size"), (None, "size")],
+)  # fmt: skip
+def test_a_size_that_is_not_the_networks_is_refused(size: object, why: str) -> None:
+    described = small.metadata("small")
+    described["preprocessing"] = {"size": size}
+    with pytest.raises(InvalidModel, match=why):
+        Classifier(small.MODEL, described)
+    with pytest.raises(InvalidModel, match=r"input is float32\[1, 192, 192, 3\]"):
+        Classifier(small.MODEL, METADATA | {"sha256": described["sha256"]})
+
+
 def test_several_threads_get_the_same_predictions_as_one(classifier: Classifier) -> None:
     inputs = [pixels(seed) for seed in range(8)]
     alone = [classifier.predict(one).probability for one in inputs]
@@ -194,6 +229,8 @@ def test_metadata_that_lacks_a_field_is_refused_and_the_field_is_named(
         ("labels", ["clickbait_fake", "clickbait_real"]),
         ("sha256", "0" * 64),
         ("sha256", None),
+        ("preprocessing", None),
+        ("preprocessing", [224]),
     ],
 )
 def test_a_damaged_field_of_the_metadata_is_refused(

@@ -11,6 +11,7 @@ from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import image_features
 from clickbait.store.image_features import FeatureStore
 from tests.cloud import cloud_in_memory
+from tests.samples import small
 from tests.samples.drawn import encoded, picture
 
 READER = FeatureReader((CHECKOUT_BASELINE / "model.tflite").read_bytes())
@@ -45,6 +46,16 @@ def images(monkeypatch: pytest.MonkeyPatch) -> Iterator[Images]:
 
 def drawing(seed: int) -> bytes:
     return encoded(picture((160, 90), seed))
+
+
+def test_each_network_gets_its_own_size_and_sketches_can_be_compared(images: Images) -> None:
+    images.put("train/clickbait/a.jpg", drawing(0))
+    of_224 = images.store.read(images.listing())["train/clickbait/a.jpg"]
+    other = FeatureStore("data", "models", "small", FeatureReader(small.MODEL))
+    of_192 = other.read(images.listing())["train/clickbait/a.jpg"]
+    assert (len(of_224.features), len(of_192.features)) == (1280, 16)
+    assert of_192.sketch.hash == of_224.sketch.hash
+    assert of_192.appearance == of_224.appearance
 
 
 def test_an_image_is_read_once_whatever_its_name_and_label(images: Images) -> None:

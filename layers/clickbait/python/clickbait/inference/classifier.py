@@ -5,6 +5,8 @@ import copy
 import hashlib
 import io
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -25,7 +27,8 @@ GOLDEN_TOLERANCE = 0.02
 """Largest difference from a stored probability. Between x86 and arm64, fp16 weights changed
 probabilities by at most 0.016."""
 
-CAM_SIDE = 7
+SIZES = (32, 1024)
+"""Smallest and largest side of a model's input, in pixels."""
 SIGNATURE = "serving_default"
 
 
@@ -61,6 +64,8 @@ class Classifier:
             self._check_promises(model, metadata)
             self.version = str(metadata["model_version"])
             self.metadata = metadata
+            self.size = input_size(metadata)
+            """Side of the square input, in pixels: `images.model_input` needs it."""
             self.calibration = Calibration.from_dict(metadata["calibration"])
             self.threshold = float(metadata["threshold"])
             band = metadata["uncertain_band"]
@@ -69,10 +74,10 @@ class Classifier:
                 raise ValueError(f"the threshold is {self.threshold}, not between 0 and 1")
             if not 0 <= self._low <= self._high <= 1:
                 raise ValueError(f"the uncertain band is {self._low} to {self._high}")
-            self._golden = [_golden(stored) for stored in metadata.get("golden", ())]
+            self._golden = [_golden(stored, self.size) for stored in metadata.get("golden", ())]
             self._interpreter = Interpreter(model_content=model, num_threads=1)
             self._interpreter.allocate_tensors()
-            self._input, self._logit, self._cam = self._tensors()
+            self._input, self._logit, self._cam, self._side = self._tensors()
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, ArithmeticError) as error:
             # LiteRT raises ValueError for a broken file and RuntimeError for an unknown operation.
             raise InvalidModel(
@@ -109,15 +114,12 @@ class Classifier:
         return other
 
     def predict(self, pixels: npt.NDArray[np.uint8], explain: bool = False) -> Prediction:
-        """Classify one image, (224, 224, 3) uint8 RGB; `explain` adds both 7 x 7 maps."""
+        """Classify one image, (size, size, 3) uint8 RGB; `explain` adds both maps, which have one
+        cell for each 32 pixels of the side."""
         with self._lock:
             self._invoke(pixels)
             raw = float(self._interpreter.get_tensor(self._logit).item())
-            cam = (
-                self._interpreter.get_tensor(self._cam).reshape(CAM_SIDE, CAM_SIDE)
-                if explain
-                else None
-            )
+            cam = self._map() if explain else None
         probability = float(self.calibration.apply(raw))
         clickbait = probability >= self.threshold
         return Prediction(
@@ -136,15 +138,15 @@ class Classifier:
     def logits(
         self, pixels: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-        """Raw logits (n,) and class-activation maps (n, 7, 7) of `pixels` (n, 224, 224, 3)
+        """Raw logits (n,) and class-activation maps (n, side, side) of `pixels` (n, size, size, 3)
         uint8."""
         logits = np.empty(len(pixels))
-        cams = np.empty((len(pixels), CAM_SIDE, CAM_SIDE), np.float32)
+        cams = np.empty((len(pixels), self._side, self._side), np.float32)
         for i, one in enumerate(pixels):
             with self._lock:
                 self._invoke(one)
                 logits[i] = self._interpreter.get_tensor(self._logit).item()
-                cams[i] = self._interpreter.get_tensor(self._cam).reshape(CAM_SIDE, CAM_SIDE)
+                cams[i] = self._map()
         return logits, cams
 
     def check_golden(self) -> None:
@@ -167,16 +169,22 @@ class Classifier:
         self._interpreter.set_tensor(self._input, pixels[None].astype(np.float32))
         self._interpreter.invoke()
 
-    def _tensors(self) -> tuple[int, int, int]:
-        """Tensor indices of input, logit and class-activation map. Outputs are found by name,
-        because their order varies."""
+    def _map(self) -> npt.NDArray[np.float32]:
+        """The last class-activation map, (side, side)."""
+        cam: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._cam)
+        return cam.reshape(self._side, self._side)
+
+    def _tensors(self) -> tuple[int, int, int, int]:
+        """Tensor indices of input, logit and class-activation map, and the side of that map.
+        Outputs are found by name, because their order varies."""
         runner = self._interpreter.get_signature_runner(SIGNATURE)
         (image,) = runner.get_input_details().values()
         outputs = runner.get_output_details()
+        side = math.isqrt(int(np.prod(outputs["cam"]["shape"])))
         expected = {
-            "input": (image, [1, INPUT_SIZE, INPUT_SIZE, 3], INPUT_SIZE * INPUT_SIZE * 3),
+            "input": (image, [1, self.size, self.size, 3], self.size * self.size * 3),
             "logit": (outputs["logit"], None, 1),
-            "cam": (outputs["cam"], None, CAM_SIDE * CAM_SIDE),
+            "cam": (outputs["cam"], None, side * side),
         }
         for name, (tensor, shape, size) in expected.items():
             found = [int(n) for n in tensor["shape"]]
@@ -185,7 +193,8 @@ class Classifier:
                 raise ValueError(
                     f"{name} is {tensor['dtype'].__name__}{found}, not float32 of {shape or size}"
                 )
-        return int(image["index"]), int(outputs["logit"]["index"]), int(outputs["cam"]["index"])
+        logit, cam = (int(outputs[name]["index"]) for name in ("logit", "cam"))
+        return int(image["index"]), logit, cam, side
 
     @staticmethod
     def _check_promises(model: bytes, metadata: dict[str, Any]) -> None:
@@ -196,17 +205,32 @@ class Classifier:
             raise ValueError(f"its labels are {metadata['labels']}, not {list(LABELS)}")
 
 
-def _golden(stored: dict[str, Any]) -> tuple[npt.NDArray[np.uint8], float]:
-    """A stored input, (224, 224, 3) uint8, and its probability."""
+def input_size(metadata: Mapping[str, Any]) -> int:
+    """The side of the input of the version with this metadata, in pixels: that of its
+    `preprocessing`, or INPUT_SIZE if it has none. Raises ValueError unless it is a whole number
+    within SIZES."""
+    steps = metadata.get("preprocessing", {})
+    if not isinstance(steps, Mapping):
+        raise ValueError("its preprocessing is not an object")
+    size, (low, high) = steps.get("size", INPUT_SIZE), SIZES
+    if isinstance(size, bool) or not isinstance(size, int) or not low <= size <= high:
+        raise ValueError(f"the input size is {size!r}, not a whole number from {low} to {high}")
+    return size
+
+
+def _golden(stored: dict[str, Any], size: int) -> tuple[npt.NDArray[np.uint8], float]:
+    """A stored input, (size, size, 3) uint8, and its probability."""
     with Image.open(io.BytesIO(base64.b64decode(stored["png"])), formats=("PNG",)) as image:
         pixels = np.asarray(image.convert("RGB"))
-    if pixels.shape != (INPUT_SIZE, INPUT_SIZE, 3):
-        raise ValueError(f"a golden image is {pixels.shape[1]} x {pixels.shape[0]} pixels")
+    if pixels.shape != (size, size, 3):
+        raise ValueError(
+            f"a golden image is {pixels.shape[1]} x {pixels.shape[0]} pixels, not {size} x {size}"
+        )
     return pixels, float(stored["probability"])
 
 
 def heatmap(cam: npt.NDArray[np.float32], clickbait: bool) -> list[list[float]]:
-    """The evidence for the predicted class: 7 x 7 cells, from 0 (none) to 1 (the strongest cell).
+    """The evidence for the predicted class: a square of cells, from 0 (none) to 1 (the strongest).
 
     Evidence against that class in the class-activation map is left out. Source: Zhou et al. 2016,
     arXiv 1512.04150.
@@ -218,7 +242,7 @@ def heatmap(cam: npt.NDArray[np.float32], clickbait: bool) -> list[list[float]]:
 
 
 def evidence(cam: npt.NDArray[np.float32], log_odds: float) -> list[list[float]]:
-    """The evidence for (above 0) and against (below 0) clickbait in each of the 7 x 7 cells.
+    """The evidence for (above 0) and against (below 0) clickbait in each cell.
 
     In log odds, so that one scale fits all images: the mean of the cells is `log_odds`, the
     calibrated logit of the image. The constants of the last layer and of the calibration are

@@ -35,7 +35,7 @@ def answer(
     """
     started = time.perf_counter()
     image = images.read(data, max_bytes)
-    pixels = images.model_input(image)
+    pixels = images.model_input(image, model.size)
     decoded = time.perf_counter()
     verdict = asdict(model.predict(pixels, explain))
     inferred = time.perf_counter()

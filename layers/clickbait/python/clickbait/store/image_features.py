@@ -133,8 +133,10 @@ class FeatureStore:
     def _describe(self, data: bytes, group: str) -> ImageFeatures:
         if len(data) > MAX_IMAGE_BYTES:
             raise PayloadTooLarge(f"The image has more than {MAX_IMAGE_BYTES:,} bytes.")
-        pixels = images.model_input(images.read(data))
-        outputs = self.reader.read([pixels])
+        image = images.read(data)
+        outputs = self.reader.read([images.model_input(image, self.reader.size)])
+        # Sketches are compared with those of other networks' images: all are of one size.
+        pixels = images.model_input(image)
         return ImageFeatures(
             images.sha256(data),
             group,
