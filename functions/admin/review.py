@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from clickbait import Label, errors
 from clickbait.errors import Problem
 from clickbait.inference.prediction import answer
-from clickbait.keys import BATCH_ID, key_of_id
+from clickbait.keys import MAX_BATCH_ID, is_batch_id, key_of_id
 from clickbait.store import presigned
 from clickbait.store.live import serving
 from clickbait.store.review import Order, Source, source_of, unknown
@@ -22,7 +22,7 @@ from clickbait.web.app import (
     problem_document,
     request_id_of,
 )
-from clickbait.web.bodies import json_body
+from clickbait.web.bodies import json_body, wrong_fields
 from functions.admin import stores
 from functions.admin.dataset import MAX_ID, MAX_IDS, Ids
 from functions.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page
@@ -100,11 +100,15 @@ def queue(
 )
 def decisions(
     _: Member,
-    batch: Annotated[str, Query(pattern=f"^{BATCH_ID.pattern}$", description="the batch's id")],
+    batch: Annotated[
+        str, Query(min_length=1, max_length=MAX_BATCH_ID, description="the batch's id")
+    ],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
     """The `id` is that of the row in the batch's results. Decisions are kept for 40 days."""
+    if not is_batch_id(batch):
+        raise wrong_fields([("batch", "no batch can have this id")])
     name = f"decisions {batch}"
     items, last = stores.review().decisions(batch, limit, decode_cursor(name, cursor))
     return json_response(page(items, encode_cursor(name, last)))

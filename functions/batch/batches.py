@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import errors
-from clickbait.keys import INBOX, INBOX_DAYS, id_of
+from clickbait.keys import INBOX, INBOX_DAYS, MAX_BATCH_ID, id_of
 from clickbait.settings import THRESHOLDS
 from clickbait.store import presigned, results
 from clickbait.store.batches import MAX_FILES, MAX_NAME, Batches, Progress
@@ -33,7 +34,8 @@ MAX_KEY_BYTES = 1_024
 """Bytes of a sort key in DynamoDB."""
 
 BatchId = Annotated[
-    str, Path(max_length=64, description="a batch's id, or the name of its folder in inbox/")
+    str,
+    Path(max_length=MAX_BATCH_ID, description="a batch's id, or the name of its folder in inbox/"),
 ]
 RowLimit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="the most rows on this page")]
 
@@ -120,7 +122,7 @@ def start(_: Member, batch: BatchId) -> Response:
     """A named file that has not arrived fails. If it arrives later, its result replaces the
     failure."""
     batches = Batches.from_settings()
-    return json_response(_status(batches, batches.start(batch)))
+    return json_response(_status(batches, batches.start(batches.id_of(batch))))
 
 
 # --- while it runs -------------------------------------------------------------------------------
@@ -134,11 +136,11 @@ def start(_: Member, batch: BatchId) -> Response:
 def status(_: Member, batch: BatchId) -> Response:
     """Counts, rate and time left. A folder that somebody drops into `inbox/` is a batch too."""
     batches = Batches.from_settings()
-    return json_response(_status(batches, batches.refresh(batch)))
+    return json_response(_status(batches, batches.refresh(batches.id_of(batch))))
 
 
 def _status(batches: Batches, progress: Progress) -> dict[str, Any]:
-    place = f"/batches/{progress.batch}/results?format="
+    place = f"/batches/{quote(progress.batch, safe='')}/results?format="
     return progress.as_dict() | {
         "drop_folder": _drop_folder(batches, progress.batch),
         "results": {"json": f"{place}json", "csv": f"{place}csv"},
@@ -186,6 +188,7 @@ def results_of(
     has an apostrophe before it.
     """
     batches = Batches.from_settings()
+    batch = batches.id_of(batch)
     if format == "csv":
         return _csv(batches, batch)
     if format == "link":
@@ -210,7 +213,7 @@ def _csv(batches: Batches, batch: str) -> Response:
     batches.require(batch)
     text = results.csv_within(Rows(batches.table, batch).read(), MAX_CSV)
     if text is not None:
-        name = {"content-disposition": f'attachment; filename="{batch}.csv"'}
+        name = {"content-disposition": presigned.attachment(f"{batch}.csv")}
         return Response(text, headers=name, media_type=results.CSV_TYPE)
     return RedirectResponse(_link(batches, batch), status_code=303)
 

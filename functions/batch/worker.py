@@ -16,13 +16,14 @@ from threading import Lock
 from typing import Any
 
 from clickbait import aws, observability
-from clickbait.errors import InternalError, Problem, Unavailable
+from clickbait.errors import BadRequest, InternalError, Problem, Unavailable
 from clickbait.inference.prediction import Answer, answer
-from clickbait.keys import INBOX, batch_and_name, is_hidden, keys_in_event
+from clickbait.keys import INBOX, batch_and_name, is_litter, keys_in_event, why_not_in_a_batch
 from clickbait.observability import count, flush, logger
 from clickbait.settings import settings
 from clickbait.store import history
 from clickbait.store.batches import Batches, Names
+from clickbait.store.drop_folder import set_aside
 from clickbait.store.live import serving
 from clickbait.store.presigned import read_within
 from clickbait.store.results import Row, stored_fields
@@ -96,19 +97,25 @@ class Inbox:
     def process(self, keys: dict[str, Sent]) -> dict[str, str]:
         """Process each key; returns the outcome of those that did not fail.
 
-        An outcome is that of the row ("new", "replaced" or "again"), "gone" or "ignored".
+        An outcome is that of the row ("new", "replaced" or "again"), "gone", "ignored" for litter
+        and empty folders, or "rejected" for any other object that belongs to no batch.
         """
         folders: defaultdict[str, dict[str, str]] = defaultdict(dict)
         outcomes: dict[str, str] = {}
+        outside: list[str] = []
         for key in keys:
             place = batch_and_name(key)
             if place:
                 folders[place[0]][key] = place[1]
             else:
-                outcomes[key] = "ignored"
-                _log_ignored(key)
+                outside.append(key)
         for service in ("s3", "dynamodb"):
             aws.client(service)  # Threads may share a client, but not create one at the same time.
+        for key in outside:
+            try:
+                outcomes[key] = self._outside(key)
+            except Exception:  # Only the messages of this key are delivered again.
+                logger.exception("object not set aside", key=key)
         history.writer()
         for batch, names in folders.items():
             try:
@@ -116,6 +123,21 @@ class Inbox:
             except Exception:  # Its messages are retried; those of other batches are done.
                 logger.exception("batch failed", batch=batch)
         return outcomes
+
+    def _outside(self, key: str) -> str:
+        """Set an object aside that belongs to no batch."""
+        if not key.startswith(INBOX) or is_litter(key):
+            return "ignored"
+        found = aws.get_object(self.batches.bucket, key)
+        if found is None:
+            return "gone"
+        found["Body"].close()  # Bytes that are not read are not fetched.
+        if key.endswith("/") and found["ContentLength"] == 0:
+            return "ignored"
+        problem = BadRequest(why_not_in_a_batch(key))
+        if not set_aside(self.batches.bucket, key, found, problem):
+            raise RuntimeError(f"{key} changed while it was set aside")
+        return "rejected"
 
     def _folder(self, batch: str, names: dict[str, str], keys: dict[str, Sent]) -> dict[str, str]:
         """Process the keys of one batch, and record the outcomes in the batch."""
@@ -185,12 +207,6 @@ class Inbox:
         if outcome != "again":
             count("ImagesFailed" if row.failed else "ImagesPredicted")
         return outcome
-
-
-def _log_ignored(key: str) -> None:
-    """Log an object that belongs to no batch, unless it is a folder or a hidden file."""
-    if not key.endswith("/") and not is_hidden(key):
-        logger.warning("object ignored", key=key, reason=f"not in a batch's folder {INBOX}NAME/")
 
 
 if observability.IN_LAMBDA:

@@ -90,7 +90,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "WorkerRole": {
         "s3:GetObject": {CHAMPION, VERSIONS, INBOX, RESULTS},
-        "s3:PutObject": {RESULTS},
+        "s3:PutObject": {RESULTS, REJECTED},
+        "s3:DeleteObject": {INBOX},
         "s3:AbortMultipartUpload": {RESULTS},
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},
         "sqs:DeleteMessage": {"InboxQueue"},
@@ -323,7 +324,7 @@ def test_only_admin_and_trainings_make_a_model_live_or_a_version():
 
 def test_nobody_deletes_a_version_a_promotion_or_the_champion():
     deleted = {key for role in ALLOWED.values() for key in role.get("s3:DeleteObject", ())}
-    assert deleted == {CHECKPOINTS, EXAM, FEEDBACK, TRAIN}
+    assert deleted == {CHECKPOINTS, EXAM, FEEDBACK, INBOX, TRAIN}
     every = {action for role in ALLOWED.values() for action in role}
     assert not {"s3:DeleteObjectVersion", "dynamodb:DeleteTable"} & every
 

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { UPLOADABLE } from "../api/limits";
+import { isLitter } from "../upload/names";
 import { UploadIcon } from "./icons";
 
 const TOUCH = matchMedia("(pointer: coarse)").matches;
@@ -51,7 +52,7 @@ export function DropZone({
   multiple?: boolean;
   /** Offers to choose a folder. */
   folder?: boolean;
-  /** Takes hidden files too, so that the caller can list them. */
+  /** Takes the litter of systems too, so that the caller can list it. */
   hidden?: boolean;
   /** Offers the camera, on touch screens. */
   camera?: boolean;
@@ -67,7 +68,7 @@ export function DropZone({
   const photo = useRef<HTMLInputElement>(null);
   const id = useId();
   const take = (files: File[]) => {
-    const seen = hidden ? files : files.filter((file) => !file.name.startsWith("."));
+    const seen = hidden ? files : files.filter((file) => !isLitter(file.name));
     const some = multiple ? seen : seen.slice(0, 1);
     if (some.length > 0) onFiles(some);
   };

@@ -1,6 +1,6 @@
 /** Labels from folder names: which chosen files are clickbait, legitimate, or in no class folder. */
 import type { Schemas } from "../api/client";
-import { pathOf } from "./names";
+import { isLitter, pathOf } from "./names";
 
 export type Label = Schemas["DoubtedLabel"]["label"];
 
@@ -52,7 +52,7 @@ export function sorted(files: readonly File[]): Sorted {
     const parts = pathOf(file).split("/");
     const folders = parts.slice(0, -1).map((name) => name.trim().toLowerCase());
     const labels = new Set(folders.map((name) => CLASSES[name]).filter((label) => !!label));
-    const hidden = parts.some((part) => part.startsWith("."));
+    const hidden = isLitter(pathOf(file));
     return { file, parts, labels, exam: folders.includes(EXAM), hidden };
   });
   const labelled = read.some(({ labels, hidden }) => labels.size > 0 && !hidden);

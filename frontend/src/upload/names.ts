@@ -4,6 +4,14 @@ import { MAX_NAME } from "../api/limits";
 /** Characters kept free for the number that tells two files of one name apart. */
 const NUMBER = 8;
 
+/** What systems put beside images; the same as LITTER in `clickbait/keys.py`. */
+const LITTER =
+  /^(\._.*|\.DS_Store|\.localized|\.AppleDouble|\.Spotlight-V100|\.Trashes|\.fseventsd|\.TemporaryItems|__MACOSX|Icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information|\.directory|\.Trash-\d+|\.nomedia|@eaDir|\.git|\.gitkeep|\.keep)$/is;
+
+/** Whether a part of the path is no file of the person's. Any other name may be an image's. */
+export const isLitter = (path: string): boolean =>
+  path.split("/").some((part) => LITTER.test(part));
+
 /** A file's path in the folder that was chosen, else its name. */
 export const pathOf = (file: File): string => file.webkitRelativePath || file.name;
 

@@ -80,7 +80,7 @@ describe("a folder without class folders", () => {
 });
 
 it("hidden files are left out by name, and tell no label", () => {
-  const { placed, labelled } = of(".cache/clickbait/._a.jpg", "b.jpg", ".DS_Store");
+  const { placed, labelled } = of(".cache/clickbait/._a.jpg", "...b.jpg", "Thumbs.db");
   expect(placed.map(({ why }) => why)).toEqual(["Hidden file", undefined, "Hidden file"]);
   expect(labelled).toBe(false);
 });

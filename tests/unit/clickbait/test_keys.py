@@ -1,8 +1,57 @@
 """keys: ids in addresses, and names of files in keys."""
 
+from pathlib import Path
+
 import pytest
 
-from clickbait.keys import MAX_FILE_NAME, id_of, is_decided, key_of_id, plain_name
+from clickbait.keys import (
+    LITTER,
+    MAX_FILE_NAME,
+    id_of,
+    is_decided,
+    is_litter,
+    key_of_id,
+    plain_name,
+    why_no_batch,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize(
+    "key", ["a/.DS_Store", "._a.jpg", "THUMBS.DB", "a/Desktop.ini", "__MACOSX/a.jpg", "Icon\r"]
+)
+def test_what_systems_put_beside_images_is_litter(key: str) -> None:
+    assert is_litter(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["...a.jpg", ".5.jpg", ".hidden", "a/.b/c.jpg", "_a", "Thumbs.db.jpg", "Icon", "a._b"]
+)
+def test_any_other_name_may_be_an_image(key: str) -> None:
+    assert not is_litter(key)
+
+
+def test_the_page_and_the_service_call_the_same_names_litter() -> None:
+    page = (ROOT / "frontend/src/upload/names.ts").read_text(encoding="utf-8")
+    assert f"/^({LITTER.pattern})$/is;" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "is empty"),
+        ("..", "'..'"),
+        ("a\nb", "line break"),
+        ("é" * 451, "902 bytes; the limit is 900"),
+        (".git", "a system uses"),
+        ("é" * 450, None),
+        ("Photos (2)", None),
+    ],
+)
+def test_a_folder_that_is_no_batch_has_a_reason(name: str, reason: str | None) -> None:
+    told = why_no_batch(name)
+    assert told is None if reason is None else reason in str(told)
 
 
 @pytest.mark.parametrize(

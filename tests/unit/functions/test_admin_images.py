@@ -428,7 +428,7 @@ def test_undoing_replaces_no_image_that_came_in_between(admin: TestClient, cloud
     [
         "x", "!", "%00", id_of("train/clickbait/missing.jpg"), id_of("feedback/a"), id_of("train/"),
         id_of("train/cats/a.jpg"), id_of("train/clickbait/"), id_of("train/clickbait/../../x.jpg"),
-        id_of("train/clickbait/.hidden.jpg"), id_of("rejected/train/clickbait/a.jpg"),
+        id_of("train/clickbait/._hidden.jpg"), id_of("rejected/train/clickbait/a.jpg"),
         id_of("inbox/b/a.jpg"), id_of(A) + "=", id_of("") or "_", "train%2Fclickbait%2Fa b.jpg",
     ],
 )  # fmt: skip

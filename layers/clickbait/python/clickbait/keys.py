@@ -4,6 +4,7 @@ This module imports nothing else of this project, so every other module can use 
 """
 
 import re
+import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 from urllib.parse import unquote_plus
@@ -27,7 +28,7 @@ REVIEW = "review/"
 RESULTS = "results/"
 """Results of batches: `results/<batch>/`."""
 REJECTED = "rejected/"
-"""Training images that cannot be used: `rejected/<original key>`, each with its reason."""
+"""Files that cannot be used: `rejected/<original key>`, each with its reason."""
 REASON_SUFFIX = ".json"
 """Added to the key of a rejected object to name the object with its reason."""
 
@@ -116,25 +117,64 @@ UNPLAIN = re.compile(r"[^\w .()+,=@-]+")
 """Characters that a file's name loses in a key: they have a meaning in addresses, paths or shells.
 """
 
-BATCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-"""Names that a folder in the inbox may have. They appear in addresses and keys unescaped."""
+MAX_BATCH_ID = 900
+"""The most bytes of a batch's id. The keys of its results are longer, and S3 accepts 1,024."""
+
+LITTER = re.compile(
+    r"\._.*|\.DS_Store|\.localized|\.AppleDouble|\.Spotlight-V100|\.Trashes|\.fseventsd"
+    r"|\.TemporaryItems|__MACOSX|Icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|\$RECYCLE\.BIN"
+    r"|System Volume Information|\.directory|\.Trash-\d+|\.nomedia|@eaDir|\.git|\.gitkeep|\.keep",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Files and folders that macOS, Windows, Linux, cameras, network drives and Git put beside images.
+`aws s3 cp --recursive` copies them too. Any other name that begins with a dot may be an image."""
+
+UNADDRESSABLE = frozenset({".", ".."})
+"""Parts of a path that browsers and clients remove from addresses."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Control characters and line breaks. Headers and logs cannot show them."""
 
 
-def is_hidden(key: str) -> bool:
-    """Whether a part of the path begins with a dot. Consoles and `sync` leave such files behind."""
-    return any(part.startswith(".") for part in key.split("/"))
+def is_litter(key: str) -> bool:
+    """Whether a part of the path is LITTER."""
+    return any(LITTER.fullmatch(part) for part in key.split("/"))
+
+
+def is_batch_id(name: str) -> bool:
+    """Whether a folder of this name in the inbox is a batch."""
+    return why_no_batch(name) is None
+
+
+def why_no_batch(name: str) -> str | None:
+    """The reason why a folder of this name is no batch, as a sentence; None if it is one."""
+    if not name:
+        return "The name of the folder is empty."
+    if name in UNADDRESSABLE:
+        return f"The folder is named {name!r}, which addresses leave out."
+    if CONTROL.search(name):
+        return "The name of the folder has a control character or a line break."
+    size = len(name.encode(errors="replace"))
+    if size > MAX_BATCH_ID:
+        return f"The name of the folder has {size:,} bytes; the limit is {MAX_BATCH_ID}."
+    return "The name of the folder is one that a system uses." if is_litter(name) else None
+
+
+def nfc(name: str) -> str:
+    """`name` in Unicode's form NFC, to compare it: macOS writes the same name in NFD."""
+    return unicodedata.normalize("NFC", name)
 
 
 def label_of(key: str, prefix: str = TRAIN) -> str | None:
     """The label of the image `key` below `prefix`.
 
-    None if it is not a labelled image: a folder, a hidden file, or a file in a folder that names no
-    class.
+    None if it is not a labelled image: a folder, litter, a file in a folder that names no class, or
+    a path with `..`.
     """
     if not key.startswith(prefix) or key.endswith("/"):
         return None
     folder, *name = key.removeprefix(prefix).split("/")
-    if not name or any(part.startswith(".") for part in name):
+    if not name or not UNADDRESSABLE.isdisjoint(name) or is_litter(key):
         return None
     return LABEL_OF_FOLDER.get(folder)
 
@@ -142,15 +182,29 @@ def label_of(key: str, prefix: str = TRAIN) -> str | None:
 def batch_and_name(key: str) -> tuple[str, str] | None:
     """The batch and the file name of an object in the inbox; None if it belongs to no batch.
 
-    Folders and hidden files belong to none, nor do files outside any folder or in one whose name
-    cannot be a batch's.
+    Folders and litter belong to none, nor do files outside any folder, in one whose name cannot be
+    a batch's, or with `..` in their path.
     """
     if not key.startswith(INBOX) or key.endswith("/"):
         return None
     batch, _, name = key.removeprefix(INBOX).partition("/")
-    if not name or not BATCH_ID.fullmatch(batch) or is_hidden(name):
+    if not name or not is_batch_id(batch) or is_litter(name):
         return None
-    return batch, name
+    return (batch, name) if UNADDRESSABLE.isdisjoint(name.split("/")) else None
+
+
+def why_not_in_a_batch(key: str) -> str:
+    """The reason why an object in the inbox that is no litter belongs to no batch."""
+    batch, folder, name = key.removeprefix(INBOX).partition("/")
+    instead = f"Put it into a folder of {INBOX}, such as {INBOX}monday/."
+    if not folder:
+        return f"The file is in no folder. {instead}"
+    reason = why_no_batch(batch)
+    if reason:
+        return f"{reason} {instead}"
+    if not name or key.endswith("/"):
+        return f"The key ends in a slash, so it names a folder and no file. {instead}"
+    return f"The path of the file has a part '.' or '..', which addresses leave out. {instead}"
 
 
 def keys_in_event(event: Any, bucket: str) -> list[str]:

@@ -200,18 +200,27 @@ def test_each_folder_name_maps_to_its_label(cloud: Cloud, folder: str, label: st
         "train/clickbait/",
         "train/nonsense/",
         "train/.DS_Store",
-        "train/clickbait/.a.jpg",
+        "train/clickbait/._a.jpg",
         "train/.git/clickbait/a.jpg",
-        "train/clickbait/.cache/a.jpg",
-        "train/clickbait/../legitimate/a.jpg",
+        "train/clickbait/__MACOSX/a.jpg",
+        "train/clickbait/Thumbs.db",
+        "exam/legitimate/desktop.ini",
     ],
 )
-def test_folder_keys_and_hidden_files_are_ignored(cloud: Cloud, key: str) -> None:
+def test_folder_keys_and_litter_are_ignored(cloud: Cloud, key: str) -> None:
     body = b"" if key.endswith("/") else JPEG
     cloud.put(key, body)
     assert cloud.folder.process(key) == "ignored"
     assert cloud.objects() == {key: body}
     assert cloud.items() == {}
+
+
+@pytest.mark.parametrize("key", ["train/clickbait/../a.jpg", "exam/./clickbait/a.jpg"])
+def test_a_key_that_no_address_reaches_is_rejected_with_a_reason(cloud: Cloud, key: str) -> None:
+    cloud.put(key)
+    assert cloud.folder.process(key) == "rejected"
+    assert cloud.objects().keys() == {rejected_key(key), rejected_key(key) + ".json"}
+    assert "'..'" in cloud.why(key)["detail"]
 
 
 @pytest.mark.parametrize("key", ["rejected/train/x/a.jpg", "exams/clickbait/a.jpg", "a.jpg", ""])
@@ -230,6 +239,7 @@ def test_nothing_outside_the_drop_folder_is_touched(cloud: Cloud, key: str) -> N
         ("train/Clickbait/a.jpg", "'Clickbait'"),
         ("train/ clickbait/a.jpg", "' clickbait'"),
         ("train//a.jpg", "''"),
+        ("train/.cache/a.jpg", "'.cache'"),
         ("train/a.jpg", "not a file in a folder"),
         ("train/clickbait", "not a file in a folder"),
         ("train/clickbait/a.jpg/", "not a file in a folder"),
@@ -329,6 +339,8 @@ def test_an_image_that_a_broken_one_replaced_has_no_item(cloud: Cloud) -> None:
         "train/clickbait/cl\u00e9 \u4e2d\u6587 \U0001f600.jpg",
         "train/clickbait/cle\u0301.jpg",
         "train/clickbait/a..b.jpg",
+        "train/clickbait/...Baby One More Time.jpg",
+        "train/clickbait/.cache/.5 seconds.jpg",
         "train/clickbait//double//a.jpg",
         "train/clickbait/quote'\"<>&;$(x)`.jpg",
         "train/clickbait/" + "x" * (1_024 - len("train/clickbait/")),
@@ -487,7 +499,7 @@ def test_images_whose_events_were_lost_are_described_and_deleted_ones_forgotten(
     cloud.put("exam/clickbait/old.jpg", OTHER)
     cloud.put("exam/legitimate/new.jpg")
     cloud.put("train/cats/a.jpg")
-    cloud.put("train/.hidden")
+    cloud.put("train/.DS_Store")
     assert cloud.folder.catch_up() == 4
     assert list(cloud.items()) == ["train/clickbait/known.jpg"]
     exam = cloud.items("exam#")

@@ -145,7 +145,7 @@ def test_before_the_first_run_all_images_are_new(cloud: None) -> None:
 def test_a_listing_and_its_digest_follow_names_contents_and_labels(cloud: None) -> None:
     for key in (
         "train/clickbait/a.jpg",
-        "train/clickbait/.b.jpg",
+        "train/clickbait/._b.jpg",
         "train/x.jpg",
         "exam/clickbait/c",
     ):

@@ -20,12 +20,13 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Literal, Self
+from unicodedata import normalize
 
 from clickbait import LABELS, aws
 from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
 from clickbait.inference.images import FORMATS
-from clickbait.keys import BATCH_ID, BATCH_PARTITION, INBOX, batch_and_name
+from clickbait.keys import BATCH_PARTITION, INBOX, batch_and_name, is_batch_id, nfc
 from clickbait.observability import logger
 from clickbait.settings import settings
 from clickbait.store import presigned, results
@@ -50,6 +51,9 @@ RATE_SECONDS = 60.0
 
 MAX_ATTEMPTS = 5
 """How often one call writes results that keep changing. The next call writes again."""
+
+FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+"""Unicode's forms of a name: Linux and Windows type the first, and macOS stores the second."""
 
 NEVER_ARRIVED = "The file had not arrived when the batch was started."
 
@@ -174,6 +178,7 @@ class Names:
     batch: str
     files: tuple[str, ...]
     places: dict[str, int]
+    """The index of each name, and of its NFC form if no other file has that name."""
     threshold: float | None = None
     """That of the batch; None if it has none of its own."""
 
@@ -188,9 +193,8 @@ class Names:
         """
         if is_generated(self.batch, name) and int(name[:5]) < len(self.files):
             return name, self.files[int(name[:5])]
-        if name in self.places:
-            return self.key_name(self.places[name]), name
-        return name, name
+        place = self.places.get(name, self.places.get(nfc(name)))
+        return (name, name) if place is None else (self.key_name(place), self.files[place])
 
 
 class Batches:
@@ -209,6 +213,15 @@ class Batches:
                 "Send at most 10 images to /predict-batch. `make up` and a deployment take more."
             )
         return cls(presigned.bucket(), settings().table)
+
+    def id_of(self, name: str) -> str:
+        """The id of the batch that somebody calls `name`: the same text, in the form (NFC or NFD)
+        in which its folder was dropped."""
+        forms = dict.fromkeys([name, *(normalize(form, name) for form in FORMS)])
+        return next((form for form in forms if len(forms) > 1 and self._exists(form)), name)
+
+    def _exists(self, batch: str) -> bool:
+        return is_batch_id(batch) and (bool(self._head(batch)) or any(self._objects(batch)))
 
     # --- before it starts ------------------------------------------------------------------------
 
@@ -339,7 +352,7 @@ class Batches:
 
     def progress(self, batch: str) -> Progress:
         """The progress of a batch; raises NotFound if nothing of it exists."""
-        if not BATCH_ID.fullmatch(batch):
+        if not is_batch_id(batch):
             raise _unknown(batch)
         head = self._head(batch)
         tally = self._tally(batch)
@@ -411,7 +424,7 @@ class Batches:
     def _head(self, batch: str) -> dict[str, Any]:
         """The head of a batch: `created`, `files` (the number of names), `threshold`, `started`,
         `seen`, `due`, `results`. Unknown fields are left out; {} before the first row."""
-        if not BATCH_ID.fullmatch(batch):
+        if not is_batch_id(batch):
             raise _unknown(batch)
         return _head(aws.get_item(self.table, BATCH_PARTITION, batch) or {})
 
@@ -438,6 +451,8 @@ def _names(bucket: str, batch: str) -> Names:
     places: dict[str, int] = {}
     for place, file in enumerate(files):
         places.setdefault(file, place)
+    for place, file in enumerate(files):
+        places.setdefault(nfc(file), place)
     return Names(batch, files, places)
 
 

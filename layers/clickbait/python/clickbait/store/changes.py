@@ -31,7 +31,7 @@ from clickbait.keys import (
     TRAIN,
     id_of,
     is_decided,
-    is_hidden,
+    is_litter,
     label_of,
 )
 from clickbait.store.drop_folder import CHANGED, MAX_KEY_BYTES, PARTITIONS, prefix_of
@@ -410,7 +410,7 @@ class Changes:
 def _require(key: str) -> None:
     """Raises NotFound if no labelled image can have this key."""
     prefix = prefix_of(key)
-    if prefix is None or is_hidden(key) or label_of(key, prefix) is None:
+    if prefix is None or is_litter(key) or label_of(key, prefix) is None:
         raise unknown(key)
 
 

@@ -8,6 +8,7 @@ events ends in the same state.
 """
 
 import json
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -25,7 +26,8 @@ from clickbait.keys import (
     REASON_SUFFIX,
     REJECTED,
     TRAIN,
-    is_hidden,
+    UNADDRESSABLE,
+    is_litter,
     label_of,
 )
 from clickbait.observability import logger
@@ -64,6 +66,8 @@ def unlabelled(key: str, prefix: str = TRAIN) -> UnknownLabel:
     """The problem of a key below `prefix` for which `label_of` finds no label."""
     folder, *name = key.removeprefix(prefix).split("/")
     known = ", ".join(sorted(LABEL_OF_FOLDER))
+    if not UNADDRESSABLE.isdisjoint([folder, *name]):
+        return UnknownLabel("The key has a part '.' or '..', which addresses leave out. Rename it.")
     if folder not in LABEL_OF_FOLDER and name:
         return UnknownLabel(f"The folder {folder!r} is not a label. Use one of {known}.")
     return UnknownLabel(f"The key is not a file in a folder of {prefix}. Use one of {known}.")
@@ -83,6 +87,59 @@ def rejected_key(key: str) -> str:
     return target[: most - len(mark)].decode(errors="ignore") + mark
 
 
+def set_aside(
+    bucket: str, key: str, found: Any, problem: Problem, forget: Callable[[], None] = lambda: None
+) -> bool:
+    """Move the object that was `found` to `rejected_key`, with the reason beside it.
+
+    It is copied first and deleted last; `forget` is called in between. False if it has changed.
+    """
+    from botocore.exceptions import ClientError
+
+    target, etag = rejected_key(key), found["ETag"]
+    members = {n: problem.members[n] for n in LIMIT_MEMBERS if n in problem.members}
+    reason = {
+        "key": key,
+        "reason": problem.slug(),
+        "detail": problem.detail,
+        **members,
+        "at": found["LastModified"].isoformat(),
+        "bytes": found["ContentLength"],
+        "etag": etag.strip('"'),
+    }
+    s3 = aws.client("s3")
+    try:
+        _copy(bucket, key, target, etag, found["ContentLength"])
+        s3.put_object(
+            Bucket=bucket,
+            Key=target + REASON_SUFFIX,
+            Body=json.dumps(reason, indent=2, ensure_ascii=False).encode(),
+            ContentType="application/json",
+        )
+        forget()
+        s3.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
+    except ClientError as error:
+        if aws.status_of(error) in CHANGED:
+            return False
+        raise
+    logger.info("image rejected", key=key, reason=problem.slug(), detail=problem.detail)
+    return True
+
+
+def _copy(bucket: str, key: str, target: str, etag: str, size: int) -> None:
+    """Copy the object if it has `etag`. Copying its tags too would take two permissions."""
+    source = {"Bucket": bucket, "Key": key}
+    only = {"CopySourceIfMatch": etag, "TaggingDirective": "REPLACE"}
+    s3 = aws.client("s3")
+    if size <= LARGEST_COPY:
+        s3.copy_object(Bucket=bucket, Key=target, CopySource=source, **only)
+        return
+    from boto3.s3.transfer import TransferConfig
+
+    parts = TransferConfig(multipart_threshold=LARGEST_COPY, multipart_chunksize=COPY_PART)
+    s3.copy(source, bucket, target, ExtraArgs=only, Config=parts)
+
+
 class DropFolder:
     """The labelled images of a data bucket, and the table that describes them.
 
@@ -100,12 +157,12 @@ class DropFolder:
 
         "kept": the image is usable, and the table describes it. "rejected": the object was moved to
         `rejected_key` with its reason. "gone": neither the object nor its item exists. "ignored":
-        the key is a folder, a hidden file, or outside `train/` and `exam/`.
+        the key is a folder, litter, or outside `train/` and `exam/`.
 
         Raises the errors of S3 and DynamoDB, and RuntimeError if the object changes during every
         attempt. Nothing is lost, because the next call finishes the work.
         """
-        if not prefix_of(key) or is_hidden(key):
+        if not prefix_of(key) or is_litter(key):
             return "ignored"
         for _ in range(MAX_ATTEMPTS):
             outcome = self._attempt(key)
@@ -125,7 +182,7 @@ class DropFolder:
             described = {i["sk"]: i.get("etag") for i in aws.query(self.table, partition)}
             behind += [key for key in images if images[key] != described.pop(key, None)]
             behind += described  # Their objects are gone.
-        behind = [key for key in behind if not is_hidden(key) and not key.endswith("/")]
+        behind = [key for key in behind if not is_litter(key) and not key.endswith("/")]
         for key in behind[:MAX_CAUGHT_UP]:
             self.process(key)
         return len(behind[:MAX_CAUGHT_UP])
@@ -186,49 +243,7 @@ class DropFolder:
 
     def _reject(self, key: str, found: Any, problem: Problem) -> bool:
         """Move an unusable object: copy it first, delete it last. False if it has changed."""
-        from botocore.exceptions import ClientError
-
-        target, etag = rejected_key(key), found["ETag"]
-        members = {n: problem.members[n] for n in LIMIT_MEMBERS if n in problem.members}
-        reason = {
-            "key": key,
-            "reason": problem.slug(),
-            "detail": problem.detail,
-            **members,
-            "at": found["LastModified"].isoformat(),
-            "bytes": found["ContentLength"],
-            "etag": etag.strip('"'),
-        }
-        s3 = aws.client("s3")
-        try:
-            self._copy(key, target, etag, found["ContentLength"])
-            s3.put_object(
-                Bucket=self.bucket,
-                Key=target + REASON_SUFFIX,
-                Body=json.dumps(reason, indent=2, ensure_ascii=False).encode(),
-                ContentType="application/json",
-            )
-            self._delete_item(key)
-            s3.delete_object(Bucket=self.bucket, Key=key, IfMatch=etag)
-        except ClientError as error:
-            if aws.status_of(error) in CHANGED:
-                return False
-            raise
-        logger.info("image rejected", key=key, reason=problem.slug(), detail=problem.detail)
-        return True
-
-    def _copy(self, key: str, target: str, etag: str, size: int) -> None:
-        """Copy the object if it has `etag`. Copying its tags too would take two permissions."""
-        source = {"Bucket": self.bucket, "Key": key}
-        only = {"CopySourceIfMatch": etag, "TaggingDirective": "REPLACE"}
-        s3 = aws.client("s3")
-        if size <= LARGEST_COPY:
-            s3.copy_object(Bucket=self.bucket, Key=target, CopySource=source, **only)
-            return
-        from boto3.s3.transfer import TransferConfig
-
-        parts = TransferConfig(multipart_threshold=LARGEST_COPY, multipart_chunksize=COPY_PART)
-        s3.copy(source, self.bucket, target, ExtraArgs=only, Config=parts)
+        return set_aside(self.bucket, key, found, problem, lambda: self._delete_item(key))
 
     def _delete_item(self, key: str) -> None:
         aws.delete_item(self.table, PARTITIONS[prefix_of(key) or TRAIN], key)

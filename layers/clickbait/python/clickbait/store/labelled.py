@@ -244,7 +244,8 @@ class LabelledImages:
         """As `page`, for the images that were set aside."""
         keys = [
             found["Key"].removesuffix(REASON_SUFFIX)
-            for found in aws.list_objects(self.bucket, REJECTED)
+            for prefix in PARTITIONS
+            for found in aws.list_objects(self.bucket, f"{REJECTED}{prefix}")
             if found["Key"].endswith(REASON_SUFFIX)
         ]
         keys = [

@@ -7,11 +7,12 @@ arrive. The code that reads the object checks it like any other image.
 import re
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 from clickbait import aws
 from clickbait.errors import BadRequest, NotFound, Unavailable
 from clickbait.inference.images import MEDIA_TYPES, check_bytes
-from clickbait.keys import TRAIN, UPLOADS, plain_name
+from clickbait.keys import TRAIN, UNPLAIN, UPLOADS, plain_name
 from clickbait.settings import settings
 
 UPLOAD_KEY = re.compile(rf"{UPLOADS}[0-9a-f]{{32}}")
@@ -80,8 +81,19 @@ def download_url(key: str, name: str, content_type: str) -> str:
     return _signed_url(
         key,
         ResponseContentType=content_type,
-        ResponseContentDisposition=f'attachment; filename="{name}"',
+        ResponseContentDisposition=attachment(name),
     )
+
+
+def attachment(name: str) -> str:
+    """The Content-Disposition with which a browser saves a file as `name` (RFC 6266).
+
+    A name with other characters than a plain one has is encoded, and readers that do not decode it
+    take the plain one.
+    """
+    plain = UNPLAIN.sub("_", name.encode("ascii", "replace").decode())
+    header = f'attachment; filename="{plain}"'
+    return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _signed_url(key: str, **response: str) -> str:

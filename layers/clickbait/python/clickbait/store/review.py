@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from clickbait import LABELS, aws
@@ -33,8 +34,9 @@ from clickbait.keys import (
     TRAIN,
     batch_and_name,
     id_of,
+    is_batch_id,
     is_decided,
-    is_hidden,
+    is_litter,
     label_of,
     plain_name,
 )
@@ -134,7 +136,7 @@ def source_of(key: str) -> Source:
     """The source of an object that may be reviewed; raises NotFound for any other key."""
     if batch_and_name(key):
         return "batch"
-    if label_of(key) and not is_hidden(key):
+    if label_of(key) and not is_litter(key):
         return "upload"
     if re.fullmatch(rf"{REVIEW}\d{{4}}-\d\d-\d\d/[0-9a-f]{{64}}", key):
         return "prediction"
@@ -340,6 +342,7 @@ class Review:
             Bucket=self.bucket, Prefix=INBOX, Delimiter="/", MaxKeys=MAX_FOLDERS
         )
         names = [found["Prefix"][len(INBOX) : -1] for found in listed.get("CommonPrefixes", [])]
+        names = [name for name in names if is_batch_id(name)]
         heads: dict[str, dict[str, Any]] = {}
         for begin in range(0, len(names), 100):
             heads |= aws.get_items(self.table, BATCH_PARTITION, names[begin : begin + 100])
@@ -441,7 +444,9 @@ class Review:
             return list(pool.map(check, items))
 
     def _present_row(self, item: Item) -> Item | None:
-        for key in dict.fromkeys((item.key, item.other_key)):
+        # A file that was named when its batch was created may come from macOS, in NFD.
+        others = (item.other_key, normalize("NFD", item.other_key))
+        for key in dict.fromkeys((item.key, *others)):
             head = aws.head_object(self.bucket, key)
             if head is not None and head["ETag"].strip('"') == item.etag:
                 return replace(item, key=key)
