@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from clickbait import aws, errors
 from clickbait.inference import images
+from clickbait.inference.container.core import MAX_PIXELS
 from clickbait.settings import settings
 from clickbait.store.drop_folder import rejected_key
 from clickbait.store.trained import list_images
@@ -277,5 +278,5 @@ def test_every_hostile_file_is_kept_or_rejected_for_the_reason_that_predict_give
     reasons = {json.loads(body)["reason"] for k, body in rejected.items() if k.endswith(".json")}
     assert reasons == STATUS_OF_REASON.keys()
     why = json.loads(rejected["rejected/train/clickbait/bomb-9000x9000.png.json"])
-    assert (why["limit"], why["value"]) == (images.MAX_PIXELS, 9_000**2)
+    assert (why["limit"], why["value"]) == (MAX_PIXELS, 9_000**2)
     assert "9000 x 9000" in why["detail"]

@@ -7,6 +7,7 @@ Problem
 │   ├── BrokenImage            422  the bytes end early or cannot be decoded
 │   ├── AnimatedImage          422  more than one frame
 │   ├── TooManyPixels          422  the header announces more pixels than the limit
+│   ├── TooComplex             422  a small file would take long to decode
 │   └── UnknownLabel           422  a folder that names neither of the two classes
 ├── PayloadTooLarge            413  more bytes than the limit
 ├── UnsupportedFormat          415  not in an accepted format
@@ -75,6 +76,13 @@ class TooManyPixels(BadRequest):
     """Raise when an image's header announces more pixels than the limit. None is decoded."""
 
     title = "Too many pixels"
+
+
+class TooComplex(BadRequest):
+    """Raise when an image has so many parts, or repeats them so often, that a small file would take
+    long to decode. Nothing is decoded."""
+
+    title = "Too complex"
 
 
 class UnknownLabel(BadRequest):

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from clickbait.inference import bars, images
 from clickbait.inference.bars import Bars
 from clickbait.inference.classifier import Classifier
+from clickbait.inference.container.exif import ORIENTATION
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import encoded, grainy, picture
 
@@ -91,7 +92,7 @@ def test_a_picture_with_bars_all_round_loses_all_four() -> None:
 def test_bars_are_found_in_the_upright_picture() -> None:
     scene = framed(picture((640, 360)), (640, 480))
     exif = Image.Exif()
-    exif[images.ORIENTATION_TAG] = 6
+    exif[ORIENTATION] = 6
     turned = scene.transpose(Image.Transpose.ROTATE_90)
     found = images.read(encoded(turned, exif=exif))
     assert (found.width, found.height) == (640, 480)

@@ -17,6 +17,8 @@ from clickbait.errors import (
     UnsupportedFormat,
 )
 from clickbait.inference import images
+from clickbait.inference.container import webp
+from clickbait.inference.container.exif import ORIENTATION
 from tests.samples import hostile
 from tests.samples.drawn import encoded, picture
 
@@ -33,7 +35,7 @@ def oriented(orientation: int, kind: str) -> bytes:
     if orientation > 1:
         image = image.transpose(INVERSE.get(UNDO[orientation], UNDO[orientation]))
     exif = Image.Exif()
-    exif[images.ORIENTATION_TAG] = orientation
+    exif[ORIENTATION] = orientation
     options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
     return encoded(image, kind, exif=exif, **options)
 
@@ -134,7 +136,7 @@ def test_the_webp_header_is_read_as_the_decoder_reads_it(
     size: tuple[int, int], options: dict
 ) -> None:
     data = encoded(picture(size), "WEBP", **options)
-    assert images._webp_size(data) == size
+    assert webp.size(data) == size
 
 
 def test_bytes_at_the_limit_pass_and_one_more_does_not() -> None:

@@ -18,6 +18,7 @@ from moto import mock_aws
 from clickbait import aws
 from clickbait.inference import images
 from clickbait.inference.appearance import appearance
+from clickbait.inference.container.core import MAX_PIXELS
 from clickbait.inference.images import perceptual_hash
 from clickbait.keys import LABEL_OF_FOLDER
 from clickbait.store import drop_folder
@@ -286,7 +287,7 @@ def test_an_unreadable_image_is_rejected_with_the_reason(
     assert why["reason"] == reason
     assert why["detail"].endswith(".")
     if reason == "too-many-pixels":
-        assert (why["limit"], why["value"]) == (images.MAX_PIXELS, 9_000**2)
+        assert (why["limit"], why["value"]) == (MAX_PIXELS, 9_000**2)
 
 
 def test_an_image_at_the_limit_of_bytes_is_kept_and_one_byte_more_is_never_read(

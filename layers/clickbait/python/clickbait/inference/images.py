@@ -1,11 +1,13 @@
 """From bytes to checked RGB pixels to the model's input, the same in training and in serving.
 
-- The content decides the format, never the file name. Every limit is checked from the header,
-  before anything is decoded.
-- EXIF orientation is applied; the reported width and height are those of the upright image.
+- The content decides the format, never the file name. Every limit is checked from the headers,
+  before anything is decoded (`inference.container`): pixels, and the steps of a decoder.
+- The decoder gets the parts of a file that decide its pixels, and nothing else.
+- The orientation of EXIF is applied, and no other; the reported width and height are those of the
+  upright image.
 - Grey, palette and bilevel images are converted to RGB. Channels of 16 bits keep their high byte.
-  CMYK is converted by Pillow's formula. ICC profiles are ignored.
-- Transparent pixels are drawn over white, as on a page.
+  CMYK is converted by Pillow's formula. ICC profiles and gamma are ignored.
+- Transparent pixels and those of a PNG's key colour are drawn over white, as on a page.
 - Black bars at both ends are cut off (`inference.bars`); the reported size includes them.
 - From a JPEG with several pictures (a phone's MPO), the first is used. Animations are refused.
 """
@@ -13,23 +15,20 @@
 import hashlib
 import io
 import struct
+import time
 import zlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
-from clickbait.errors import (
-    AnimatedImage,
-    BrokenImage,
-    EmptyImage,
-    PayloadTooLarge,
-    TooManyPixels,
-    UnsupportedFormat,
-)
+from clickbait.errors import EmptyImage, PayloadTooLarge, TooComplex, UnsupportedFormat
 from clickbait.inference import bars
 from clickbait.inference.bars import Bars
+from clickbait.inference.container import jpeg, png, unknown, webp
+from clickbait.inference.container.core import Core, broken
 from clickbait.settings import MAX_IMAGE_BYTES
 
 
@@ -64,26 +63,28 @@ else:
 INPUT_SIZE = 224
 """Side of the square that a model sees, in pixels, unless its metadata has another."""
 
-MAX_PIXELS = 25_000_000
-"""The most pixels decoded. A 24-megapixel phone photo passes, and a worker of 300 MB survives."""
-
-MAX_WEBP_PIXELS = 10_000_000
-"""The most pixels of a WebP. Pillow's decoder holds four copies at 4 bytes per pixel, and a file of
-1 KB can announce that many pixels."""
-
 JPEG_DRAFT = 336
 """The smallest side, in pixels, to which libjpeg may shrink an image while decoding it. 1.5 x
 INPUT_SIZE keeps the predictions, and decodes a 12-megapixel photo in a fifth of the time."""
+
+HEAD_SEARCHED = 4_096
+"""Bytes in which an image behind other bytes is looked for, to say so."""
+
+MAX_SECONDS = 1.5
+"""The most time that a decoder may take of one processor. Usual photos take a tenth of it. Counting
+refuses nearly every file that would take longer; this is for those that nobody thought of."""
 
 NEAR_HASH_ALONE = 4
 """The most bits, of 64, in which the perceptual hashes of two copies may differ if nothing else can
 be compared. Saving an image again changes 0 to 4 bits."""
 
-BAND_ROWS = 256
-"""Rows converted at a time when a large image is shrunk. Converting MAX_PIXELS at once would take
-100 MB."""
+BAND_PIXELS = 1_000_000
+"""Pixels converted at a time. Converting 25 million at once would take 300 MB."""
 
-ORIENTATION_TAG = 0x0112
+MOST_PIXELS_KEPT = 4_000_000
+"""Above it, the longer side is shrunk more than the shorter one: the model sees a square anyway. A
+16:9 image never has more, as both of its sides are shrunk to less than 4 x JPEG_DRAFT."""
+
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -109,8 +110,14 @@ DECODER_ERRORS = (
 )
 """The exceptions that Pillow's decoders raise on damaged files, found by mutating valid ones."""
 
-# MAX_PIXELS replaces Pillow's own limit, which only warns at 89 million pixels.
+CORES = {"JPEG": jpeg.core, "PNG": png.core, "WEBP": webp.core}
+
+# The container's limit replaces Pillow's own, which only warns at 89 million pixels.
 Image.MAX_IMAGE_PIXELS = None
+
+
+Mask = npt.NDArray[np.bool_]
+WHITE = 255
 
 
 class CheckedImage(NamedTuple):
@@ -138,33 +145,17 @@ def format_of(data: bytes) -> str:
     for name, each in FORMATS.items():
         if all(data.startswith(part, offset) for offset, part in each.magic.items()):
             return name
-    guess = _guess(data)
-    finding = f"looks like {guess}" if guess else "is not an image"
+    found = unknown.named(data)
     *titles, last = (each.title for each in FORMATS.values())
-    raise UnsupportedFormat(
-        f"The content {finding}; {', '.join(titles)} and {last} are supported. "
-        "Convert the image first.",
-        supported=list(MEDIA_TYPES),
-    )
-
-
-def _guess(data: bytes) -> str:
-    """The kind of file that `data` seems to be; empty if it is unknown."""
-    known = {
-        b"GIF8": "a GIF",
-        b"BM": "a BMP",
-        b"II*\x00": "a TIFF",
-        b"MM\x00*": "a TIFF",
-        b"%PDF": "a PDF",
-        b"PK\x03\x04": "a ZIP archive",
-        b"<svg": "an SVG",
-        b"<?xml": "XML",
-        b"<!DOCTYPE": "HTML",
-        b"<html": "HTML",
-    }
-    if data[4:8] == b"ftyp":
-        return "a HEIC, AVIF or MP4 file"
-    return next((name for magic, name in known.items() if data.startswith(magic)), "")
+    supported = f"{', '.join(titles)} and {last} are supported."
+    if found is None:
+        finding, advice = "The content is not an image", unknown.CONVERT
+        if any(data.find(part, 1, HEAD_SEARCHED) > 0 for part in (b"\xff\xd8\xff", png.SIGNATURE)):
+            finding = "The content does not begin with an image, although one follows later"
+            advice = "Send the image's own bytes."
+    else:
+        finding, advice = f"The content looks like {found.kind}", found.advice
+    raise UnsupportedFormat(f"{finding}; {supported} {advice}", supported=list(MEDIA_TYPES))
 
 
 def sha256(data: bytes) -> str:
@@ -176,31 +167,22 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
     """Check and decode one image.
 
     data: the file's bytes. Returns upright RGB pixels with the original's size and format.
-    Raises PayloadTooLarge, EmptyImage, UnsupportedFormat, TooManyPixels, AnimatedImage or
-    BrokenImage.
+    Raises PayloadTooLarge, EmptyImage, UnsupportedFormat, TooManyPixels, TooComplex, AnimatedImage
+    or BrokenImage.
     """
     check_bytes(len(data), max_bytes)
     kind = format_of(data)
-    if kind == "WEBP":  # Pillow allocates the whole canvas when it opens a WebP.
-        _check_pixels(*_webp_size(data), MAX_WEBP_PIXELS)
+    core = CORES[kind](data)
     try:
-        image = Image.open(io.BytesIO(data), formats=(kind,))
-        width, height = image.size
-        _check_pixels(width, height)
-        if kind != "JPEG" and getattr(image, "is_animated", False):
-            frames = getattr(image, "n_frames", 2)
-            raise AnimatedImage(
-                f"The {FORMATS[kind].title} has {frames} frames; one is supported. "
-                "Send a single frame.",
-                limit=1,
-                value=frames,
-            )
-        image.draft(None, (JPEG_DRAFT, JPEG_DRAFT))
-        image.load()
-        turn = UPRIGHT.get(_orientation(image))
-        rgb = _to_rgb(image)
+        rgb = _decoded(core, kind, core.endings[0])
+        for ending in core.endings[1:]:
+            if _decoded(core, kind, ending) != rgb:
+                raise broken(FORMATS[kind].title, ends_early=True)
     except DECODER_ERRORS as error:
-        raise _broken(kind, ends_early="truncated" in str(error).lower()) from error
+        ends_early = "truncated" in str(error).lower()
+        raise broken(FORMATS[kind].title, ends_early=ends_early) from error
+    width, height = core.width, core.height
+    turn = UPRIGHT.get(core.orientation)
     if turn is not None:
         rgb = rgb.transpose(turn)
         if turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180:
@@ -249,60 +231,88 @@ def check_bytes(size: int, limit: int) -> None:
         )
 
 
-def _check_pixels(width: int, height: int, limit: int = MAX_PIXELS) -> None:
-    if width < 1 or height < 1:
-        raise BrokenImage(f"The header says {width} x {height} pixels. Save the image again.")
-    if width * height > limit:
-        instead = "Shrink it." if limit == MAX_PIXELS else "Shrink it, or save it as JPEG."
-        raise TooManyPixels(
-            f"The image has {width} x {height} = {width * height:,} pixels; "
-            f"the limit is {limit:,}. {instead}",
-            limit=limit,
-            value=width * height,
-        )
+def _decoded(core: Core, kind: str, ending: bytes) -> Image.Image:
+    """The pixels of `core`, not yet upright, as RGB over white."""
+    image = _opened(core.data + ending, kind)
+    image.draft(None, (JPEG_DRAFT, JPEG_DRAFT))
+    low = None
+    if core.key is not None and core.depth == 16 and image.mode == "RGB":
+        low = _low_bytes(core)
+    image.load()
+    return _to_rgb(image, core, low)
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Canvas width and height from a WebP header (RFC 9649, sections 2.5 to 2.7).
+def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:
+    return Image.open(_Timed(data, FORMATS[kind].title), formats=(kind,))
 
-    Raises BrokenImage if the header is damaged.
+
+class _Timed(io.BytesIO):
+    """A file that ends its decoder when that has taken MAX_SECONDS of its thread.
+
+    Pillow reads 64 KB at a time. It reads a WebP at once, which takes half a second at most.
     """
-    chunk, body = data[12:16], data[20:30]
-    if len(body) < 10:
-        raise _broken("WEBP", ends_early=True)
-    if chunk == b"VP8X":
-        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
-    if chunk == b"VP8L":
-        bits = int.from_bytes(body[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if chunk == b"VP8 ":
-        width, height = (int.from_bytes(body[i : i + 2], "little") for i in (6, 8))
-        return width & 0x3FFF, height & 0x3FFF
-    raise _broken("WEBP")
+
+    def __init__(self, data: bytes, title: str) -> None:
+        super().__init__(data)
+        self.title, self.end = title, time.thread_time() + MAX_SECONDS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self.end:
+            raise TooComplex(
+                f"The {self.title} takes too long to decode: more than {MAX_SECONDS} s of a "
+                "processor. Shrink it, or save it again in an image editor.",
+                limit=MAX_SECONDS,
+            )
+        return super().read(size)
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, by default 1. Damaged EXIF is no error, as the pixels may be fine."""
-    try:
-        return int(image.getexif().get(ORIENTATION_TAG, 1))
-    except DECODER_ERRORS:
-        return 1
+def _low_bytes(core: Core) -> Mask:
+    """Where the low bytes of an RGB image of 16 bits, (height, width), are those of the key."""
+    image = _opened(core.data, "PNG")
+    # Pillow keeps the high bytes only. In the other byte order these are the low ones.
+    image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
+    image.load()
+    key = [part & 0xFF for part in core.key or ()]
+    return np.concatenate([_equal(band, key) for _, band in _bands(image, 1)])
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """`image` as RGB. A large one is shrunk band by band, so that memory holds one copy of it."""
-    factor = min(image.width // (2 * JPEG_DRAFT), image.height // (2 * JPEG_DRAFT))
-    if factor < 2:
-        return _band_to_rgb(image)
-    small = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
-    rows = BAND_ROWS // factor * factor or factor
+def _equal(image: Image.Image, colour: Sequence[int]) -> Mask:
+    """Where an RGB image has `colour`, (height, width)."""
+    # Three comparisons of a channel take a third of the time of one with an axis of three.
+    red, green, blue = (
+        np.asarray(channel) == part for channel, part in zip(image.split(), colour, strict=True)
+    )
+    equal: Mask = red & green & blue
+    return equal
+
+
+def _bands(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Image]]:
+    """`image` in parts of its full width: first row, and pixels. All but the last have a number of
+    rows that is a multiple of `multiple`."""
+    rows = max(multiple, BAND_PIXELS // image.width // multiple * multiple)
     for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        small.paste(_band_to_rgb(band).reduce(factor), (0, top // factor))
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _to_rgb(image: Image.Image, core: Core, low: Mask | None) -> Image.Image:
+    """`image` as RGB over white. A large one is shrunk band by band, so that memory holds one copy
+    of it."""
+    across, down = (side // (2 * JPEG_DRAFT) or 1 for side in image.size)
+    least = min(across, down)
+    if image.width * image.height <= MOST_PIXELS_KEPT * least * least:
+        across = down = least
+    if across == down == 1 and image.width * image.height <= BAND_PIXELS:
+        return _band_to_rgb(image, core, low)
+    small = Image.new("RGB", (-(-image.width // across), -(-image.height // down)))
+    for top, band in _bands(image, down):
+        rgb = _band_to_rgb(band, core, None if low is None else low[top : top + band.height])
+        small.paste(rgb.reduce((across, down)), (0, top // down))
     return small
 
 
-def _band_to_rgb(image: Image.Image) -> Image.Image:
+def _band_to_rgb(image: Image.Image, core: Core, low: Mask | None) -> Image.Image:
+    if core.key is not None:
+        return _without_key(image, core.key, core.depth, low)
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip values above 255 to white.
@@ -313,10 +323,21 @@ def _band_to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _broken(kind: str, ends_early: bool = False) -> BrokenImage:
-    """The problem of a damaged image. Pillow's own messages differ between identical files."""
-    if ends_early:
-        return BrokenImage(f"The {FORMATS[kind].title} ends early. Send the whole file.")
-    return BrokenImage(
-        f"The {FORMATS[kind].title} is damaged. Save it again, or send another copy."
-    )
+def _without_key(
+    image: Image.Image, key: tuple[int, ...], depth: int, low: Mask | None
+) -> Image.Image:
+    """RGB with white instead of the colour `key`, which has `depth` bits a channel."""
+    if len(key) == 3:
+        clear = _equal(image, key if depth == 8 else [part >> 8 for part in key])
+        if low is not None:
+            clear &= low
+        if clear.any():
+            image.paste("white", mask=Image.fromarray(clear))
+        return image
+    greys = np.array(image if depth == 16 else image.convert("L"))
+    # Pillow spreads 1, 2 and 4 bits over 0 to 255.
+    clear = greys == (key[0] if depth >= 8 else key[0] * WHITE // ((1 << depth) - 1))
+    if depth == 16:
+        greys = (greys >> 8).astype(np.uint8)
+    greys[clear] = WHITE
+    return Image.fromarray(greys).convert("RGB")
