@@ -46,6 +46,17 @@ def test_a_better_model_that_forgets_nothing_passes_with_counts_in_the_reason() 
     json.dumps(decision.as_dict(), allow_nan=False)
 
 
+def test_the_reason_says_why_a_model_passes_that_is_right_less_often() -> None:
+    own = held_out(200, 1, 1)
+    too_sure = Predictions(8 * own.champion.logits, own.champion.scores)
+    shifted = Predictions(own.candidate.logits - 0.8, own.candidate.scores)
+    better = replace(own, candidate=shifted, champion=too_sure)
+    decision = decide(better, held_out(300, 1, 1), CHANGED, band=USUAL)
+    assert decision.passed, failed(decision)
+    assert decision.own["candidate"]["right"] < decision.own["champion"]["right"]
+    assert decision.reason.endswith("closer to your labels than the live model's.")
+
+
 def test_an_equal_model_is_refused() -> None:
     decision = decide(held_out(80, 1, 1), held_out(300, 1, 1), CHANGED, band=USUAL)
     assert failed(decision) == {"brier, own"}

@@ -147,7 +147,8 @@ def decide(
     before = evidence.figures(own.labels, own.champion, champion_band)
     known: dict[str, Any] = {}
     figures = _counts(after, before)
-    checks = [_closer(own), _beats_chance(own), _ranks_as_well(own)]
+    closer = _closer(own)
+    checks = [closer, _beats_chance(own), _ranks_as_well(own)]
     if world is not None:
         checks += _keeps_knowledge(world, own_weight)
         known["candidate"] = evidence.figures(world.labels, world.candidate, band)
@@ -161,6 +162,8 @@ def decide(
         checks.insert(0, _needs_change(head))
     failed = [check for check in checks if not check.passed]
     reason = f"{figures} {failed[0].detail}" if failed else figures
+    if not failed and after["right"] < before["right"]:  # The counts alone would speak against it.
+        reason = f"{figures} {closer.detail}"
     return Decision(
         passed=not failed,
         reason=reason,
