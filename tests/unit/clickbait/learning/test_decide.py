@@ -57,6 +57,14 @@ def test_the_reason_says_why_a_model_passes_that_is_right_less_often() -> None:
     assert decision.reason.endswith("closer to your labels than the live model's.")
 
 
+def test_corrections_pass_without_a_claim_that_the_probabilities_are_closer() -> None:
+    own = replace(held_out(80, 1, 1), corrected=40)
+    decision = decide(own, held_out(300, 1, 1), CHANGED, band=USUAL)
+    assert decision.passed, failed(decision)
+    closer = next(check for check in decision.checks if check.name == "brier, own")
+    assert closer.detail.startswith("It learned from your corrections")
+
+
 def test_an_equal_model_is_refused() -> None:
     decision = decide(held_out(80, 1, 1), held_out(300, 1, 1), CHANGED, band=USUAL)
     assert failed(decision) == {"brier, own"}

@@ -191,11 +191,15 @@ def _closer(own: HeldOut) -> Check:
     means = (weights @ errors) / weights.sum(axis=1)
     high = float(np.quantile(means, CONFIDENCE))
     limit = CORRECTED_MARGIN if own.corrected else 0.0
-    detail = (
-        "Its probabilities are closer to your labels than the live model's."
-        if high < limit
-        else "Its probabilities are not clearly closer to your labels than the live model's."
-    )
+    if high < 0:
+        detail = "Its probabilities are closer to your labels than the live model's."
+    elif high < limit:
+        detail = (
+            "It learned from your corrections, and its probabilities are about as close to your "
+            "labels as the live model's."
+        )
+    else:
+        detail = "Its probabilities are not clearly closer to your labels than the live model's."
     return Check("brier, own", high < limit, high, limit, detail)
 
 
