@@ -77,10 +77,11 @@ class Owner:
     replay: Examples
 
 
-def cache(data: Path, folder: Path, imagenet: Path | None) -> None:
-    """Store features and logits of every image from the shipped and the ImageNet network."""
+def cache(data: Path, folder: Path, imagenet: Path | None, version: Path) -> None:
+    """Store features and logits of every image from the shipped and the ImageNet network. The
+    shipped one is in the folder `version`."""
     folder.mkdir(parents=True, exist_ok=True)
-    networks = {"shipped": SHIPPED / "model.tflite", "imagenet": imagenet}
+    networks = {"shipped": version / "model.tflite", "imagenet": imagenet}
     for part in ("thumbnails", "owner"):
         files = sorted((data / part).rglob("*.jpg"))
         for name, path in networks.items():
@@ -89,7 +90,7 @@ def cache(data: Path, folder: Path, imagenet: Path | None) -> None:
                 continue
             started = time.perf_counter()
             reader = FeatureReader(path.read_bytes())
-            pixels = [images.model_input(images.read(f.read_bytes())) for f in files]
+            pixels = [images.model_input(images.read(f.read_bytes()), reader.size) for f in files]
             outputs = reader.read(pixels)
             names = [f.relative_to(data / part).as_posix() for f in files]
             colours = np.array([_colours(p) for p in pixels])
@@ -103,9 +104,10 @@ def cache(data: Path, folder: Path, imagenet: Path | None) -> None:
             print(f"{out}: {len(files)} images in {time.perf_counter() - started:.0f} s")
 
 
-def owners(folder: Path) -> dict[str, Owner]:
-    """Return every owner by name, from the features in `folder`."""
-    calibration = json.loads((SHIPPED / "metadata.json").read_text())["calibration"]
+def owners(folder: Path, version: Path, world: str) -> dict[str, Owner]:
+    """Return every owner by name, from the features in `folder`, which the network of the folder
+    `version` computed. `world` is the side of the shipped images that are measured on."""
+    calibration = json.loads((version / "metadata.json").read_text())["calibration"]
     shipped = Calibration.from_dict(calibration)
     with MANIFEST.open(newline="") as lines:
         records = {row["file"]: row for row in csv.DictReader(lines)}
@@ -154,7 +156,7 @@ def owners(folder: Path) -> dict[str, Owner]:
     rng = np.random.default_rng(5)
     half = rng.random(len(owner_images)) < 0.7
     home_own, own_own = champion(len(home_images) + np.flatnonzero(half))
-    test, train, yb = at(side == "test"), at(side == "train"), at(~tt)
+    test, train, yb = at(side == world), at(side == "train"), at(~tt)
     shuffled = np.random.default_rng(8).permutation(np.unique(home_units[yb]))
     known = np.isin(home_units, shuffled[: int(0.65 * len(shuffled))])
     home_yb, _ = champion(at(~tt, known))
@@ -435,6 +437,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with thumbnails/ and owner/, to cache")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--imagenet", type=Path)
+    parser.add_argument(
+        "--shipped", type=Path, default=SHIPPED, help="a version to take for the shipped one"
+    )
+    parser.add_argument(
+        "--world",
+        choices=("test", "validation"),
+        default="test",
+        help="the side of the shipped images to measure `noisy` and the like on: to choose among "
+        "networks, not the test side",
+    )
     parser.add_argument("--owners", default=",".join(NAMES))
     parser.add_argument("--sizes", default="30,60,120,200,350")
     parser.add_argument("--draws", type=int, default=20)
@@ -449,9 +461,9 @@ def main() -> None:
     if given.what == "cache":
         if given.data is None:
             parser.error("cache needs --data")
-        cache(given.data, given.cache, given.imagenet)
+        cache(given.data, given.cache, given.imagenet, given.shipped)
         return
-    by_name = owners(given.cache)
+    by_name = owners(given.cache, given.shipped, given.world)
     draws = range(given.first, given.first + given.draws)
     for name in given.owners.split(","):
         if given.what == "days":
