@@ -1,13 +1,17 @@
 """The local stack's settings, from the environment: ports, state folder, workers, parameters."""
 
+import contextlib
 import errno
+import fcntl
 import itertools
+import os
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from ops import StackError, state_dir
 
@@ -30,6 +34,9 @@ PARAMETERS = (
 
 FORMER_STACK_SECONDS = 5.0
 """After `make up` is killed, the emulator needs 2 s to save its state and free the ports."""
+
+STATE_FORMAT = 2
+"""Of the state folder; 1 had no snapshots and no record of its format, and can still be read."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +98,26 @@ class StackSettings:
         """The output of the functions."""
         return self.logs / "functions.log"
 
-    def prepare(self) -> None:
-        """Check that the ports are free, and bind the state folder to its cloud port.
+    def prepare(self) -> IO[str]:
+        """Check the ports, take the state folder, and bind it to its cloud port.
 
-        The saved state contains queue addresses with the port. On another port its event sources
-        would be Enabled but deliver nothing. Raises StackError if the port is not the state's, if
-        a port is given twice, or if a port is in use.
+        The folder is taken as long as the returned file is open, here or in the emulator. The saved
+        state contains queue addresses with the port. On another port its event sources would be
+        Enabled but deliver nothing. Raises StackError if the folder cannot be used, is taken, or is
+        of a newer version; if the port is not the state's; if a port is given twice or in use.
         """
+        try:
+            with contextlib.ExitStack() as opened:
+                lock = self._prepare(opened)
+                opened.pop_all()
+                return lock
+        except OSError as error:
+            raise StackError(
+                f"STATE_DIR={self.state_dir} cannot be used: {error.strerror}."
+            ) from error
+
+    def _prepare(self, opened: contextlib.ExitStack) -> IO[str]:
+        lock = self._take(opened) if self.state_dir.is_dir() else None
         ports = {
             "CLOUD_PORT": self.cloud_port,
             "API_PORT": self.api_port,
@@ -106,6 +126,7 @@ class StackSettings:
         for (one, port), (other, same) in itertools.combinations(ports.items(), 2):
             if port == same:
                 raise StackError(f"{one} and {other} are both {port}; give each its own.")
+        self._check_version()
         record = self.state_dir / "cloud-port"
         kept = record.read_text().strip() if record.exists() else ""
         if kept and kept != str(self.cloud_port):
@@ -120,7 +141,54 @@ class StackSettings:
             check_port(variable, port, patience)
         for folder in (self.state_dir, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
-        record.write_text(f"{self.cloud_port}\n")
+        lock = lock or self._take(opened)
+        _write(record, f"{self.cloud_port}\n")
+        _write(self._version, f"{STATE_FORMAT} ministack {version('ministack')}\n")
+        return lock
+
+    def _take(self, opened: contextlib.ExitStack) -> IO[str]:
+        """Lock the folder. Wait for the emulator of a killed stack, which may still save."""
+        file = opened.enter_context((self.state_dir / "lock").open("a+"))
+        until = time.monotonic() + FORMER_STACK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip()
+                if _runs(holder) or time.monotonic() >= until:
+                    raise StackError(
+                        f"A stack already runs in {self.state_dir} (process {holder}): stop it, or "
+                        f"name another STATE_DIR."
+                    ) from error
+            time.sleep(0.1)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        return file
+
+    def _check_version(self) -> None:
+        """Raise StackError if a newer version wrote the state."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            text = self._version.read_text().strip()
+            number, _, release = text.partition(" ministack ")
+            mine = version("ministack")
+            try:
+                newer = int(number) > STATE_FORMAT or _release(release) > _release(mine)
+            except ValueError:
+                newer = True
+            if newer:
+                raise StackError(
+                    f"The state in {self.state_dir} is of another version ({text!r}; this is "
+                    f"{STATE_FORMAT} ministack {mine}): use that version, name another STATE_DIR, "
+                    f"or delete the folder to start afresh."
+                )
+
+    @property
+    def _version(self) -> Path:
+        """The file with the format of the state and the emulator's release."""
+        return self.state_dir / "version"
 
     @property
     def description(self) -> Path:
@@ -131,6 +199,29 @@ class StackSettings:
     def admin_token(self) -> Path:
         """The file with the admin token, readable by its user only."""
         return self.state_dir / "admin-token"
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file if it changes, all at once: a kill or a full disk leaves it whole."""
+    if not file.exists() or file.read_text() != text:
+        draft = file.with_suffix(".part")
+        draft.write_text(text)
+        draft.replace(file)
+
+
+def _runs(process: str) -> bool:
+    """Whether the process with this id runs; it may be another user's."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
 
 
 def check_port(variable: str, port: int, patience: float = 0.0) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import httpx
 import uvicorn
@@ -23,7 +23,7 @@ from local.batch.definitions import definitions
 from local.batch.jobs import Jobs
 from local.batch.reports import Reporter
 from local.batch.service import Batch, listener
-from local.cloud import Cloud
+from local.cloud import SAVE_EVERY_SECONDS, Cloud
 from local.deploy import STACK_NAME, Deployed, deploy
 from local.emf import LogReader
 from local.gateway import Gateway
@@ -57,15 +57,15 @@ class _Stopped(BaseException):
     """
 
 
-def up(settings: StackSettings) -> None:
-    """Run the stack until a signal stops it; call `settings.prepare` first.
+def up(settings: StackSettings, lock: IO[str]) -> None:
+    """Run the stack until a signal stops it; `settings.prepare` returns its `lock`.
 
     Raises StackError or boto3's errors if the stack cannot start or fails; nothing is left running.
     """
     settings.description.unlink(missing_ok=True)
     files = pages.read(ROOT / "frontend" / "dist")
     callers = listener()
-    cloud = Cloud(settings, f"http://{HOST}:{callers.getsockname()[1]}")
+    cloud = Cloud(settings, f"http://{HOST}:{callers.getsockname()[1]}", lock)
     settings.functions_log.write_bytes(b"")
     with _stopping_at_signals():
         try:
@@ -80,6 +80,7 @@ def up(settings: StackSettings) -> None:
             site = Site(files, source, settings.api_url, settings.cloud_url)
             cloud.wait()
             deployed = deploy(cloud, prepared)
+            cloud.save()
             _say(f"cloud on {settings.cloud_url}, deployed in {time.monotonic() - started:.1f} s")
             asyncio.run(_serve(settings, cloud, deployed, site, callers))
         except _Stopped:
@@ -122,6 +123,7 @@ async def _serve(
         asyncio.create_task(jobs.work()),
         asyncio.create_task(_read_logs(cloud, reader, stop)),
         asyncio.create_task(_supervise(settings, cloud, stop)),
+        asyncio.create_task(_save_often(cloud, stop)),
     ]
     reporting = asyncio.create_task(reports.send())
     ready = asyncio.create_task(_get_ready(settings, cloud, deployed))
@@ -220,6 +222,22 @@ async def _supervise(settings: StackSettings, cloud: Cloud, stop: asyncio.Event)
             raise StackError(f"The emulator ended unexpectedly; see {cloud.log}.")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.5)
+
+
+async def _save_often(cloud: Cloud, stop: asyncio.Event) -> None:
+    """Save the state at intervals until the end; warn once when that fails."""
+    failing = False
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), SAVE_EVERY_SECONDS)
+        try:
+            if not stop.is_set():
+                await asyncio.to_thread(cloud.save)
+            failing = False
+        except StackError as error:
+            if cloud.alive and not failing:
+                logger.warning("If the stack is killed now, it loses what came last: %s", error)
+            failing = True
 
 
 async def _get_ready(settings: StackSettings, cloud: Cloud, deployed: Deployed) -> None:

@@ -33,7 +33,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an emulated cloud that outlives killed processes."""
     api, site, port = free_ports(3)
     config = StackSettings(api, site, port, tmp_path_factory.mktemp("cloud"), 1)
-    config.prepare()
+    config.prepare().close()
     cloud = Cloud(config, "http://127.0.0.1:9")
     cloud.start()
     try:

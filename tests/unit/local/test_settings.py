@@ -1,6 +1,12 @@
 """A stack that cannot start says so in one line that names the variable to change."""
 
+import errno
+import os
 import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -71,8 +77,8 @@ def test_one_port_for_two_things_is_refused(environment, one, other):
 
 
 def test_a_kept_state_belongs_to_its_cloud_port(environment):
-    StackSettings.from_environment(environment).prepare()
-    StackSettings.from_environment(environment).prepare()
+    StackSettings.from_environment(environment).prepare().close()
+    StackSettings.from_environment(environment).prepare().close()
     moved = environment | {"CLOUD_PORT": str(free_ports(1)[0])}
     with pytest.raises(StackError, match=f"belongs to CLOUD_PORT={environment['CLOUD_PORT']}"):
         StackSettings.from_environment(moved).prepare()
@@ -108,3 +114,63 @@ def test_a_wrong_parameter_is_refused_by_its_variable(variable, value):
 @pytest.mark.parametrize(("text", "on"), [("", False), ("false", False), ("true", True)])
 def test_permissions_are_enforced_where_that_is_asked_for(text, on):
     assert StackSettings.from_environment({"LOCAL_AUTH": text}).auth is on
+
+
+def test_a_second_stack_in_the_same_folder_says_so_and_the_next_one_starts(environment):
+    settings = StackSettings.from_environment(environment)
+    with settings.prepare():
+        other = environment | dict(zip(PORTS, map(str, free_ports(3)), strict=True))
+        with pytest.raises(StackError, match=f"already runs in .* \\(process {os.getpid()}\\)"):
+            StackSettings.from_environment(other).prepare()
+    settings.prepare().close()
+
+
+def test_a_start_waits_until_the_emulator_of_a_killed_stack_has_saved(environment, tmp_path):
+    settings = StackSettings.from_environment(environment)
+    settings.prepare().close()
+    lock = tmp_path / "state" / "lock"
+    saving = ["import fcntl, sys; held = open(sys.argv[1]); fcntl.flock(held, fcntl.LOCK_EX)"]
+    saving.append("print('held', flush=True); sys.stdin.read(1)")
+    with subprocess.Popen(
+        [sys.executable, "-c", "; ".join(saving), str(lock)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as emulator:
+        assert emulator.stdout.readline() == b"held\n"
+        lock.write_text("999999999")  # The stack itself is gone.
+        threading.Timer(0.3, emulator.stdin.close).start()
+        settings.prepare().close()
+        assert emulator.wait() == 0
+
+
+def test_a_state_folder_that_is_a_file_is_refused_in_one_line(environment, tmp_path):
+    for name in ("file", "file/below"):
+        environment["STATE_DIR"] = str(tmp_path / name)
+        (tmp_path / "file").touch()
+        with pytest.raises(StackError, match=r"STATE_DIR=.* cannot be used: .*\.$"):
+            StackSettings.from_environment(environment).prepare()
+
+
+def test_a_state_folder_that_cannot_be_written_is_refused_in_one_line(environment, monkeypatch):
+    settings = StackSettings.from_environment(environment)
+    for number in (errno.EROFS, errno.EACCES, errno.ENOSPC):
+
+        def refuse(*_: object, error: int = number, **__: object) -> None:
+            raise OSError(error, os.strerror(error))
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(StackError, match=os.strerror(number)):
+            settings.prepare()
+
+
+@pytest.mark.parametrize("text", ["3 ministack 1.5.33", "2 ministack 99.0.0", "odd", ""])
+def test_a_state_of_a_newer_version_is_refused_and_kept(environment, tmp_path, text):
+    settings = StackSettings.from_environment(environment)
+    settings.prepare().close()
+    record = tmp_path / "state" / "version"
+    record.write_text(text)
+    with pytest.raises(StackError, match="is of another version"):
+        settings.prepare()
+    assert record.read_text() == text
+    record.unlink()  # As a stack before there was such a file left it.
+    settings.prepare().close()
