@@ -103,7 +103,11 @@ class Uploaded(BaseModel):
     key: str = Field(pattern=f"^{presigned.UPLOAD_KEY.pattern}$")
 
 
-read_uploaded = json_body(Uploaded)
+read_uploaded = json_body(
+    Uploaded,
+    instead="Do not put an image into JSON: send a form (curl -F file=@image.jpg), or the image "
+    "itself with its type.",
+)
 
 
 @app.post(

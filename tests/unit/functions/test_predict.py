@@ -157,6 +157,7 @@ def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> No
         ({"files": [("file", JPEG), ("file", JPEG)]}, 422, "bad-request", "Too many files"),
         ({"data": {"file": "text"}}, 415, "unsupported-format", "form-urlencoded"),
         ({"json": {"url": "http://127.0.0.1"}}, 422, "bad-request", "url: Extra inputs"),
+        ({"json": {"image": "x" * 300_000}}, 413, "payload-too-large", "send a form"),
         ({"json": {"key": "train/clickbait_fake/a.jpg"}}, 422, "bad-request", "key: String"),
         ({"json": {"key": f"uploads/{'0' * 32}"}}, 503, "unavailable", "without DATA_BUCKET"),
         (

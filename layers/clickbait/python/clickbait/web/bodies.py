@@ -1,7 +1,11 @@
 """Reading request bodies within their limits: one image, a form of several, or JSON."""
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import Annotated, Any, NamedTuple, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Query, Request
 from pydantic import BaseModel, ValidationError
@@ -41,6 +45,22 @@ MAX_ERRORS = 10
 MAX_DRAINED = 32 * 1024 * 1024
 """The most bytes that are read of a body over its limit. A client that is cut off while it sends
 reports a broken connection, not our response. A longer body closes the connection."""
+
+PLAIN_ENCODINGS = frozenset({"", "identity", "7bit", "8bit", "binary"})
+"""Values of Content-Encoding and Content-Transfer-Encoding that leave the bytes as they are."""
+
+QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"')
+STARRED_NAME = re.compile(rb";\s*filename\*\s*=\s*([\w!#$&+.^`|~-]+)'[^';\s]*'([^;\s]+)", re.I)
+"""A file's name with its charset (RFC 8187), outside of QUOTED text."""
+
+ENCODED_WORDS = re.compile(r"(\s*=\?[^?\s]+\?[BbQq]\?[^?]*\?=)+\s*")
+"""A file's name in RFC 2047, as .NET and mail libraries send it."""
+
+ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+"""What browsers write for these characters in a file's name, and nothing else (WHATWG, HTML)."""
+
+UNTYPED = frozenset({"application/octet-stream", "binary/octet-stream"})
+"""Types of bytes of any kind; S3 and its tools use the second."""
 
 FORM = "multipart/form-data"
 ONE_IMAGE = "Send one image: curl -F file=@image.jpg"
@@ -95,7 +115,8 @@ async def image_body(request: Request) -> File:
     kind = content_type(request)
     if kind == FORM:
         return (await image_form(request)).file
-    if kind and not kind.startswith("image/") and kind != "application/octet-stream":
+    if kind and not kind.startswith("image/") and kind not in UNTYPED:
+        await _drain(request)
         raise UnsupportedFormat(
             f"The body is {kind}. {ONE_IMAGE}, or send the image itself "
             f"with its type ({', '.join(MEDIA_TYPES)}).",
@@ -109,13 +130,19 @@ async def image_form(request: Request) -> Form:
 
     Raises as `image_body` does.
     """
-    _require_form(request, ONE_IMAGE)
+    await _require_form(request, ONE_IMAGE)
     body = await _body(request, image_limit() + MAX_FORM_OVERHEAD, _image_too_large)
-    parts = await _parts(request, body, ONE_IMAGE, max_files=1, max_fields=MAX_FIELDS)
+    parts = await _parts(request, body, ONE_IMAGE, "file", MAX_FIELDS)
+    files = sum(isinstance(part, File) for _, part in parts)
+    if files > 1:
+        raise BadRequest(f"Too many files: the form has {files}, and 1 is accepted. {ONE_IMAGE}")
     fields = dict(parts)
     file = fields.pop("file", None)
     if isinstance(file, str):
-        raise BadRequest(f"The part `file` has no file name, so it is not a file. {ONE_IMAGE}")
+        raise BadRequest(
+            "The part `file` has no file name (`filename=` in its Content-Disposition), so it is "
+            f"not a file. {ONE_IMAGE}"
+        )
     if file is None:
         names = ", ".join(fields)[:200] or "none"
         raise BadRequest(f"The form has no field `file`; its fields: {names}. {ONE_IMAGE}")
@@ -132,9 +159,9 @@ async def images_form(request: Request) -> list[File]:
     Raises UnsupportedFormat if the body is not a form, BadRequest if it cannot be read or has no
     files or more than MAX_IMAGES, PayloadTooLarge if together they exceed MAX_REQUEST_BYTES.
     """
-    _require_form(request, SEVERAL_IMAGES)
+    await _require_form(request, SEVERAL_IMAGES)
     body = await _body(request, MAX_REQUEST_BYTES + MAX_FORM_OVERHEAD, _images_too_large)
-    parts = await _parts(request, body, SEVERAL_IMAGES, MAX_PARTS, MAX_PARTS)
+    parts = await _parts(request, body, SEVERAL_IMAGES, "", MAX_PARTS)
     files = [part for name, part in parts if name == "files" and isinstance(part, File)]
     if len(files) < len(parts):
         others = ", ".join(sorted({name for name, _ in parts if name != "files"}))[:200]
@@ -157,28 +184,93 @@ async def images_form(request: Request) -> list[File]:
 
 
 class _InMemoryParser(MultiPartParser):
-    """Starlette's parser without temporary files: the body is in memory already."""
+    """Starlette's parser without temporary files, because the body is in memory already; and with
+    the names of files as their users know them."""
 
     spool_max_size = MAX_REQUEST_BYTES + MAX_FORM_OVERHEAD
 
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        for header, value in part.item_headers:
+            if header in (b"content-encoding", b"content-transfer-encoding"):
+                _require_plain(value.decode("latin-1"), "A part of the form")
+        disposition = part.content_disposition or b""
+        starred = _starred_name(disposition)
+        if starred is not None:
+            # Starlette reads no `filename*`; without a `filename`, the part would be a text field.
+            part.content_disposition = disposition + b'; filename=""'
+        super().on_headers_finished()
+        if part.file is not None:
+            part.file.filename = (
+                _name_as_written(part.file.filename or "") if starred is None else starred
+            )
 
-def _require_form(request: Request, example: str) -> None:
+
+def _starred_name(disposition: bytes) -> str | None:
+    """The name in `filename*`; None if there is none, or it cannot be decoded."""
+    found = STARRED_NAME.search(QUOTED.sub(b'""', disposition))
+    if found is None:
+        return None
+    charset, text = found.groups()
+    try:
+        return _encodable(unquote_to_bytes(text).decode(charset.decode("ascii")))
+    except (LookupError, ValueError):
+        return None
+
+
+def _name_as_written(name: str) -> str:
+    """A file's name without the escapes that clients add in a form."""
+    if ENCODED_WORDS.fullmatch(name):
+        try:
+            return _encodable(str(make_header(decode_header(name))))
+        except (HeaderParseError, LookupError, ValueError):
+            return name
+    return re.sub("%22|%0D|%0A", lambda found: ESCAPES[found[0].upper()], name, flags=re.I)
+
+
+def _encodable(name: str) -> str:
+    """`name`; raises ValueError if it has half a character, which no response can have."""
+    name.encode()
+    return name
+
+
+def _require_plain(encoding: str, what: str) -> None:
+    """Raises BadRequest if a header says that bytes are encoded."""
+    if encoding.strip().lower() not in PLAIN_ENCODINGS:
+        raise BadRequest(
+            f"{what} is encoded with {encoding.strip()[:40]}. Send the bytes as they are, "
+            "without this encoding and its header."
+        )
+
+
+async def _require_form(request: Request, example: str) -> None:
     kind = content_type(request)
     if kind != FORM:
+        await _drain(request)
         raise UnsupportedFormat(
             f"The body is {kind or 'of no type'}, not a form. {example}", supported=[FORM]
         )
 
 
 async def _parts(
-    request: Request, body: bytes, example: str, max_files: int, max_fields: int
+    request: Request, body: bytes, example: str, kept: str, max_fields: int
 ) -> list[tuple[str, File | str]]:
-    """The parts of a form in order: files, and text fields."""
+    """The parts of a form in order: files, and text fields.
+
+    Left out are file inputs in which the user chose nothing, except the one named `kept`. Browsers
+    send them without a file name and without content.
+    """
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = _InMemoryParser(request.headers, stream(), max_files=max_files, max_fields=max_fields)
+    parser = _InMemoryParser(
+        request.headers,
+        stream(),
+        max_files=MAX_PARTS,
+        max_fields=max_fields,
+        max_part_size=_InMemoryParser.spool_max_size,
+    )
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
@@ -187,12 +279,13 @@ async def _parts(
             reason = error.message.rstrip(".")
         raise BadRequest(f"The form cannot be read: {reason}. {example}") from error
     try:
-        return [
+        parts = [
             (name, File(part.filename or "", part.file.read()))
             if isinstance(part, UploadFile)
             else (name, part)
             for name, part in form.multi_items()
         ]
+        return [(name, part) for name, part in parts if part != File("", b"") or name == kept]
     finally:
         await form.close()
 
@@ -242,8 +335,18 @@ def wrong_fields(wrong: Iterable[tuple[str, str]]) -> BadRequest:
 # --- limits --------------------------------------------------------------------------------------
 
 
+async def _drain(request: Request) -> None:
+    """Read the body of a request that is refused, so that the client reads why."""
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_DRAINED:
+            return
+
+
 async def _body(request: Request, most: int, too_large: Callable[[int], PayloadTooLarge]) -> bytes:
     """The whole body; raises `too_large` of its size if it has more than `most` bytes."""
+    _require_plain(request.headers.get("content-encoding", ""), "The body")
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > MAX_DRAINED:
         raise too_large(int(announced))
