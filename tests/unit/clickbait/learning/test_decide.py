@@ -130,6 +130,12 @@ def test_a_model_that_is_unsure_of_everything_is_refused() -> None:
         (MIN_OF_CLASS - 3, 40, "Upload 3 more clickbait images."),
         (24, 25, "Upload 1 more image."),
         (20, 10, "Upload 5 more legitimate images and 15 more of either kind."),
+        (
+            0,
+            0,
+            "Upload 15 more legitimate images, 15 more clickbait images and 20 more of either "
+            "kind.",
+        ),
     ],
 )
 def test_an_owner_with_too_few_images_reads_how_many_to_add(

@@ -116,9 +116,10 @@ def missing(labels: Labels) -> str:
         lacks.append(f"{left} more of either kind" if lacks else f"{left} more {_images(left)}")
     if not lacks:
         return ""
+    all_lacks = " and ".join(filter(None, [", ".join(lacks[:-1]), *lacks[-1:]]))
     return (
         f"You have {of_class[1]} clickbait and {of_class[0]} legitimate images. Learning needs at "
-        f"least {MIN_IMAGES}, with {MIN_OF_CLASS} of each kind. Upload {' and '.join(lacks)}."
+        f"least {MIN_IMAGES}, with {MIN_OF_CLASS} of each kind. Upload {all_lacks}."
     )
 
 
