@@ -105,9 +105,9 @@ export function checkText({ name, value, limit }: Check): CheckText {
       return plain("Built-in sanity images", plural(value ?? 0, "regression"), "none");
     case "a change is called for":
       return plain(
-        "Your images call for a change",
-        decimal(value, 2),
-        `less than ${decimal(limit, 2)}`,
+        "Need for a change",
+        `${share(value)} for the live model`,
+        `less than ${share(limit)}`,
       );
     case "auc above chance":
       return plain(`Better than chance, ${on}`, decimal(value), `more than ${decimal(limit)}`);

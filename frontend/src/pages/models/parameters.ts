@@ -120,6 +120,13 @@ export const FIELDS: Record<Name, Field> = {
   },
 };
 
+/** The label of a choice, for instance "Balanced"; undefined if the form has no such choice. */
+export function choiceText(name: string, value: unknown): string | undefined {
+  const field = Object.entries(FIELDS).find(([one]) => one === name)?.[1];
+  const choices = field && "choices" in field ? field.choices : [];
+  return choices.find((one) => one.value === value)?.label;
+}
+
 /** The parameters of a filled form; an empty field means the recipe's value. */
 export function parametersOf(form: FormData): Parameters {
   const text = (name: Name) => String(form.get(name) ?? "").trim();

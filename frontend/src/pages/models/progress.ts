@@ -18,6 +18,19 @@ export const STATES: Record<State, string> = {
   FAILED: "Failed",
 };
 
+/** Steps of a small update, which neither waits for a machine nor trains a network. */
+const SMALL_STEPS: Partial<Record<State, string>> = {
+  QUEUED: "Starting",
+  RUNNING: "Learning",
+  EVALUATING: "Comparing",
+};
+
+export const isSmall = ({ method }: Pick<Run, "method">): boolean => method === "small_update";
+
+/** The state of a run in a word. */
+export const stateName = ({ method }: Pick<Run, "method">, state: State): string =>
+  (isSmall({ method }) && SMALL_STEPS[state]) || STATES[state];
+
 export const TRIGGERS: Record<Run["trigger"], string> = {
   uploads: "new images",
   schedule: "the daily training",
@@ -38,16 +51,20 @@ export interface Step {
 const ORDER: readonly State[] = ["QUEUED", "RUNNING", "EVALUATING"];
 
 /** The steps of a run, each with its duration until `now` (milliseconds since 1970). */
-export function stepsOf({ state, times }: Pick<Run, "state" | "times">, now: number): Step[] {
+export function stepsOf(
+  { state, times, method }: Pick<Run, "state" | "times" | "method">,
+  now: number,
+): Step[] {
+  const nameOf = (of: State) => stateName({ method }, of);
   const moments = Object.values(times).map((at) => new Date(at).getTime());
   const steps = ORDER.map((name): Step => {
     const at = times[name];
-    if (!at) return { name: STATES[name], place: ended(state) ? "skipped" : "ahead" };
+    if (!at) return { name: nameOf(name), place: ended(state) ? "skipped" : "ahead" };
     const began = new Date(at).getTime();
     const next = Math.min(...moments.filter((moment) => moment > began));
     const until = Number.isFinite(next) ? next : now;
     return {
-      name: STATES[name],
+      name: nameOf(name),
       place: state === name ? "now" : "done",
       at,
       seconds: Math.max(0, (until - began) / 1000),

@@ -16,23 +16,25 @@ import { GateVerdict } from "./gate-verdict";
 import { Advice, Improved } from "./improved";
 import { adviceOf, headline, improvementOf, methodText } from "./improvement";
 import { Labels } from "./labels";
-import { loose, settingText, withSpaces } from "./metrics";
+import { settingText, withSpaces } from "./metrics";
 import "./models.css";
 import { plainly, VersionName } from "./names";
+import { choiceText } from "./parameters";
 import {
   ended,
   epochsOf,
   imagesOf,
+  isSmall,
   type Run,
-  STATES,
   type State,
   secondsLeft,
+  stateName,
   stepsOf,
   TRIGGERS,
   tookSeconds,
 } from "./progress";
 import { RollBack } from "./roll-back";
-import { Sides } from "./sides";
+import { Learned } from "./sides";
 import { Try } from "./try";
 
 /** Milliseconds between polls while the run is active; a small update takes seconds. */
@@ -67,8 +69,6 @@ const SMALL_HEADS: Partial<Record<State, string>> = {
   RUNNING: "Learning from your images",
   EVALUATING: "Comparing with the live model",
 };
-
-const isSmall = ({ method }: Run) => method === "small_update";
 
 const headOf = (run: Run): string => (isSmall(run) && SMALL_HEADS[run.state]) || HEADS[run.state];
 
@@ -197,8 +197,11 @@ function Now({ of: run }: { of: Run }) {
         </>
       )}
       <p>
-        <strong>{methodText(run.method, imagesOf(run)?.usable ?? null)}.</strong>{" "}
-        {run.method_reason && plainly(run.method_reason)}
+        {run.method_reason ? (
+          plainly(run.method_reason)
+        ) : (
+          <strong>{methodText(run.method, imagesOf(run)?.usable ?? null)}.</strong>
+        )}
       </p>
       {run.version && (
         <div class="row version-actions">
@@ -248,7 +251,7 @@ function Images({ of: run }: { of: Run }) {
       )}
       {version && (
         <Shown of={loaded} label="Loading the splits">
-          {(model) => model && <Sides of={loose(model.metadata.images)} />}
+          {(model) => model && <Learned of={model.metadata} />}
         </Shown>
       )}
       <Facts of={run} />
@@ -272,7 +275,7 @@ function Facts({ of: run }: { of: Run }) {
               .map(([name, value]) =>
                 value === true
                   ? withSpaces(name)
-                  : `${withSpaces(name)} ${withSpaces(settingText(value))}`,
+                  : (choiceText(name, value) ?? `${withSpaces(name)} ${settingText(value)}`),
               )
               .join(", ")}
       </dd>
@@ -356,7 +359,9 @@ function Followed({ id }: { id: string }) {
   useEffect(() => setSmall(method === "small_update"), [method]);
   const before = useRef(state);
   useEffect(() => {
-    if (state && before.current) announce(`${STATES[state]}: ${loaded.value?.reason}`);
+    if (loaded.value && state && before.current) {
+      announce(`${stateName(loaded.value, state)}: ${loaded.value.reason}`);
+    }
     before.current = state;
   }, [state]);
   return (

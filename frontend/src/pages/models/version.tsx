@@ -27,21 +27,24 @@ import {
 } from "./metrics";
 import "./models.css";
 import { By, LiveTag, plainly, RunName, thresholdText, VersionName } from "./names";
+import { choiceText } from "./parameters";
 import { PromoteDialog } from "./promote";
-import { Sides } from "./sides";
+import { Learned } from "./sides";
 import { Try } from "./try";
 
 type Model = Schemas["Model"];
 type Loose = Record<string, unknown>;
 
-function Measured({ of: { metrics } }: { of: Model }) {
+function Measured({ of: { metrics, metadata } }: { of: Model }) {
   const matrix = confusionOf(metrics);
   const uncertain = loose(metrics.uncertain);
   return (
     <section class="card" aria-labelledby="measured">
       <h2 id="measured">Test results</h2>
       <p class="hint">
-        On {count(numberOr(metrics.images))} test images that it was not trained on.
+        {metadata.small_update
+          ? `On ${count(numberOr(metrics.images))} of your images, each answered by a model that had not learned from it.`
+          : `On ${count(numberOr(metrics.images))} test images that it was not trained on.`}
         {typeof metrics.intervals === "string" &&
           ` 95% intervals: ${metrics.intervals.replace(/^95 ?% /, "")}.`}
       </p>
@@ -96,6 +99,7 @@ function Measured({ of: { metrics } }: { of: Model }) {
 const CALIBRATIONS: Record<string, string> = {
   platt: "Platt scaling",
   temperature: "Temperature scaling",
+  "small update": "Learned with the last layer",
 };
 
 const textOr = (value: unknown): string => (typeof value === "string" ? value : NONE);
@@ -124,14 +128,27 @@ function Details({ of: { metadata, source, run, threshold } }: { of: Model }) {
             "trained elsewhere, or too long ago"
           )}
         </dd>
-        <dt>Started from</dt>
-        <dd>
-          {typeof metadata.from === "string" ? (
-            <VersionName of={metadata.from} />
-          ) : (
-            "no earlier version"
-          )}
-        </dd>
+        {metadata.small_update && typeof metadata.anchor === "string" ? (
+          <>
+            <dt>Built on</dt>
+            <dd>
+              <VersionName of={metadata.anchor} />: its network, with a new last layer
+            </dd>
+            <dt>Your labels</dt>
+            <dd>{choiceText("own_weight", metadata.own_weight) ?? NONE}</dd>
+          </>
+        ) : (
+          <>
+            <dt>Started from</dt>
+            <dd>
+              {typeof metadata.from === "string" ? (
+                <VersionName of={metadata.from} />
+              ) : (
+                "no earlier version"
+              )}
+            </dd>
+          </>
+        )}
         <dt>Architecture</dt>
         <dd>{textOr(metadata.architecture)}</dd>
         <dt>Calibration</dt>
@@ -162,7 +179,7 @@ function Details({ of: { metadata, source, run, threshold } }: { of: Model }) {
           <Copy text={textOr(metadata.sha256)} label="model hash" />
         </dd>
       </dl>
-      <Sides of={loose(metadata.images)} />
+      <Learned of={metadata} />
       {numberOr(metadata.left_out_images) ? (
         <p class="hint">{count(numberOr(metadata.left_out_images))} images left out.</p>
       ) : null}

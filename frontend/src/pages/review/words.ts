@@ -33,9 +33,10 @@ export function whyText(
   unsureNow: boolean,
 ): string {
   if (why === "surprising") return `It is labelled ${word(label)}. The model disagrees.`;
-  if (!unsureNow) return `An earlier answer was unsure: ${percent(probability)} clickbait.`;
   const { low, high } = band.value;
-  const unsure = `The model is unsure: from ${percent(low)} to ${percent(high)} it is often wrong.`;
+  const unsure = unsureNow
+    ? `The model is unsure: from ${percent(low)} to ${percent(high)} it is often wrong.`
+    : `An earlier answer was unsure: ${percent(probability)} clickbait.`;
   return label ? `${unsure} The image is labelled ${word(label)}.` : unsure;
 }
 

@@ -89,7 +89,7 @@ it("each check of a small update has words of its own", () => {
     checkText({ name, passed: true, value: 0.01, limit: 0.02, detail: "" }),
   );
   expect(texts.map(({ title }) => title)).toEqual([
-    "Your images call for a change",
+    "Need for a change",
     "Brier score against the live model, your images",
     "Better than chance, your images",
     "AUC against the live model, your images",

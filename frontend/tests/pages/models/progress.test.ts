@@ -27,7 +27,8 @@ const epoch = (change: Partial<Epoch>): Epoch => ({
 describe("the steps of a run", () => {
   it("are done, current or ahead, with the duration of each", () => {
     const times = { QUEUED: at(0), RUNNING: at(60) };
-    expect(stepsOf({ state: "RUNNING", times }, now(100))).toEqual([
+    const method = "fine_tuning";
+    expect(stepsOf({ state: "RUNNING", times, method }, now(100))).toEqual([
       { name: "Queued", place: "done", at: at(0), seconds: 60 },
       { name: "Training", place: "now", at: at(60), seconds: 40 },
       { name: "Evaluating", place: "ahead" },
@@ -37,11 +38,17 @@ describe("the steps of a run", () => {
 
   it("are skipped after an early end, and the clock stops", () => {
     const times = { QUEUED: at(0), RUNNING: at(5), REJECTED: at(30) };
-    const steps = stepsOf({ state: "REJECTED", times }, now(9_999));
+    const steps = stepsOf({ state: "REJECTED", times, method: "fine_tuning" }, now(9_999));
     expect(steps.map(({ place }) => place)).toEqual(["done", "done", "skipped", "done"]);
     expect(steps[1]?.seconds).toBe(25);
     expect(steps[3]).toMatchObject({ end: "REJECTED", at: at(30) });
     expect(tookSeconds({ state: "REJECTED", times, created: at(0) }, now(9_999))).toBe(30);
+  });
+
+  it("have other names in a small update, which trains no network", () => {
+    const run = { state: "PROMOTED", times: {}, method: "small_update" } as const;
+    const names = stepsOf(run, now(0)).map(({ name }) => name);
+    expect(names).toEqual(["Starting", "Learning", "Comparing", "Promoted"]);
   });
 
   it("belong to one active run", () => {
