@@ -41,6 +41,8 @@ CAPTIONS = (
     "TOP 10 SECRETS",
     "$10,000 IN 1 DAY",
 )
+MISLABELLED = 30
+"""One in as many labelled images has the wrong label, so that there is something to review."""
 OF_EACH = 110
 """Labelled images of each class: enough for the gate's test split."""
 ASKED = 60
@@ -108,8 +110,10 @@ def thumbnails(
 def use(stack: LocalStack, photos: list[Image.Image]) -> str:
     """Upload labelled images, train, predict and correct; returns the run's id."""
     s3, bucket = stack.cloud("s3"), stack.description()["outputs"]["DataBucket"]
-    for name, data, label in thumbnails(photos, 1_000, 2 * OF_EACH):
-        s3.put_object(Bucket=bucket, Key=f"train/{label}/{name}", Body=data)
+    for n, (name, data, label) in enumerate(thumbnails(photos, 1_000, 2 * OF_EACH)):
+        wrong = n % MISLABELLED == MISLABELLED - 1
+        folder = LABELS[(label == LABELS[1]) != wrong]
+        s3.put_object(Bucket=bucket, Key=f"train/{folder}/{name}", Body=data)
     s3.put_object(Bucket=bucket, Key="train/clickbait/cut off.jpg", Body=data[:3_000])
     twin = s3.get_object(Bucket=bucket, Key="train/clickbait_fake/trending-1001.jpg")["Body"].read()
     s3.put_object(Bucket=bucket, Key="train/legitimate/the same again.jpg", Body=twin)
@@ -205,6 +209,8 @@ def shoot(
     more = [
         Picture("models", "/models", "Release history"),
         Picture("training", "/models?show=training", "Train a new model"),
+        Picture("review", "/review", "Grid"),
+        Picture("images", "/data?show=browse", "In training"),
         Picture("corrections", "/review?show=corrections", "Accept"),
         Picture("version", f"/models/versions/{version}", "Training details"),
         Picture("begin", "/batch", "Your batches"),
