@@ -23,7 +23,7 @@ from typing import Any
 SAVE = "/_local/save"
 
 SAVE_SECONDS = 10
-"""A save takes 0.1 s. The copy inherits the locks of threads that it does not have, so one in a
+"""A save takes 0.3 s. The copy inherits the locks of threads that it does not have, so one in a
 great many never ends; it is killed, and the next one starts afresh."""
 
 States = Mapping[str, Callable[[], Any]]
