@@ -41,7 +41,7 @@ export interface Sorted {
 
 const OUTSIDE = "Not in a folder named clickbait or legitimate";
 const BOTH = "In folders of both labels";
-const HIDDEN = "Hidden file";
+const HIDDEN = "Not an image, but a file of the system";
 
 /**
  * Sort `files` by their folders. If one folder names a class, files outside such folders are left

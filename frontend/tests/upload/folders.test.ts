@@ -79,8 +79,12 @@ describe("a folder without class folders", () => {
   });
 });
 
-it("hidden files are left out by name, and tell no label", () => {
+it("files of the system are left out by name, and tell no label", () => {
   const { placed, labelled } = of(".cache/clickbait/._a.jpg", "...b.jpg", "Thumbs.db");
-  expect(placed.map(({ why }) => why)).toEqual(["Hidden file", undefined, "Hidden file"]);
+  expect(placed.map(({ why }) => why)).toEqual([
+    "Not an image, but a file of the system",
+    undefined,
+    "Not an image, but a file of the system",
+  ]);
   expect(labelled).toBe(false);
 });
