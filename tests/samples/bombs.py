@@ -213,7 +213,7 @@ def noise(side: tuple[int, int], levels: int) -> Image.Image:
 def refused() -> dict[str, bytes]:
     """Files that would take a decoder long. Each is above a limit of the service."""
     return {
-        "scans-101.jpg": progressive(100),
+        "scans-101.jpg": progressive(100, size=(1_600, 1_600)),
         "scans-2400.jpg": progressive(2_400),
         "scans-100-refining.jpg": progressive(99, high=1),
         "scans-99-of-three.jpg": progressive(96, components=3, high=1),
