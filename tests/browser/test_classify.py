@@ -30,11 +30,12 @@ def test_a_file_gets_verdict_probability_and_heat_map(page, stack, complaints):
     expect(shown.get_by_role("img", name=re.compile("Probability of clickbait"))).to_be_visible()
     expect(shown).to_contain_text(answer["model_version"])
     expect(shown).to_contain_text(answer["request_id"])
-    # The drawing matches the response: each cell's value is its pixel's opacity.
+    # The drawing matches the response: log odds from 1 to 6 are the opacity of a cell's pixel.
     drawn = shown.locator("canvas").evaluate(
         "c => [...c.getContext('2d').getImageData(0, 0, 7, 7).data].filter((_, i) => i % 4 == 3)"
     )
-    assert drawn == [round(255 * cell) for row in answer["heatmap"] for cell in row]
+    strengths = [min(1, max(0, (abs(cell) - 1) / 5)) for row in answer["evidence"] for cell in row]
+    assert drawn == [round(255 * strength) for strength in strengths]
     shown.get_by_label("Strength of the heat map").fill("0")
     assert shown.locator("canvas").evaluate("c => getComputedStyle(c).opacity") == "0"
     assert complaints == []

@@ -4,6 +4,7 @@ import { asProblem, type Problem } from "../../api/problem";
 import { config, member } from "../../api/session";
 import { bytes, className, milliseconds, percent } from "../../format";
 import { insideBars } from "../../image/bars";
+import { EvidenceMap, evidenceText, Legend } from "../../image/evidence";
 import { type Answer, again, type Classified, classify, correct } from "../../store/classified";
 import { band } from "../../store/model";
 import { announce } from "../../ui/announce";
@@ -11,7 +12,6 @@ import { Copy } from "../../ui/copy";
 import { Failure, Working } from "../../ui/state";
 import { TokenForm } from "../../ui/token";
 import { ProbabilityBar, toneOf, verdictOf } from "../../ui/verdict";
-import { HeatMap, hottest } from "./heat-map";
 
 /** The first strength of the heat map: visible, with the image still clear below it. */
 const STRENGTH = 0.6;
@@ -19,7 +19,7 @@ const STRENGTH = 0.6;
 function Picture({ of }: { of: Classified }) {
   const [strength, setStrength] = useState(STRENGTH);
   const [broken, setBroken] = useState(false);
-  const cells = of.answer?.heatmap;
+  const cells = of.answer?.evidence;
   return (
     <div class="picture">
       <div class="picture-frame">
@@ -29,23 +29,29 @@ function Picture({ of }: { of: Classified }) {
           <img src={of.picture} alt={of.source.name} onError={() => setBroken(true)} />
         )}
         {of.answer && cells && !broken && (
-          <HeatMap cells={cells} strength={strength} place={insideBars(of.answer.image)} />
+          <EvidenceMap
+            cells={cells}
+            place={{ opacity: strength, ...insideBars(of.answer.image) }}
+          />
         )}
       </div>
       {cells && (
-        <label class="slider">
-          <span>Heat map</span>
-          <input
-            type="range"
-            min="0"
-            max="1"
-            step="0.05"
-            value={strength}
-            aria-label="Strength of the heat map"
-            onInput={(event) => setStrength(event.currentTarget.valueAsNumber)}
-          />
-          <small>Strongest signs of clickbait: {hottest(cells)}</small>
-        </label>
+        <>
+          <label class="slider">
+            <span>Heat map</span>
+            <input
+              type="range"
+              min="0"
+              max="1"
+              step="0.05"
+              value={strength}
+              aria-label="Strength of the heat map"
+              onInput={(event) => setStrength(event.currentTarget.valueAsNumber)}
+            />
+          </label>
+          <Legend />
+          <p class="hint">{evidenceText(cells)}</p>
+        </>
       )}
     </div>
   );

@@ -1,10 +1,9 @@
-/** The model's signed evidence in a square of cells: for clickbait in one colour, against it in another. */
+/** The model's signed evidence in a square of cells: one colour for clickbait, another against it. */
 import { useEffect, useRef } from "preact/hooks";
-import { placeOf } from "../classify/heat-map";
 
 export type Cells = readonly (readonly number[])[];
 
-/** Orange and blue are told apart with every kind of colour blindness; style/review has both too. */
+/** Orange and blue are told apart with every kind of colour blindness; style/images has both too. */
 export const FOR = [255, 112, 10] as const;
 export const AGAINST = [0, 122, 255] as const;
 
@@ -23,6 +22,19 @@ export const pixelsOf = (cells: Cells): number[] =>
     .flat()
     .flatMap((value) => [...(value > 0 ? FOR : AGAINST), Math.round(255 * strengthOf(value))]);
 
+const ROWS = ["top", "middle", "bottom"] as const;
+const COLUMNS = ["left", "centre", "right"] as const;
+
+/** The place of the cell with the most `weight`: "top left". */
+function placeOf(cells: Cells, weight: (value: number) => number): string {
+  const all = cells.flatMap((row, y) => row.map((value, x) => ({ value: weight(value), x, y })));
+  const most = all.reduce((a, b) => (b.value > a.value ? b : a));
+  const third = (place: number, of: number) => Math.min(2, Math.floor((3 * (place + 0.5)) / of));
+  const row = ROWS[third(most.y, cells.length)];
+  const column = COLUMNS[third(most.x, cells[0]?.length ?? 1)];
+  return row === "middle" && column === "centre" ? "centre" : `${row} ${column}`;
+}
+
 /** One sentence: what speaks for clickbait, what against it, and where. */
 export function evidenceText(cells: Cells): string {
   const values = cells.flat();
@@ -35,7 +47,14 @@ export function evidenceText(cells: Cells): string {
   return `Strongest evidence ${parts.join("; ")}.`;
 }
 
-export function EvidenceMap({ cells, place }: { cells: Cells; place: Record<string, string> }) {
+/** `place` puts it over the part of the image that the model saw. */
+export function EvidenceMap({
+  cells,
+  place,
+}: {
+  cells: Cells;
+  place: Record<string, string | number>;
+}) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [rows, columns] = [cells.length, cells[0]?.length ?? 0];
   useEffect(() => {
