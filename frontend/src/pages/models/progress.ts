@@ -22,7 +22,7 @@ export const STATES: Record<State, string> = {
 const SMALL_STEPS: Partial<Record<State, string>> = {
   QUEUED: "Starting",
   RUNNING: "Learning",
-  EVALUATING: "Comparing",
+  EVALUATING: "Testing",
 };
 
 export const isSmall = ({ method }: Pick<Run, "method">): boolean => method === "small_update";

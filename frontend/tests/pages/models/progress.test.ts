@@ -48,7 +48,7 @@ describe("the steps of a run", () => {
   it("have other names in a small update, which trains no network", () => {
     const run = { state: "PROMOTED", times: {}, method: "small_update" } as const;
     const names = stepsOf(run, now(0)).map(({ name }) => name);
-    expect(names).toEqual(["Starting", "Learning", "Comparing", "Promoted"]);
+    expect(names).toEqual(["Starting", "Learning", "Testing", "Promoted"]);
   });
 
   it("belong to one active run", () => {
