@@ -15,7 +15,7 @@ export const MAX_FILES = 10_000;
 export const MAX_NAME = 1_024;
 
 /** Characters in a batch's id. */
-export const MAX_ID = 64;
+export const MAX_ID = 900;
 
 /** Forms in one page of `/batches/{batch}/uploads`. */
 export const FORMS_PAGE = 100;
