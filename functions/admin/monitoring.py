@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 
 from clickbait import LABELS, aws, errors
 from clickbait.errors import Unavailable
+from clickbait.keys import MAX_BATCH_ID
 from clickbait.observability import logger
 from clickbait.store import history, monitoring
 from clickbait.web.access import PROTECTED, Member
@@ -41,7 +42,7 @@ Day = Annotated[
     Query(description="only this day, in UTC, as YYYY-MM-DD"),
 ]
 Version = Annotated[str | None, Query(max_length=64, description="only by this version")]
-Batch = Annotated[str | None, Query(max_length=64, description="only of this batch")]
+Batch = Annotated[str | None, Query(max_length=MAX_BATCH_ID, description="only of this batch")]
 Window = Annotated[monitoring.Window, Query(description="how far back")]
 Functions = Annotated[bool, Query(description="with the figures of every function, not of predict")]
 
