@@ -205,7 +205,8 @@ def _live_at(registry: Registry, until: datetime | None) -> dict[str, Any]:
     if newest is None:
         oldest = deque(registry.promotions() if until else (), maxlen=1)
         return _first((oldest[0]["previous"] if oldest else None) or shipped_version())
-    live = next(filter(is_promotion, chain([newest], earlier)), newest)
+    # Without a promotion by then, only the threshold of the first version was changed.
+    live = next(filter(is_promotion, chain([newest], earlier)), _first(newest["version"]))
     return live | {"threshold": newest.get("threshold")}
 
 
