@@ -8,6 +8,8 @@ export interface Measured {
   images: number;
   right: number;
   accuracy: number;
+  /** Mean squared distance of the probabilities from the labels. */
+  brier: number | null;
   unsure: number | null;
 }
 
@@ -29,7 +31,8 @@ function measuredOf(value: unknown): Measured | null {
   const accuracy = numberOr(figures.accuracy);
   if (!images || accuracy === null) return null;
   const right = numberOr(figures.right) ?? Math.round(accuracy * images);
-  return { images, right, accuracy, unsure: numberOr(figures.unsure) };
+  const [brier, unsure] = [numberOr(figures.brier), numberOr(figures.unsure)];
+  return { images, right, accuracy, brier, unsure };
 }
 
 function pairOf(value: unknown): Pair | null {
@@ -57,9 +60,13 @@ export function change({ before, after }: Pair): string {
   return shares.map((share) => percent(share, digits)).join(" → ");
 }
 
-/** The first line: "Better on your images: 62% → 78%". */
+/** The first line: "Better on your images: 62% → 78%". A model may be right on fewer images and yet
+ * pass, because its probabilities are closer to the labels. */
 export function headline({ own }: Improvement): string {
-  const by = own.after.right - own.before.right;
+  const { before, after } = own;
+  const by = after.right - before.right;
+  const closer = before.brier !== null && after.brier !== null && after.brier < before.brier;
+  if (by < 0 && closer) return `Closer to your labels, right on fewer: ${change(own)}`;
   if (by === 0) return `As good on your images: ${percent(own.after.accuracy, 0)}`;
   return `${by > 0 ? "Better" : "Worse"} on your images: ${change(own)}`;
 }

@@ -34,6 +34,12 @@ const gate = (after: object, before: object, more: object = {}) => ({
 const found = (after: object, before: object) => improvementOf(gate(after, before))!;
 
 describe("the first lines after a training", () => {
+  it("do not call a model worse that is closer to the labels", () => {
+    const closer = found({ ...figures(56), brier: 0.1 }, figures(58));
+    expect(headline(closer)).toBe("Closer to your labels, right on fewer: 64% → 62%");
+    expect(headline(found(figures(56), figures(58)))).toBe("Worse on your images: 64% → 62%");
+  });
+
   it("say how many answers on the owner's images are right, before and after", () => {
     const better = found(figures(71), figures(56));
     expect(headline(better)).toBe("Better on your images: 62% → 78%");

@@ -301,7 +301,7 @@ class Triggers:
         """Why no run starts by itself at `least` news, in sentences. "" if one may start."""
         short = survey.missing()
         if short:
-            return short + _left_out(survey)
+            return f"{_left_out(survey)} {short}".strip()  # First why there are so few.
         news = survey.news
         if not news.total:
             return "No image has changed since the last training." + _left_out(survey)
