@@ -17,7 +17,7 @@ import numpy.typing as npt
 from clickbait import LABELS
 from clickbait.errors import Conflict, InvalidModel, NotFound
 from clickbait.inference import images
-from clickbait.inference.classifier import Classifier
+from clickbait.inference.classifier import Classifier, input_size
 from clickbait.keys import EXAM, TRAIN, is_decided, label_of
 from clickbait.learning import copies, labels
 from clickbait.learning.decide import Decision
@@ -37,7 +37,7 @@ from training.recipe import retraining as recipe_of
 from training.retrain import retrain
 from training.run import Run
 from training.start import Champion
-from training.version import BASELINE, version_of
+from training.version import BASELINE, check_size, metadata_of, version_of
 from training.world import PLACES
 
 PROMOTIONS_TRIED = 3
@@ -256,7 +256,9 @@ class Attempt:
         self._report(f"Checking {len(records)} new labels with the live model.")
         model = Classifier.load(champion)
         pixels = (
-            data.pixels[at[r.file]][None] if r.file in at else _pixels(self.images.read(r.file))
+            data.pixels[at[r.file]][None]
+            if r.file in at and model.size == data.pixels.shape[1]
+            else _pixels(self.images.read(r.file), model.size)
             for r in records
         )
         logits = np.concatenate([model.logits(one)[0] for one in pixels])
@@ -309,6 +311,20 @@ class Attempt:
         pixels = [_pixels(self.images.read(r.file)) for r in records]
         return Own(records, np.concatenate([none, *pixels]), self._decided(records))
 
+    def _sized(self, own: Own, *versions: Path) -> Own:
+        """`own` with its pixels as each of `versions` sees them."""
+        sizes = {input_size(metadata_of(folder)) for folder in versions} - {images.INPUT_SIZE}
+        others = {
+            size: np.concatenate(
+                [
+                    np.zeros((0, size, size, 3), np.uint8),
+                    *(_pixels(self.images.read(r.file), size) for r in own.records),
+                ]
+            )
+            for size in sizes
+        }
+        return replace(own, others=others)
+
     def _exam(self, start: dict[str, Any]) -> Own:
         """The exam set, without images that the shipped model was trained on."""
         found = [
@@ -360,17 +376,20 @@ class Attempt:
     ) -> gate.Result:
         """The gate's verdict: on the owner's images, or, if they are too few beside the shipped
         model's own, on the test side."""
+        best = self._best()
+        versions = (candidate, champion.folder, *([best] if best else []))
+        exam = self._sized(exam, *versions)
         used = self._existing(candidate, start["listing"])
         own = self._owners(used)
         if owner.too_few(own, exam.labels):
-            test = self._read([r for r in used if r.side == "test"])
+            test = self._sized(self._read([r for r in used if r.side == "test"]), *versions)
             exams = [_exam("test", test), *([_exam(gate.EXAM, exam)] if len(exam) else [])]
-            return gate.examine(candidate, champion.folder, self._best(), exams)
+            return gate.examine(candidate, champion.folder, best, exams)
         chosen = owner.held_out(own)
         if not champion.relearned:
             own = [r for r, one in zip(own, chosen, strict=True) if one]
             chosen = chosen[chosen]
-        images = self._read(own)
+        images = self._sized(self._read(own), *versions)
 
         def decide() -> Decision:
             decision, said = owner.judge(
@@ -386,7 +405,7 @@ class Attempt:
             return decision
 
         exams = [_exam("own", images[chosen]), *([_exam(gate.EXAM, exam)] if len(exam) else [])]
-        return gate.examine(candidate, champion.folder, self._best(), exams, decide)
+        return gate.examine(candidate, champion.folder, best, exams, decide)
 
     def _best(self) -> Path | None:
         best = gate.best(self.registry.promotions())
@@ -447,14 +466,16 @@ def _recipe(parameters: Parameters, champion: Path) -> tuple[Recipe, bool]:
     architecture = parameters.architecture or live
     recipe = recipe_of(architecture, None if parameters.from_scratch else live)
     scratch = recipe is not RETRAINING
+    if not scratch:
+        check_size(champion)
     knobs = ("epochs", "batch_size", "learning_rate")
     asked = {name: getattr(parameters, name) for name in knobs}
     return replace(recipe, **{name: v for name, v in asked.items() if v is not None}), scratch
 
 
-def _pixels(data: bytes) -> npt.NDArray[np.uint8]:
-    """The model input of one image, (1, 224, 224, 3)."""
-    return images.model_input(images.read(data))[None]
+def _pixels(data: bytes, size: int = images.INPUT_SIZE) -> npt.NDArray[np.uint8]:
+    """The model input of one image, (1, size, size, 3)."""
+    return images.model_input(images.read(data), size)[None]
 
 
 def _labels(records: Sequence[Record]) -> npt.NDArray[np.int64]:
@@ -463,4 +484,4 @@ def _labels(records: Sequence[Record]) -> npt.NDArray[np.int64]:
 
 def _exam(name: str, own: Own) -> gate.Exam:
     groups, hashes = [r.group for r in own.records], [r.sha256 for r in own.records]
-    return gate.Exam(name, own.pixels, own.labels, groups, hashes)
+    return gate.Exam(name, own.pixels, own.labels, groups, hashes, own.others)

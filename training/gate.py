@@ -9,7 +9,7 @@ which none of them has trained on. `tests/training/test_gate.py` simulates what 
 what it stops.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,20 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Exam:
-    """Labelled images to measure on: pixels (n, 224, 224, 3), labels (n,), and for each the group,
-    or "", and the content hash."""
+    """Labelled images to measure on: pixels (n, size, size, 3), labels (n,), and for each the
+    group, or "", and the content hash. `others` has the pixels of other sizes, if versions of
+    different sizes are compared."""
 
     name: str
     pixels: npt.NDArray[np.uint8]
     labels: Labels
     groups: Sequence[str]
     sha256: Sequence[str]
+    others: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+
+    def at(self, size: int) -> npt.NDArray[np.uint8]:
+        """The pixels (n, size, size, 3), as a version of that size sees the images."""
+        return self.pixels if self.pixels.shape[1] == size else self.others[size]
 
     def without(self, seen: set[str]) -> "Exam":
         """The images whose content hash is not in `seen`."""
@@ -72,6 +78,7 @@ class Exam:
             self.labels[keep],
             [self.groups[i] for i in keep],
             [self.sha256[i] for i in keep],
+            {size: pixels[keep] for size, pixels in self.others.items()},
         )
 
 
@@ -135,7 +142,7 @@ def examine(
     compared = [e for e in exams if not decision or e.name == EXAM or "best" in live]
     for exam in (e.without(seen) for e in compared):
         answers = {
-            name: model.calibration.apply(model.logits(exam.pixels)[0])
+            name: model.calibration.apply(model.logits(exam.at(model.size))[0])
             for name, model in {"candidate": ours, **live}.items()
         }
         if decision:
@@ -298,8 +305,9 @@ def _golden(candidate: Classifier, champion: Classifier) -> Check:
     """If the champion is right and sure about a golden image, the candidate must not contradict it.
     (The champion may be wrong about a drawing.)"""
     lost = []
-    for name, label, pixels in zip(("loud", "calm"), (1, 0), golden.images(), strict=True):
-        before, after = champion.predict(pixels), candidate.predict(pixels)
+    drawn = [golden.images(model.size) for model in (champion, candidate)]
+    for name, label, old, new in zip(("loud", "calm"), (1, 0), *drawn, strict=True):
+        before, after = champion.predict(old), candidate.predict(new)
         sure = before.is_clickbait == bool(label) and not before.uncertain
         if sure and after.is_clickbait != bool(label):
             lost.append(f"{name} ({before.probability:.2f} before, {after.probability:.2f} now)")

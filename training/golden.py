@@ -45,13 +45,14 @@ def calm() -> Image.Image:
     return image
 
 
-def images() -> npt.NDArray[np.uint8]:
-    """The loud image and the calm one, (2, 224, 224, 3) RGB."""
-    return np.stack([np.asarray(loud()), np.asarray(calm())])
+def images(size: int = SIDE) -> npt.NDArray[np.uint8]:
+    """The loud image and the calm one, (2, size, size, 3) RGB."""
+    sides = (size, size)
+    return np.stack([np.asarray(one.resize(sides)) for one in (loud(), calm())])
 
 
 def png(pixels: npt.NDArray[np.uint8]) -> str:
-    """Base64 of a PNG of (224, 224, 3) RGB."""
+    """Base64 of a PNG of (size, size, 3) RGB."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode("ascii")

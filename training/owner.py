@@ -6,7 +6,7 @@ sides, a third of all, up to FEW images; above, the test side is large enough. T
 only sets the calibration, so its images are calibrated on the test side instead.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +31,18 @@ FEW = 1_000
 
 @dataclass(frozen=True)
 class Own:
-    """Images of the owner: records with sides, pixels (n, 224, 224, 3), and which of them an admin
-    decided (n,). An exam set has no sides."""
+    """Images of the owner: records with sides, pixels (n, size, size, 3), and which of them an
+    admin decided (n,). An exam set has no sides. `others` has the pixels of other sizes, if
+    versions of different sizes are compared."""
 
     records: list[Record]
     pixels: Pixels
     decided: npt.NDArray[np.bool_]
+    others: dict[int, Pixels] = field(default_factory=dict)
+
+    def at(self, size: int) -> Pixels:
+        """The pixels (n, size, size, 3), as a version of that size sees the images."""
+        return self.pixels if self.pixels.shape[1] == size else self.others[size]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -47,7 +53,8 @@ class Own:
 
     def __getitem__(self, chosen: npt.NDArray[np.bool_]) -> "Own":
         kept = [r for r, keep in zip(self.records, chosen, strict=True) if keep]
-        return Own(kept, self.pixels[chosen], self.decided[chosen])
+        others = {size: pixels[chosen] for size, pixels in self.others.items()}
+        return Own(kept, self.pixels[chosen], self.decided[chosen], others)
 
 
 def held_out(records: list[Record]) -> npt.NDArray[np.bool_]:
@@ -97,7 +104,7 @@ def judge(
         chosen = chosen & ~np.array([r.sha256 in trained for r in own.records], bool)
     evidence = own[chosen]
     labels = np.concatenate([evidence.labels, exam.labels])
-    after = _candidate(candidate, new.calibration, evidence, exam)
+    after = _candidate(candidate, new, evidence, exam)
     before, world_before = _champion(champion, live, own, chosen, exam)
     corrected = np.concatenate([evidence.decided, exam.decided])
     groups = units([*evidence.records, *exam.records])
@@ -117,10 +124,11 @@ def judge(
     return decision, {r.file: float(p) for r, p in zip(evidence.records, said, strict=True)}
 
 
-def _candidate(folder: Path, calibration: Calibration, own: Own, exam: Own) -> Predictions:
+def _candidate(folder: Path, version: Classifier, own: Own, exam: Own) -> Predictions:
     """The new version's predictions, each with a calibration that did not see the image."""
-    model = (folder / "model.tflite").read_bytes()
-    outputs = export.run(model, np.concatenate([own.pixels, exam.pixels]), ["logit"])
+    model, calibration = (folder / "model.tflite").read_bytes(), version.calibration
+    pixels = np.concatenate([own.at(version.size), exam.at(version.size)])
+    outputs = export.run(model, pixels, ["logit"])
     raw = outputs["logit"].ravel().astype(np.float64)
     logits = _calibrated(calibration, raw)
     fitted = np.array([r.side == "validation" for r in own.records] + [False] * len(exam), bool)
@@ -139,13 +147,13 @@ def _champion(
     world, if they are known."""
     if champion.relearned:
         learned = np.array([r.sha256 in champion.learned for r in own.records], bool)
-        images = champion.examples(own.records, own.pixels, own.decided)
-        extra = champion.examples(exam.records, exam.pixels, exam.decided)
+        images = champion.examples(own.records, own.at(live.size), own.decided)
+        extra = champion.examples(exam.records, exam.at(live.size), exam.decided)
         said = champion.out_of_fold(images, learned, extra)
         places = np.append(np.flatnonzero(chosen), len(own) + np.arange(len(exam)))
         return said.own[places], said.world.logits
     model = (champion.folder / "model.tflite").read_bytes()
-    pixels = np.concatenate([own.pixels[chosen], exam.pixels])
+    pixels = np.concatenate([own.at(live.size)[chosen], exam.at(live.size)])
     raw = export.run(model, pixels, ["logit"])["logit"].ravel().astype(np.float64)
     known = None if champion.is_small_update else champion.replay
     world = known.test.outputs.calibrated(live.calibration) if known else None

@@ -32,8 +32,9 @@ def evaluate(folder: Path, data: Path) -> dict[str, Any]:
         records = [r for r in sides.read_manifest(folder / "manifest.csv") if r.side == "test"]
     except (InvalidModel, OSError) as error:
         raise Unusable(f"{folder} is not a finished version: {error}") from None
-    inputs = [images.model_input(images.read(file.read_bytes())) for file in find(records, data)]
-    pixels = np.array(inputs, np.uint8).reshape(-1, images.INPUT_SIZE, images.INPUT_SIZE, 3)
+    read = (images.read(file.read_bytes()) for file in find(records, data))
+    inputs = [images.model_input(one, model.size) for one in read]
+    pixels = np.array(inputs, np.uint8).reshape(-1, model.size, model.size, 3)
     logits, _ = model.logits(pixels)
     band = model.metadata["uncertain_band"]
     return evaluation.evaluation(

@@ -55,14 +55,14 @@ def _known(records: list[Record]) -> Known:
 def _part(reader: FeatureReader, data: Path, records: list[Record]) -> Part:
     names = [r.group or r.sha256 for r in records]
     return Part(
-        reader.read(_inputs(data, records)),
+        reader.read(_inputs(data, records, reader.size)),
         np.array([LABELS.index(r.label) for r in records], np.int64),
         np.unique(names, return_inverse=True)[1].astype(np.int64),
     )
 
 
-def _inputs(data: Path, records: list[Record]) -> Iterator[npt.NDArray[np.uint8]]:
-    return (images.model_input(images.read((data / r.file).read_bytes())) for r in records)
+def _inputs(data: Path, records: list[Record], size: int) -> Iterator[npt.NDArray[np.uint8]]:
+    return (images.model_input(images.read((data / r.file).read_bytes()), size) for r in records)
 
 
 def main() -> None:
@@ -72,9 +72,9 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, default=MANIFEST, help="the images' sides")
     given = parser.parse_args()
     model = (given.version / "model.tflite").read_bytes()
-    records = list(sides.read_manifest(given.manifest))
+    records, size = list(sides.read_manifest(given.manifest)), FeatureReader(model).size
     (given.version / FILE).write_bytes(write(build(model, given.data, records)))
-    pixels = [np.stack(list(_inputs(given.data, part))) for part in chosen(records)]
+    pixels = [np.stack(list(_inputs(given.data, part, size))) for part in chosen(records)]
     world.PLACES.write_bytes(world.build(model, *pixels))
 
 

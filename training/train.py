@@ -187,6 +187,7 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.start:
         try:
+            version.check_size(arguments.start)
             parent = version.metadata_of(arguments.start)["architecture"]
         except (OSError, ValueError, KeyError) as error:
             raise Unusable(f"--from {arguments.start} is no version folder: {error}") from None

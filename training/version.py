@@ -19,7 +19,8 @@ from clickbait.errors import InvalidModel
 from clickbait.inference import calibration
 from clickbait.inference.appearance import appearance
 from clickbait.inference.calibration import Calibration
-from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier
+from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier, input_size
+from clickbait.inference.images import INPUT_SIZE
 from clickbait.learning import evaluation, manifest, metrics, replay
 from clickbait.learning.replay import FILE
 from clickbait.settings import CHECKOUT_BASELINE
@@ -255,6 +256,17 @@ def metadata_of(folder: Path) -> dict[str, Any]:
 def calibration_of(folder: Path) -> Calibration:
     """The calibration of the version in `folder`."""
     return Calibration.from_dict(metadata_of(folder)["calibration"])
+
+
+def check_size(start: Path) -> None:
+    """Raises Unusable if the version in the folder `start` has another input than the networks that
+    are trained here."""
+    size = input_size(metadata_of(start))
+    if size != INPUT_SIZE:
+        raise Unusable(
+            f"The network of {version_of(start)} has an input of {size} pixels, and only those of "
+            f"{INPUT_SIZE} can be fine-tuned. Start a small update, or train from scratch."
+        )
 
 
 def version_of(folder: Path) -> str:

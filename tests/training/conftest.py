@@ -16,6 +16,7 @@ from PIL import Image
 from clickbait import LABELS
 from clickbait.inference import images
 from clickbait.inference.calibration import Calibration
+from clickbait.inference.classifier import input_size
 from training import export, golden, loop, sides, train
 from training.features import Examples
 from training.gather import Data
@@ -55,10 +56,10 @@ def train_network(model, source, labels, held_out, recipe: Recipe, folder: Path)
         return loop.train(model, examples, run, member=0, progress=progress)
 
 
-def write_tiny(folder: Path, name: str, sign: float = 1) -> Path:
+def write_tiny(folder: Path, name: str, sign: float = 1, size: int = 224) -> Path:
     """A version that answers at once: the redder an image, the likelier clickbait. It is right
     about every drawing, less sure if `sign` is smaller, and wrong about every one if it is -1."""
-    image = keras.Input((224, 224, 3))
+    image = keras.Input((size, size, 3))
     cam = keras.layers.Conv2D(1, 1)(keras.layers.AveragePooling2D(32)(image))
     model = keras.Model(image, cam)
     # Red less blue is about 94 in drawings of clickbait and -44 in others: logits of 3 and -3.
@@ -77,8 +78,10 @@ def write_tiny(folder: Path, name: str, sign: float = 1) -> Path:
         **{"architecture": "cnn", "accuracy": 0.95, "threshold": 0.5},
         "calibration": Calibration().as_dict(),
         "uncertain_band": {"low": 0.25, "high": 0.75},
-        "golden": [{"png": golden.png(pixels)} for pixels in golden.images()],
+        "golden": [{"png": golden.png(pixels)} for pixels in golden.images(size)],
     }
+    if size != 224:
+        metadata["preprocessing"] = {"size": size}
     (folder / "metadata.json").write_text(json.dumps(metadata))
     sides.write_manifest(folder / "manifest.csv", [])
     return rewrite(folder)
@@ -89,7 +92,8 @@ def rewrite(folder: Path, **fields: object) -> Path:
     metadata = json.loads((folder / "metadata.json").read_text()) | fields
     calibration = Calibration.from_dict(metadata["calibration"])
     file = (folder / "model.tflite").read_bytes()
-    logits = export.run(file, golden.images(), ["logit"])["logit"].ravel()
+    inputs = golden.images(input_size(metadata))
+    logits = export.run(file, inputs, ["logit"])["logit"].ravel()
     for stored, probability in zip(metadata["golden"], calibration.apply(logits), strict=True):
         stored["probability"] = float(probability)
     (folder / "metadata.json").write_text(json.dumps(metadata))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import norm
 
 from clickbait import LABELS
@@ -16,6 +17,7 @@ from clickbait.errors import InvalidModel
 from clickbait.inference.calibration import sigmoid
 from clickbait.inference.classifier import Classifier
 from clickbait.learning.decide import Check, Decision
+from tests.training.conftest import write_tiny
 from training import gate, golden, sides
 from training.gate import Exam
 
@@ -239,6 +241,22 @@ def test_a_model_is_no_worse_than_itself(folders):
     json.dumps(asdict(result), allow_nan=False)
 
 
+def test_versions_of_two_sizes_are_compared_each_on_its_own_input(folders, tmp_path):
+    other = write_tiny(tmp_path / "small", "small", size=192)
+    both = exam()
+    resized = [np.asarray(Image.fromarray(one).resize((192, 192))) for one in both.pixels]
+    both = replace(both, others={192: np.stack(resized)})
+    for candidate, champion in ((other, folders[1]), (folders[0], other)):
+        result = gate.examine(candidate, champion, None, [both])
+        assert result.passed, failed(result)
+        assert result.sets["test"]["images"] == 40
+        assert result.auc_difference == 0
+    without = both.without({"test 0"})
+    assert without.at(192).shape == (39, 192, 192, 3) and without.at(224).shape[0] == 39
+    worse = write_tiny(tmp_path / "worse", "worse", -1, size=192)
+    assert not gate.examine(worse, folders[1], folders[0], [both]).passed
+
+
 def test_both_sets_must_have_enough(folders):
     result = gate.examine(*folders, None, [exam(), exam("exam", n=29)])
     assert failed(result) == ["evidence, exam"]
@@ -336,6 +354,8 @@ def test_a_calibration_that_inverts_or_lies_is_stopped(folders):
 
 class Fixed:
     """A classifier with fixed answers for the loud and the calm image."""
+
+    size = 224
 
     def __init__(self, loud: float, calm: float) -> None:
         self.answers = [loud, calm]

@@ -26,8 +26,18 @@ from clickbait.store.registry import Registry
 from clickbait.store.runs import Parameters, Runs
 from tests.cloud import create_buckets, create_table
 from tests.samples.drawn import encoded
-from tests.training.conftest import rewrite
-from training import attempt, bucket, golden, job, recipe, retrain, sides
+from tests.training.conftest import rewrite, write_tiny
+from training import (
+    Unusable,
+    attempt,
+    bucket,
+    golden,
+    job,
+    recipe,
+    retrain,
+    sides,
+    version,
+)
 from training.run import Run
 
 DATA, MODELS, TABLE = "data", "models", "table"
@@ -187,6 +197,27 @@ def test_a_run_trains_proves_and_promotes(cloud, drawings, monkeypatch):
     side = {r.file: r.side for r in attempt.retrain.run.images.used}
     sure = {key for key, (_, p) in found.images.items() if abs(p - 0.5) > 0.3}
     assert sure == {key for key, where in side.items() if where != "train"}
+
+
+def test_a_live_version_of_another_size_is_compared_on_its_own_input(cloud, drawings, tmp_path):
+    small = write_tiny(tmp_path / "small", "20261102-000000-ccc", 0.2, size=192)
+    Registry(MODELS).publish(small)
+    Registry(MODELS).promote("20261102-000000-ccc", by="admin", reason="It is faster.")
+    upload(cloud, drawings)
+    upload(cloud, drawings, prefix="exam", count=4)
+    _, record = do(request())
+    assert record["state"] == "PROMOTED", record
+    assert record["gate"]["champion"] == "20261102-000000-ccc"
+    assert record["gate"]["own"]["champion"]["auc"] == 1
+    assert record["label_check"]["contradicted"] == 0
+    assert Registry(MODELS).load(live()).size == 224
+
+
+def test_only_networks_of_the_size_that_is_trained_are_fine_tuned(tiny, tmp_path):
+    version.check_size(tiny)
+    small = write_tiny(tmp_path / "small", "20261102-000000-ccc", size=192)
+    with pytest.raises(Unusable, match=r"an input of 192 pixels.*small update, or train from"):
+        version.check_size(small)
 
 
 def test_what_a_run_has_trained_on_is_not_new_to_the_next(cloud, few, monkeypatch):
