@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from clickbait import errors
 from clickbait.errors import BadRequest, Conflict, NotFound, Problem
@@ -55,7 +55,17 @@ GAP_IN_TIME = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 Version = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$", description="a version's name")]
 
 
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
+def _sentence(text: str) -> str:
+    """`text` without white space at its ends. The schema limits the text as it was sent."""
+    if len(stripped := text.strip()) < LEAST_REASON:
+        raise ValueError(f"the minimum is {LEAST_REASON} characters, without spaces at the ends")
+    return stripped
+
+
+LEAST_REASON = 3
+Reason = Annotated[
+    str, StringConstraints(min_length=LEAST_REASON, max_length=500), AfterValidator(_sentence)
+]
 
 
 class Promotion(BaseModel):

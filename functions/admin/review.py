@@ -108,7 +108,7 @@ def decisions(
 ) -> Response:
     """The `id` is that of the row in the batch's results. Decisions are kept for 40 days."""
     if not is_batch_id(batch):
-        raise wrong_fields([("batch", "no batch can have this id")])
+        raise wrong_fields([("query.batch", "no batch can have this id")])
     name = f"decisions {batch}"
     items, last = stores.review().decisions(batch, limit, decode_cursor(name, cursor))
     return json_response(page(items, encode_cursor(name, last)))

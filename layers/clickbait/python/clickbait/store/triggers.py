@@ -142,7 +142,8 @@ def choose_method(
         if tuning:
             raise BadRequest(
                 f"A small update learns only the last layer, so it has no {names}. Leave it out, "
-                f"or use the method {FINE_TUNING}."
+                f"or use the method {FINE_TUNING}.",
+                errors=[{"field": name, "message": "a small update has none"} for name in tuning],
             )
         if live == "cnn":
             raise BadRequest(
