@@ -108,7 +108,8 @@ export function Curves({
         {over ? "Best" : "Best so far"}: epoch {best.epoch}
         {best.val_auc !== null &&
           `, validation AUC ${decimal(best.val_auc)}, accuracy ${percent(best.val_accuracy)}`}
-        . The dashed line marks it. Each network keeps the weights of its best epoch.
+        . The dashed line marks it. A training from scratch keeps that epoch, and a fine-tuning the
+        last one.
       </p>
       <div class="pair">
         <Chart title="Loss" curves={LOSS} epochs={epochs} planned={planned} best={best.epoch} />
