@@ -1,11 +1,13 @@
 """Sixty images of a taste of one's own give a better model in seconds, by a function alone."""
 
+import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from clickbait import LABELS
+from clickbait.settings import CHECKOUT_BASELINE
 from tests.end_to_end.test_retraining import Caller, ended, version_that_answers
 from tests.local_stack import LocalStack
 from tests.samples.classes import framed
@@ -15,13 +17,24 @@ pytestmark = pytest.mark.end_to_end
 
 OF_EACH = 30
 
+SHIPPED = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())["model_version"]
+
+
+def make_live(admin: httpx.Client, version: str) -> None:
+    """Roll back to a version that was live before, or to the shipped one."""
+    body = {"reason": "a test of small updates begins or ends"}
+    admin.post(f"/models/{version}/promote", json=body).raise_for_status()
+    assert eventually(lambda: version_that_answers(admin) == version)
+
 
 @pytest.fixture
 def uploaded(stack: LocalStack, admin: httpx.Client) -> Iterator[list[str]]:
-    """Labelled images in `train/`, described, and no others: files that shared the stack before may
-    have left some. They are deleted afterwards, and the model that was live before is live again.
+    """Labelled images in `train/`, described, and no others, and the shipped model live: tests that
+    shared the stack before may have left images, and a model that already knows this taste. The
+    images are deleted afterwards, and the model that was live before is live again.
     """
     before = version_that_answers(admin)
+    make_live(admin, SHIPPED)
     outputs = stack.description()["outputs"]
     s3, bucket, table = stack.cloud("s3"), outputs["DataBucket"], stack.cloud("dynamodb")
     for prefix in ("train/", "exam/"):
@@ -42,9 +55,7 @@ def uploaded(stack: LocalStack, admin: httpx.Client) -> Iterator[list[str]]:
     yield keys
     for key in keys:
         s3.delete_object(Bucket=bucket, Key=key)
-    body = {"reason": "the test has ended"}
-    admin.post(f"/models/{before}/promote", json=body).raise_for_status()
-    assert eventually(lambda: version_that_answers(admin) == before)
+    make_live(admin, before)
     assert eventually(lambda: not any(map(described, keys)))
 
 
