@@ -1,4 +1,4 @@
-"""What an owner does to the images in the data bucket, and a clock that tests move.
+"""An owner who changes the images in the data bucket, and a clock that tests move.
 
 Call these within moto's `mock_aws`, as `tests.cloud` sets it up.
 """

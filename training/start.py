@@ -119,8 +119,8 @@ class Champion:
         return write(folder, self, patched)
 
     def out_of_fold(self, own: Examples, learned: npt.NDArray[np.bool_], exam: Examples) -> Any:
-        """What the small update says of `own`, `exam` and the world; of images that it `learned`
-        from, out of fold."""
+        """The small update's predictions for `own`, `exam` and the world. They are out of fold for
+        the images that it `learned` from."""
         assert self.replay is not None
         calibration = self.network.calibration
         known = self.replay.train.examples(calibration)

@@ -238,7 +238,7 @@ class ReviewQueue(Page):
 
 
 class Decision(BaseModel):
-    """What was decided about an image."""
+    """The decision about an image."""
 
     label: Label
     outcome: Literal["training", "waiting"]
@@ -253,13 +253,13 @@ class ReviewImage(ReviewItem):
 
 
 class ReviewDecision(Decision):
-    """What was decided about one image of a batch."""
+    """The decision about one image of a batch."""
 
     id: str
 
 
 class ReviewDecisions(Page):
-    """What was decided about images of a batch, in the order of their keys."""
+    """The decisions about images of a batch, in the order of their keys."""
 
     items: list[ReviewDecision]
 

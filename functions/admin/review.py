@@ -30,8 +30,8 @@ from functions.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode
 router = APIRouter()
 
 OF_MEMBERS: frozenset[Source] = frozenset({"batch"})
-"""What members without the admin token may see and label. They can read the results of batches
-anyway. Training images and single predictions belong to somebody."""
+"""The sources that members without the admin token may see and label. They can read the results of
+batches anyway. Training images and single predictions belong to somebody."""
 OF_ADMINS: frozenset[Source] = frozenset({"batch", "upload", "prediction"})
 
 ReviewId = Annotated[str, Path(max_length=MAX_ID, description="an image's id, from GET /review")]

@@ -38,7 +38,7 @@ def runs() -> Runs:
 
 
 def triggers() -> Triggers:
-    """What starts runs."""
+    """The triggers, which start runs."""
     for name in ("table", "data_bucket", "models_bucket"):
         _setting(name)
     return Triggers.from_settings()
@@ -61,7 +61,7 @@ def labelled() -> LabelledImages:
 
 
 def live() -> Live:
-    """What judging images needs of the live version."""
+    """The parts of the live version that are needed to judge images."""
     config = settings()
     pointer = Registry(config.models_bucket).pointer() if config.models_bucket else None
     if pointer is None:

@@ -70,7 +70,7 @@ MOMENTS = [
 
 
 def progress(admin: httpx.Client, batch: str) -> dict:
-    """What a batch has counted; its rate changes with the time."""
+    """The counts of a batch; its rate changes with the time."""
     shown = admin.get(f"/batches/{batch}").json()
     return {name: value for name, value in shown.items() if name not in ("rate", "seconds_left")}
 

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 export type Cells = readonly (readonly number[])[];
 
-/** Orange and blue are told apart with every kind of colour blindness; style/images has both too. */
+/** People with any kind of colour blindness can tell orange from blue. style/images has both too. */
 export const FOR = [255, 112, 10] as const;
 export const AGAINST = [0, 122, 255] as const;
 

@@ -20,7 +20,7 @@ export function bandOf(given: unknown): Band {
 /** Between these probabilities the live model is right less often than its promise. */
 export const band = computed<Band>(() => bandOf(info.value?.uncertain_band));
 
-/** What “uncertain” means, in words: "between 25% and 75%, where it is right less than 75% of the time". */
+/** The meaning of “uncertain” in words: "between 25% and 75%, where it is right less than 75% of the time". */
 export const bandText = ({ low, high, promise }: Band): string =>
   `between ${percent(low)} and ${percent(high)}, where it is right less than ${percent(promise)} of the time`;
 

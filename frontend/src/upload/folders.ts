@@ -17,7 +17,7 @@ const EXAM = "exam";
 
 export interface Placed {
   file: File;
-  /** By its folder; null if no folder of the choice tells a label. */
+  /** By its folder; null if no chosen folder gives a label. */
   label: Label | null;
   /** Whether it lies in a folder named `exam`. */
   exam: boolean;

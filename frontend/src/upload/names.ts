@@ -4,7 +4,7 @@ import { MAX_NAME } from "../api/limits";
 /** Characters kept free for the number that tells two files of one name apart. */
 const NUMBER = 8;
 
-/** What systems put beside images; the same as LITTER in `clickbait/keys.py`. */
+/** Files that systems put beside images; the same as LITTER in `clickbait/keys.py`. */
 const LITTER =
   /^(\._.*|\.DS_Store|\.localized|\.AppleDouble|\.Spotlight-V100|\.Trashes|\.fseventsd|\.TemporaryItems|__MACOSX|Icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information|\.directory|\.Trash-\d+|\.nomedia|@eaDir|\.git|\.gitkeep|\.keep)$/is;
 

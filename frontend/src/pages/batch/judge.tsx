@@ -19,7 +19,7 @@ const OUTCOMES: Record<Outcome, string> = {
   waiting: "Waits for an admin.",
 };
 
-/** What became of a decision, in a few words. */
+/** The outcome of a decision, in a few words. */
 export function stateText({ wanted, saved, outcome, refused }: Decision, failing: boolean): string {
   if (refused !== undefined) return `Not saved. ${refused}`;
   if (wanted === saved) return outcome ? OUTCOMES[outcome] : "Saved.";

@@ -75,7 +75,7 @@ export function shares({ histogram }: Pick<Schemas["Spread"], "histogram">): (nu
   return [...parts, parts.at(-1) ?? 0];
 }
 
-/** What the verdicts at a threshold would be, in a sentence. */
+/** The verdicts that a threshold would give, in a sentence. */
 export function summaryOf([[, wrong], [missed, hit]]: Counts): string {
   if (hit + wrong === 0) return "No image would be called clickbait.";
   return (

@@ -1,4 +1,4 @@
-/** What a training brought: right answers on the owner's images and on the world's, before and after. */
+/** The result of a training: right answers on the owner's images and on the world's, before and after. */
 import { adviceOf, counts, type Improvement, type Pair, unsureOf, worldText } from "./improvement";
 import { plainly } from "./names";
 
@@ -33,7 +33,7 @@ export function Improved({ of }: { of: Improvement }) {
   );
 }
 
-/** What would change a refusal. */
+/** Advice on how to change a refusal. */
 export function Advice({ of: gate }: { of: unknown }) {
   const advice = adviceOf(gate);
   if (!advice) return null;

@@ -47,7 +47,7 @@ export function improvementOf(gate: unknown): Improvement | null {
   return own && { own, world: pairOf(loose(gate).world) };
 }
 
-/** What would change a refusal; empty if the gate does not say. */
+/** Advice on how to change a refusal; empty if the gate gives none. */
 export function adviceOf(gate: unknown): string {
   const { advice } = loose(gate);
   return typeof advice === "string" ? advice : "";

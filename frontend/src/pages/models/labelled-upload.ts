@@ -18,7 +18,7 @@ export interface Named {
   why: string;
 }
 
-/** What folders tell of an image; `label` is null if none does. */
+/** The label that an image's folders give; null if they give none. */
 export interface Kind {
   label: Label | null;
   exam: boolean;

@@ -14,7 +14,7 @@ interface Common {
 interface Step {
   value: string;
   label: string;
-  /** What it means, in one line. */
+  /** Its meaning, in one line. */
   hint: string;
 }
 

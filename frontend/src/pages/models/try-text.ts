@@ -1,4 +1,4 @@
-/** What changed between the verdicts of two versions on one image, in a sentence. */
+/** The change between the verdicts of two versions on one image, in a sentence. */
 import { percent } from "../../format";
 import { type Judged, verdictOf } from "../../ui/verdict";
 

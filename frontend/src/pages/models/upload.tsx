@@ -12,7 +12,7 @@ import { type Group, type Kind, LabelledUpload, type Named } from "./labelled-up
 
 /** Both live as long as the tab: an upload goes on while other pages are open. */
 const current = signal<LabelledUpload | null>(null);
-/** For images whose folder tells no label. */
+/** For images whose folder gives no label. */
 const label = signal<Label | null>(null);
 /** For images outside a folder named `exam`. */
 const exam = signal(false);
@@ -118,7 +118,7 @@ const foldersText = (folders: readonly Folder[]): string =>
     .join(", ") +
   (folders.length > FOLDERS_NAMED ? ` and ${count(folders.length - FOLDERS_NAMED)} more` : "");
 
-/** What folders told, and what they did not. */
+/** The labels that the folders gave, and the files that are left out. */
 function Found({ of, groups }: { of: LabelledUpload; groups: readonly Group[] }) {
   const folders = of.folders;
   const missing = LABELS.filter((one) => !groups.some((group) => group.label === one));

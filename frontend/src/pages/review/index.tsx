@@ -101,7 +101,7 @@ function Filters({
   );
 }
 
-/** What was done in this tab, and what becomes of it. */
+/** The labels given in this tab, and what happens to them next. */
 function Progress() {
   const dataset = useLoad(
     async (signal) => {

@@ -1,4 +1,4 @@
-"""What a small update may learn from."""
+"""The images that a small update may learn from."""
 
 import hashlib
 

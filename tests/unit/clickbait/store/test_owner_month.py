@@ -51,7 +51,7 @@ class Month:
         self.follow(self.service.on_schedule())
 
     def said(self) -> str:
-        """What GET /dataset says now."""
+        """The answer of GET /dataset now."""
         return self.service.outlook(self.service.survey())
 
     def follow(self, run: str | None) -> None:

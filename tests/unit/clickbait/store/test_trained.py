@@ -32,7 +32,7 @@ def put(key: str, body: str, bucket: str = "data") -> None:
 
 
 def after(images: Listing = IMAGES, exam: Listing | None = None) -> Trained:
-    """What is stored after a run that examined `images`."""
+    """The stored record after a run that examined `images`."""
     mark_trained("models", images, exam or {})
     return read_trained("models")
 

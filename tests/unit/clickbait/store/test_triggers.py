@@ -70,7 +70,7 @@ def every_way(service: Triggers) -> list[str | None]:
 
 
 def why(service: Triggers) -> str:
-    """What GET /dataset says."""
+    """The answer of GET /dataset."""
     return service.outlook(service.survey())
 
 

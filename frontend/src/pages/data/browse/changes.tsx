@@ -1,4 +1,4 @@
-/** What was changed in the labelled images, by whom, newest first; each change can be undone. */
+/** Changes to the labelled images, newest first, each with who made it. Each can be undone. */
 import { useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../../api/problem";
 import { admin, config } from "../../../api/session";

@@ -36,7 +36,7 @@ export function keyOf(id: string): string {
   return new TextDecoder().decode(Uint8Array.from(binary, (char) => char.charCodeAt(0)));
 }
 
-/** What an edit changes. */
+/** The fields that an edit changes. */
 export type Change = { label: Label } | { folder: "train" | "exam" } | { remove: true };
 
 /** The image after `change`, which did not remove it. */

@@ -65,7 +65,7 @@ it("ids stand for keys, also for those in other scripts", () => {
   expect(keyOf(Buffer.from(key).toString("base64url"))).toBe(key);
 });
 
-it("an edit and its record are told in words", () => {
+it("an edit and its record are described in words", () => {
   expect(doneText({ label: "clickbait_real" }, 3)).toBe("3 images labelled legitimate");
   expect(doneText({ remove: true }, 1)).toBe("1 image removed");
   const place = { id: "", key: "", name: "", folder: "train", decided: false } as const;

@@ -1,4 +1,4 @@
-"""What admins change about labelled images: labels, folders, removals; recorded, and undone.
+"""Changes that admins make to labelled images: labels, folders, removals; recorded, and undone.
 
 A change copies first, then records itself, and deletes last. So a process that is killed loses
 nothing, and the same change requested again ends well: it finds the copy and goes on. A lease

@@ -78,7 +78,7 @@ class News:
 
 @dataclass(frozen=True)
 class Trained:
-    """What `trained.json` says. `exam` is None if the last run did not report its exam set.
+    """The content of `trained.json`. `exam` is None if the last run did not report its exam set.
 
     rejected: images whose labels a label check rejected. Runs leave them out until their content or
     label changes, or an admin decides.
@@ -114,8 +114,8 @@ class Trained:
 
 
 def read_trained(models_bucket: str) -> Trained:
-    """What the last run examined. Nothing, if no run has, or if the file is damaged: then all
-    images are new, and the next run writes the file again."""
+    """The images that the last run examined. Empty if there was no run, or if the file is damaged:
+    then all images are new, and the next run writes the file again."""
     found = aws.get_object(models_bucket, TRAINED)
     if found is None:
         return Trained()

@@ -36,7 +36,7 @@ COUNTER_DAYS = 2
 
 
 class Unsure:
-    """What one process keeps."""
+    """The state of one process."""
 
     def __init__(self) -> None:
         self._day = ""

@@ -57,7 +57,7 @@ ENCODED_WORDS = re.compile(r"(\s*=\?[^?\s]+\?[BbQq]\?[^?]*\?=)+\s*")
 """A file's name in RFC 2047, as .NET and mail libraries send it."""
 
 ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
-"""What browsers write for these characters in a file's name, and nothing else (WHATWG, HTML)."""
+"""The only escapes that browsers write in a file's name, and their characters (WHATWG, HTML)."""
 
 UNTYPED = frozenset({"application/octet-stream", "binary/octet-stream"})
 """Types of bytes of any kind; S3 and its tools use the second."""

@@ -27,7 +27,7 @@ MAX_STEPS = 500_000_000
 progressive JPEG visit each sample four times, a photo of 24 megapixels 290 million."""
 
 STEPS_PER_BLOCK = 16
-"""What a scan costs for a block of 64 coefficients besides them, in coefficients."""
+"""Cost of a scan for each block of 64 coefficients, beside them, in coefficients."""
 
 MAX_COEFFICIENTS = 85_000_000
 """The most coefficients that a decoder keeps, at 2 bytes each, until the last scan. A progressive
@@ -52,7 +52,7 @@ differ."""
 
 
 class Frame(NamedTuple):
-    """What a frame header says."""
+    """The fields of a frame header."""
 
     width: int
     height: int
@@ -62,7 +62,7 @@ class Frame(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What a scan header says: component identifiers, and the coefficients that it refines."""
+    """The fields of a scan header: component identifiers, and the coefficients that it refines."""
 
     components: tuple[int, ...]
     first: int

@@ -10,7 +10,7 @@ HEAD = 4_096
 
 
 class Finding(NamedTuple):
-    """What a file seems to be, and a sentence with what to do."""
+    """The kind that a file seems to be, and a sentence with what to do."""
 
     kind: str
     advice: str
@@ -94,7 +94,7 @@ _SVG = re.compile(rb"<(?:!doctype\s+)?svg[\s>]")
 
 
 def named(data: bytes) -> Finding | None:
-    """What `data` seems to be, by its first bytes; None if it is unknown. Never raises."""
+    """The kind of `data` by its first bytes; None if it is unknown. Never raises."""
     if data[4:8] == b"ftyp":
         return Finding(*_brand(data))
     for magic, kind, advice in MAGIC:
