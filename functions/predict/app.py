@@ -173,11 +173,18 @@ def classify(model: Classifier, data: bytes, explain: bool) -> Answer:
     return new
 
 
-@app.get("/", summary="Name, version and links", responses=documented("ServiceAnswer"))
+@app.get("/", summary="Name, status, version and links", responses=documented("ServiceAnswer"))
 async def root() -> Response:
-    """The name of the service, and links to the other routes."""
+    """The name of the service, whether a model is ready, and links to the other routes."""
     links = {"docs": "/docs", "status": "/status", "model": "/model-info", "predict": "/predict"}
-    return json_response({"name": NAME, "version": VERSION, "description": SUMMARY, "links": links})
+    try:
+        service.live.current()
+        status = "ready"
+    except (InvalidModel, Unavailable):
+        status = "unavailable"
+    return json_response(
+        {"name": NAME, "status": status, "version": VERSION, "description": SUMMARY, "links": links}
+    )
 
 
 @app.get(
@@ -256,9 +263,9 @@ async def model_info() -> Response:
     summary="List the documentation and all routes",
     responses=documented("DocsInfoAnswer"),
 )
-async def docs_info() -> Response:
-    """Every route with its summary, for programs."""
-    return json_response(documentation.info())
+async def docs_info(request: Request) -> Response:
+    """Every route with its summary, and commands to try, for programs and for people."""
+    return json_response(documentation.info(str(request.base_url)))
 
 
 handler = lambda_handler(app)

@@ -79,8 +79,16 @@ async def problem_page(slug: str) -> HTMLResponse:
     )
 
 
-def info() -> dict[str, Any]:
-    """The body of `/docs-info`."""
+EXAMPLES = {
+    "Classify one image": "curl -F file=@image.jpg {url}/predict",
+    "With a map of the evidence": "curl -F file=@image.jpg '{url}/predict?explain=true'",
+    "Classify up to ten images": "curl -F files=@a.jpg -F files=@b.jpg {url}/predict-batch",
+    "Start a training": "curl -X POST -H 'Authorization: Bearer TOKEN' {url}/retrain",
+}
+
+
+def info(url: str) -> dict[str, Any]:
+    """The body of `/docs-info`, with examples for the service at `url`."""
     document = _document()
     return {
         "title": document["info"]["title"],
@@ -90,6 +98,10 @@ def info() -> dict[str, Any]:
             {"method": method.upper(), "path": path, "summary": operation.get("summary", "")}
             for path, operations in document["paths"].items()
             for method, operation in operations.items()
+        ],
+        "examples": [
+            {"title": title, "command": command.format(url=url.rstrip("/"))}
+            for title, command in EXAMPLES.items()
         ],
     }
 

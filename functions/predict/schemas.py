@@ -74,9 +74,10 @@ class PredictionAnswer(BaseModel):
 
 
 class ServiceAnswer(BaseModel):
-    """Name, version and links."""
+    """Name, status, version and links."""
 
     name: str
+    status: Literal["ready", "unavailable"] = Field(description="`/status` says why")
     version: str
     description: str
     links: dict[str, str]
@@ -119,13 +120,21 @@ class Endpoint(BaseModel):
     summary: str
 
 
+class Example(BaseModel):
+    """One command to try."""
+
+    title: str
+    command: str
+
+
 class DocsInfoAnswer(BaseModel):
-    """The addresses of the documentation, and all routes."""
+    """The addresses of the documentation, all routes, and examples."""
 
     title: str
     version: str
     documentation: dict[str, str]
     endpoints: list[Endpoint]
+    examples: list[Example]
 
 
 class UncertainBand(BaseModel):

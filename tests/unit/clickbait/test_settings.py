@@ -28,6 +28,8 @@ def test_origins_are_separated_by_commas() -> None:
         ("CACHE_SIZE", "many"),
         ("CACHE_SIZE", "-1"),
         ("MAX_UPLOAD_SIZE", "10000001"),
+        ("MAX_UPLOAD_SIZE", "10MiB"),
+        ("MAX_UPLOAD_SIZE", "ten"),
         ("DEBUG_MODE", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
     ],
@@ -40,6 +42,19 @@ def test_an_invalid_value_is_reported_with_its_variable(name: str, value: str) -
 def test_model_path_may_be_the_folder_or_the_file(tmp_path: Path) -> None:
     for given in (tmp_path, tmp_path / "model.tflite"):
         assert Settings(model_path=given).model_folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "size"), [("5000", 5_000), ("10MB", 10_000_000), ("9.5 MB", 9_500_000)]
+)
+def test_a_size_may_have_a_unit(given: str, size: int) -> None:
+    assert Settings.from_environment({"MAX_UPLOAD_SIZE": given}).max_upload_size == size
+
+
+@pytest.mark.parametrize("name", ["clickbait_cnn.h5", "model.keras", "SAVED_MODEL.PB"])
+def test_a_keras_file_is_refused_with_the_way_to_a_version(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"MODEL_PATH='models/{name}': this is a Keras file.*"):
+        Settings.from_environment({"MODEL_PATH": f"models/{name}"})
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
 
 from clickbait import aws
-from clickbait.errors import InvalidModel, Problem
+from clickbait.errors import InvalidModel, Problem, Unavailable
 from clickbait.store.live import LiveModel
 from clickbait.store.registry import Registry
 from clickbait.web import bodies
@@ -308,6 +308,24 @@ def test_root_and_docs_info_link_to_the_routes(client: TestClient) -> None:
         assert client.get(link).status_code in {200, 405}
     paths = {endpoint["path"] for endpoint in client.get("/docs-info").json()["endpoints"]}
     assert {"/", "/predict", "/status", "/system-check", "/model-info", "/docs-info"} <= paths
+
+
+def test_the_root_says_if_a_model_is_ready(client: TestClient, monkeypatch) -> None:
+    assert client.get("/").json()["status"] == "ready"
+
+    def no_model() -> None:
+        raise Unavailable("no model")
+
+    monkeypatch.setattr(predict.service.live, "current", no_model)
+    answer = client.get("/")
+    assert (answer.status_code, answer.json()["status"]) == (200, "unavailable")
+
+
+def test_the_examples_of_docs_info_name_this_service_and_real_routes(client: TestClient) -> None:
+    paths = json.loads((ROOT / "openapi.json").read_text(encoding="utf-8"))["paths"]
+    for example in client.get("/docs-info", headers={"host": "api.example"}).json()["examples"]:
+        path = example["command"].split("http://api.example")[1].split("?")[0].rstrip("'")
+        assert path in paths
 
 
 def test_the_committed_openapi_document_is_not_stale(client: TestClient) -> None:

@@ -6,7 +6,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 MAX_IMAGE_BYTES = 10_000_000
 """Bytes of the largest image, however it arrives. A request through the API has a lower limit:
@@ -31,12 +39,25 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+KERAS_FILES = frozenset({".h5", ".hdf5", ".keras", ".pb"})
+
+
+def _no_keras_file(path: Path) -> Path:
+    if path.suffix.lower() in KERAS_FILES:
+        raise ValueError(
+            "this is a Keras file, and the service loads the folder of a version (model.tflite and "
+            "metadata.json). Train one on the same images: make train DATA=data OUT=version "
+            "ARGS='--architecture cnn'"
+        )
+    return path
+
+
 class Settings(BaseModel):
     """Each field is the environment variable of the same name in capitals. README lists them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    model_path: Path | None = Field(
+    model_path: Annotated[Path, AfterValidator(_no_keras_file)] | None = Field(
         None, description="folder of the model to use if MODELS_BUCKET has no champion"
     )
     models_bucket: str = Field(
@@ -76,8 +97,11 @@ class Settings(BaseModel):
     metrics_cache: int = Field(
         60, ge=0, le=3_600, description="seconds that figures of CloudWatch, which cost, are kept"
     )
-    max_upload_size: int = Field(
-        MAX_IMAGE_BYTES, ge=1_024, le=MAX_IMAGE_BYTES, description="the most bytes of one image"
+    max_upload_size: ByteSize = Field(
+        ByteSize(MAX_IMAGE_BYTES),
+        ge=1_024,
+        le=MAX_IMAGE_BYTES,
+        description="the most bytes of one image, as a number or as 10MB",
     )
     allowed_origins: Annotated[list[str], BeforeValidator(_split)] = Field(
         [],
@@ -103,7 +127,9 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise SettingsError(
                 "; ".join(
-                    f"{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()
+                    f"{str(e['loc'][0]).upper()}={e['input']!r}: "
+                    + e["msg"].removeprefix("Value error, ")
+                    for e in error.errors()
                 )
             ) from error
 
