@@ -2,7 +2,8 @@
 
 SQS may deliver a message twice, and S3 may announce an object twice. A row is therefore written
 only if the same object has none yet. Messages fail one by one, and only if AWS or this function
-fails: an image that cannot be read is a result.
+fails: an image that cannot be read is a result. So is one that ended two workers, and one whose
+message SQS will not deliver again: every batch ends.
 """
 
 import gc
@@ -11,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -26,8 +28,9 @@ from clickbait.store.batches import Batches, Names
 from clickbait.store.drop_folder import set_aside
 from clickbait.store.live import serving
 from clickbait.store.presigned import read_within
+from clickbait.store.reading import deliveries, reading
 from clickbait.store.results import Row, stored_fields
-from clickbait.store.rows import Outcome, Rows, now
+from clickbait.store.rows import TRANSACTION, Outcome, Rows, now
 
 READERS = 4
 """Objects read at a time, because reading is mostly waiting. Images are classified one at a time,
@@ -35,6 +38,11 @@ because there is one core, and decoding an image can take 100 MB."""
 
 LAST_TRY = 5
 """The queue's maxReceiveCount. A message that fails then goes to the dead-letter queue."""
+
+GIVEN_UP = (
+    f"The service gave this image up after {LAST_TRY} attempts: each failed or was cut off. If an "
+    "administrator repeats them (make replay), this row is replaced."
+)
 
 live = serving()
 
@@ -56,10 +64,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Sent:
-    """The messages that name one key, and whether one of them is on its last try."""
+    """The messages that name one key, and the most deliveries that one of them has had."""
 
     by: set[str] = field(default_factory=set)
-    last_try: bool = False
+    deliveries: int = 1
+
+    @property
+    def last_try(self) -> bool:
+        return self.deliveries >= LAST_TRY
 
 
 def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -72,7 +84,7 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
         try:
             for key in keys_in_event(json.loads(record["body"]), settings().data_bucket):
                 keys[key].by.add(message)
-                keys[key].last_try |= _receives(record) >= LAST_TRY
+                keys[key].deliveries = max(keys[key].deliveries, deliveries(record))
         except (ValueError, RecursionError) as error:
             logger.error("invalid message", message_id=message, reason=str(error)[:500])
             failed.add(message)
@@ -81,10 +93,6 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     failed |= {message for key in keys.keys() - outcomes.keys() for message in keys[key].by}
     count("MessagesFailed", len(failed))
     return {"batchItemFailures": [{"itemIdentifier": one} for one in order if one in failed]}
-
-
-def _receives(record: dict[str, Any]) -> int:
-    return int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
 
 
 class Inbox:
@@ -142,23 +150,50 @@ class Inbox:
     def _folder(self, batch: str, names: dict[str, str], keys: dict[str, Sent]) -> dict[str, str]:
         """Process the keys of one batch, and record the outcomes in the batch."""
         known = self.batches.names_of(batch)
+        last = {key: name for key, name in names.items() if keys[key].last_try}
+        given_up = self._give_up(known, last) if last else 0
 
         def process(key: str) -> tuple[str, str]:
             try:
-                return key, self._file(known, key, names[key], keys[key].last_try)
+                return key, self._file(known, key, names[key], keys[key])
             except Exception:  # Only the messages of this key are delivered again.
                 logger.exception("image failed", key=key)
                 return key, ""
 
         with ThreadPoolExecutor(READERS) as pool:
             outcomes = {key: outcome for key, outcome in pool.map(process, names) if outcome}
-        if outcomes:
+        if outcomes or given_up:
             new = list(outcomes.values()).count("new")
             # If a row existed, its writer may have died before it wrote the results.
-            self.batches.record_rows(batch, new, again=new < len(outcomes))
+            again = given_up > 0 or new < len(outcomes)
+            self.batches.record_rows(batch, new + given_up, again)
         return outcomes
 
-    def _file(self, known: Names, key: str, name: str, last_try: bool) -> str:
+    def _give_up(self, known: Names, names: dict[str, str]) -> int:
+        """Write a row for each object that has none, before the last attempt at them; returns the
+        number of rows.
+
+        If this attempt is killed or fails too, SQS delivers the message to nobody. The rows name no
+        object, so any later attempt replaces them.
+        """
+        rows = []
+        for key, name in names.items():
+            try:
+                gone = aws.head_object(self.batches.bucket, key) is None
+            except aws.faults():  # S3 does not answer, which may be why the attempts failed.
+                gone = False
+            if not gone:
+                row, file = known.row_of(name)
+                rows.append(Row(row, file, now(), error=GIVEN_UP))
+        try:
+            written = Rows(self.batches.table, known.batch).put_missing(rows[:TRANSACTION])
+        except Exception:  # The attempt itself may succeed.
+            logger.exception("rows not written before the last attempt", batch=known.batch)
+            return 0
+        count("ImagesGivenUp", written)
+        return written
+
+    def _file(self, known: Names, key: str, name: str, sent: Sent) -> str:
         """Classify one object and write its row: the prediction, or the error."""
         found = aws.get_object(self.batches.bucket, key)
         if found is None:
@@ -167,10 +202,12 @@ class Inbox:
         row, file = known.row_of(name)
         limit = settings().max_upload_size
         result: Answer | None = None
+        etag = found["ETag"]
+        mark = nullcontext() if sent.deliveries == 1 else reading(self.batches.table, key, etag)
         try:
             with found["Body"] as body:
                 data = read_within(found["ContentLength"], body, limit)
-            with self._classifying:
+            with self._classifying, mark:
                 model = live.current().at(known.threshold)
                 result = answer(model, data, max_bytes=limit, with_appearance=True)
             fields = stored_fields(result.prediction)
@@ -179,7 +216,7 @@ class Inbox:
         except Problem as problem:
             fields = {"error": problem.detail}
         except Exception as fault:
-            if aws.is_transport_fault(fault) or not last_try:
+            if aws.is_transport_fault(fault) or not sent.last_try:
                 raise
             logger.exception("image given up", key=key)
             count("ImagesGivenUp")

@@ -3,7 +3,7 @@
 import gc
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ from clickbait.observability import count, count_invocation, flush, logger
 from clickbait.settings import settings
 from clickbait.store import monitoring
 from clickbait.store.drop_folder import DropFolder
+from clickbait.store.reading import deliveries
 from clickbait.store.runs import Runs
 from clickbait.store.triggers import TIMER_MESSAGE, Triggers
 
@@ -86,6 +87,7 @@ def _is_message(record: Any) -> bool:
 def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Process each message on its own; returns SQS's partial batch response."""
     senders: dict[str, set[str]] = {}
+    again: set[str] = set()
     timers: set[str] = set()
     failed: set[str] = set()
     order = [record["messageId"] for record in records]
@@ -98,11 +100,13 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
                 continue
             for key in keys_in_event(body, settings().data_bucket):
                 senders.setdefault(key, set()).add(message)
+                if deliveries(record) > 1:
+                    again.add(key)
         except (ValueError, RecursionError) as error:
             logger.error("invalid message", message_id=message, reason=str(error)[:500])
             failed.add(message)
 
-    outcomes = process(senders)
+    outcomes = process(senders, again)
     failed |= {message for key in senders.keys() - outcomes.keys() for message in senders[key]}
     kept = [key for key, outcome in outcomes.items() if outcome == "kept"]
     rejected = [key for key, outcome in outcomes.items() if outcome == "rejected"]
@@ -118,15 +122,18 @@ def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": one} for one in order if one in failed]}
 
 
-def process(keys: Iterable[str]) -> dict[str, str]:
-    """Process each key in the drop folder; returns the outcome of those that did not fail."""
+def process(keys: Iterable[str], again: Collection[str] = ()) -> dict[str, str]:
+    """Process each key in the drop folder; returns the outcome of those that did not fail.
+
+    `again` are the keys whose messages were delivered before.
+    """
     folder = DropFolder(settings().data_bucket, settings().table)
     for service in ("s3", "dynamodb"):
         aws.client(service)  # Threads may share a client, but not create one at the same time.
 
     def one(key: str) -> tuple[str, str]:
         try:
-            return key, folder.process(key)
+            return key, folder.process(key, key in again)
         except Exception:  # Only the messages of this key are delivered again.
             logger.exception("upload failed", key=key)
             return key, ""

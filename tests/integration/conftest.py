@@ -1,4 +1,4 @@
-"""A real server, started as `make serve` starts it."""
+"""A real server, started as `make serve` starts it, and a cloud that outlives killed processes."""
 
 import os
 import subprocess
@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.cloud import Cloud
+from local.settings import StackSettings
 from tests.local_stack import free_ports
 from tests.waiting import DEADLINE
 
@@ -66,3 +68,18 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     for server in started:
         server.process.terminate()
         server.process.communicate(timeout=DEADLINE)
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an emulated cloud that outlives killed processes."""
+    api, site, port = free_ports(3)
+    config = StackSettings(api, site, port, tmp_path_factory.mktemp("cloud"), 1)
+    config.prepare().close()
+    cloud = Cloud(config, "http://127.0.0.1:9")
+    cloud.start()
+    try:
+        cloud.wait()
+        yield config.cloud_url
+    finally:
+        cloud.stop()

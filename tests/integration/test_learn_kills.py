@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,32 +14,15 @@ from clickbait.settings import CHECKOUT_BASELINE, settings
 from clickbait.store.registry import METADATA, Registry
 from clickbait.store.runs import Parameters, Runs
 from functions.learn import app
-from local.cloud import Cloud
-from local.settings import REGION, StackSettings
+from local.settings import REGION
 from tests.cloud import create_buckets, create_table
 from tests.integration.killed import MOMENTS
-from tests.local_stack import free_ports
 from tests.samples.classes import framed
 from tests.waiting import DEADLINE
 
 ROOT = Path(__file__).resolve().parents[2]
 OF_EACH = 25
 BASELINE = json.loads((CHECKOUT_BASELINE / METADATA).read_bytes())["model_version"]
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an emulated cloud that outlives killed processes."""
-    api, site, port = free_ports(3)
-    config = StackSettings(api, site, port, tmp_path_factory.mktemp("cloud"), 1)
-    config.prepare().close()
-    cloud = Cloud(config, "http://127.0.0.1:9")
-    cloud.start()
-    try:
-        cloud.wait()
-        yield config.cloud_url
-    finally:
-        cloud.stop()
 
 
 @pytest.fixture

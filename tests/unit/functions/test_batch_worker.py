@@ -15,10 +15,12 @@ from botocore.exceptions import ClientError
 from clickbait import aws, observability
 from clickbait.errors import Unavailable
 from clickbait.inference.prediction import answer
+from clickbait.keys import READING_PARTITION
 from clickbait.settings import MAX_IMAGE_BYTES, settings
 from clickbait.store import batches, history, results
 from clickbait.store.batches import Batches
 from clickbait.store.live import LiveModel
+from clickbait.store.reading import reading
 from clickbait.store.results import Row
 from clickbait.store.rows import Rows
 from functions.batch import worker
@@ -230,14 +232,59 @@ def test_if_results_cannot_be_written_the_messages_of_the_batch_come_again(
     assert len(cloud.csv()) == 1
 
 
-def test_without_a_model_no_image_counts_as_failed(
+def test_without_a_model_an_image_is_given_up_at_the_last_try_until_it_is_replayed(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(worker, "live", LiveModel(tmp_path))
     cloud.put("inbox/b/a.jpg")
-    for receives in (1, worker.LAST_TRY):
-        assert handle(message("inbox/b/a.jpg", receives=receives)) == ["1"]
-    assert cloud.rows() == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "live", LiveModel(tmp_path))
+        for receives in range(1, worker.LAST_TRY):
+            assert handle(message("inbox/b/a.jpg", receives=receives)) == ["1"]
+            assert cloud.rows() == {}
+        # The message fails once more, so that it waits among the dead letters.
+        assert handle(message("inbox/b/a.jpg", receives=worker.LAST_TRY)) == ["1"]
+    assert "make replay" in cloud.csv()[0]["error"]
+    assert cloud.batches.refresh("b").state == "finished"
+    assert handle(message("inbox/b/a.jpg")) == []
+    assert [row["error"] for row in cloud.csv()] == [""]
+
+
+def test_a_last_try_leaves_rows_and_deleted_files_as_they_are(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.put("inbox/b/a.jpg")
+    assert handle(message("inbox/b/a.jpg")) == []
+    before = cloud.rows()
+    sent = message("inbox/b/a.jpg", "inbox/b/gone.jpg", receives=worker.LAST_TRY)
+    assert handle(sent) == []
+    assert cloud.rows() == before
+
+
+def test_an_image_is_marked_from_its_second_delivery_on(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = []
+
+    def look(*args: Any, **named: Any) -> Any:
+        marks.append(aws.get_item(TABLE, READING_PARTITION, "inbox/b/a.jpg"))
+        return answer(*args, **named)
+
+    monkeypatch.setattr(worker, "answer", look)
+    cloud.put("inbox/b/a.jpg")
+    for receives in (1, 2, 3):
+        assert handle(message("inbox/b/a.jpg", receives=receives)) == []
+    assert [bool(mark) for mark in marks] == [False, True, True]
+    assert aws.get_item(TABLE, READING_PARTITION, "inbox/b/a.jpg") is None
+    assert cloud.rows()["a.jpg"].error is None
+
+
+def test_an_image_that_replaces_one_that_ended_its_worker_is_read(cloud: Cloud) -> None:
+    with reading(TABLE, "inbox/b/a.jpg", "old"):
+        item = aws.get_item(TABLE, READING_PARTITION, "inbox/b/a.jpg")
+    aws.put_item(TABLE, item or {})
+    cloud.put("inbox/b/a.jpg")
+    assert handle(message("inbox/b/a.jpg", receives=2)) == []
+    assert cloud.rows()["a.jpg"].error is None
 
 
 def test_an_image_at_which_the_service_fails_is_given_up_at_the_last_try(

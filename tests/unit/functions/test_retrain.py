@@ -85,7 +85,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
         for name in ("on_upload", "on_timer", "reconcile", "on_schedule")
     }
     uploads = SimpleNamespace(
-        process=lambda key: calls("process", key), catch_up=lambda: calls("catch_up")
+        process=lambda key, again: calls("process", key, *again * ["again"]),
+        catch_up=lambda: calls("catch_up"),
     )
     runs = SimpleNamespace(
         on_job_ended=lambda detail: calls("on_job_ended", detail["jobName"], detail["status"])
@@ -119,6 +120,17 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 def test_a_key_is_decoded_as_s3_encodes_it(calls: Calls, name: str) -> None:
     assert failures(handle(sample(name))) == []
     assert calls.keys() == ["train/clickbait_fake/cl\u00e9 1.jpg"]
+
+
+def test_an_image_is_processed_again_if_its_message_was_delivered_before(calls: Calls) -> None:
+    event = messages(notification("train/a/1.jpg"), notification("train/a/2.jpg"))
+    for count, record in enumerate(event["Records"], 1):
+        record["attributes"] = {"ApproximateReceiveCount": str(count)}
+    handle(event)
+    assert sorted(call for call in calls.done if call[0] == "process") == [
+        ("process", "train/a/1.jpg"),
+        ("process", "train/a/2.jpg", "again"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class TooManyPixels(BadRequest):
 
 class TooComplex(BadRequest):
     """Raise when an image has so many parts, or repeats them so often, that a small file would take
-    long to decode. Nothing is decoded."""
+    long to decode, or when it has ended the process that read it. Nothing is decoded."""
 
     title = "Too complex"
 

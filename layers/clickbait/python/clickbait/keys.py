@@ -63,6 +63,8 @@ DECISION_PARTITION = "decision#"
 """Decisions in the review queue."""
 BATCH_PARTITION = "batch#"
 """One item for each batch. The rows of a batch are in `rows_partition`."""
+READING_PARTITION = "reading#"
+"""One mark for each stored image that is being read after an attempt that failed."""
 LOCK_PARTITION = "lock#retrain"
 """The lease of the run in progress (`lease`), and the debounce timer of uploads (`quiet`)."""
 

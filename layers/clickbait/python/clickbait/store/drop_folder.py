@@ -9,6 +9,7 @@ events ends in the same state.
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
@@ -32,6 +33,7 @@ from clickbait.keys import (
 )
 from clickbait.observability import logger
 from clickbait.settings import MAX_IMAGE_BYTES
+from clickbait.store.reading import reading
 
 PARTITIONS = {TRAIN: IMAGE_PARTITION, EXAM: EXAM_PARTITION}
 """The partition that describes the images below each prefix."""
@@ -152,8 +154,10 @@ class DropFolder:
         self.table = table
         self._decoding = Lock()
 
-    def process(self, key: str) -> str:
+    def process(self, key: str, again: bool = False) -> str:
         """Process the object `key` as it is now, and return the outcome.
+
+        `again`: an earlier attempt may have been killed, so an image that ended two is rejected.
 
         "kept": the image is usable, and the table describes it. "rejected": the object was moved to
         `rejected_key` with its reason. "gone": neither the object nor its item exists. "ignored":
@@ -165,7 +169,7 @@ class DropFolder:
         if not prefix_of(key) or is_litter(key):
             return "ignored"
         for _ in range(MAX_ATTEMPTS):
-            outcome = self._attempt(key)
+            outcome = self._attempt(key, again)
             if outcome:
                 return outcome
         raise RuntimeError(f"{key} changed {MAX_ATTEMPTS} times while it was processed")
@@ -184,10 +188,10 @@ class DropFolder:
             behind += described  # Their objects are gone.
         behind = [key for key in behind if not is_litter(key) and not key.endswith("/")]
         for key in behind[:MAX_CAUGHT_UP]:
-            self.process(key)
+            self.process(key, again=True)
         return len(behind[:MAX_CAUGHT_UP])
 
-    def _attempt(self, key: str) -> str:
+    def _attempt(self, key: str, again: bool) -> str:
         """The outcome of one attempt, as in `process`.
 
         Empty if the object changed in the meantime.
@@ -200,13 +204,13 @@ class DropFolder:
             self._delete_item(key)
             return "ignored" if self._is_same(key, found) else ""
         try:
-            item = self._describe(key, found)
+            item = self._describe(key, found, again)
         except Problem as problem:
             return "rejected" if self._reject(key, found, problem) else ""
         aws.put_item(self.table, item)
         return "kept" if self._is_same(key, found) else ""
 
-    def _describe(self, key: str, found: Any) -> dict[str, Any]:
+    def _describe(self, key: str, found: Any, again: bool) -> dict[str, Any]:
         """The fields of an image's item; raises a Problem if the object is not a usable image."""
         size, body = found["ContentLength"], found["Body"]
         prefix = prefix_of(key) or TRAIN
@@ -222,7 +226,8 @@ class DropFolder:
                     value=size,
                 )
             data = body.read()
-        with self._decoding:
+        mark = reading(self.table, key, found["ETag"]) if again else nullcontext()
+        with self._decoding, mark:
             image = images.read(data)
             pixels = images.model_input(image)
         return {
