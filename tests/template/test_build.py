@@ -33,7 +33,7 @@ IN_LAMBDA_ALREADY = ("boto3", "botocore", "s3transfer", "urllib3")
 NEVER_THERE = ("tensorflow", "keras", "ml_dtypes", "google", "tqdm", "pytest", "pip")
 
 FUNCTIONS = [
-    *("PredictFunction", "BatchFunction", "WorkerFunction"),
+    *("PredictFunction", "RolloutFunction", "BatchFunction", "WorkerFunction"),
     *("AdminFunction", "RetrainFunction", "LearnFunction"),
 ]
 BUILT = [*FUNCTIONS, "LibraryLayer"]

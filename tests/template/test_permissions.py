@@ -11,6 +11,8 @@ from tests.template.conftest import listed, of_type, statements
 
 ROOT = Path(__file__).resolve().parents[2]
 
+DEPLOYMENTS = "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:"
+DEPLOYMENTS += "${ServerlessDeploymentApplication}/*"
 DEFINITION = "arn:${AWS::Partition}:batch:${AWS::Region}:${AWS::AccountId}:job-definition/"
 DEFINITION += "${AWS::StackName}-training"
 
@@ -76,6 +78,13 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "dynamodb:PutItem": {"Table"},
         "dynamodb:UpdateItem": {"Table"},
         **log("PredictLogs"),
+        **TRACES,
+    },
+    "RolloutRole": {
+        "lambda:InvokeFunction": {"PredictFunction:*"},
+        "s3:GetObject": {METADATA},
+        "codedeploy:PutLifecycleEventHookExecutionStatus": {DEPLOYMENTS},
+        **log("RolloutLogs"),
         **TRACES,
     },
     "BatchRole": {
@@ -188,6 +197,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
 
 ASSUMED_BY = {
     "PredictRole": "lambda",
+    "RolloutRole": "lambda",
     "BatchRole": "lambda",
     "WorkerRole": "lambda",
     "AdminRole": "lambda",

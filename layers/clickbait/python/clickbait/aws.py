@@ -48,6 +48,17 @@ def quick_client(service: str, connect_seconds: float, read_seconds: float) -> A
 
 
 @cache
+def patient_client(service: str) -> Any:
+    """A client of `service` for calls that take half a minute, such as a function's first start."""
+    return _new_client(
+        service,
+        connect_timeout=2,
+        read_timeout=30,
+        retries={"total_max_attempts": 3, "mode": "standard"},
+    )
+
+
+@cache
 def signing_client() -> Any:
     """An S3 client whose signed URLs need no redirect: signature version 4, and the bucket's own
     host in its own region. A redirect from the global host would break a browser's upload.
@@ -72,7 +83,7 @@ def _new_client(service: str, **options: Any) -> Any:
 
 def forget_clients() -> None:
     """Drop every client. After a SnapStart restore, their connections and credentials are stale."""
-    for clients in (client, quick_client, signing_client):
+    for clients in (client, quick_client, patient_client, signing_client):
         clients.cache_clear()
 
 

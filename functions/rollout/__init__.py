@@ -1,0 +1,1 @@
+"""The function that lets traffic move to a new version of predict, or refuses it."""
