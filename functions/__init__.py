@@ -9,13 +9,10 @@ import os
 # 0.96: otherwise Pydantic searches the metadata of every installed package for plugins.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
+# numpy starts no threads of BLAS. Predictions use none, and the small matrices of `learn` are
+# slower with them: on two busy cores, 60 images took 5.5 s of CPU with two threads, 0.4 s with one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # 0.93: imports create objects that stay, so they leave no garbage.
 # `clickbait.web.app.lambda_handler` turns collection on again.
 gc.disable()
-
-# 0.85: FastAPI has dozens of models that only an OpenAPI document needs. This setting builds them
-# on first use. Pydantic's `defer_build` is for one model at a time, and its default has a private
-# name. A test fails if that name changes.
-from pydantic._internal import _config  # noqa: E402 - reads the variable above
-
-_config.config_defaults["defer_build"] = True

@@ -9,15 +9,17 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
+from clickbait.web.app import create_app
 from functions.admin import data_schemas, evaluation_schemas, monitoring_schemas
 from functions.admin import schemas as admin_schemas
 from functions.admin.app import app as admin
 from functions.batch import schemas as batch_schemas
 from functions.batch.app import app as batch
+from functions.predict import app as predict
 from functions.predict import schemas as predict_schemas
-from functions.predict.app import app as predict
+from functions.predict.routes import OPERATIONS
 
-APPS: tuple[FastAPI, ...] = (predict, batch, admin)
+APPS: tuple[FastAPI, ...] = (batch, admin)
 SCHEMAS = (
     predict_schemas,
     batch_schemas,
@@ -44,8 +46,9 @@ class ProblemDocument(BaseModel):
 
 
 def document() -> dict[str, Any]:
-    """The merged documents of all functions, under the title of the first."""
-    documents = [app.openapi() for app in APPS]
+    """The merged documents of all functions, under the title of `predict`."""
+    titled = create_app(predict.NAME, predict.SUMMARY).openapi()
+    documents = [titled | {"paths": OPERATIONS}, *(app.openapi() for app in APPS)]
     paths: dict[str, Any] = {}
     schemes: dict[str, Any] = {}
     for one in documents:

@@ -1,6 +1,7 @@
 """Versions, settings and recent requests of this process, for finding faults."""
 
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter
@@ -34,6 +35,8 @@ LIBRARIES = (
 def debug(_: Admin) -> Response:
     """Shows one process of possibly many. It shows no secret, because the setting of the admin
     token is only the name of its secret."""
+    config = settings()
+    path = config.model_path
     return json_response(
         {
             "versions": {
@@ -42,7 +45,7 @@ def debug(_: Admin) -> Response:
                 "machine": platform.machine(),
                 **{name: _installed(name) for name in LIBRARIES},
             },
-            "settings": settings().model_dump(mode="json"),
+            "settings": asdict(config) | {"model_path": path and str(path)},
             "recent_requests": list(reversed(RequestMiddleware.recent)),
         }
     )

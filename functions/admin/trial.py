@@ -13,7 +13,8 @@ from clickbait.inference.prediction import answer
 from clickbait.settings import settings
 from clickbait.web.access import PROTECTED, Admin
 from clickbait.web.app import documented, json_response, request_id_of
-from clickbait.web.bodies import File, Threshold, image_body
+from clickbait.web.bodies import File, image_body
+from clickbait.web.queries import Threshold
 from functions.admin import models, stores
 
 router = APIRouter()

@@ -24,7 +24,8 @@ from clickbait.web.app import (
     problem_document,
     request_id_of,
 )
-from clickbait.web.bodies import MAX_IMAGES, File, Threshold, images_form
+from clickbait.web.bodies import MAX_IMAGES, File, images_form
+from clickbait.web.queries import Threshold
 from functions.batch import batches, uploads
 
 app = create_app(

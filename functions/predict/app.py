@@ -4,13 +4,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 from cachetools import LRUCache
-from fastapi import FastAPI, Query, Request
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 
 from clickbait import VERSION, errors, observability
 from clickbait.errors import InvalidModel, Unavailable
@@ -23,14 +23,15 @@ from clickbait.store.live import serving
 from clickbait.store.registry import Registry
 from clickbait.web.app import (
     after_restore,
-    create_app,
+    complete,
     documented,
     json_response,
     lambda_handler,
     request_id_of,
 )
-from clickbait.web.bodies import File, Threshold, content_type, image_body, json_body
-from functions.predict import documentation
+from clickbait.web.bodies import File, content_type, image_body
+from functions.predict import documentation, queries
+from functions.predict.routes import ROUTES, route
 
 NAME = "Clickbait Classifier"
 SUMMARY = (
@@ -59,14 +60,11 @@ service = Service()
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_: Starlette) -> AsyncIterator[None]:
     service.live.warm()
     unsure.prepare()
     yield
 
-
-app = create_app(NAME, SUMMARY, lifespan)
-documentation.add_routes(app)
 
 JSON = "application/json"
 IMAGE_SCHEMA = {"type": "string", "format": "binary"}
@@ -95,25 +93,11 @@ IMAGE_BODY = {
 }
 
 
-class Uploaded(BaseModel):
-    """An uploaded image."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: str = Field(pattern=f"^{presigned.UPLOAD_KEY.pattern}$")
-
-
-read_uploaded = json_body(
-    Uploaded,
-    instead="Do not put an image into JSON: send a form (curl -F file=@image.jpg), or the image "
-    "itself with its type.",
-)
-
-
-@app.post(
+@route(
+    "POST",
     "/predict",
-    summary="Classify one image",
-    responses=documented(
+    "Classify one image",
+    documented(
         "PredictionAnswer",
         errors.PayloadTooLarge,
         errors.UnsupportedFormat,
@@ -121,17 +105,17 @@ read_uploaded = json_body(
         errors.BadRequest,
         errors.Unavailable,
     ),
-    openapi_extra={"requestBody": IMAGE_BODY},
+    parameters=queries.PARAMETERS,
+    body=IMAGE_BODY,
 )
-async def predict(
-    request: Request,
-    explain: Annotated[bool, Query(description="add both maps of evidence")] = False,
-    threshold: Threshold = None,
-) -> Response:
+async def predict(request: Request) -> Response:
     """Send a form with the image as `file`, the image itself with its content type, or the `key` of
     an uploaded image."""
+    explain, threshold = queries.read(request)
     if content_type(request) == JSON:
-        uploaded = await read_uploaded(request)
+        from functions.predict import uploaded as body
+
+        uploaded = await body.read(request)
         limit = settings().max_upload_size
         data = await run_in_threadpool(presigned.fetch_upload, uploaded.key, limit)
         file = File("", data)
@@ -173,8 +157,8 @@ def classify(model: Classifier, data: bytes, explain: bool) -> Answer:
     return new
 
 
-@app.get("/", summary="Name, status, version and links", responses=documented("ServiceAnswer"))
-async def root() -> Response:
+@route("GET", "/", "Name, status, version and links", documented("ServiceAnswer"))
+async def root(_: Request) -> Response:
     """The name of the service, whether a model is ready, and links to the other routes."""
     links = {"docs": "/docs", "status": "/status", "model": "/model-info", "predict": "/predict"}
     try:
@@ -187,11 +171,7 @@ async def root() -> Response:
     )
 
 
-@app.get(
-    "/status",
-    summary="Ready or not",
-    responses=documented("StatusAnswer", errors.Unavailable),
-)
+@route("GET", "/status", "Ready or not", documented("StatusAnswer", errors.Unavailable))
 async def status(request: Request) -> Response:
     """200 with the live model, or 503 with Retry-After."""
     model = service.live.current()
@@ -210,12 +190,8 @@ async def status(request: Request) -> Response:
     )
 
 
-@app.get(
-    "/system-check",
-    summary="Check each dependency",
-    responses=documented("SystemCheckAnswer"),
-)
-async def system_check() -> Response:
+@route("GET", "/system-check", "Check each dependency", documented("SystemCheckAnswer"))
+async def system_check(_: Request) -> Response:
     """Classifies the model's golden images, and reads the models bucket if there is one."""
     checks = [_check("model", lambda: service.live.current().check_golden())]
     if service.live.registry:
@@ -239,12 +215,13 @@ def _check(name: str, check: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
-@app.get(
+@route(
+    "GET",
     "/model-info",
-    summary="The live model's metadata",
-    responses=documented("ModelInfoAnswer", errors.Unavailable),
+    "The live model's metadata",
+    documented("ModelInfoAnswer", errors.Unavailable),
 )
-async def model_info() -> Response:
+async def model_info(_: Request) -> Response:
     """How the live model was trained and evaluated: all of its metadata except golden images.
 
     `threshold` is the model's own; `threshold_in_use` may have been set by an admin.
@@ -258,16 +235,14 @@ async def model_info() -> Response:
     return json_response(metadata | in_use, {"x-model-version": model.version})
 
 
-@app.get(
-    "/docs-info",
-    summary="List the documentation and all routes",
-    responses=documented("DocsInfoAnswer"),
-)
+@route("GET", "/docs-info", "List the documentation and all routes", documented("DocsInfoAnswer"))
 async def docs_info(request: Request) -> Response:
     """Every route with its summary, and commands to try, for programs and for people."""
     return json_response(documentation.info(str(request.base_url)))
 
 
+app = Starlette(routes=[*documentation.ROUTES, *ROUTES], lifespan=lifespan)
+complete(app)
 handler = lambda_handler(app)
 after_restore(service.wake)
 if observability.IN_LAMBDA:

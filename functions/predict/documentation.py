@@ -1,16 +1,19 @@
-"""`/docs`, `/redoc`, `/openapi.json` and a page for each problem, all without a CDN."""
+"""`/docs`, `/redoc`, `/openapi.json` and a page for each problem, all without a CDN.
+
+The OpenAPI document does not list these routes. FastAPI writes two of the pages, and is imported
+when somebody asks for one of them.
+"""
 
 import json
-from collections.abc import Callable
 from functools import cache
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import HTMLResponse, Response
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from clickbait.errors import NotFound, Problem
@@ -21,25 +24,10 @@ OPENAPI_FILE = Path(__file__).resolve().parents[2] / "openapi.json"
 ASSETS = "/docs/assets"
 
 
-def add_routes(app: FastAPI) -> None:
-    """Add the documentation's routes to `app`. The OpenAPI document itself does not list them."""
-    # The package has the files of Swagger UI and ReDoc. It is not imported, because only these
-    # files are needed.
-    package = find_spec("fastapi_offline")
-    static = Path(str(package and package.origin)).parent / "static"
-    app.mount(ASSETS, StaticFiles(directory=static), name="docs-assets")
-    routes: dict[str, Callable[..., Any]] = {
-        "/docs": swagger,
-        "/redoc": redoc,
-        "/openapi.json": openapi,
-        "/docs/problems/{slug}": problem_page,
-    }
-    for path, route in routes.items():
-        app.add_api_route(path, route, methods=["GET"], include_in_schema=False)
-
-
-async def swagger() -> HTMLResponse:
+async def swagger(_: Request) -> Response:
     """Swagger UI from our own files."""
+    from fastapi.openapi.docs import get_swagger_ui_html
+
     return get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=f"{_document()['info']['title']}: API",
@@ -49,8 +37,10 @@ async def swagger() -> HTMLResponse:
     )
 
 
-async def redoc() -> HTMLResponse:
+async def redoc(_: Request) -> Response:
     """ReDoc from our own files."""
+    from fastapi.openapi.docs import get_redoc_html
+
     return get_redoc_html(
         openapi_url="/openapi.json",
         title=f"{_document()['info']['title']}: API",
@@ -60,13 +50,14 @@ async def redoc() -> HTMLResponse:
     )
 
 
-async def openapi() -> Response:
+async def openapi(_: Request) -> Response:
     """The committed OpenAPI document."""
     return Response(OPENAPI_FILE.read_bytes(), media_type="application/json")
 
 
-async def problem_page(slug: str) -> HTMLResponse:
+async def problem_page(request: Request) -> HTMLResponse:
     """The page to which a problem's `type` links."""
+    slug = request.path_params["slug"]
     kind = _problem_kinds().get(slug)
     if kind is None:
         raise NotFound(f"No problem is named {slug!r}. /docs lists the problems of each route.")
@@ -118,3 +109,18 @@ def _problem_kinds() -> dict[str, type[Problem]]:
         return [kind, *(below for sub in kind.__subclasses__() for below in tree(sub))]
 
     return {kind.slug(): kind for kind in tree(Problem)}
+
+
+def _assets() -> StaticFiles:
+    """The files of Swagger UI and ReDoc, from a package that is not imported for them."""
+    package = find_spec("fastapi_offline")
+    return StaticFiles(directory=Path(str(package and package.origin)).parent / "static")
+
+
+ROUTES = [
+    Mount(ASSETS, _assets(), name="docs-assets"),
+    Route("/docs", swagger),
+    Route("/redoc", redoc),
+    Route("/openapi.json", openapi),
+    Route("/docs/problems/{slug}", problem_page),
+]

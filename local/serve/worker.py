@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clickbait.errors import Unavailable
 from clickbait.settings import settings
-from clickbait.web.app import problem_response
+from clickbait.web.app import create_app, problem_response
 
 MAX_WAITING = 128  # Maximum number of waiting requests per worker: 2 s of work at 15 ms an image.
 
@@ -159,9 +159,9 @@ def application() -> ASGIApp:
     from functions.batch import app as batch
     from functions.predict import app as predict
 
-    known = predict.app.router.routes
-    known += [route for other in (batch, admin) for route in other.app.routes if route not in known]
-    return Queue(predict.app)
+    app = create_app(predict.NAME, predict.SUMMARY, predict.lifespan)
+    app.router.routes = [*predict.app.routes, *batch.app.routes, *admin.app.routes]
+    return Queue(app)
 
 
 def load_model() -> None:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_a_body_far_past_the_limit_is_refused_by_its_announced_length(client: Te
 
 
 def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> None:
-    lower = bodies.settings().model_copy(update={"max_upload_size": len(JPEG) - 1})
+    lower = replace(bodies.settings(), max_upload_size=len(JPEG) - 1)
     monkeypatch.setattr(bodies, "settings", lambda: lower)
     problem = assert_canonical_problem(
         client.post("/predict", **form(JPEG)), 413, "payload-too-large"
@@ -444,16 +445,27 @@ def test_garbage_is_collected_once_the_function_has_started() -> None:
     assert done.stdout.strip() == "True True"
 
 
-def test_starting_builds_no_schema_that_only_the_document_needs() -> None:
+def test_starting_imports_nothing_that_a_prediction_does_not_need() -> None:
     script = (
-        "import sys, functions.predict.app; "
-        "print({'functions.predict.schemas', 'boto3', 'tensorflow'} & set(sys.modules)); "
+        "import sys, functions.predict.app; print({'fastapi', 'pydantic', 'boto3', 'tensorflow', "
+        "'functions.predict.schemas'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("function", ["admin", "batch"])
+def test_starting_builds_no_schema_that_only_the_document_needs(function: str) -> None:
+    script = (
+        f"import functions.{function}.app; "
         "from fastapi.openapi.models import OpenAPI; print(OpenAPI.__pydantic_complete__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["set()", "False"]
+    assert done.stdout.strip() == "False"
 
 
 def test_a_threshold_decides_one_request_only_and_is_in_the_answer(client: TestClient) -> None:
@@ -479,6 +491,18 @@ def test_a_threshold_out_of_range_is_422(client: TestClient, threshold: str) -> 
     response = client.post(f"/predict?threshold={threshold}", **form(JPEG))
     problem = assert_canonical_problem(response, 422, "bad-request")
     assert problem["errors"][0]["field"] == "query.threshold"
+
+
+def test_both_parameters_may_be_wrong_at_once(client: TestClient) -> None:
+    response = client.post("/predict?explain=perhaps&threshold=2", **form(JPEG))
+    problem = assert_canonical_problem(response, 422, "bad-request")
+    assert [error["field"] for error in problem["errors"]] == ["query.explain", "query.threshold"]
+
+
+def test_a_get_route_takes_no_other_method(client: TestClient) -> None:
+    for method in ("HEAD", "POST"):
+        response = client.request(method, "/status")
+        assert (response.status_code, response.headers["allow"]) == (405, "GET")
 
 
 def test_the_model_info_has_the_promise_and_the_threshold_in_use(

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = settings()
         if options.model:
-            config = config.model_copy(update={"model_path": options.model})
+            config = replace(config, model_path=options.model)
         model = Classifier.load(config.model_folder)
     except (InvalidModel, SettingsError) as error:
         print(f"clickbait: {error}", file=sys.stderr)

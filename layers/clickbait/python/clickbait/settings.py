@@ -1,20 +1,12 @@
 """The environment as typed settings, read once. An invalid value is reported with its variable."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
+from typing import Annotated, Any, Self, get_type_hints
 
 MAX_IMAGE_BYTES = 10_000_000
 """Bytes of the largest image, however it arrives. A request through the API has a lower limit:
@@ -28,21 +20,53 @@ one would miss images that are almost certainly clickbait."""
 LAMBDA_BASELINE = Path("/opt/baseline")
 CHECKOUT_BASELINE = Path(__file__).resolve().parents[4] / "layers" / "baseline" / "baseline"
 
+SWITCH = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True)
+SWITCH |= dict.fromkeys(("false", "f", "no", "n", "off", "0"), False)
+"""Words for a setting or a parameter that is on or off, in lower case."""
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?(?:i?b)?)", re.IGNORECASE)
+UNITS = {"": 0, "k": 1, "m": 2, "g": 3}
+"""A size with a unit: 10MB is 10,000,000 bytes and 10MiB 10,485,760."""
+
+KERAS_FILES = frozenset({".h5", ".hdf5", ".keras", ".pb"})
+
 
 class SettingsError(ValueError):
     """Raise for invalid environment variables; name each variable and what is wrong with it."""
 
 
-def _split(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return [part.strip() for part in value.split(",") if part.strip()]
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `least` to `most`."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError("it is not a whole number") from None
+        if not least <= number <= most:
+            raise ValueError(f"it must be from {least:,} to {most:,}")
+        return number
+
+    return read
 
 
-KERAS_FILES = frozenset({".h5", ".hdf5", ".keras", ".pb"})
+def _size(least: int, most: int) -> Callable[[str], int]:
+    """A reader of numbers of bytes, with or without a unit."""
+    within = _whole(least, most)
+
+    def read(text: str) -> int:
+        found = SIZE.fullmatch(text.strip())
+        if found is None:
+            raise ValueError("it is not a size, such as 5000000 or 5MB")
+        unit = found[2].lower()
+        factor = 1024 if "i" in unit else 1000
+        return within(str(int(float(found[1]) * factor ** UNITS[unit.rstrip("ib")])))
+
+    return read
 
 
-def _no_keras_file(path: Path) -> Path:
+def _model_path(text: str) -> Path:
+    path = Path(text)
     if path.suffix.lower() in KERAS_FILES:
         raise ValueError(
             "this is a Keras file, and the service loads the folder of a version (model.tflite and "
@@ -52,86 +76,94 @@ def _no_keras_file(path: Path) -> Path:
     return path
 
 
-class Settings(BaseModel):
-    """Each field is the environment variable of the same name in capitals. README lists them."""
+def _one_of(*names: str) -> Callable[[str], str]:
+    """A reader of one of `names`."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    def read(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"it must be one of {', '.join(names)}")
+        return text
 
-    model_path: Annotated[Path, AfterValidator(_no_keras_file)] | None = Field(
-        None, description="folder of the model to use if MODELS_BUCKET has no champion"
-    )
-    models_bucket: str = Field(
-        "", description="bucket with champion.json and versions/; if empty, MODEL_PATH is used"
-    )
-    data_bucket: str = Field(
-        "", description="bucket of images: train/, exam/, inbox/, uploads/, feedback/, results/"
-    )
-    table: str = Field("", description="table of runs, images, batches and predictions")
-    job_queue: str = Field("", description="AWS Batch job queue for training")
-    job_definition: str = Field("", description="AWS Batch job definition for training")
-    uploads_queue: str = Field("", description="URL of the queue of new objects in train/")
-    learn_queue: str = Field("", description="URL of the queue of small updates")
-    min_new_images: int = Field(
-        20,
-        ge=1,
-        le=100_000,
-        description="new, relabelled or removed images that start a training automatically",
-    )
-    quiet_period: int = Field(
-        60, ge=0, le=900, description="seconds without an upload before a training starts"
-    )
-    access: Literal["private", "public"] = Field(
-        "private", description="public: anyone may use the member routes"
-    )
-    admin_secret: str = Field(
-        "", description="name or ARN of the secret that holds the admin token"
-    )
-    cache_size: int = Field(256, ge=0, le=100_000, description="predictions cached in memory")
-    keep_unsure: int = Field(
-        0,
-        ge=0,
-        le=1_000,
-        description="images of unsure predictions that are kept a day for review, at most, for 30 "
-        "days; 0 keeps none",
-    )
-    metrics_cache: int = Field(
-        60, ge=0, le=3_600, description="seconds that figures of CloudWatch, which cost, are kept"
-    )
-    max_upload_size: ByteSize = Field(
-        ByteSize(MAX_IMAGE_BYTES),
-        ge=1_024,
-        le=MAX_IMAGE_BYTES,
-        description="the most bytes of one image, as a number or as 10MB",
-    )
-    allowed_origins: Annotated[list[str], BeforeValidator(_split)] = Field(
-        [],
-        description="origins whose pages may call `make serve`; on AWS, API Gateway handles CORS",
-    )
-    debug_mode: bool = Field(False, description="true: log every request, whatever LOG_LEVEL says")
-    log_level: str = Field(
-        "INFO",
-        pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$",
-        description="lowest level to log",
-    )
+    return read
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in SWITCH:
+        raise ValueError("it must be true or false")
+    return SWITCH[text.lower()]
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each field is the environment variable of the same name in capitals, read by the function in
+    its annotation. README lists them.
+
+    A dataclass and not a Pydantic model: every function reads its settings while it starts, and
+    importing Pydantic takes longer than most functions' own code.
+    """
+
+    model_path: Annotated[Path | None, _model_path] = None
+    """Folder of the model to use if MODELS_BUCKET has no champion."""
+    models_bucket: str = ""
+    """Bucket with champion.json and versions/; if empty, MODEL_PATH is used."""
+    data_bucket: str = ""
+    """Bucket of images: train/, exam/, inbox/, uploads/, feedback/, results/."""
+    table: str = ""
+    """Table of runs, images, batches and predictions."""
+    job_queue: str = ""
+    """AWS Batch job queue for training."""
+    job_definition: str = ""
+    """AWS Batch job definition for training."""
+    uploads_queue: str = ""
+    """URL of the queue of new objects in train/."""
+    learn_queue: str = ""
+    """URL of the queue of small updates."""
+    min_new_images: Annotated[int, _whole(1, 100_000)] = 20
+    """New, relabelled or removed images that start a training automatically."""
+    quiet_period: Annotated[int, _whole(0, 900)] = 60
+    """Seconds without an upload before a training starts."""
+    access: Annotated[str, _one_of("private", "public")] = "private"
+    """public: anyone may use the member routes."""
+    admin_secret: str = ""
+    """Name or ARN of the secret that holds the admin token."""
+    cache_size: Annotated[int, _whole(0, 100_000)] = 256
+    """Predictions cached in memory."""
+    keep_unsure: Annotated[int, _whole(0, 1_000)] = 0
+    """Images of unsure predictions that are kept a day for review, at most, for 30 days; 0 keeps
+    none."""
+    metrics_cache: Annotated[int, _whole(0, 3_600)] = 60
+    """Seconds that figures of CloudWatch, which cost, are kept."""
+    max_upload_size: Annotated[int, _size(1_024, MAX_IMAGE_BYTES)] = MAX_IMAGE_BYTES
+    """The most bytes of one image, as a number or as 10MB."""
+    allowed_origins: Annotated[list[str], _list] = field(default_factory=list)
+    """Origins whose pages may call `make serve`; on AWS, API Gateway handles CORS."""
+    debug_mode: Annotated[bool, _switch] = False
+    """true: log every request, whatever LOG_LEVEL says."""
+    log_level: Annotated[str, _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")] = "INFO"
+    """Lowest level to log."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Raises SettingsError, which names every invalid variable."""
-        given = {
-            name: environment[name.upper()]
-            for name in cls.model_fields
-            if environment.get(name.upper())
-        }
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            raise SettingsError(
-                "; ".join(
-                    f"{str(e['loc'][0]).upper()}={e['input']!r}: "
-                    + e["msg"].removeprefix("Value error, ")
-                    for e in error.errors()
-                )
-            ) from error
+        given: dict[str, Any] = {}
+        wrong = []
+        for name, kind in get_type_hints(cls, include_extras=True).items():
+            variable = name.upper()
+            text = environment.get(variable)
+            if not text:
+                continue
+            (read,) = getattr(kind, "__metadata__", (str,))
+            try:
+                given[name] = read(text)
+            except ValueError as error:
+                wrong.append(f"{variable}={text!r}: {error}")
+        if wrong:
+            raise SettingsError("; ".join(wrong))
+        return cls(**given)
 
     @property
     def model_folder(self) -> Path:

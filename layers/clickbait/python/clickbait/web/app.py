@@ -1,5 +1,8 @@
 """The app of every HTTP function: problem documents, request ids, headers, log lines, metrics and
-the Lambda adapter."""
+the Lambda adapter.
+
+`functions.predict` starts without FastAPI, so only `create_app` imports it.
+"""
 
 import gc
 import json
@@ -10,13 +13,13 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
 from mangum import Mangum
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clickbait import VERSION, observability
@@ -30,6 +33,9 @@ from clickbait.errors import (
 from clickbait.observability import count, logger
 from clickbait.settings import settings
 from clickbait.web.bodies import invalid_fields
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 RECENT_REQUESTS = 50
 """Requests that a process remembers for GET /debug: a screenful or two."""
@@ -181,8 +187,11 @@ def _request_id(scope: Scope) -> str:
     return given if context or REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
-    """An app with the middleware, which answers every error with a problem document."""
+def create_app(title: str, summary: str, lifespan: Any = None) -> "FastAPI":
+    """An app of FastAPI's, completed; its parameters are checked, and it documents itself."""
+    from fastapi import FastAPI
+    from fastapi.exceptions import RequestValidationError
+
     app = FastAPI(
         title=title,
         summary=summary,
@@ -194,6 +203,16 @@ def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
         lifespan=lifespan,
         separate_input_output_schemas=False,
     )
+    app.add_exception_handler(
+        RequestValidationError, _handler(lambda error: invalid_fields(error.errors()))
+    )
+    complete(app)
+    return app
+
+
+def complete(app: Starlette) -> None:
+    """Add the middleware to `app`, and the handlers that answer every error with a problem
+    document."""
     config = settings()
     logger.setLevel("DEBUG" if config.debug_mode else config.log_level)
     if config.allowed_origins:
@@ -216,11 +235,7 @@ def create_app(title: str, summary: str, lifespan: Any = None) -> FastAPI:
         )
     app.add_middleware(RequestMiddleware)
     app.add_exception_handler(Problem, _handler(lambda error: error))
-    app.add_exception_handler(
-        RequestValidationError, _handler(lambda error: invalid_fields(error.errors()))
-    )
     app.add_exception_handler(HTTPException, _handler(_from_http))
-    return app
 
 
 def _handler(
@@ -244,7 +259,7 @@ def _from_http(error: HTTPException) -> Problem:
     return BadRequest(str(error.detail))
 
 
-def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def lambda_handler(app: Starlette) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """`app` as a Lambda handler for API Gateway's payload 2.0.
 
     Call this after all imports. It starts garbage collection, which `functions` turned off, and

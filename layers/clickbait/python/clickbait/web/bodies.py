@@ -4,17 +4,19 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from fastapi import Query, Request
-from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
 
 from clickbait.errors import BadRequest, EmptyImage, PayloadTooLarge, UnsupportedFormat
 from clickbait.inference.images import MEDIA_TYPES
-from clickbait.settings import THRESHOLDS, settings
+from clickbait.settings import settings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """The most bytes of all images in one request. Lambda takes 6,291,556 bytes per request, and base64
@@ -66,17 +68,7 @@ FORM = "multipart/form-data"
 ONE_IMAGE = "Send one image: curl -F file=@image.jpg"
 SEVERAL_IMAGES = f"Send 1 to {MAX_IMAGES} images: curl -F files=@one.jpg -F files=@two.jpg"
 
-Threshold = Annotated[
-    float | None,
-    Query(
-        ge=THRESHOLDS[0],
-        le=THRESHOLDS[1],
-        description="for this request only: from this probability on it is clickbait",
-    ),
-]
-"""A threshold in the query of a route that predicts."""
-
-Shape = TypeVar("Shape", bound=BaseModel)
+Shape = TypeVar("Shape", bound="BaseModel")
 
 
 class File(NamedTuple):
@@ -307,6 +299,8 @@ def json_body(
         return _too_large(f"The body has {size:,} bytes", size, limit, instead)
 
     async def read(request: Request) -> Shape:
+        from pydantic import ValidationError
+
         data = await _body(request, limit, too_large)
         try:
             return shape.model_validate_json(data.strip() or b"{}", strict=True)
