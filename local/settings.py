@@ -31,6 +31,8 @@ PARAMETERS = (
     ("KeepUnsure", "KEEP_UNSURE", 0, 1_000),
 )
 """The template's parameters that a variable sets, with their least and greatest value."""
+SWITCHES = (("FetchYouTube", "FETCH_YOUTUBE"),)
+"""Those that a variable turns on or off."""
 
 FORMER_STACK_SECONDS = 5.0
 """After `make up` is killed, the emulator needs 2 s to save its state and free the ports."""
@@ -67,6 +69,11 @@ class StackSettings:
             overrides={
                 parameter: str(whole_number(environment, variable, least, most, least))
                 for parameter, variable, least, most in PARAMETERS
+                if environment.get(variable)
+            }
+            | {
+                parameter: "true" if _switch(environment, variable) else "false"
+                for parameter, variable in SWITCHES
                 if environment.get(variable)
             },
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from clickbait import aws, observability
+from clickbait import aws, observability, youtube
 from clickbait.errors import BadRequest, InternalError, Problem, Unavailable
 from clickbait.inference.prediction import Answer, answer
 from clickbait.keys import INBOX, batch_and_name, is_litter, keys_in_event, why_not_in_a_batch
@@ -207,6 +207,8 @@ class Inbox:
         try:
             with found["Body"] as body:
                 data = read_within(found["ContentLength"], body, limit)
+            if youtube.link_in(data):
+                data = youtube.thumbnail(data.decode())
             with self._classifying, mark:
                 model = live.current().at(known.threshold)
                 result = answer(model, data, max_bytes=limit, with_appearance=True)

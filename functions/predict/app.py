@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clickbait import VERSION, errors, observability
+from clickbait import VERSION, errors, observability, youtube
 from clickbait.errors import InvalidModel, Unavailable
 from clickbait.inference import images
 from clickbait.inference.classifier import Classifier
@@ -78,14 +78,22 @@ IMAGE_BODY = {
         JSON: {
             "schema": {
                 "type": "object",
-                "required": ["key"],
                 "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
                 "properties": {
                     "key": {
                         "type": "string",
                         "pattern": f"^{presigned.UPLOAD_KEY.pattern}$",
                         "description": "the key of a form from POST /uploads",
-                    }
+                    },
+                    "youtube": {
+                        "type": "string",
+                        "minLength": 1,
+                        "maxLength": youtube.MAX_ADDRESS,
+                        "description": "the id or the address of a YouTube video, whose thumbnail "
+                        "is fetched",
+                    },
                 },
             }
         },
@@ -103,22 +111,22 @@ IMAGE_BODY = {
         errors.UnsupportedFormat,
         errors.NotFound,
         errors.BadRequest,
+        errors.NotConfigured,
+        errors.BadGateway,
         errors.Unavailable,
     ),
     parameters=queries.PARAMETERS,
     body=IMAGE_BODY,
 )
 async def predict(request: Request) -> Response:
-    """Send a form with the image as `file`, the image itself with its content type, or the `key` of
-    an uploaded image."""
+    """Send a form with the image as `file`, the image itself with its content type, the `key` of
+    an uploaded image, or the address of a YouTube video as `youtube`."""
     explain, threshold = queries.read(request)
     if content_type(request) == JSON:
-        from functions.predict import uploaded as body
+        from functions.predict import elsewhere
 
-        uploaded = await body.read(request)
-        limit = settings().max_upload_size
-        data = await run_in_threadpool(presigned.fetch_upload, uploaded.key, limit)
-        file = File("", data)
+        place = await elsewhere.read(request)
+        file = File("", await run_in_threadpool(place.image))
     else:
         file = await image_body(request)
     # No thread, because decoding and inference keep one core busy, and a worker has one core.

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clickbait import aws, observability
-from clickbait.errors import Unavailable
+from clickbait.errors import NotFound, Unavailable
 from clickbait.inference.prediction import answer
 from clickbait.keys import READING_PARTITION
 from clickbait.settings import MAX_IMAGE_BYTES, settings
@@ -154,6 +154,25 @@ def test_an_unreadable_image_is_a_row_with_its_reason(cloud: Cloud) -> None:
         assert says in str(rows[name].error)
     assert cloud.batches.refresh("b").as_dict()["failed"] == 4
     assert len(cloud.csv()) == 4
+
+
+def test_the_address_of_a_video_is_classified_as_its_thumbnail(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def thumbnail(address: str) -> bytes:
+        if "gone" in address:
+            raise NotFound("YouTube has no thumbnail of the video gone-------.")
+        return JPEG
+
+    monkeypatch.setattr(worker.youtube, "thumbnail", thumbnail)
+    cloud.put("inbox/b/1.txt", b"https://youtu.be/dQw4w9WgXcQ\n")
+    cloud.put("inbox/b/2.txt", b"https://youtu.be/gone-------")
+    assert handle(message("inbox/b/1.txt", "inbox/b/2.txt")) == []
+    rows = cloud.rows()
+    assert (
+        rows["1.txt"].probability == answer(worker.live.current(), JPEG).prediction["probability"]
+    )
+    assert "no thumbnail" in str(rows["2.txt"].error)
 
 
 def test_an_image_that_is_too_large_is_not_fetched(

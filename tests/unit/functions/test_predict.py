@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
 
-from clickbait import aws
+from clickbait import aws, youtube
 from clickbait.errors import InvalidModel, Problem, Unavailable
 from clickbait.store.live import LiveModel
 from clickbait.store.registry import Registry
@@ -133,6 +133,22 @@ def test_a_body_far_past_the_limit_is_refused_by_its_announced_length(client: Te
     assert_canonical_problem(response, 413, "payload-too-large")
 
 
+def test_the_thumbnail_of_a_video_is_classified(client: TestClient, monkeypatch) -> None:
+    asked = []
+
+    def thumbnail(address: str) -> bytes:
+        asked.append(address)
+        return JPEG
+
+    monkeypatch.setattr(youtube, "thumbnail", thumbnail)
+    address = "https://youtu.be/dQw4w9WgXcQ"
+    answer = client.post("/predict", json={"youtube": address})
+    assert answer.status_code == 200
+    assert asked == [address]
+    direct = client.post("/predict", **form(JPEG)).json()
+    assert answer.json()["probability"] == direct["probability"]
+
+
 def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> None:
     lower = replace(bodies.settings(), max_upload_size=len(JPEG) - 1)
     monkeypatch.setattr(bodies, "settings", lambda: lower)
@@ -161,6 +177,10 @@ def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> No
         ({"json": {"image": "x" * 300_000}}, 413, "payload-too-large", "send a form"),
         ({"json": {"key": "train/clickbait_fake/a.jpg"}}, 422, "bad-request", "key: String"),
         ({"json": {"key": f"uploads/{'0' * 32}"}}, 503, "unavailable", "without DATA_BUCKET"),
+        ({"json": {}}, 422, "bad-request", "either `key` or `youtube`"),
+        ({"json": {"youtube": "http://127.0.0.1/x"}}, 422, "bad-request", "no address of a You"),
+        ({"json": {"youtube": ""}}, 422, "bad-request", "youtube: String"),
+        ({"json": {"youtube": "x" * 300}}, 422, "bad-request", "youtube: String"),
         (
             {"content": b"<a/>", "headers": {"content-type": "application/xml"}},
             415,

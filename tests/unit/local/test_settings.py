@@ -93,6 +93,8 @@ def test_the_templates_parameters_are_its_own_defaults_unless_named():
     given = {"QUIET_PERIOD": "0", "MIN_NEW_IMAGES": "3", "KEEP_UNSURE": "20"}
     named = StackSettings.from_environment(given).parameters
     assert (named["QuietPeriod"], named["MinNewImages"], named["KeepUnsure"]) == ("0", "3", "20")
+    off = StackSettings.from_environment({"FETCH_YOUTUBE": "false"}).parameters
+    assert off["FetchYouTube"] == "false"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,7 @@ def test_the_templates_parameters_are_its_own_defaults_unless_named():
         ("MIN_NEW_IMAGES", "100001"),
         ("KEEP_UNSURE", "1001"),
         ("LOCAL_AUTH", "yes"),
+        ("FETCH_YOUTUBE", "no"),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_its_variable(variable, value):

@@ -17,6 +17,8 @@ Problem
 ├── MethodNotAllowed           405
 ├── Conflict                   409  another request was first, or the gate objects
 ├── InternalError              500  a fault of the service, never of the caller
+├── NotConfigured              501  this process lacks what the route needs, and waiting won't help
+├── BadGateway                 502  another service did not send what it should
 └── Unavailable                503  the service cannot answer now; sent with Retry-After
     └── InvalidModel           503  a model that does not match its metadata
 """
@@ -138,6 +140,19 @@ class InternalError(Problem):
     """Raise when the service has a fault of its own. The log has the cause under the request id."""
 
     status, title = 500, "Internal error"
+
+
+class NotConfigured(Problem):
+    """Raise when a route needs something that this process was started without, such as a bucket.
+    Repeating the request does not help."""
+
+    status, title = 501, "Not configured"
+
+
+class BadGateway(Problem):
+    """Raise when a service of somebody else does not send what it should."""
+
+    status, title = 502, "Bad gateway"
 
 
 class Unavailable(Problem):

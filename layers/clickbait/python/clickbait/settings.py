@@ -141,6 +141,8 @@ class Settings:
     """The most bytes of one image, as a number or as 10MB."""
     allowed_origins: Annotated[list[str], _list] = field(default_factory=list)
     """Origins whose pages may call `make serve`; on AWS, API Gateway handles CORS."""
+    fetch_youtube: Annotated[bool, _switch] = True
+    """false: addresses of YouTube videos are refused, and nothing is fetched."""
     debug_mode: Annotated[bool, _switch] = False
     """true: log every request, whatever LOG_LEVEL says."""
     log_level: Annotated[str, _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")] = "INFO"

@@ -1,0 +1,186 @@
+"""The thumbnail of a YouTube video, from its address. No other host is ever asked.
+
+The host, the path and the port are ours: of an address only the 11 characters of the video's id are
+used. Redirects are not followed, and the host's IP address must be a public one.
+"""
+
+import re
+import socket
+import ssl
+import time
+from contextlib import closing
+from functools import cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+from clickbait.errors import BadGateway, BadRequest, NotConfigured, NotFound
+from clickbait.settings import settings
+
+if TYPE_CHECKING:  # Few requests need it, and all would wait for its import at a cold start.
+    from http.client import HTTPConnection
+
+HOST = "i.ytimg.com"
+FILES = ("maxresdefault.jpg", "hqdefault.jpg")
+"""The best picture, which old and small videos lack, and one that every video has."""
+
+SECONDS = 5.0
+"""For everything: the name, the connection, and both files."""
+MAX_BYTES = 2_000_000
+MAX_ADDRESS = 200
+"""Characters of an address. The longest usual ones have about 100."""
+
+VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+PAGES = frozenset(
+    {
+        "youtube.com",
+        "www.youtube.com",
+        "m.youtube.com",
+        "music.youtube.com",
+        "youtube-nocookie.com",
+        "www.youtube-nocookie.com",
+    }
+)
+SHORT = "youtu.be"
+IMAGES = frozenset({HOST, "img.youtube.com"})
+FOLDERS = frozenset({"embed", "live", "shorts", "v", "vi", "vi_webp"})
+"""The first parts of paths whose second part is a video's id."""
+
+CHUNK = 64 * 1024
+
+
+class Connect(Protocol):
+    """Opens a connection to the host of thumbnails that gives up after `seconds`."""
+
+    def __call__(self, seconds: float) -> "HTTPConnection": ...
+
+
+def video_id(address: str) -> str | None:
+    """The id of the video at `address`: an id, or any usual address with or without its scheme.
+
+    None for any other text.
+    """
+    address = address.strip()
+    if len(address) > MAX_ADDRESS or not address.isascii() or not address.isprintable():
+        return None
+    if VIDEO_ID.fullmatch(address):
+        return address
+    try:
+        parts = urlsplit(address if "://" in address else f"https://{address}")
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or port or "@" in parts.netloc or "\\" in address:
+        return None
+    path = parts.path.strip("/").split("/")
+    found = ""
+    if host == SHORT and len(path) == 1:
+        found = path[0]
+    elif host in PAGES and path == ["watch"]:
+        found = parse_qs(parts.query).get("v", [""])[0]
+    elif host in PAGES | IMAGES and len(path) >= 2 and path[0] in FOLDERS:
+        found = path[1]
+    return found if VIDEO_ID.fullmatch(found) else None
+
+
+def link_in(data: bytes) -> str | None:
+    """The id of the video if a file of `data` is no image but one line with a video's address.
+
+    A bare id does not count: any word of 11 letters would be one.
+    """
+    if len(data) > MAX_ADDRESS or b"/" not in data:
+        return None
+    try:
+        return video_id(data.decode("ascii"))
+    except UnicodeDecodeError:
+        return None
+
+
+def thumbnail(address: str, connect: Connect | None = None) -> bytes:
+    """The bytes of a video's thumbnail, at most 2 MB, within about five seconds.
+
+    Raises NotConfigured if FETCH_YOUTUBE is false, BadRequest if `address` is not a video's,
+    NotFound if YouTube has no such video, BadGateway if YouTube does not send an image.
+    """
+    if not settings().fetch_youtube:
+        raise NotConfigured(
+            "This service fetches nothing (FETCH_YOUTUBE is false). Send the image itself."
+        )
+    video = video_id(address)
+    if video is None:
+        raise BadRequest(
+            f"{address[:MAX_ADDRESS]!r} is no address of a YouTube video. Send its id of 11 "
+            "characters, or an address such as https://www.youtube.com/watch?v=ID."
+        )
+    deadline = time.monotonic() + SECONDS
+    for file in FILES:
+        data = _get(f"/vi/{video}/{file}", deadline, connect or _public)
+        if data is not None:
+            return data
+    raise NotFound(f"YouTube has no thumbnail of the video {video}: it may be deleted or private.")
+
+
+def _get(path: str, deadline: float, connect: Connect) -> bytes | None:
+    """The body of `path`; None if it does not exist."""
+    from http.client import HTTPException
+
+    try:
+        with closing(connect(_left(deadline))) as connection:
+            connection.request("GET", path, headers={"user-agent": "clickbait-classifier"})
+            raw = connection.sock  # If the host will close it, the response takes it away.
+            with connection.getresponse() as response:
+                if response.status == 404:
+                    return None
+                if response.status != 200:
+                    raise BadGateway(
+                        f"YouTube answered {response.status} for {path}. Try again, or send the "
+                        "image itself."
+                    )
+                data = bytearray()
+                while part := response.read1(CHUNK):
+                    data += part
+                    if len(data) > MAX_BYTES:
+                        raise BadGateway(
+                            f"The file at {path} has more than {MAX_BYTES:,} bytes. Send the image "
+                            "itself."
+                        )
+                    raw.settimeout(_left(deadline))
+                return bytes(data)
+    except (OSError, HTTPException) as error:
+        raise BadGateway(
+            f"YouTube could not be reached ({type(error).__name__}). Try again, or send the image "
+            "itself."
+        ) from error
+
+
+def _left(deadline: float) -> float:
+    """The seconds that are left; raises TimeoutError if none are."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _public(seconds: float) -> "HTTPConnection":
+    """A connection to HOST at a public IP address. Its certificate must be HOST's."""
+    from http.client import HTTPSConnection
+
+    found = socket.getaddrinfo(HOST, 443, type=socket.SOCK_STREAM)
+    address = str(min(found, key=lambda one: one[0] != socket.AF_INET)[4][0])
+    if not ip_address(address).is_global:
+        raise BadGateway(
+            f"The name {HOST} leads to an address that is not public. Send the image itself."
+        )
+    connection = HTTPSConnection(HOST, timeout=seconds, context=_context())
+    raw = socket.create_connection((address, 443), timeout=seconds)
+    try:
+        connection.sock = _context().wrap_socket(raw, server_hostname=HOST)
+    except BaseException:
+        raw.close()
+        raise
+    return connection

@@ -1,0 +1,235 @@
+"""youtube: addresses of videos, and a fetch that asks one host alone, against a stand-in of it."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from clickbait import youtube
+from clickbait.errors import BadGateway, BadRequest, NotConfigured, NotFound
+from clickbait.settings import Settings
+
+ID = "dQw4w9WgX-_"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        ID,
+        f"  {ID}\n",
+        f"https://www.youtube.com/watch?v={ID}",
+        f"https://www.youtube.com/watch?list=PL1&v={ID}&t=42s#here",
+        f"http://youtube.com/watch?v={ID}",
+        f"youtube.com/watch?v={ID}",
+        f"https://m.youtube.com/watch?v={ID}&feature=share",
+        f"https://music.youtube.com/watch?v={ID}",
+        f"https://YOUTUBE.com/watch?v={ID}",
+        f"https://youtu.be/{ID}?si=abc",
+        f"youtu.be/{ID}",
+        f"https://www.youtube.com/shorts/{ID}",
+        f"https://www.youtube.com/live/{ID}?feature=share",
+        f"https://www.youtube.com/embed/{ID}",
+        f"https://www.youtube-nocookie.com/embed/{ID}?rel=0",
+        f"https://www.youtube.com/v/{ID}",
+        f"https://i.ytimg.com/vi/{ID}/hqdefault.jpg",
+        f"https://img.youtube.com/vi/{ID}/0.jpg",
+    ],
+)
+def test_the_usual_addresses_of_a_video_have_its_id(address: str) -> None:
+    assert youtube.video_id(address) == ID
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "word",
+        ID + "x",
+        "https://www.youtube.com/",
+        "https://www.youtube.com/@channel",
+        "https://www.youtube.com/playlist?list=PL0123456789",
+        f"https://www.youtube.com/watch?v={ID}x",
+        f"https://www.youtube.com/watch?v={ID[:-1]}%2f",
+        f"https://example.com/watch?v={ID}",
+        f"https://youtube.com.example.com/watch?v={ID}",
+        f"https://notyoutube.com/watch?v={ID}",
+        f"https://youtube.com@127.0.0.1/watch?v={ID}",
+        f"https://user:word@youtube.com/watch?v={ID}",
+        f"https://127.0.0.1/vi/{ID}/hqdefault.jpg",
+        f"https://youtube.com:8080/watch?v={ID}",
+        f"https://youtube.com:port/watch?v={ID}",
+        f"https://www.youtube%2ecom/watch?v={ID}",
+        f"https://\uff59outube.com/watch?v={ID}",
+        f"https://youtube.com\\@127.0.0.1/watch?v={ID}",
+        f"file://youtube.com/watch?v={ID}",
+        f"ftp://youtube.com/watch?v={ID}",
+        f"gopher://youtu.be/{ID}",
+        f"javascript:youtu.be/{ID}",
+        f"//[::1]/vi/{ID}",
+        f"https://[/watch?v={ID}",
+        f"https://youtu.be/{ID}/../../x",
+        f"https://youtu.be/{ID}\r\nhost: evil",
+        f"https://youtu.be/{ID}?" + "x" * 300,
+    ],
+)
+def test_anything_else_is_no_video(address: str) -> None:
+    assert youtube.video_id(address) is None
+
+
+def test_a_file_is_a_link_only_if_it_is_one_address() -> None:
+    assert youtube.link_in(f"https://youtu.be/{ID}\n".encode()) == ID
+    for data in (b"", ID.encode(), b"\xff\xd8\xff", f"see https://youtu.be/{ID}".encode()):
+        assert youtube.link_in(data) is None
+
+
+class StandIn(ThreadingHTTPServer):
+    """Answers as the host of thumbnails would: each path with a status and a body."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[str, tuple[int, bytes]] = {}
+        self.asked: list[str] = []
+        self.released = threading.Event()
+        self.drip = False
+
+    def connect(self, seconds: float) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.server_address[1], timeout=seconds)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        status, body = self.server.answers.get(self.path, (404, b"grey"))
+        self.send_response(status)
+        if status == 302:
+            self.send_header("location", f"http://127.0.0.1:{self.server.server_address[1]}/other")
+        self.end_headers()
+        if self.server.drip:
+            while not self.server.released.wait(0.05):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the output of the tests clean."""
+
+
+@pytest.fixture
+def host() -> Iterator[StandIn]:
+    with StandIn() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.released.set()
+            server.shutdown()
+            thread.join()
+
+
+BEST, USUAL = f"/vi/{ID}/maxresdefault.jpg", f"/vi/{ID}/hqdefault.jpg"
+
+
+def test_the_best_picture_is_fetched(host: StandIn) -> None:
+    host.answers = {BEST: (200, b"best"), USUAL: (200, b"usual")}
+    assert youtube.thumbnail(f"https://youtu.be/{ID}", host.connect) == b"best"
+    assert host.asked == [BEST]
+
+
+def test_a_video_without_the_best_picture_has_the_usual_one(host: StandIn) -> None:
+    host.answers = {USUAL: (200, b"usual")}
+    assert youtube.thumbnail(ID, host.connect) == b"usual"
+
+
+def test_a_video_that_does_not_exist_is_not_found(host: StandIn) -> None:
+    with pytest.raises(NotFound, match=f"no thumbnail of the video {ID}"):
+        youtube.thumbnail(ID, host.connect)
+
+
+@pytest.mark.parametrize(("status", "body"), [(302, b""), (500, b""), (206, b"part"), (429, b"")])
+def test_no_other_answer_is_used_and_no_redirect_followed(
+    host: StandIn, status: int, body: bytes
+) -> None:
+    host.answers = {BEST: (status, body), "/other": (200, b"secret")}
+    with pytest.raises(BadGateway, match=f"answered {status}"):
+        youtube.thumbnail(ID, host.connect)
+    assert host.asked == [BEST]
+
+
+def test_a_large_file_is_given_up_at_two_megabytes(host: StandIn) -> None:
+    host.answers = {BEST: (200, bytes(youtube.MAX_BYTES))}
+    assert len(youtube.thumbnail(ID, host.connect)) == youtube.MAX_BYTES
+    host.answers = {BEST: (200, bytes(youtube.MAX_BYTES + 1))}
+    with pytest.raises(BadGateway, match="more than 2,000,000 bytes"):
+        youtube.thumbnail(ID, host.connect)
+
+
+def test_a_host_that_drips_is_given_up(host: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(youtube, "SECONDS", 0.5)
+    host.answers, host.drip = {BEST: (200, b"")}, True
+    started = time.monotonic()
+    with pytest.raises(BadGateway, match=r"could not be reached \(TimeoutError\)"):
+        youtube.thumbnail(ID, host.connect)
+    assert time.monotonic() - started < 20
+
+
+def test_a_host_that_is_away_is_a_bad_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_name(*_: object, **__: object) -> None:
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_name)
+    with pytest.raises(BadGateway, match=r"could not be reached \(gaierror\)"):
+        youtube.thumbnail(ID)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "0.0.0.0", "100.64.0.1"]
+)
+def test_a_name_that_leads_to_a_private_address_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    def resolve(*_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))]
+
+    def connect(*_: object, **__: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(BadGateway, match="not public"):
+        youtube.thumbnail(ID)
+
+
+def test_private_addresses_of_ipv6_are_not_asked_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("::1", "fd00::1", "fe80::1", "::ffff:127.0.0.1"):
+        found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, 443, 0, 0))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, _found=found, **__: _found)
+        with pytest.raises(BadGateway, match="not public"):
+            youtube.thumbnail(ID)
+
+
+def test_a_wrong_address_is_named(host: StandIn) -> None:
+    with pytest.raises(BadRequest, match=r"'https://example.com/x' is no address of a YouTube vid"):
+        youtube.thumbnail("https://example.com/x", host.connect)
+    assert not host.asked
+
+
+def test_nothing_is_fetched_if_that_is_switched_off(
+    host: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(youtube, "settings", lambda: Settings(fetch_youtube=False))
+    with pytest.raises(NotConfigured, match="FETCH_YOUTUBE is false"):
+        youtube.thumbnail(ID, host.connect)
+    assert not host.asked
+
+
+def test_fetching_is_on_by_default() -> None:
+    assert Settings().fetch_youtube
