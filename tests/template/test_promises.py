@@ -3,6 +3,7 @@
 import json
 import re
 from copy import deepcopy
+from dataclasses import fields
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from clickbait import keys
-from clickbait.settings import Settings
+from clickbait.settings import Settings, SettingsError
 from clickbait.store import monitoring
 from tests.template.conftest import listed, of_type, one, statements, walk
 from tests.template.test_permissions import ALLOWED
@@ -287,7 +288,7 @@ def test_every_variable_of_a_function_is_a_setting_of_the_library(template, func
     own |= {"NEW_VERSION"} if name == "RolloutFunction" else set()
     common = set(template["Globals"]["Function"]["Environment"]["Variables"])
     given = variables(functions, name) | common
-    assert own < given <= own | {name.upper() for name in Settings.model_fields}
+    assert own < given <= own | {it.name.upper() for it in fields(Settings)}
 
 
 @pytest.mark.parametrize(
@@ -314,16 +315,14 @@ def test_a_function_gets_the_name_of_a_resource_if_it_may_use_it(functions, vari
     ],
 )
 def test_a_parameter_has_the_default_and_the_bounds_of_its_setting(template, parameter, setting):
-    field = Settings.model_fields[setting]
-    bounds = {
-        name: getattr(it, name)
-        for it in field.metadata
-        for name in ("ge", "le")
-        if hasattr(it, name)
-    }
     found = template["Parameters"][parameter]
-    assert found["Default"] == field.default
-    assert {"ge": found["MinValue"], "le": found["MaxValue"]} == bounds
+    assert found["Default"] == getattr(Settings(), setting)
+    low, high = found["MinValue"], found["MaxValue"]
+    for value in (low, high):
+        assert getattr(Settings.from_environment({setting.upper(): str(value)}), setting) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(SettingsError, match=setting.upper()):
+            Settings.from_environment({setting.upper(): str(value)})
 
 
 def test_results_are_private_unless_asked_otherwise(template):

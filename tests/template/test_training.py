@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def test_a_training_runs_the_command_of_its_image_on_the_image_s_processor(job):
 def test_a_training_gets_the_names_that_it_needs_and_no_secret(job):
     names = {variable["Name"] for variable in job["ContainerProperties"]["Environment"]}
     assert {name.upper() for name in entry_point.NEEDED} == names - {"AWS_DEFAULT_REGION"}
-    assert names <= {name.upper() for name in Settings.model_fields} | {"AWS_DEFAULT_REGION"}
+    assert names <= {it.name.upper() for it in fields(Settings)} | {"AWS_DEFAULT_REGION"}
     assert "Secrets" not in job["ContainerProperties"]
 
 
