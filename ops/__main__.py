@@ -51,7 +51,8 @@ def deploy(sam_options: tuple[str, ...]) -> None:
 def retrain(url: str, token: str, **parameters: Any) -> None:
     """Start a training run and follow it until it ends.
 
-    The exit status is 0 if the new model was promoted or rejected, and 1 if the run failed.
+    The exit status is 0 if the new model was promoted or rejected, and 1 if the run
+    failed or was cancelled.
     """
     from ops.retrain import Service, retrain
 

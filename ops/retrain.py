@@ -13,7 +13,7 @@ POLL_SECONDS = 1.0
 MAX_FAILURES = 30
 """Failed requests in a row before the command gives up; the run itself does not depend on them."""
 
-ENDED = ("PROMOTED", "REJECTED", "FAILED")
+ENDED = ("PROMOTED", "REJECTED", "FAILED", "CANCELLED")
 TRANSIENT = (429, 500, 502, 503, 504)
 
 
@@ -59,7 +59,7 @@ def retrain(service: Service, parameters: Mapping[str, Any], say: Callable[[str]
                 say(line)
                 last = line
             if run["state"] in ENDED:
-                return bool(run["state"] != "FAILED")
+                return run["state"] in ("PROMOTED", "REJECTED")
             time.sleep(POLL_SECONDS)
             try:
                 run = _send(client, "GET", f"/runs/{run['id']}")

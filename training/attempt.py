@@ -70,7 +70,8 @@ class Attempt:
     def go(self) -> None:
         """Bring the run to its end. Raises Over then, or Unusable if there can be no model."""
         self._end_if_promoted()
-        self._advance(RUNNING, "Listing the images.")
+        # An earlier attempt may have been killed as it began to promote its version.
+        self._advance(RUNNING, "Listing the images.", promoting=False)
         start = self._start()
         run = self.runs.get(self.id)
         parameters, version = Parameters(**run["parameters"]), run.get("version")
@@ -352,13 +353,16 @@ class Attempt:
             ended: dict[str, Any] = {"gate": decision, "champion": result.champion, "start": start}
             if not result.passed:
                 self._end(REJECTED, result.reason, **ended)
+            if not self.runs.begin_promotion(self.id):
+                raise Over
             try:
                 about: dict[str, Any] = {"by": self.by, "reason": result.reason, "gate": decision}
                 self.registry.promote(
                     version, **about, baseline=CHECKOUT_BASELINE, expected=pointer
                 )
             except Conflict:
-                say("Another version went live meanwhile. Comparing with that one.")
+                reason = "Another version went live meanwhile. Comparing with that one."
+                self._report(reason, promoting=False)
                 continue
             self._end(PROMOTED, result.reason, **ended)
         raise Conflict(

@@ -1,4 +1,4 @@
-"""Training runs: start one, list them, and follow one."""
+"""Training runs: start one, list them, follow one, and cancel it."""
 
 from typing import Annotated, Any
 
@@ -58,6 +58,20 @@ def runs(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Resp
 def run(_: Member, run: RunId, view_url: ViewUrl) -> Response:
     """The epochs so far and, after the end, the gate's decision and the last lines of the log."""
     return json_response(_with_urls(stores.runs().get(run), view_url))
+
+
+@router.post(
+    "/runs/{run}/cancel",
+    summary="Cancel a training run",
+    responses=documented("Run", errors.NotFound, errors.Conflict, errors.BadRequest, *PROTECTED),
+)
+def cancel(by: Admin, run: RunId) -> Response:
+    """Ends a run that waits or is in progress, and stops its job. The live model stays. You may
+    cancel a run more than once.
+
+    A 409 says that the run has ended in another way, or is making its version live at this moment.
+    """
+    return json_response(stores.runs().cancel(run, f"Cancelled by {by}."))
 
 
 def _with_urls(run: dict[str, Any], view_url: ViewUrl) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functions.admin.threshold import NewThreshold
 
 __all__ = ["NewThreshold", "Parameters", "Promotion"]
 
-State = Literal["QUEUED", "RUNNING", "EVALUATING", "PROMOTED", "REJECTED", "FAILED"]
+State = Literal["QUEUED", "RUNNING", "EVALUATING", "PROMOTED", "REJECTED", "FAILED", "CANCELLED"]
 assert State.__args__ == STATES  # type: ignore[attr-defined]
 
 

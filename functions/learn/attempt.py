@@ -76,12 +76,14 @@ class Attempt:
     def go(self) -> None:
         """Bring the run to its end. Raises Over then, or Hopeless if there can be no update."""
         self._end_if_promoted()
-        self._advance(RUNNING, "Listing the images.")
+        # An earlier attempt may have been killed as it began to promote its version.
+        self._advance(RUNNING, "Listing the images.", promoting=False)
         for _ in range(PROMOTIONS_TRIED):
             try:
                 self._decide()
             except Conflict:
-                self._report("Another version went live meanwhile. Deciding again.")
+                reason = "Another version went live meanwhile. Deciding again."
+                self._report(reason, promoting=False)
         raise Conflict(f"Other versions went live {PROMOTIONS_TRIED} times meanwhile.")
 
     def _end_if_promoted(self) -> None:
@@ -266,6 +268,8 @@ class Attempt:
         if not decision.passed:
             reason = f"{decision.reason} {decision.advice}".rstrip()
             self._end(REJECTED, reason, gate=gate, champion=live.name)
+        if not self.runs.begin_promotion(self.id):
+            raise Over
         self.registry.promote(
             name,
             by=self.by,

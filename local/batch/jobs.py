@@ -26,6 +26,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 WAITING = ("SUBMITTED", "RUNNABLE")
 ENDED = ("SUCCEEDED", "FAILED")
 
+NO_CAPACITY = "no-capacity"
+"""While the state folder has a file of this name, no job gets a machine, as on AWS in bad hours."""
+CAPACITY_SECONDS = 0.5
+"""Seconds between two looks for that file while a job waits."""
+
 ENDED_KEPT = 100  # Number of ended jobs that DescribeJobs still returns; AWS keeps them for a week.
 EXITED = "Essential container in task exited"
 TIMED_OUT = "Job attempt duration exceeded timeout"
@@ -97,11 +102,12 @@ class Jobs:
         self._resume()
         while not self._stopping:
             waiting = [job for job in self._jobs.values() if job["status"] in WAITING]
-            if waiting:
+            if waiting and not (self._state_dir / NO_CAPACITY).exists():
                 await self._attempt(waiting[0])
                 continue
             self._changed.clear()
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), CAPACITY_SECONDS if waiting else None)
 
     def stop(self) -> None:
         """Make `work` return; a running job is interrupted."""

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from clickbait import LABELS
+from local.batch.jobs import NO_CAPACITY
 from tests.local_stack import LocalStack
 from tests.samples.classes import drawing, framed
 from tests.waiting import eventually
@@ -94,6 +95,34 @@ def test_a_folder_becomes_a_better_model_and_the_old_one_comes_back(
     newest = admin.get("/promotions").json()["items"][0]
     assert (newest["version"], newest["reason"]) == (before, "it was better yesterday")
     assert eventually(lambda: admin.get("/status").json()["model_version"] == before)
+    assert complaints == []
+
+
+def test_a_training_that_waits_is_cancelled_on_its_page(page, stack, admin, complaints):
+    no_capacity = stack.state_dir / NO_CAPACITY
+    no_capacity.touch()
+    # A 409 until a run that new images started has ended.
+    asked = eventually(
+        lambda: (
+            (sent := admin.post("/retrain", json={"method": "fine_tuning"})).status_code == 202
+            and sent
+        )
+    )
+    assert asked, admin.get("/runs").text
+    as_admin(page, stack, f"/models{asked.headers['location']}")
+    page.get_by_role("button", name="Cancel training").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("The live model stays")
+    assert violations_in_both(page) == []
+    dialog.get_by_role("button", name="Keep training").click()
+    expect(page.get_by_role("heading", name="Waiting for a machine")).to_be_visible()
+    page.get_by_role("button", name="Cancel training").click()
+    dialog.get_by_role("button", name="Cancel training").click()
+    expect(page.get_by_role("heading", name="Training cancelled")).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("Cancelled by admin, request ")
+    expect(page.get_by_role("button", name="Cancel training")).to_have_count(0)
+    no_capacity.unlink()
+    assert admin.get(asked.headers["location"]).json()["state"] == "CANCELLED"
     assert complaints == []
 
 

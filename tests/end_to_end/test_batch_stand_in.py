@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from local.batch.jobs import NO_CAPACITY
 from tests.local_stack import ROOT, LocalStack, copy_of_the_checkout
 from tests.waiting import eventually
 
@@ -67,7 +68,7 @@ def start_a_run(stack: LocalStack) -> str:
 
 def ended(stack: LocalStack, run: str) -> dict:
     """The run after it has ended."""
-    states = ("PROMOTED", "REJECTED", "FAILED")
+    states = ("PROMOTED", "REJECTED", "FAILED", "CANCELLED")
     with stack.admin() as admin:
 
         def found() -> dict | None:
@@ -106,6 +107,31 @@ def test_retrain_follows_a_run_to_its_end(acting):
     act(acting, "exit 0")
     output = acting.operate("retrain", "--method", "fine_tuning", status=1)
     assert output.startswith("run 2") and "FAILED: " in output.splitlines()[-1]
+
+
+def cancel(stack: LocalStack, run: str) -> dict:
+    with stack.admin() as admin:
+        answer = admin.post(f"/runs/{run}/cancel")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_run_is_cancelled_while_it_waits_and_while_it_trains_and_the_next_one_starts(acting):
+    (acting.state_dir / NO_CAPACITY).touch()
+    waits = start_a_run(acting)
+    assert cancel(acting, waits)["state"] == "CANCELLED"
+    (acting.state_dir / NO_CAPACITY).unlink()
+
+    act(acting, "exec sleep 100000")
+    trains = start_a_run(acting)
+    assert in_attempt(acting, trains, 1)
+    assert cancel(acting, trains)["reason"].startswith("Cancelled by admin")
+
+    act(acting, "exit 2")
+    assert ended(acting, start_a_run(acting))["state"] == "FAILED"
+    assert ended(acting, waits)["state"] == ended(acting, trains)["state"] == "CANCELLED"
+    assert "-m training.job" not in acting.job_log(waits)
+    assert "attempt 2" not in acting.job_log(trains)
 
 
 def test_a_training_runs_as_its_own_role_and_cannot_delete_a_version(acting):

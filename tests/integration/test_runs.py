@@ -23,13 +23,15 @@ class Batch:
 
     def __init__(self) -> None:
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.stopped: dict[str, str] = {}
         self.fault: Exception | None = None
 
     def submit_job(self, **request: Any) -> dict[str, Any]:
         if self.fault:
             raise self.fault
         job = f"job-{len(self.jobs)}"
-        self.jobs[job] = {"jobId": job, "status": "RUNNABLE", **request}
+        created = int(runs.time.time() * 1000)
+        self.jobs[job] = {"jobId": job, "status": "RUNNABLE", "createdAt": created, **request}
         return {"jobId": job}
 
     def list_jobs(self, *, filters: Any, **_: Any) -> dict[str, Any]:
@@ -38,6 +40,11 @@ class Batch:
 
     def describe_jobs(self, *, jobs: list[str]) -> dict[str, Any]:
         return {"jobs": [self.jobs[j] for j in jobs if j in self.jobs]}
+
+    def terminate_job(self, *, jobId: str, reason: str) -> None:
+        if self.fault:
+            raise self.fault
+        self.stopped[jobId] = reason
 
     def end(self, status: str = "FAILED", **more: Any) -> dict[str, Any]:
         """End the newest job and return the event's detail."""
@@ -248,6 +255,132 @@ def test_a_job_that_batch_forgot_frees_the_lease(table, batch):
     assert table.active() is None and table.get(run)["state"] == "FAILED"
 
 
+# --- a job that gets no machine -------------------------------------------------------------------
+
+
+def test_a_job_without_a_machine_is_counted_and_after_two_hours_ended(
+    table, batch, clock, monkeypatch
+):
+    counted: list[str] = []
+    monkeypatch.setattr(runs, "count", counted.append)
+    run = ask(table)["id"]
+    clock.now += runs.LONG_WAIT_SECONDS
+    table.settle()
+    assert not counted
+    clock.now += 1
+    table.settle()
+    assert counted == ["RunsWaiting"]
+    assert table.get(run)["state"] == "QUEUED" and not batch.stopped
+    clock.now += runs.MAX_WAIT_SECONDS - runs.LONG_WAIT_SECONDS
+    table.settle()
+    failed = table.get(run)
+    assert (failed["state"], failed["reason"]) == ("FAILED", runs.NO_MACHINE)
+    assert batch.stopped == {"job-0": runs.NO_MACHINE}
+    table.on_job_ended(batch.end("FAILED", statusReason=runs.NO_MACHINE))
+    assert table.active() is None and counted[-1] == "RunsFailed"
+
+
+def test_a_job_that_runs_for_hours_or_was_interrupted_is_left_alone(table, batch, clock):
+    ask(table)
+    (job,) = batch.jobs.values()
+    job["status"] = "RUNNING"
+    clock.now += 3 * runs.MAX_WAIT_SECONDS
+    table.settle()
+    # Spot took its machine, and it waits for the next one.
+    job.update(status="RUNNABLE", attempts=[{"stoppedAt": int(clock.now * 1000)}])
+    clock.now += runs.MAX_WAIT_SECONDS - 1
+    table.settle()
+    assert not batch.stopped
+    clock.now += 2
+    table.settle()
+    assert batch.stopped
+
+
+def test_a_job_that_batch_itself_gave_up_for_want_of_a_machine_says_so(table, batch):
+    run = ask(table)["id"]
+    reason = "Job cancelled: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
+    table.on_job_ended(batch.end("FAILED", statusReason=reason))
+    assert table.get(run)["reason"] == runs.NO_MACHINE
+
+
+# --- cancelling -----------------------------------------------------------------------------------
+
+
+def test_a_cancelled_run_stops_its_job_and_frees_the_lease_when_that_has_ended(table, batch):
+    run = ask(table)["id"]
+    table.advance(run, "RUNNING", "It trains.")
+    cancelled = table.cancel(run, "Cancelled by a test.")
+    assert (cancelled["state"], cancelled["reason"]) == ("CANCELLED", "Cancelled by a test.")
+    assert list(cancelled["times"]) == ["QUEUED", "RUNNING", "CANCELLED"]
+    assert batch.stopped == {"job-0": "Cancelled by a test."}
+    assert table.active() == run, "the job may still work on its last step"
+    assert not table.report(run, epoch=1), "the job learns of it"
+    table.on_job_ended(batch.end("FAILED"))
+    assert table.active() is None and table.get(run)["state"] == "CANCELLED"
+
+
+def test_to_cancel_a_run_twice_changes_nothing(table, batch):
+    run = ask(table)["id"]
+    first = table.cancel(run, "Cancelled by a test.")
+    assert table.cancel(run, "Cancelled again.") == first
+
+
+def test_a_cancelled_run_is_no_failure(table, batch, monkeypatch):
+    counted: list[str] = []
+    monkeypatch.setattr(runs, "count", counted.append)
+    table.cancel(ask(table)["id"], "Cancelled by a test.")
+    table.on_job_ended(batch.end("FAILED"))
+    assert not counted
+
+
+@pytest.mark.parametrize("state", ["PROMOTED", "REJECTED", "FAILED"])
+def test_an_ended_run_cannot_be_cancelled(table, batch, state):
+    run = ask(table)["id"]
+    table.advance(run, state, "It ended.")
+    with pytest.raises(Conflict, match=f"{run} has ended already, as {state}"):
+        table.cancel(run, "Cancelled by a test.")
+    assert table.get(run)["reason"] == "It ended." and not batch.stopped
+
+
+def test_a_run_that_is_going_live_cannot_be_cancelled_and_a_cancelled_one_not_go_live(table):
+    run = ask(table)["id"]
+    assert table.begin_promotion(run)
+    with pytest.raises(Conflict, match="making its version live"):
+        table.cancel(run, "Cancelled by a test.")
+    table.report(run, promoting=False)  # Another version went live meanwhile.
+    assert table.cancel(run, "Cancelled by a test.")["state"] == "CANCELLED"
+    assert not table.begin_promotion(run)
+    assert "promoting" not in table.get(run)
+
+
+def test_a_job_that_batch_did_not_stop_is_stopped_by_settling(table, batch):
+    run = ask(table)["id"]
+    message = {"Error": {"Code": "ServerException", "Message": "busy"}}
+    batch.fault = ClientError(message, "TerminateJob")
+    with pytest.raises(Unavailable, match=r"is cancelled, but AWS Batch .* busy"):
+        table.cancel(run, "Cancelled by a test.")
+    batch.fault = None
+    assert table.get(run)["state"] == "CANCELLED"
+    table.settle()
+    assert batch.stopped == {"job-0": "Cancelled by a test."}
+
+
+def test_a_run_that_was_never_submitted_is_cancelled_and_frees_the_lease(table, batch):
+    batch.fault = Killed()
+    with pytest.raises(Killed):
+        ask(table)
+    batch.fault = None
+    run = table.active()
+    table.cancel(run, "Cancelled by a test.")
+    assert table.active() is None and not batch.stopped
+
+
+def test_an_unknown_run_is_not_cancelled(table):
+    with pytest.raises(NotFound, match="no run 'nothing'"):
+        table.cancel("nothing", "Cancelled by a test.")
+    assert table.latest() is None
+
+
 # --- small updates --------------------------------------------------------------------------------
 
 
@@ -354,6 +487,15 @@ def test_a_late_message_of_an_ended_run_does_not_free_the_lease_of_the_next(upda
     second = ask_update(updates)
     assert updates.begin(first) is None
     assert updates.active() == second
+
+
+def test_a_cancelled_update_frees_the_lease_and_its_message_begins_nothing(updates, batch):
+    first = ask_update(updates)
+    updates.cancel(first, "Cancelled by a test.")
+    assert updates.active() is None and not batch.stopped
+    second = ask_update(updates)
+    assert updates.begin(first) is None
+    assert updates.active() == second and updates.get(first)["state"] == "CANCELLED"
 
 
 # --- lists and parameters -------------------------------------------------------------------------

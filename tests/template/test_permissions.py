@@ -40,6 +40,7 @@ METADATA = "ModelsBucket/versions/*/metadata.json"
 TRACES = {"xray:PutTraceSegments": {"*"}, "xray:PutTelemetryRecords": {"*"}}
 START = {
     "batch:SubmitJob": {"JobQueue", DEFINITION, f"{DEFINITION}:*"},
+    "batch:TerminateJob": {"arn:${AWS::Partition}:batch:${AWS::Region}:${AWS::AccountId}:job/*"},
     "batch:DescribeJobs": {"*"},
     "batch:ListJobs": {"*"},
     "sqs:SendMessage": {"LearnQueue"},

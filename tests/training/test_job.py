@@ -597,6 +597,23 @@ def test_a_run_that_is_ended_while_it_trains_promotes_nothing(cloud, few):
     assert live() is None
 
 
+def test_a_run_that_is_cancelled_in_the_last_moment_promotes_nothing(cloud, few, monkeypatch):
+    upload(cloud, few)
+    run = request()
+    examine = attempt.Attempt._examine
+
+    def then_cancel(*given, **options):
+        result = examine(*given, **options)
+        assert result.passed
+        Runs(TABLE).advance(run, "CANCELLED", "Somebody stopped it.")
+        return result
+
+    monkeypatch.setattr(attempt.Attempt, "_examine", then_cancel)
+    status, record = do(run)
+    assert (status, record["state"]) == (0, "CANCELLED")
+    assert live() is None
+
+
 def test_an_unknown_run_or_a_missing_variable_is_one_line(cloud, monkeypatch, capsys):
     assert job.main({"RUN_ID": "20260101-000000-abcdef"}) == 2
     assert "There is no run" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 export function Confirm({
   title,
   action,
+  dismiss = "Cancel",
   busy = false,
   danger = false,
   onConfirm,
@@ -14,6 +15,8 @@ export function Confirm({
   title: string;
   /** The label of the button that does it. */
   action: string;
+  /** The label of the button that closes the dialog and does nothing. */
+  dismiss?: string;
   busy?: boolean;
   /** The button is red: the action is against advice. */
   danger?: boolean;
@@ -36,7 +39,7 @@ export function Confirm({
           {children}
           <footer class="row end">
             <button type="button" class="secondary" onClick={() => dialog.current?.close()}>
-              Cancel
+              {dismiss}
             </button>
             <button type="submit" class={danger ? "danger" : ""} aria-busy={busy} disabled={busy}>
               {action}

@@ -45,6 +45,7 @@ ADMIN = [
     ("POST", "/models/{version}/predict"),
     ("PUT", "/threshold"),
     ("POST", "/retrain"),
+    ("POST", "/runs/{run}/cancel"),
     ("POST", "/dataset/images"),
     ("PATCH", "/dataset/images/{image}"),
     ("DELETE", "/dataset/images/{image}"),

@@ -158,6 +158,32 @@ def test_an_ended_run_has_its_reason_in_a_sentence(admin: TestClient, cloud: Any
     assert set(body["times"]) == {"QUEUED", "REJECTED"}
 
 
+def test_a_run_is_cancelled_by_an_admin_and_again_without_harm(
+    admin: TestClient, cloud: Any
+) -> None:
+    run = admin.post("/retrain", json=FINE).json()["id"]
+    answer = admin.post(f"/runs/{run}/cancel")
+    assert answer.status_code == 200
+    schemas.Run.model_validate_json(answer.content, strict=True)
+    body = answer.json()
+    request = answer.headers["x-request-id"]
+    assert (body["state"], body["reason"]) == (
+        "CANCELLED",
+        f"Cancelled by admin, request {request}.",
+    )
+    assert admin.post(f"/runs/{run}/cancel").json() == body == admin.get(f"/runs/{run}").json()
+    assert admin.post("/runs/20990101-000000-aaaaaa/cancel").status_code == 404
+
+
+def test_a_run_that_has_ended_is_409_and_says_how(admin: TestClient, cloud: Any) -> None:
+    run = admin.post("/retrain", json=FINE).json()["id"]
+    end(cloud, run)
+    answer = admin.post(f"/runs/{run}/cancel")
+    assert answer.status_code == 409
+    detail = f"Run {run} has ended already, as REJECTED, so it cannot be cancelled."
+    assert answer.json()["detail"] == detail
+
+
 def test_images_whose_labels_are_doubted_have_links(admin: TestClient, cloud: Any) -> None:
     """`label_check` as `training.labels` writes it."""
     here, gone = "train/clickbait/a.jpg", "train/legitimate/gone.jpg"

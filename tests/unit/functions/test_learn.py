@@ -264,6 +264,28 @@ def test_another_promotion_meanwhile_has_it_decide_again(
     assert cloud.live() == run["version"]
 
 
+@pytest.mark.parametrize("step", ["_learn", "_keep_answers"])
+def test_an_update_that_is_cancelled_meanwhile_changes_nothing_that_is_live(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Before it publishes a version, and in the last moment before it promotes one."""
+    original = getattr(Attempt, step)
+
+    def then_cancel(self: Attempt, *given: Any) -> Any:
+        done = original(self, *given)
+        cloud.runs.cancel(self.id, "Cancelled by a test.")
+        return done
+
+    monkeypatch.setattr(Attempt, step, then_cancel)
+    cloud.upload(0, 25)
+    run = cloud.run()
+    assert (run["state"], run["reason"]) == ("CANCELLED", "Cancelled by a test.")
+    assert cloud.live() == BASELINE and not list(cloud.registry.promotions())
+    published = [name for name in cloud.registry.versions() if name != BASELINE]
+    assert len(published) == (step == "_keep_answers")
+    assert cloud.runs.active() is None
+
+
 def test_a_fault_is_tried_three_times_and_then_reported(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

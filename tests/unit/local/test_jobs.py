@@ -234,6 +234,21 @@ def test_a_job_that_is_terminated_is_not_made_again(tmp_path):
     assert len(job["attempts"]) == 1
 
 
+def test_without_capacity_a_job_waits_and_can_be_terminated(tmp_path):
+    async def scenario():
+        async with running(tmp_path) as batch:
+            (batch.state / jobs.NO_CAPACITY).touch()
+            unwanted, wanted = await batch.submit("exit 0"), await batch.submit("exit 0", "run-2")
+            await batch.call("TerminateJob", jobId=unwanted, reason="too slow")
+            ended = await batch.until(unwanted, "FAILED")
+            assert (ended["statusReason"], ended["attempts"]) == ("too slow", [])
+            assert (await batch.job(wanted))["status"] == "RUNNABLE"
+            (batch.state / jobs.NO_CAPACITY).unlink()
+            await batch.until(wanted, "SUCCEEDED")
+
+    asyncio.run(scenario())
+
+
 def test_only_what_has_not_begun_is_cancelled(tmp_path):
     async def scenario():
         async with running(tmp_path) as batch:

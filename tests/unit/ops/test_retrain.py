@@ -90,7 +90,9 @@ def test_a_run_is_followed_to_its_end_and_its_reason(api):
     }
 
 
-@pytest.mark.parametrize(("state", "status"), [("PROMOTED", 0), ("REJECTED", 0), ("FAILED", 1)])
+@pytest.mark.parametrize(
+    ("state", "status"), [("PROMOTED", 0), ("REJECTED", 0), ("FAILED", 1), ("CANCELLED", 1)]
+)
 def test_the_exit_status_says_whether_the_training_failed(api, state, status):
     api.responses.append((202, RUN | {"state": state}))
     assert ask().exit_code == status

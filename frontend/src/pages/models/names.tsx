@@ -51,6 +51,7 @@ const TONES: Record<State, string> = {
   PROMOTED: "good",
   REJECTED: "warn",
   FAILED: "bad",
+  CANCELLED: "",
 };
 
 /** A run's state in a word, with its colour. */

@@ -5,7 +5,7 @@ import { loose, numberOr } from "./metrics";
 export type Run = Schemas["Run"];
 export type State = Run["state"];
 
-const ENDS: readonly State[] = ["PROMOTED", "REJECTED", "FAILED"];
+const ENDS: readonly State[] = ["PROMOTED", "REJECTED", "FAILED", "CANCELLED"];
 
 export const ended = (state: State): boolean => ENDS.includes(state);
 
@@ -16,6 +16,7 @@ export const STATES: Record<State, string> = {
   PROMOTED: "Promoted",
   REJECTED: "Rejected",
   FAILED: "Failed",
+  CANCELLED: "Cancelled",
 };
 
 /** Steps of a small update, which neither waits for a machine nor trains a network. */

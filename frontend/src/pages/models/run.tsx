@@ -10,6 +10,7 @@ import { Copy } from "../../ui/copy";
 import { Figure, Figures } from "../../ui/figure";
 import { Shown } from "../../ui/state";
 import { Private } from "../../ui/token";
+import { CancelRun } from "./cancel";
 import { Curves } from "./curves";
 import { gateOf } from "./gate";
 import { GateVerdict } from "./gate-verdict";
@@ -61,6 +62,7 @@ const HEADS: Record<State, string> = {
   PROMOTED: "New model is live",
   REJECTED: "Not better: live model kept",
   FAILED: "Training failed",
+  CANCELLED: "Training cancelled",
 };
 
 /** For a small update, which needs no machine of its own. */
@@ -120,6 +122,13 @@ function adviceOn(run: Run): ComponentChildren {
           cause, then {restart}.
         </>
       );
+    case "CANCELLED":
+      return (
+        <>
+          The live model has not changed and no image is lost. When you are ready, {restart}: it
+          does not start by itself on the same images.
+        </>
+      );
   }
 }
 
@@ -169,7 +178,7 @@ const refusalsOf = (run: Run): string =>
     .map(({ detail }) => detail)
     .join(" ") || run.reason;
 
-function Now({ of: run }: { of: Run }) {
+function Now({ of: run, refresh }: { of: Run; refresh: () => void }) {
   const now = useNow(!ended(run.state));
   const improvement = ended(run.state) ? improvementOf(run.gate) : null;
   return (
@@ -214,6 +223,7 @@ function Now({ of: run }: { of: Run }) {
       <EpochBar of={run} />
       <Steps of={run} now={now} />
       <p class="hint">{adviceOn(run)}</p>
+      {!ended(run.state) && <CancelRun run={run.id} refresh={refresh} />}
     </section>
   );
 }
@@ -305,7 +315,7 @@ function Whole({ of: run, refresh }: { of: Run; refresh: () => void }) {
   const trained = (run.state === "RUNNING" && !isSmall(run)) || epochs.length > 0;
   return (
     <>
-      <Now of={run} />
+      <Now of={run} refresh={refresh} />
       {(run.warnings ?? []).map((warning) => (
         <p key={String(warning)} class="card run-warning">
           <strong>Warning.</strong> {plainly(String(warning))}

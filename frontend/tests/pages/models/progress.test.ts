@@ -52,8 +52,10 @@ describe("the steps of a run", () => {
   });
 
   it("belong to one active run", () => {
-    const run = (id: string, state: "PROMOTED" | "EVALUATING") => ({ id, state }) as never;
+    const run = (id: string, state: "PROMOTED" | "EVALUATING" | "CANCELLED") =>
+      ({ id, state }) as never;
     expect(runUnderWay([run("b", "PROMOTED"), run("a", "PROMOTED")])).toBeUndefined();
+    expect(runUnderWay([run("b", "CANCELLED")])).toBeUndefined();
     expect(runUnderWay([run("b", "EVALUATING"), run("a", "PROMOTED")])).toMatchObject({ id: "b" });
   });
 });

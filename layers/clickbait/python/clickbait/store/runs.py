@@ -4,8 +4,10 @@ A run is an item of the table. A fine-tuning is also one AWS Batch job of the sa
 update is a message that the learn function receives. `request` takes the lease and writes the run
 in one transaction, and submits the job or the message afterwards. After a crash in between, the
 lease has neither, and `settle` submits one. The event of a job's end frees the lease; if that event
-is lost, `settle` does. The learn function frees the lease of a small update. If it is killed, the
-message comes again, or `settle` sends another one; after ATTEMPTS the run has failed.
+is lost, `settle` does, and it ends a job that gets no machine. The learn function frees the lease
+of a small update. If it is killed, the message comes again, or `settle` sends another one; after
+ATTEMPTS the run has failed. `cancel` ends a run at any time, except while it is making its version
+live.
 """
 
 import json
@@ -28,13 +30,15 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
 QUEUED, RUNNING, EVALUATING = "QUEUED", "RUNNING", "EVALUATING"
-PROMOTED, REJECTED, FAILED = "PROMOTED", "REJECTED", "FAILED"
+PROMOTED, REJECTED, FAILED, CANCELLED = "PROMOTED", "REJECTED", "FAILED", "CANCELLED"
 Method = Literal["small_update", "fine_tuning"]
 SMALL_UPDATE: Final = "small_update"
 FINE_TUNING: Final = "fine_tuning"
 OwnWeight = Literal["stay_close", "balanced", "follow_labels"]
-STATES = (QUEUED, RUNNING, EVALUATING, PROMOTED, REJECTED, FAILED)
-ENDED = (PROMOTED, REJECTED, FAILED)
+ENDED = (PROMOTED, REJECTED, FAILED, CANCELLED)
+STATES = (QUEUED, RUNNING, EVALUATING, *ENDED)
+PROMOTING = "promoting"
+"""Field of a run: whether it is making its version live now."""
 
 LEASE = "lease"
 """Sort key of the lease: the run that has it, since when, and its job."""
@@ -49,6 +53,18 @@ UPDATE_SECONDS = 240
 180 s at most."""
 ATTEMPTS = 3
 """The most times that a small update is begun, and the most times that its message is sent."""
+
+BEGUN = ("RUNNING", "SUCCEEDED", "FAILED")
+"""The states of an AWS Batch job from its first moment on a machine on."""
+LONG_WAIT_SECONDS = 1_800
+"""From here on, the time that a job waits for a machine raises an alarm."""
+MAX_WAIT_SECONDS = 7_200
+"""After this, a job that waits for a machine is ended, because no other run can start. The job
+queue has the same limit, for the reasons that AWS Batch recognises."""
+NO_MACHINE = (
+    "AWS gave this training no machine for two hours, so it was ended. Raise the account's quota "
+    "of Fargate vCPUs, or start it again later."
+)
 
 NOT_LISTED = ("log", "history")
 """Fields that a list of runs leaves out, because they are long."""
@@ -221,6 +237,33 @@ class Runs:
         self._update_lease("SET since = :now", "#run = :run", {":run": run, ":now": time.time()})
         return found | {"attempts": attempts} if self.report(run, attempts=attempts) else None
 
+    def begin_promotion(self, run: str) -> bool:
+        """Note that `run` makes its version live now, so that nobody cancels it in between.
+
+        False if it has ended. If the promotion fails, report PROMOTING as False.
+        """
+        return self._update(run, {PROMOTING: True})
+
+    def cancel(self, run: str, reason: str) -> dict[str, Any]:
+        """End a run for good, have its job stopped, and return it. Cancelling it once more repeats
+        what a crash may have left out.
+
+        Raises NotFound. Raises Conflict if the run has ended in another way or is making its
+        version live, and Unavailable if AWS Batch does not stop the job; `settle` then does.
+        """
+        self._update(run, {"reason": reason}, CANCELLED, unless=PROMOTING)
+        found = self.get(run)
+        state = found["state"]
+        if state in ENDED and state != CANCELLED:
+            raise Conflict(f"Run {run} has ended already, as {state}, so it cannot be cancelled.")
+        if state != CANCELLED:
+            raise Conflict(
+                f"Run {run} is making its version live now, which takes a second. Then roll back: "
+                "POST /models/{version}/promote with the version before."
+            )
+        self._stop(found)
+        return found
+
     def end(self, run: str, state: str, reason: str, **fields: Any) -> None:
         """End a small update in `state`, unless it has ended already, and free the lease."""
         ended = self.advance(run, state, reason, **fields)
@@ -246,8 +289,9 @@ class Runs:
             logger.error("run failed", run=run, reason=ended["reason"])
 
     def settle(self) -> None:
-        """Repair the run that has the lease: submit it if its requester did not, or end it if its
-        job has ended and the event was lost."""
+        """Repair the run that has the lease: submit it if its requester did not, end it if its job
+        has ended and the event was lost, and stop its job if it gets no machine or the run was
+        cancelled."""
         lease = self._lease()
         if lease is None:
             return
@@ -258,7 +302,7 @@ class Runs:
             return
         job = lease.get("job") or self._job_named(run)
         if job:
-            self._settle_job(run, job, attached="job" in lease)
+            self._settle_job(run, job, found, attached="job" in lease)
         elif found is None or found["state"] in ENDED:
             self._release(run)
         elif time.time() - lease["since"] > SUBMIT_SECONDS and self._claim(lease):
@@ -267,16 +311,46 @@ class Runs:
 
     # --- the lease and the job -------------------------------------------------------------------
 
-    def _settle_job(self, run: str, job: str, attached: bool) -> None:
+    def _settle_job(
+        self, run: str, job: str, found: Mapping[str, Any] | None, attached: bool
+    ) -> None:
         jobs = self.batch.describe_jobs(jobs=[job])["jobs"]
-        if jobs and not attached:
+        if not jobs:
+            reason = "AWS Batch no longer has the job"
+            self.on_job_ended({"jobName": run, "status": "FAILED", "statusReason": reason})
+            return
+        if not attached:
             self._attach(run, job)
-        gone = {
-            "jobName": run,
-            "status": "FAILED",
-            "statusReason": "AWS Batch no longer has the job",
-        }
-        self.on_job_ended(jobs[0] if jobs else gone)
+        waited = _seconds_waited(jobs[0])
+        if waited > LONG_WAIT_SECONDS:
+            count("RunsWaiting")
+        if waited > MAX_WAIT_SECONDS:
+            self._update(run, {"reason": NO_MACHINE}, FAILED)
+            self._terminate(job, NO_MACHINE)
+        elif found and found["state"] == CANCELLED:
+            self._terminate(job, found["reason"])
+        self.on_job_ended(jobs[0])
+
+    def _stop(self, found: Mapping[str, Any]) -> None:
+        """Have the job of a cancelled run stopped: its end frees the lease. Without a job, nothing
+        runs that could still go live, so the lease is free at once."""
+        job = found.get("job")
+        try:
+            if job is None and found["method"] == FINE_TUNING:
+                job = self._job_named(found["id"])
+            if job is None:
+                self._release(found["id"])
+            else:
+                self._terminate(job, found["reason"])
+        except aws.faults() as error:
+            raise Unavailable(
+                f"Run {found['id']} is cancelled, but AWS Batch has not stopped its job yet: "
+                f"{aws.reason(error)}. Cancel it again, or wait 15 minutes."
+            ) from error
+
+    def _terminate(self, job: str, reason: str) -> None:
+        """Stop a job, or take it out of the queue. AWS Batch ignores this for an ended one."""
+        self.batch.terminate_job(jobId=job, reason=reason)
 
     def _settle_update(self, lease: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         """Send the message of a small update again if the last one was lost or its attempt was
@@ -375,7 +449,11 @@ class Runs:
         )["jobSummaryList"]
         return jobs[0]["jobId"] if jobs else None
 
-    def _update(self, run: str, fields: Mapping[str, Any], state: str = "") -> bool:
+    def _update(
+        self, run: str, fields: Mapping[str, Any], state: str = "", *, unless: str = ""
+    ) -> bool:
+        """Set fields, and the state if it is given. False if the run does not exist, has ended, or
+        its field `unless` is True."""
         names = {f"#{i}": name for i, name in enumerate(fields)} | {"#state": "state"}
         values = {f":{i}": json.dumps(value) for i, value in enumerate(fields.values())}
         sets = [f"#{i} = :{i}" for i in range(len(fields))]
@@ -385,6 +463,9 @@ class Runs:
             sets += ["#state = :state", "#at = if_not_exists(#at, :at)"]
         ends = {f":end{i}": end for i, end in enumerate(ENDED)}
         condition = f"attribute_exists(pk) AND NOT #state IN ({', '.join(ends)})"
+        if unless:
+            names["#unless"], values[":true"] = unless, json.dumps(True)
+            condition += " AND NOT #unless = :true"
         expression = "SET " + ", ".join(sets)
         updated = aws.update_item(
             self.table,
@@ -405,11 +486,20 @@ def _now() -> str:
 def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
     """A run from the fields of its item. All except the state and its times are stored as JSON."""
     times = {state: item[f"at_{state}"] for state in STATES if f"at_{state}" in item}
-    plain = {"pk", "sk", "state", *(f"at_{state}" for state in STATES)}
+    plain = {"pk", "sk", "state", PROMOTING, *(f"at_{state}" for state in STATES)}
     rest = {name: json.loads(text) for name, text in item.items() if name not in plain}
     # Runs of before there were small updates name no method.
     method = {"method": FINE_TUNING, "method_reason": ""}
     return {"id": item["sk"], "state": item["state"], "times": times, **method, **rest}
+
+
+def _seconds_waited(job: Mapping[str, Any]) -> float:
+    """How long a job has waited for a machine since it was submitted or an attempt of it ended; 0
+    if it has one, or has ended. `job` is from DescribeJobs, with times in milliseconds."""
+    if job["status"] in BEGUN:
+        return 0.0
+    ends = [attempt.get("stoppedAt", 0) for attempt in job.get("attempts", [])]
+    return float(time.time() - max(job["createdAt"], *ends, 0) / 1000)
 
 
 def _failure_reason(detail: Mapping[str, Any]) -> str:
@@ -419,6 +509,8 @@ def _failure_reason(detail: Mapping[str, Any]) -> str:
     text = " ".join(str(reason) for reason in reasons if reason)
     if NO_IMAGE in text:
         return "There is no training image yet. Run `make deploy` to build it, then start a run."
+    if "CAPACITY:" in text:  # The reason of the job queue's own limit.
+        return NO_MACHINE
     if container.get("exitCode") == KILLED:
         return "The training was killed, most likely for lack of memory. Raise TrainingMemory."
     if detail.get("status") == "SUCCEEDED":
