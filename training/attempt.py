@@ -37,7 +37,7 @@ from training.recipe import retraining as recipe_of
 from training.retrain import retrain
 from training.run import Run
 from training.start import Champion
-from training.version import BASELINE, check_size, metadata_of, version_of
+from training.version import BASELINE, metadata_of, version_of
 from training.world import PLACES
 
 PROMOTIONS_TRIED = 3
@@ -154,7 +154,7 @@ class Attempt:
         champion = Champion.of(folder, self._version)
         recipe, scratch = _recipe(parameters, folder)
         exam = self._exam(start)
-        data = self._gather(start, champion, exam, parameters)
+        data = self._gather(start, champion, exam, parameters, size=recipe.size)
         self._check_labels(start, data, folder, parameters)
         self._check_evidence(data, exam)
         # A rejected run has trained on images that the live model has not.
@@ -197,7 +197,13 @@ class Attempt:
         return champion.start(records, pixels, decided, self.folder / "start")
 
     def _gather(
-        self, start: dict[str, Any], champion: Champion, exam: Own, parameters: Parameters
+        self,
+        start: dict[str, Any],
+        champion: Champion,
+        exam: Own,
+        parameters: Parameters,
+        *,
+        size: int,
     ) -> gather.Data:
         listing: Listing = start["listing"]
         digest = trained.digest(listing | start["exam"])
@@ -224,6 +230,7 @@ class Attempt:
             groups,
             list(gather.manifests(champion.known)),
             split,
+            size=size,
             exam=list(zip([r.file for r in exam.records], sketches, strict=True)),
         )
         in_exam = [r.file for r in data.records if r.reason.startswith(gather.OF_EXAM)]
@@ -332,7 +339,7 @@ class Attempt:
             (key, label_of(key, EXAM) or "") for key in sorted(self.images.fetch(start["exam"]))
         ]
         groups = {key: self.images.group(key) for key, _ in found}
-        records, pixels = gather.load(found, self.images.read, groups)
+        records, pixels, _ = gather.load(found, self.images.read, groups)
         usable = [r for r in records if not r.reason]
         seen = gate.trained_on(self._baseline())
         kept = np.array([r.sha256 not in seen for r in usable], bool)
@@ -471,7 +478,7 @@ def _recipe(parameters: Parameters, champion: Path) -> tuple[Recipe, bool]:
     recipe = recipe_of(architecture, None if parameters.from_scratch else live)
     scratch = recipe is not RETRAINING
     if not scratch:
-        check_size(champion)
+        recipe = replace(recipe, size=input_size(metadata_of(champion)))
     knobs = ("epochs", "batch_size", "learning_rate")
     asked = {name: getattr(parameters, name) for name in knobs}
     return replace(recipe, **{name: v for name, v in asked.items() if v is not None}), scratch

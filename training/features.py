@@ -19,7 +19,7 @@ import tensorflow as tf
 from clickbait.keys import FEATURES
 from training import export, weights, write_whole
 from training.augment import augment
-from training.gather import PREPROCESSING
+from training.gather import preprocessing
 from training.progress import say
 from training.recipe import Recipe
 
@@ -72,7 +72,7 @@ def from_views(views: Features) -> Draw:
 
 
 class Augmented:
-    """Random versions of images (n, 224, 224, 3) that depend on a seed alone."""
+    """Random versions of images (n, side, side, 3) that depend on a seed alone."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._random = tf.random.Generator.from_seed(recipe.seed)
@@ -96,7 +96,7 @@ class Versions:
         self.augmented = [Augmented(recipe) for _ in range(cores)]
 
     def of(self, images: npt.NDArray[np.uint8], hashes: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Images (n, 224, 224, 3) to (n * (1 + count), 224, 224, 3): each, then its versions."""
+        """Images (n, side, side, 3) to n * (1 + count) of them: each, then its versions."""
         out = np.empty((len(images), 1 + self.count, *images.shape[1:]), np.float32)
         out[:, 0] = images
 
@@ -131,7 +131,7 @@ class Backbone:
         return export.stem(self.stem, self.start)
 
     def through(self, images: npt.NDArray[Any]) -> Features:
-        """Images (n, 224, 224, 3) to features (n, ...)."""
+        """Images (n, side, side, 3) to features (n, ...)."""
         return export.run(self.lite, images, ["features"])["features"].astype(np.float16)
 
 
@@ -145,7 +145,7 @@ def cache(
     file: Path,
     store: Store | None,
 ) -> Features:
-    """Features (n, 1 + views, ...) of images (n, 224, 224, 3) with the SHA-256 `hashes`: of each
+    """Features (n, 1 + views, ...) of images (n, side, side, 3) with the SHA-256 `hashes`: of each
     image itself, and of `views` random versions.
 
     They are mapped from `file`; after an interruption a call with the same arguments resumes from
@@ -162,7 +162,8 @@ def cache(
     out = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
         file, "r+" if done else "w+", dtype=np.float16, shape=None if done else shape
     )
-    keys = [f"{FEATURES}{backbone.digest}/{_drawn(recipe)}/{h}.npy" for h in hashes]
+    drawn = _drawn(recipe, pixels.shape[1])
+    keys = [f"{FEATURES}{backbone.digest}/{drawn}/{h}.npy" for h in hashes]
     versions = Versions(recipe, views)
     reused = 0
     with ThreadPoolExecutor(THREADS) as pool:
@@ -191,10 +192,11 @@ def cache(
     return out  # type: ignore[no-any-return]
 
 
-def _drawn(recipe: Recipe) -> str:
-    """16 hex digits of everything that an image's views depend on, except the image."""
+def _drawn(recipe: Recipe, size: int) -> str:
+    """16 hex digits of everything that an image's views of `size` pixels depend on, except the
+    image."""
     knobs = {name: getattr(recipe, name) for name in DRAWN_BY}
-    facts = {"preprocessing": PREPROCESSING, "augmentation": AUGMENTATION, **knobs}
+    facts = {"preprocessing": preprocessing(size), "augmentation": AUGMENTATION, **knobs}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,10 +1,11 @@
 """Find labelled images, check every one, and give each usable image its side for good."""
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from PIL import Image
 from clickbait import LABELS
 from clickbait.errors import Problem
 from clickbait.inference import images
-from clickbait.inference.images import INPUT_SIZE, perceptual_hash
+from clickbait.inference.images import INPUT_SIZE
 from clickbait.keys import LABEL_OF_FOLDER
 from clickbait.learning import copies
 from clickbait.learning.copies import THUMBNAIL, Sketch
@@ -21,15 +22,6 @@ from clickbait.learning.manifest import Record
 from training import Unusable, sides
 from training.progress import say, track
 
-PREPROCESSING = {
-    "version": 2,
-    "bars": "cut",
-    "size": INPUT_SIZE,
-    "color": "RGB",
-    "resize": "bilinear",
-    "range": [0, 255],
-}
-"""The steps of `clickbait.inference.images.model_input`; raise the version when they change."""
 THREADS = 4
 """Images checked at a time: Pillow lets other threads run, and a read over a network waits. More
 threads would hold more decoded images at once (up to 75 MB each)."""
@@ -45,13 +37,22 @@ SHOWN = 10  # Images left out that are printed one by one; the manifest has all 
 
 Found = Sequence[tuple[str, str]]
 """Names of images, each with its label."""
-Checked = tuple[str, str, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+
+
+class Checked(NamedTuple):
+    """A readable image: the SHA-256 of its file, its model input (size, size, 3), its thumbnail
+    (THUMBNAIL, THUMBNAIL, 3) and its sketch. The last two do not depend on `size`."""
+
+    sha256: str
+    pixels: npt.NDArray[np.uint8]
+    thumbnail: npt.NDArray[np.uint8]
+    sketch: Sketch
 
 
 @dataclass
 class Data:
-    """Every image that was found, and pixels (n, 224, 224, 3) and labels (n,) of those that have a
-    side.
+    """Every image that was found, and pixels (n, size, size, 3) and labels (n,) of those that have
+    a side.
     """
 
     records: list[Record]
@@ -69,15 +70,40 @@ class Data:
         return [r.sha256 for r in self.used if r.side == name]
 
     @property
+    def size(self) -> int:
+        """The side of the images in pixels."""
+        return self.pixels.shape[1]
+
+    @property
     def used(self) -> list[Record]:
         return [r for r in self.records if r.side]
 
 
-def read(data: Path, groups: Path | None, start: Path | None) -> Data:
+def preprocessing(size: int) -> dict[str, Any]:
+    """The steps of `clickbait.inference.images.model_input`; raise the version when they change."""
+    return {
+        "version": 2,
+        "bars": "cut",
+        "size": size,
+        "color": "RGB",
+        "resize": "bilinear",
+        "range": [0, 255],
+    }
+
+
+def read(
+    data: Path,
+    groups: Path | None,
+    start: Path | None,
+    size: int = INPUT_SIZE,
+    *,
+    unread: Collection[str] = (),
+) -> Data:
     """Find and check the images in the folder `data`, and give them their sides.
 
     `groups` is a `file,group` CSV (None: `data`/groups.csv, if there is one). Images that the
-    version in the folder `start` used keep its sides. Raises Unusable, saying what to change.
+    version in the folder `start` used keep its sides. `size` is the side of the pixels.
+    Files named in `unread` are ignored. Raises Unusable, saying what to change.
     """
     if not data.is_dir():
         raise Unusable(f"--data {data} is not a folder.")
@@ -85,14 +111,14 @@ def read(data: Path, groups: Path | None, start: Path | None) -> Data:
         groups = data / "groups.csv"
     try:
         group_of = sides.read_groups(groups) if groups else {}
-        found = find(data)
+        found = [one for one in find(data) if one[0] not in unread]
         known = list(manifests(start)) if start else []
     except (OSError, ValueError) as error:
         raise Unusable(str(error)) from None
-    unknown = set(group_of) - {file for file, _ in found}
+    unknown = set(group_of) - {file for file, _ in found}.union(unread)
     if unknown:
         say(f"{groups} names {len(unknown)} files that do not exist, such as {min(unknown)}.")
-    return collect(found, lambda file: (data / file).read_bytes(), group_of, known)
+    return collect(found, lambda file: (data / file).read_bytes(), group_of, known, size=size)
 
 
 def collect(
@@ -102,6 +128,7 @@ def collect(
     known: Iterable[Record] = (),
     validation: float = sides.SHARES["validation"],
     *,
+    size: int = INPUT_SIZE,
     exam: Sequence[tuple[str, Sketch]] = (),
 ) -> Data:
     """Check the images `found`, wherever they are, and give them their sides.
@@ -109,15 +136,14 @@ def collect(
     `read` returns the bytes of a name (several threads call it at once); `groups` maps names to
     groups. An image that has a side in `known` (the manifests of earlier versions) keeps it; those
     of `known` that are not found are the ancestors. `validation` is the validation share of new
-    images. `exam` has the names and sketches of images that are only measured on: copies of them
-    (re-saved, resized, cropped, mirrored, captioned) are left out. Raises Unusable if a class has
-    no usable image to train on, ValueError for an impossible share.
+    images, `size` the side of the pixels. `exam` has the names and sketches of images that are only
+    measured on: copies of them (re-saved, resized, cropped, mirrored, captioned) are left out.
+    Raises Unusable if a class has no usable image to train on, ValueError for an impossible share.
     """
     known = list(known)
-    records, pixels = load(track(found, "Checking images"), read, groups)
+    records, pixels, sketches = load(track(found, "Checking images"), read, groups, size)
     loaded = [i for i, r in enumerate(records) if not r.reason]
     if exam or len(loaded) <= COMPARED:
-        sketches = [copies.sketch(one) for one in pixels]
         records = _without_exam(_related(records, loaded, sketches), loaded, sketches, exam)
     records = sides.assign_sides(records, known, validation)
     pixels = pixels[[k for k, i in enumerate(loaded) if records[i].side]]
@@ -165,9 +191,13 @@ def find(folder: Path) -> list[tuple[str, str]]:
 
 
 def load(
-    found: Iterable[tuple[str, str]], read: Callable[[str], bytes], groups: Mapping[str, str]
-) -> tuple[list[Record], npt.NDArray[np.uint8]]:
-    """One record for each of `found`, in order, and the pixels (n, 224, 224, 3) of the usable ones.
+    found: Iterable[tuple[str, str]],
+    read: Callable[[str], bytes],
+    groups: Mapping[str, str],
+    size: int = INPUT_SIZE,
+) -> tuple[list[Record], npt.NDArray[np.uint8], list[Sketch]]:
+    """One record for each of `found`, in order, and the pixels (n, size, size, 3) and sketches of
+    the usable ones.
 
     `read` returns the bytes of a name (several threads call it at once); no name becomes a path.
     Unreadable images, duplicates and near-duplicates, and copies under both labels get a `reason`
@@ -175,42 +205,42 @@ def load(
     look alike never get different sides.
     """
     records: list[Record] = []
-    pixels: list[npt.NDArray[np.uint8]] = []
-    thumbnails: list[npt.NDArray[np.uint8]] = []
-    for file, label, checked in _checked(found, read):
+    readable: list[Checked] = []
+    for file, label, checked in _checked(found, read, size):
         record = Record(file, label, group=groups.get(file, ""))
         if isinstance(checked, Problem):
             records.append(replace(record, reason=checked.detail))
             continue
-        sha256, phash, array, thumbnail = checked
-        records.append(replace(record, sha256=sha256, phash=phash))
-        pixels.append(array)
-        thumbnails.append(thumbnail)
-    shape = (-1, THUMBNAIL, THUMBNAIL, 3)
-    records = _without_copies(records, np.array(thumbnails, np.uint8).reshape(shape))
-    readable = [r for r in records if r.sha256]
-    kept = [i for i, r in enumerate(readable) if not r.reason]
-    shape = (-1, INPUT_SIZE, INPUT_SIZE, 3)
-    return records, np.array([pixels[i] for i in kept], np.uint8).reshape(shape)
+        phash = f"{checked.sketch.hash:016x}"
+        records.append(replace(record, sha256=checked.sha256, phash=phash))
+        readable.append(checked)
+    thumbnails = np.array([one.thumbnail for one in readable], np.uint8)
+    records = _without_copies(records, thumbnails.reshape(-1, THUMBNAIL, THUMBNAIL, 3))
+    with_hash = [r for r in records if r.sha256]
+    kept = [one for one, r in zip(readable, with_hash, strict=True) if not r.reason]
+    pixels = np.array([one.pixels for one in kept], np.uint8).reshape(-1, size, size, 3)
+    return records, pixels, [one.sketch for one in kept]
 
 
-def check(data: bytes) -> Checked:
-    """SHA-256, perceptual hash, model input and 16 x 16 x 3 thumbnail of one image; raises as
-    `images.read` does."""
-    pixels = images.model_input(images.read(data))
+def check(data: bytes, size: int = INPUT_SIZE) -> Checked:
+    """Check one image for a network of that size; raises as `images.read` does."""
+    image = images.read(data)
+    # Copies are recognised at one size, so that manifests of all networks can be compared.
+    pixels = images.model_input(image)
     small = Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return images.sha256(data), perceptual_hash(pixels), pixels, np.asarray(small)
+    sized = pixels if size == INPUT_SIZE else images.model_input(image, size)
+    return Checked(images.sha256(data), sized, np.asarray(small), copies.sketch(pixels))
 
 
 def _checked(
-    found: Iterable[tuple[str, str]], read: Callable[[str], bytes]
+    found: Iterable[tuple[str, str]], read: Callable[[str], bytes], size: int
 ) -> Iterator[tuple[str, str, Checked | Problem]]:
     """Each of `found` with its `check` or the problem that it raised, in order, THREADS at a
     time."""
 
     def one(file: str) -> Checked | Problem:
         try:
-            return check(read(file))
+            return check(read(file), size)
         except Problem as problem:
             return problem
 

@@ -81,6 +81,23 @@ def build(recipe: Recipe, pretrained: bool = True, shape: Shape = LITE0) -> kera
     return model
 
 
+def start(recipe: Recipe, version: Path | None) -> keras.Model:
+    """The network that a training of `recipe` starts from: that of the version in the folder
+    `version`, with its weights and channels, or an untrained one (None).
+
+    Raises Unusable if the folder has another network's weights.
+    """
+    if version is None:
+        return build(recipe, shape=Shape(recipe.size))
+    path = version / "weights.npz"
+    shape = Shape(recipe.size, **weights.widths(path))
+    if len(shape.inner) != BLOCKS:
+        raise Unusable(f"{path} has {len(shape.inner)} blocks, not {BLOCKS}.")
+    model = build(recipe, pretrained=False, shape=shape)
+    weights.load(path, model)
+    return model
+
+
 def student(path: Path) -> keras.Model:
     """The network in a file of `training.students`; raises Unusable if it holds anything else."""
     shape, tensors = weights.read_student(path)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from clickbait.inference.classifier import SIZES
+from clickbait.inference.images import INPUT_SIZE
 from training import Unusable
 
 ARCHITECTURES = ("efficientnet_lite0", "cnn")
@@ -20,6 +22,7 @@ class Recipe:
     architecture: str = knob(
         "efficientnet_lite0", "efficientnet_lite0 (pretrained) or cnn (classic)"
     )
+    size: int = knob(INPUT_SIZE, "side of the network's input in pixels", *SIZES)
     seed: int = knob(0, "of order, augmentation, dropout and mixup", 0, 2**31 - 1)
 
     epochs: int = knob(10, "passes over the training images at most, by each member", 1, 10_000)

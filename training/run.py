@@ -25,6 +25,8 @@ class Run:
     """The training's own folder; below it, CHECKPOINT."""
     start: Path | None = None
     """The version whose weights are the start. None: ImageNet's weights, or random ones."""
+    measured_on: str = "test"
+    """The side that the version is measured on. The test side only, once the version is final."""
     store: Store | None = None
     """Keeps features beyond this training."""
     saved: Callable[[Path], None] = lambda file: None

@@ -82,7 +82,7 @@ class Champion:
     def examples(
         self, records: list[Record], pixels: Pixels, corrected: npt.NDArray[np.bool_]
     ) -> Examples:
-        """The images (n, 224, 224, 3) of `records` as the network sees them."""
+        """The images (n, size, size, 3) of `records` as the network sees them."""
         network = self.network
         outputs = FeatureReader(Graph(network.model).with_features()).read(pixels)
         labels = np.array([LABELS.index(r.label) for r in records], np.int64)
@@ -97,7 +97,7 @@ class Champion:
     ) -> Path:
         """The folder of the version to train from, written into `folder` if it has to be.
 
-        `records` are the images of the training side, with their pixels (n, 224, 224, 3).
+        `records` are the images of the training side, with their pixels (n, size, size, 3).
         """
         if not self.is_small_update:
             return self.folder

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 import keras
 
-from training import Unusable, card, features, gather, loop, network, version, weights
+from clickbait.inference.classifier import input_size
+from training import Unusable, card, features, gather, loop, network, version
 from training.features import Examples
 from training.progress import Epochs, say
 from training.recipe import RECIPES, Recipe, flag
@@ -44,7 +45,7 @@ def prepare(arguments: argparse.Namespace) -> Run:
     recipe = recipe_of(arguments)
     version.check_out(arguments.out)
     began = time.monotonic()
-    images = gather.read(arguments.data, arguments.groups, arguments.start)
+    images = gather.read(arguments.data, arguments.groups, arguments.start, recipe.size)
     run = Run(images, recipe, arguments.out, arguments.start)
     run.seconds["check"] = round(time.monotonic() - began, 1)
     version.open_checkpoint(run)
@@ -75,7 +76,7 @@ def examples_of(run: Run) -> Examples:
     """The networks' inputs: images, or their features behind the frozen blocks."""
     pixels, labels = run.images.side("train")
     held_out, held_out_labels = run.images.side("validation")
-    stem, _ = network.split(_build(run), run.recipe.frozen_blocks)
+    stem, _ = network.split(network.start(run.recipe, run.start), run.recipe.frozen_blocks)
     if stem is None:
         draw = features.from_images(pixels, run.recipe)
         return Examples(draw, labels, held_out, held_out_labels)
@@ -110,7 +111,7 @@ def train_networks(run: Run, examples: Examples) -> tuple[keras.Model, dict[str,
     tails: list[keras.Model] = []
     with Epochs(run.recipe.epochs * steps * run.networks, steps_done) as progress:
         for m in range(run.networks):
-            model = _build(run)
+            model = network.start(run.recipe, run.start)
             _, tail = network.split(model, run.recipe.frozen_blocks)
             teachers = tails if m == run.recipe.members else ()
             states.append(
@@ -131,13 +132,6 @@ def train_networks(run: Run, examples: Examples) -> tuple[keras.Model, dict[str,
         "epochs": [row for s in states for row in s.history],
     }
     return model, story
-
-
-def _build(run: Run) -> keras.Model:
-    model = network.build(run.recipe, pretrained=run.start is None)
-    if run.start:
-        weights.load(run.start / "weights.npz", model)
-    return model
 
 
 # --- the command line ----------------------------------------------------------------------------
@@ -187,14 +181,15 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.start:
         try:
-            version.check_size(arguments.start)
-            parent = version.metadata_of(arguments.start)["architecture"]
+            metadata = version.metadata_of(arguments.start)
+            parent = {"architecture": metadata["architecture"], "size": input_size(metadata)}
         except (OSError, ValueError, KeyError) as error:
             raise Unusable(f"--from {arguments.start} is no version folder: {error}") from None
-        if given.setdefault("architecture", parent) != parent:
-            raise Unusable(
-                f"--from {arguments.start} is a {parent}, not a {given['architecture']}."
-            )
+        for name, value in parent.items():
+            if given.setdefault(name, value) != value:
+                raise Unusable(
+                    f"--from {arguments.start} has the {name} {value}, not {given[name]}."
+                )
     base = RECIPES.get(given.get("architecture", Recipe().architecture), Recipe())
     return replace(base, **given)
 

@@ -19,8 +19,7 @@ from clickbait.errors import InvalidModel
 from clickbait.inference import calibration
 from clickbait.inference.appearance import appearance
 from clickbait.inference.calibration import Calibration
-from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier, input_size
-from clickbait.inference.images import INPUT_SIZE
+from clickbait.inference.classifier import GOLDEN_TOLERANCE, Classifier
 from clickbait.learning import evaluation, manifest, metrics, replay
 from clickbait.learning.replay import FILE
 from clickbait.settings import CHECKOUT_BASELINE
@@ -38,7 +37,7 @@ from training import (
     world,
     write_whole,
 )
-from training.gather import PREPROCESSING
+from training.gather import preprocessing
 from training.progress import say
 from training.run import CHECKPOINT, Run
 
@@ -91,7 +90,7 @@ def about(run: Run) -> dict[str, Any]:
 
 @dataclass
 class Measured:
-    """The exported file, and its results on the test side and on the golden images."""
+    """The exported file, and its results on the side `Run.measured_on` and on golden images."""
 
     file: bytes
     calibration: Calibration
@@ -101,8 +100,9 @@ class Measured:
     golden: list[dict[str, Any]]
 
 
-def measure(model: keras.Model, run: Run) -> Measured:
-    """Export `model`, calibrate the file on the validation side and measure it on the test side.
+def measure(model: keras.Model, run: Run, calibrated: Calibration | None = None) -> Measured:
+    """Export `model`, calibrate the file on the validation side, unless it is `calibrated` already,
+    and measure it on the side `run.measured_on`.
 
     If the validation side is too small to calibrate on, the calibration of `run.start` holds.
     Raises Unusable if the file's answers differ from the network's.
@@ -114,9 +114,10 @@ def measure(model: keras.Model, run: Run) -> Measured:
         return export.run(file, pixels, ["logit"])["logit"].astype(np.float64).ravel()
 
     held_out, held_out_labels = images.side("validation")
-    pixels, labels = images.side("test")
-    drawn = golden.images()
-    calibrated = calibrate.fit(logits_of(held_out), held_out_labels, start)
+    pixels, labels = images.side(run.measured_on)
+    drawn = golden.images(images.size)
+    if calibrated is None:
+        calibrated = calibrate.fit(logits_of(held_out), held_out_labels, start)
     logits, golden_logits = logits_of(pixels), logits_of(drawn)
     expected = zip(drawn, calibrated.apply(golden_logits), strict=True)
     return Measured(
@@ -128,7 +129,7 @@ def measure(model: keras.Model, run: Run) -> Measured:
         metrics=metrics.evaluate(
             logits,
             labels,
-            [r.group for r in images.used if r.side == "test"],
+            [r.group for r in images.used if r.side == run.measured_on],
             calibrated=calibrated,
             threshold=THRESHOLD,
             band=calibration.uncertain_band(run.recipe.promise),
@@ -145,13 +146,13 @@ def describe(measured: Measured, run: Run, story: dict[str, Any]) -> dict[str, A
     now = datetime.now(UTC)
     counted = sides.counts(images.records)
     low, high = calibration.uncertain_band(recipe.promise)
-    last = story["networks"][-1]
+    last = story["networks"][-1] if story["networks"] else {"epochs": 0, "stopped": False}
     return {
         "model_version": f"{now:%Y%m%d-%H%M%S}-{digest[:6]}",
         "sha256": digest,
         "architecture": recipe.architecture,
         "labels": list(LABELS),
-        "preprocessing": PREPROCESSING,
+        "preprocessing": preprocessing(images.size),
         "calibration": measured.calibration.as_dict(),
         "threshold": THRESHOLD,
         "uncertain_band": {"low": low, "high": high, "promise": recipe.promise},
@@ -168,7 +169,8 @@ def describe(measured: Measured, run: Run, story: dict[str, Any]) -> dict[str, A
         "networks": story["networks"],
         "accuracy": measured.metrics["accuracy"]["value"],
         "loss": measured.metrics.get("loss"),
-        "metrics": {k: v for k, v in measured.metrics.items() if k != "by_group"},
+        "metrics": {k: v for k, v in measured.metrics.items() if k != "by_group"}
+        | {"measured_on": f"the {run.measured_on} side"},
         "largest_drift_from_keras": measured.drift,
         "recipe": asdict(recipe),
         "libraries": {"python": platform.python_version()}
@@ -199,7 +201,7 @@ def write(
         (folder / FILE).write_bytes(replay.write(known))
     if images.ancestors:
         sides.write_manifest(folder / "ancestors.csv", images.ancestors)
-    pixels, labels = images.side("test")
+    pixels, labels = images.side(run.measured_on)
     probabilities = measured.calibration.apply(measured.logits)
     counts = measured.metrics["confusion_matrix"]["counts"]
     test = {"probabilities": probabilities, "threshold": THRESHOLD, "counts": counts}
@@ -211,7 +213,7 @@ def write(
     reference = monitoring.reference(appearances, probabilities.tolist())
     write_json(folder / "reference.json", reference)
     evaluated = evaluation.evaluation(
-        [r for r in images.used if r.side == "test"],
+        [r for r in images.used if r.side == run.measured_on],
         list(map(appearance, pixels)),
         probabilities,
         threshold=THRESHOLD,
@@ -256,17 +258,6 @@ def metadata_of(folder: Path) -> dict[str, Any]:
 def calibration_of(folder: Path) -> Calibration:
     """The calibration of the version in `folder`."""
     return Calibration.from_dict(metadata_of(folder)["calibration"])
-
-
-def check_size(start: Path) -> None:
-    """Raises Unusable if the version in the folder `start` has another input than the networks that
-    are trained here."""
-    size = input_size(metadata_of(start))
-    if size != INPUT_SIZE:
-        raise Unusable(
-            f"The network of {version_of(start)} has an input of {size} pixels, and only those of "
-            f"{INPUT_SIZE} can be fine-tuned. Start a small update, or train from scratch."
-        )
 
 
 def version_of(folder: Path) -> str:

@@ -9,6 +9,7 @@ import json
 import pickle
 import struct
 import zipfile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -191,18 +192,31 @@ def save(path: Path, model: keras.Model) -> None:
     np.savez(path, **{name: v.numpy() for name, v in named(model).items()})  # type: ignore[arg-type]
 
 
+def widths(path: Path) -> dict[str, Any]:
+    """The channels of the EfficientNet-Lite whose weights `save` wrote: `inner`, to which each
+    block expands, and `head`. Nothing for a cnn. Raises Unusable as `load` does."""
+    tensors = _read(path)
+    kernels = (f"b{block}_depthwise/kernel" for block in count())
+    inner = [tensors[name].shape[2] for name in takewhile(tensors.__contains__, kernels)]
+    return {"inner": tuple(inner), "head": tensors["head_conv/kernel"].shape[3]} if inner else {}
+
+
 def load(path: Path, model: keras.Model) -> None:
     """Load into `model` the weights that `save` wrote; raises Unusable if they are another
     network's."""
-    try:
-        # Opened here: numpy leaves the file open if it is not an archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            tensors = dict(stored)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise Unusable(f"{path} holds no weights: {error}") from None
-    variables = named(model)
+    tensors, variables = _read(path), named(model)
     shapes = {name: tuple(v.shape) for name, v in variables.items()}
     if shapes != {name: t.shape for name, t in tensors.items()}:
         raise Unusable(f"{path} holds the weights of another network than {model.name}.")
     for name, variable in variables.items():
         variable.assign(tensors[name])
+
+
+def _read(path: Path) -> Tensors:
+    """The arrays in an `.npz` by name; raises Unusable if the file is none."""
+    try:
+        # Opened here: numpy leaves the file open if it is not an archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise Unusable(f"{path} holds no weights: {error}") from None

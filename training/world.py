@@ -1,9 +1,9 @@
 """The shipped model's own images, as features behind the blocks that a fine-tuning keeps.
 
-A fine-tuning trains the blocks after LAYER only. So these features, (7, 7, 192) an image, are all
-that is needed to measure what a fine-tuned network has forgotten, and to compute the replay that
-later small updates of it need. The images themselves are not in this repository. The file holds the
-images of `layers/baseline/baseline/replay.npz`, in the same order.
+A fine-tuning trains the blocks after LAYER only. So these features, (side, side, 192) an image, are
+all that is needed to measure what a fine-tuned network has forgotten, and to compute the replay
+that later small updates of it need. The images themselves are not in this repository. The file
+holds the images of `layers/baseline/baseline/replay.npz`, in the same order.
 `training.replay` writes both.
 """
 
@@ -34,8 +34,8 @@ Features = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class World:
-    """The shipped images of `replay` and their features behind LAYER, (n, 7, 7, c), of the training
-    and of the test images. `stem` is the digest of the weights that computed them."""
+    """The shipped images of `replay` and their features behind LAYER, (n, side, side, c), of the
+    training and of the test images. `stem` is the digest of the weights that computed them."""
 
     stem: str
     replay: Replay
@@ -75,7 +75,8 @@ def read(places: Path = PLACES, shipped: Path = CHECKOUT_BASELINE) -> World | No
 
 
 def build(model: bytes, train: npt.NDArray[np.uint8], test: npt.NDArray[np.uint8]) -> bytes:
-    """Return the file for the images `train` and `test`, (n, 224, 224, 3), of the file `model`."""
+    """Return the file for the images `train` and `test`, (n, size, size, 3), of the file
+    `model`."""
     graph = Graph(model)
     stem = graph.until(LAYER)
     features = export.run(stem, np.concatenate([train, test]), [OUTPUT])[OUTPUT]

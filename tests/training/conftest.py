@@ -17,11 +17,11 @@ from clickbait import LABELS
 from clickbait.inference import images
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import input_size
-from training import export, golden, loop, sides, train
+from training import export, golden, loop, network, sides, train, weights
 from training.features import Examples
 from training.gather import Data
 from training.progress import Epochs
-from training.recipe import Recipe
+from training.recipe import RETRAINING, Recipe
 from training.run import Run
 
 FOLDERS = {"clickbait_real": (20, 60, 110), "clickbait_fake": (210, 70, 20)}
@@ -87,6 +87,25 @@ def write_tiny(folder: Path, name: str, sign: float = 1, size: int = 224) -> Pat
     return rewrite(folder)
 
 
+def write_narrow(folder: Path) -> Path:
+    """An EfficientNet-Lite of few channels and random weights, with an input of 64 px."""
+    shape = network.Shape(64, tuple(8 * (1 + block // 4) for block in range(network.BLOCKS)), 48)
+    model = network.build(RETRAINING, pretrained=False, shape=shape)
+    rng = np.random.default_rng(0)
+    # The converter stores weights that are all the same in another way.
+    model.set_weights([w + 0.1 * rng.random(w.shape) for w in model.get_weights()])
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(export.classifier(model))
+    weights.save(folder / "weights.npz", model)
+    metadata = {
+        **{"model_version": "20261103-000000-ddd", "architecture": "efficientnet_lite0"},
+        **{"preprocessing": {"size": 64}, "calibration": Calibration().as_dict()},
+    }
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    sides.write_manifest(folder / "manifest.csv", [])
+    return folder
+
+
 def rewrite(folder: Path, **fields: object) -> Path:
     """The version in `folder` with other metadata, and the golden predictions that follow."""
     metadata = json.loads((folder / "metadata.json").read_text()) | fields
@@ -116,6 +135,12 @@ def timid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bad(tmp_path_factory) -> Path:
     """A version that a training on swapped labels would give: wrong about every drawing."""
     return write_tiny(tmp_path_factory.mktemp("bad") / "version", "20261101-000000-bad", -1)
+
+
+@pytest.fixture(scope="session")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `write_narrow`."""
+    return write_narrow(tmp_path_factory.mktemp("narrow") / "version")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def folder(root: Path, images: dict[str, bytes]) -> Path:
 
 
 def read(images: Path) -> Any:
-    return gather.load(gather.find(images), lambda file: (images / file).read_bytes(), {})
+    return gather.load(gather.find(images), lambda file: (images / file).read_bytes(), {})[:2]
 
 
 def test_both_names_of_a_class_are_found_and_dot_files_are_not(tmp_path: Path) -> None:
@@ -170,13 +170,22 @@ def test_images_are_read_from_anywhere_in_their_order_and_no_name_becomes_a_path
         taken.append(name)
         return stored[name]
 
-    records, pixels = gather.load(found, slow_first, {"../../1": "g"})
+    records, pixels, sketches = gather.load(found, slow_first, {"../../1": "g"}, 64)
     assert [(r.file, r.label) for r in records] == found
     assert sorted(taken) == sorted(stored)
     assert [bool(r.reason) for r in records] == [i == 4 for i in range(9)]
     assert records[1].group == "g"
-    expected = [gather.check(stored[r.file])[2] for r in records if not r.reason]
-    assert (pixels == np.array(expected)).all()
+    expected = [gather.check(stored[r.file], 64) for r in records if not r.reason]
+    assert (pixels == np.array([one.pixels for one in expected])).all()
+    assert [one.hash for one in sketches] == [one.sketch.hash for one in expected]
+
+
+def test_images_are_recognised_at_any_size_of_the_pixels() -> None:
+    data = encoded(picture(seed=7), "PNG")
+    large, small = gather.check(data), gather.check(data, 64)
+    assert (large.pixels.shape, small.pixels.shape) == ((224, 224, 3), (64, 64, 3))
+    assert (large.sketch.hash, large.sketch.mirrored) == (small.sketch.hash, small.sketch.mirrored)
+    assert (large.thumbnail == small.thumbnail).all()
 
 
 def test_a_fault_of_the_network_is_not_a_fault_of_the_image() -> None:

@@ -28,7 +28,6 @@ from tests.cloud import create_buckets, create_table
 from tests.samples.drawn import encoded
 from tests.training.conftest import rewrite, write_tiny
 from training import (
-    Unusable,
     attempt,
     bucket,
     golden,
@@ -36,7 +35,6 @@ from training import (
     recipe,
     retrain,
     sides,
-    version,
 )
 from training.run import Run
 
@@ -213,11 +211,19 @@ def test_a_live_version_of_another_size_is_compared_on_its_own_input(cloud, draw
     assert Registry(MODELS).load(live()).size == 224
 
 
-def test_only_networks_of_the_size_that_is_trained_are_fine_tuned(tiny, tmp_path):
-    version.check_size(tiny)
-    small = write_tiny(tmp_path / "small", "20261102-000000-ccc", size=192)
-    with pytest.raises(Unusable, match=r"an input of 192 pixels.*small update, or train from"):
-        version.check_size(small)
+@pytest.mark.parametrize(("scratch", "size"), [(False, 192), (True, 224)])
+def test_a_fine_tuning_has_the_size_of_the_live_version(
+    cloud, few, tmp_path, monkeypatch, scratch, size
+):
+    small = write_tiny(tmp_path / "small", "20261102-000000-ccc", 0.2, size=192)
+    rewrite(small, architecture="efficientnet_lite0")
+    Registry(MODELS).publish(small)
+    Registry(MODELS).promote("20261102-000000-ccc", by="admin", reason="It is faster.")
+    upload(cloud, few)
+    _, record = do(request(from_scratch=scratch))
+    assert record["state"] == "PROMOTED", record
+    run = attempt.retrain.run
+    assert (run.recipe.size, run.images.size, run.start is None) == (size, size, scratch)
 
 
 def test_what_a_run_has_trained_on_is_not_new_to_the_next(cloud, few, monkeypatch):

@@ -80,8 +80,9 @@ def test_a_perfectly_calibrated_model_shows_the_error_that_was_simulated_for_400
     assert 0.02 < metrics.perfect_calibration_error(probabilities) < 0.06
 
 
-def test_augmentation_keeps_shape_and_range_and_changes_every_image() -> None:
-    pixels = np.random.default_rng(3).integers(0, 256, (4, 224, 224, 3), np.uint8)
+@pytest.mark.parametrize("size", [64, 224])
+def test_augmentation_keeps_shape_and_range_and_changes_every_image(size: int) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (4, size, size, 3), np.uint8)
     strong = Recipe(colour=0.5, grey=0.5, erasing=1.0)
     out = augment(pixels, tf.random.Generator.from_seed(1), strong).numpy()
     assert out.shape == pixels.shape
@@ -96,6 +97,16 @@ def test_augmentation_with_every_knob_at_zero_changes_nothing_and_flip_alone_mir
     assert augment(pixels, generator, Recipe(**STILL)).numpy() == pytest.approx(pixels, abs=0.01)
     mirrored = augment(pixels, generator, Recipe(**{**STILL, "flip": 1})).numpy()
     assert mirrored == pytest.approx(pixels[:, :, ::-1], abs=0.01)
+
+
+def test_an_image_of_half_the_side_gets_half_the_shift_and_half_the_rectangle() -> None:
+    moved = Recipe(**{**STILL, "shift": 0.2, "erasing": 1})
+    ramp = np.linspace(0, 255, 112)[None, None, :, None] * np.ones((3, 112, 1, 3))
+    small, large = (
+        augment(ramp.repeat(n, 1).repeat(n, 2), tf.random.Generator.from_seed(1), moved).numpy()
+        for n in (1, 2)
+    )
+    assert np.abs(large[:, ::2, ::2] - small).mean() < 5
 
 
 def test_the_same_draw_gives_the_same_views() -> None:

@@ -11,9 +11,20 @@ import keras
 import numpy as np
 import pytest
 
-from clickbait.inference.classifier import Classifier
+from clickbait.inference.classifier import Classifier, input_size
 from tests.training.conftest import NO_IMAGES, train_network
-from training import features, gather, loop, network, retrain, sides, version
+from training import (
+    Unusable,
+    export,
+    features,
+    gather,
+    loop,
+    network,
+    retrain,
+    sides,
+    version,
+    weights,
+)
 from training.recipe import FROM_SCRATCH, RETRAINING, Recipe, retraining
 from training.run import CHECKPOINT, Run
 
@@ -66,13 +77,21 @@ def cached(
 
 
 @pytest.fixture(scope="module")
-def images(draw: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> gather.Data:
-    """Drawn images, read out of a mapping: nothing of them is in a folder any more."""
+def drawn(draw: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Drawn images by name: nothing of them is in a folder any more."""
     folder = draw(tmp_path_factory.mktemp("bucket"), 12, 5)
-    found = gather.find(folder)
-    stored = {f"s3://{name}": (folder / name).read_bytes() for name, _ in found}
+    stored = {f"s3://{name}": (folder / name).read_bytes() for name, _ in gather.find(folder)}
     shutil.rmtree(folder)
-    return gather.collect([(f"s3://{n}", label) for n, label in found], stored.__getitem__, {})
+    return stored
+
+
+@pytest.fixture(scope="module")
+def images(drawn: dict[str, bytes]) -> gather.Data:
+    return gather.collect([(n, label_of(n)) for n in drawn], drawn.__getitem__, {})
+
+
+def label_of(name: str) -> str:
+    return name.split("/")[-2]
 
 
 def test_the_views_of_an_image_do_not_depend_on_its_place_or_its_neighbours() -> None:
@@ -236,6 +255,37 @@ def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version
     again = retrain.retrain(replace(run, folder=mirror))
     assert again == resumed
     assert [row["epoch"] for row, _ in rows] == [1, 2]
+
+
+def test_a_narrow_champion_of_another_size_is_trained_on(
+    narrow: Path, drawn: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "convert", None)  # The champion's file has the graph.
+    metadata = version.metadata_of(narrow)
+    size = input_size(metadata)
+    data = gather.collect([(n, label_of(n)) for n in drawn], drawn.__getitem__, {}, size=size)
+    store = Memory()
+    run = Run(data, replace(QUICK, size=size), tmp_path, narrow, store)
+    trained = retrain.retrain(run)
+    model = Classifier.load(trained)
+    assert (model.size, model.metadata["recipe"]["size"]) == (size, size)
+    assert model.metadata["preprocessing"] == gather.preprocessing(size)
+    assert model.metadata["from"] == metadata["model_version"]
+    # The frozen blocks stay the champion's; the rest has its channels.
+    assert weights.widths(trained / "weights.npz") == weights.widths(narrow / "weights.npz")
+    with np.load(narrow / "weights.npz") as a, np.load(trained / "weights.npz") as b:
+        assert (a["b14_project/kernel"] == b["b14_project/kernel"]).all()
+        assert np.abs(a["logit/kernel"] - b["logit/kernel"]).max() > 1e-4
+    # Views of other pixels are other features.
+    at_224 = features._drawn(run.recipe, 224)
+    assert store.objects and not [key for key in store.objects if at_224 in key]
+
+
+def test_weights_of_another_number_of_blocks_are_refused(narrow: Path, tmp_path: Path) -> None:
+    with np.load(narrow / "weights.npz") as stored:
+        np.savez(tmp_path / "weights.npz", **{n: stored[n] for n in stored if "b9_" not in n})
+    with pytest.raises(Unusable, match="has 9 blocks, not 16"):
+        network.start(QUICK, tmp_path)
 
 
 def test_leftovers_of_another_training_are_removed(tmp_path: Path) -> None:
