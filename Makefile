@@ -42,12 +42,12 @@ replay: .venv/up.done ## move dead letters back to their queue [ARGS="--queue UR
 ship: training/.venv/done ## make VERSION=folder, trained on DATA=folder, the baseline, without contact sheets of users' images
 	@: $${VERSION:?names the folder of a finished version} $${DATA:?names the folder with its images}
 	@test -f "$(VERSION)/metadata.json"
-	mkdir -p layers/baseline/baseline training/baseline/plots
-	cp "$(VERSION)"/model.tflite "$(VERSION)"/{metadata,reference,evaluation}.json layers/baseline/baseline/
-	cp "$(VERSION)"/{metrics,history}.json "$(VERSION)"/manifest.csv "$(VERSION)"/weights.npz training/baseline/
+	test -f "$(VERSION)/world.npz" || $(TRAINING) -m training.replay --data "$(DATA)" --version "$(VERSION)"
+	rm -rf training/baseline && mkdir -p layers/baseline/baseline training/baseline/plots
+	cp "$(VERSION)"/model.tflite "$(VERSION)"/replay.npz "$(VERSION)"/{metadata,reference,evaluation}.json layers/baseline/baseline/
+	cp "$(VERSION)"/{metrics,history}.json "$(VERSION)"/manifest.csv "$(VERSION)"/{weights,world}.npz training/baseline/
 	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
 	cp "$(VERSION)"/card.md MODEL_CARD.md
-	$(TRAINING) -m training.replay --data "$(DATA)" --version layers/baseline/baseline
 
 test: lint test-python test-site test-training test-service ## run all tests; installs what they need
 

@@ -30,9 +30,11 @@ def write(metadata: dict[str, Any]) -> str:
     band = metadata["uncertain_band"]
     start = f", trained from {metadata['from']}" if metadata["from"] else ""
     units = "group" if metrics["groups"] else "image"
+    size = metadata["preprocessing"]["size"]
+    epochs = f"{metadata['epochs_trained']} epochs, " if metadata["epochs_trained"] else ""
     return f"""# Model {metadata["model_version"]}
 
-{metadata["architecture"]}{start}; {metadata["epochs_trained"]} epochs, {metadata["training_date"]}.
+{metadata["architecture"]}, {size} x {size} pixels{start}; {epochs}{metadata["training_date"]}.
 Estimates how likely a video's thumbnail is clickbait (`clickbait_fake`) rather than legitimate
 (`clickbait_real`).
 
@@ -52,8 +54,8 @@ Groups of images that look alike, and near-duplicates, are on one side together.
 Dataset `{metadata["dataset_digest"][:16]}`.
 
 ## How good
-Measured on the test side, through the exported file. In brackets: 95% intervals, bootstrap by
-{units}.
+Measured on {metrics["measured_on"]}, through the exported file. In brackets: 95% intervals,
+bootstrap by {units}.
 
 | | |
 |---|---|

@@ -45,10 +45,12 @@ def draw(
     threshold: float,
     counts: list[list[int]],
 ) -> None:
-    """Write every plot of a version into `folder`. All arrays are of the test side."""
+    """Write every plot of a version into `folder`, those of its epochs if `history` has any. All
+    arrays are of the side that is measured on."""
     folder.mkdir(parents=True, exist_ok=True)
-    _history(folder / "loss.png", history, "loss", "Loss (cross-entropy)")
-    _history(folder / "accuracy.png", history, "accuracy", "Accuracy")
+    if history:
+        _history(folder / "loss.png", history, "loss", "Loss (cross-entropy)")
+        _history(folder / "accuracy.png", history, "accuracy", "Accuracy")
     _confusion(folder / "confusion_matrix.png", counts)
     _roc(folder / "roc.png", labels, probabilities)
     _precision_recall(folder / "precision_recall.png", labels, probabilities)

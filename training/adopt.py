@@ -1,0 +1,99 @@
+"""Make a version of a network that `training.students` trained:
+`python -m training.adopt STUDENT.npz --data DIR --out DIR`.
+
+Images that the shipped model knows keep their sides. The folder is like that of `training.train`,
+with `replay.npz` and `world.npz`, which the model that ships needs (`training.replay`).
+`--side validation` leaves the test side unread, to compare versions before one is chosen.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clickbait.inference.calibration import Calibration
+from training import Unusable, card, gather, network, replay, sides, version, weights
+from training.progress import say
+from training.recipe import RECIPES
+from training.run import Run
+
+STORY: dict[str, Any] = {"networks": [], "epochs": []}
+"""The history of a training that took place elsewhere."""
+
+
+def adopt(student: Path, run: Run, data: Path, calibrated: Calibration | None) -> dict[str, Any]:
+    """Measure the network in the file `student`, write its version into `run.staging`, and return
+    the metadata.
+
+    `data` is the folder of the images. Without `calibrated`, the calibration is fitted on the
+    validation side. Raises Unusable if there can be no version.
+    """
+    model = network.student(student)
+    measured = version.measure(model, run, calibrated)
+    about = {
+        "architecture": run.recipe.architecture,
+        "size": run.recipe.size,
+        "student": student.name,
+        "sha256": hashlib.sha256(student.read_bytes()).hexdigest(),
+        "promise": run.recipe.promise,
+    }
+    metadata = version.describe(measured, run, STORY) | {"recipe": about}
+    version.write(run, model, measured, metadata, STORY)
+    replay.store(run.staging, data, run.measured_on)
+    return metadata
+
+
+def prepare(student: Path, data: Path, out: Path, side: str = "test") -> Run:
+    """Check the images, except those of the test side if another `side` is measured on; raises
+    Unusable, saying what to change."""
+    version.check_out(out)
+    shape, _ = weights.read_student(student)
+    known = sides.read_manifest(version.BASELINE / "manifest.csv")
+    unread = {r.file for r in known if r.side == "test" != side}
+    images = gather.read(data, None, version.BASELINE, shape["size"], unread=unread)
+    recipe = replace(RECIPES["efficientnet_lite0"], size=shape["size"])
+    run = Run(images, recipe, out, measured_on=side)
+    version.open_checkpoint(run)
+    return run
+
+
+def calibration_in(file: Path) -> Calibration:
+    """The calibration in a JSON file, as a version's metadata has it; raises Unusable."""
+    try:
+        return Calibration.from_dict(json.loads(file.read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Unusable(f"--calibration {file} is not a calibration: {error}") from None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command. Returns 0 if there is a new version, 2 with one line on stderr if not."""
+    parser = argparse.ArgumentParser(prog="training.adopt", description=__doc__)
+    parser.add_argument("student", type=Path, help="file of weights")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the class folders")
+    parser.add_argument("--out", type=Path, required=True, help="the new version folder")
+    parser.add_argument(
+        "--side", choices=("test", "validation"), default="test", help="the side to measure on"
+    )
+    parser.add_argument("--calibration", type=Path, help="JSON: temperature, bias and method")
+    given = parser.parse_args(argv)
+    try:
+        calibrated = calibration_in(given.calibration) if given.calibration else None
+        began = time.monotonic()
+        run = prepare(given.student, given.data, given.out, given.side)
+        metadata = adopt(given.student, run, given.data, calibrated)
+        version.publish(run)
+    except Unusable as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    metrics = metadata["metrics"]
+    say(f"Version {metadata['model_version']} in {given.out}, {time.monotonic() - began:.0f} s")
+    say(f"Accuracy {card.interval(metrics['accuracy'])}, AUC {card.interval(metrics['auc'])}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
