@@ -203,7 +203,9 @@ async def system_check(_: Request) -> Response:
     """Classifies the model's golden images, and reads the models bucket if there is one."""
     checks = [_check("model", lambda: service.live.current().check_golden())]
     if service.live.registry:
-        checks.append(_check("models bucket", Registry(service.live.registry.bucket).poll_champion))
+        bucket = Registry(service.live.registry.bucket)
+        # In a thread, because a bucket that does not answer must not delay other requests.
+        checks.append(await run_in_threadpool(_check, "models bucket", bucket.poll_champion))
     healthy = all(check["ok"] for check in checks)
     return json_response({"status": "ok" if healthy else "degraded", "checks": checks})
 

@@ -14,13 +14,16 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from clickbait.errors import Problem
 from clickbait.settings import SettingsError
 from local.guard import die_with_parent
+from local.serve.protocol import STALL_SECONDS
 from local.serve.worker import BACKLOG, STOP_SECONDS, load_model, work
 from local.settings import whole_number
 from ops import StackError
@@ -65,8 +68,10 @@ def listeners(host: str, port: int, workers: int) -> list[socket.socket]:
 class Supervisor:
     """Keeps one worker on each socket until a signal stops it."""
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        self._sockets = sockets
+    def __init__(
+        self, sockets: list[socket.socket], serve: Callable[[socket.socket], None]
+    ) -> None:
+        self._sockets, self._serve = sockets, serve
         self._workers: dict[int, BaseProcess] = {}
         self._stopping = False
 
@@ -96,7 +101,9 @@ class Supervisor:
         self._stopping = True
 
     def _start(self, place: int) -> None:
-        worker = multiprocessing.Process(target=_work, args=(self._sockets[place], os.getpid()))
+        worker = multiprocessing.Process(
+            target=_work, args=(self._serve, self._sockets[place], os.getpid())
+        )
         # A new worker has these handlers until it sets its own, and would lose a signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         worker.start()
@@ -116,7 +123,7 @@ class Supervisor:
                 worker.join()
 
 
-def _work(listener: socket.socket, parent: int) -> None:
+def _work(serve: Callable[[socket.socket], None], listener: socket.socket, parent: int) -> None:
     """Run a worker that ends with its parent, even if that is killed."""
     die_with_parent()
     if os.getppid() != parent:
@@ -124,7 +131,7 @@ def _work(listener: socket.socket, parent: int) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    work(listener)
+    serve(listener)
 
 
 def main() -> None:
@@ -134,6 +141,7 @@ def main() -> None:
     try:
         port = whole_number(os.environ, variable, 8000, 65_535)
         workers = whole_number(os.environ, "WORKERS", os.cpu_count() or 1, 256)
+        stall = whole_number(os.environ, "STALL_SECONDS", STALL_SECONDS, 3_600)
         sockets = listeners(host, port, workers)
         load_model()
     except (SettingsError, StackError, Problem) as error:
@@ -145,12 +153,13 @@ def main() -> None:
     print(
         f"serving on http://{host}:{port}, {workers} workers; /status says when ready", flush=True
     )
+    serve = partial(work, stall_seconds=stall)
     if workers == 1:
-        work(sockets[0])
+        serve(sockets[0])
     else:
         # Forked workers start at once and share the memory of the model.
         multiprocessing.set_start_method("fork" if SPREADS else "spawn")
-        sys.exit(Supervisor(sockets).run())
+        sys.exit(Supervisor(sockets, serve).run())
 
 
 if __name__ == "__main__":

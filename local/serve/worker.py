@@ -1,7 +1,8 @@
 """One worker of `make serve`: uvicorn on its own socket, with a bounded queue.
 
 A worker classifies one image at a time, because it has one core. Other requests wait in the order
-in which their bodies were complete. If too many wait already, a request gets 503 at once.
+in which their bodies were complete. If too many wait already, or their bodies would take too much
+memory, a request gets 503 at once.
 """
 
 import asyncio
@@ -9,8 +10,9 @@ import contextlib
 import time
 import uuid
 from collections import deque
+from functools import partial
 from socket import socket
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from clickbait.errors import Unavailable
 from clickbait.settings import settings
 from clickbait.web.app import create_app, problem_response
+from clickbait.web.bodies import MAX_FORM_OVERHEAD, MAX_REQUEST_BYTES
+from local.serve.protocol import STALL_SECONDS, BoundedProtocol
 
 MAX_WAITING = 128  # Maximum number of waiting requests per worker: 2 s of work at 15 ms an image.
 
@@ -30,9 +34,15 @@ PACE_SHARE = 0.1
 
 RETRY_AFTER = 2  # Seconds; a full queue is empty by then.
 
+MAX_HELD = 64 * 1024 * 1024
+"""The most bytes of bodies in memory: 128 requests of the usual size, or 16 of the largest. A
+worker with its model takes 120 MB, so it stays below 300 MB whatever its clients send."""
+
 SENDING_SECONDS = 2.0
 """A request whose body takes longer to arrive does not count until it is complete. It takes none of
 the worker's time, and many slow senders must not fill the queue."""
+
+MAX_BODY = MAX_REQUEST_BYTES + MAX_FORM_OVERHEAD
 
 WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
 """Methods that are answered at once, even if the queue is full: they cost next to nothing."""
@@ -55,6 +65,13 @@ class Busy(Unavailable):
         )
 
 
+class _Body:
+    """The body of a request: its bytes in memory, and the task that reads it."""
+
+    def __init__(self, task: asyncio.Task[Any] | None) -> None:
+        self.task, self.size, self.evicted = task, 0, False
+
+
 class Queue:
     """ASGI middleware: requests with a body take turns when the body is complete; others pass.
 
@@ -68,6 +85,8 @@ class Queue:
         self.app, self.max_waiting, self.max_wait = app, max_waiting, max_wait
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._arriving: dict[object, float] = {}
+        self._bodies: dict[_Body, None] = {}  # Those that arrive; the last one got bytes last.
+        self._held = 0
         self._taken = False
         self._since = 0.0
         self._pace = 0.0
@@ -79,22 +98,30 @@ class Queue:
         if self.full():
             await self._refuse(scope, receive, send)
             return
-        place, holding = object(), False
+        place, holding = _Body(asyncio.current_task()), False
         self._arriving[place] = time.monotonic()
 
         async def received() -> Message:
             nonlocal holding
             message = await receive()
+            self._hold(place, len(message.get("body", b"")))
             # A slow sender delays nobody: it waits for its turn when its body is complete.
             if not (holding or message.get("more_body", False)):
+                self._bodies.pop(place)
                 await self._turn(self._arriving.pop(place, None) is not None)
                 holding = True
             return message
 
         try:
             await self.app(scope, received, send)
+        except asyncio.CancelledError:
+            if not place.evicted:
+                raise
+            await self._refuse(scope, receive, send)
         finally:
             self._arriving.pop(place, None)
+            self._bodies.pop(place, None)
+            self._held -= place.size
             if holding:
                 # In the next round, after those that became ready in this one have queued.
                 asyncio.get_running_loop().call_soon(self._next)
@@ -106,9 +133,33 @@ class Queue:
             del arriving[next(iter(arriving))]
         ahead = len(self._waiting) + len(arriving)
         under_way = now - self._since if self._taken else 0.0
-        return ahead >= self.max_waiting or (
-            ahead > 0 and ahead * self._pace + under_way > self.max_wait
+        waiting_bytes = self._held - sum(body.size for body in self._bodies)
+        return (
+            ahead >= self.max_waiting
+            or waiting_bytes >= MAX_HELD
+            or (ahead > 0 and ahead * self._pace + under_way > self.max_wait)
         )
+
+    def _hold(self, body: "_Body", size: int) -> None:
+        """Count `size` more bytes of `body`.
+
+        If bodies take too much memory, the one that has waited longest for bytes is given up. It
+        gets Busy: raised here, or in its own task.
+        """
+        self._bodies.pop(body, None)
+        self._bodies[body] = None
+        size = min(size, MAX_BODY - body.size)  # Routes keep no more of a body over its limit.
+        body.size += size
+        self._held += size
+        while self._held > MAX_HELD:
+            oldest = next(iter(self._bodies))
+            if oldest is body or oldest.task is None:
+                raise Busy
+            del self._bodies[oldest]
+            oldest.evicted = True
+            oldest.task.cancel()
+            self._held -= oldest.size
+            oldest.size = 0
 
     async def _turn(self, counted: bool) -> None:
         """Wait for the turn of a request.
@@ -159,6 +210,7 @@ def application() -> ASGIApp:
     from functions.batch import app as batch
     from functions.predict import app as predict
 
+    predict.service.live.refreshes_aside = True
     app = create_app(predict.NAME, predict.SUMMARY, predict.lifespan)
     app.router.routes = [*predict.app.routes, *batch.app.routes, *admin.app.routes]
     return Queue(app)
@@ -175,10 +227,12 @@ def load_model() -> None:
         service.live.current()
 
 
-def work(listener: socket) -> None:
+def work(listener: socket, stall_seconds: float = STALL_SECONDS) -> None:
     """Serve on `listener` until a signal stops it."""
     config = uvicorn.Config(
         application(),
+        http=partial(BoundedProtocol, stall_seconds=stall_seconds),  # type: ignore[arg-type]
+        ws="none",
         access_log=False,  # With DEBUG_MODE the app logs each request, with its id.
         log_level="warning",
         backlog=BACKLOG,

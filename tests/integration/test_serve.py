@@ -281,6 +281,51 @@ def test_slow_senders_do_not_fill_the_queue(clock: Clock) -> None:
     assert done == ["/quick"]
 
 
+def test_the_body_that_waits_longest_for_bytes_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others go on, and memory is free again when all are done."""
+    monkeypatch.setattr("local.serve.worker.MAX_HELD", 250)
+    statuses: dict[str, int] = {}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body", False):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def scenario() -> None:
+        rest = asyncio.Event()
+        layer = Queue(app)
+
+        async def upload(path: str) -> None:
+            parts = [True, True, False]
+
+            async def receive() -> Message:
+                if len(parts) < 3:
+                    await rest.wait()
+                body = bytes(50) if len(parts) == 3 else b""
+                return {"type": "http.request", "body": body, "more_body": parts.pop(0)}
+
+            async def send(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    statuses[path] = message["status"]
+
+            await layer(post(path), receive, send)
+
+        tasks = []
+        for number in range(7):
+            tasks.append(asyncio.create_task(upload(f"/{number}")))
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert statuses == {"/0": 503, "/1": 503}
+        rest.set()
+        await asyncio.gather(*tasks)
+        assert statuses["/6"] == 200
+        statuses.clear()
+        await upload("/after")
+
+    asyncio.run(scenario())
+    assert statuses == {"/after": 200}
+
+
 def test_requests_run_one_at_a_time_in_order_and_small_ones_pass() -> None:
     """The running request delays all requests with a body, and none without one."""
     done: list[str] = []

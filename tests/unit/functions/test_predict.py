@@ -1,23 +1,28 @@
 """The predict function: every public route, every header, every problem."""
 
+import asyncio
 import base64
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
 
 from clickbait import aws, youtube
 from clickbait.errors import InvalidModel, Problem, Unavailable
+from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store.live import LiveModel
 from clickbait.store.registry import Registry
 from clickbait.web import bodies
+from clickbait.web.app import RequestMiddleware
 from functions import openapi
 from functions.predict import app as predict
 from functions.predict import schemas
@@ -294,6 +299,59 @@ def test_no_answer_names_an_account_a_role_or_a_bucket(
         assert "AccessDenied" in response.text or "No model" in response.text
         for secret in ("arn:", "123456789012", "its-role", "its-bucket"):
             assert secret not in response.text
+
+
+def test_a_bucket_that_hangs_delays_only_the_check_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make serve` refreshes the model aside; the old one answers meanwhile."""
+    asked, answers = threading.Semaphore(0), threading.Event()
+
+    class Hanging:
+        def get_object(self, **_: object) -> None:
+            asked.release()
+            answers.wait()
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+
+    live = LiveModel(CHECKOUT_BASELINE)
+    live.warm()
+    live.refreshes_aside, live.registry = True, Registry("bucket")
+    monkeypatch.setattr(aws, "client", lambda _: Hanging())
+    monkeypatch.setattr(predict.service, "live", live)
+
+    async def scenario() -> None:
+        transport = httpx.ASGITransport(predict.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            check = asyncio.create_task(client.get("/system-check"))
+            await asyncio.to_thread(asked.acquire)
+            for response in (
+                await client.get("/status"),
+                await client.post("/predict", **form(JPEG)),
+            ):
+                assert response.status_code == 200
+            assert not check.done()
+            answers.set()
+            assert (await check).status_code == 200
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        answers.set()
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr("clickbait.web.app.logger.exception", lambda text, **_: logged.append(text))
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b""}
+    scope["headers"] = [(b"content-type", b"image/jpeg")]
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    asyncio.run(predict.app(scope, receive, send))
+    assert logged == []
+    assert RequestMiddleware.recent[-1]["status"] == 499
 
 
 def test_status_and_system_check_report_a_healthy_service(client: TestClient) -> None:

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 
 from clickbait.aws import forget_clients
 from clickbait.errors import InvalidModel, Unavailable
@@ -30,6 +30,9 @@ class LiveModel:
     def __init__(self, folder: Path, registry: Registry | None = None) -> None:
         self.folder = folder
         self.registry = registry
+        self.refreshes_aside = False
+        """Whether a thread refreshes while requests use the old model, so that a slow S3 delays
+        none. Lambda stops all threads between requests, so there the request refreshes."""
         self.since = 0.0
         self._loaded: Classifier | None = None  # with the version's own threshold
         self._classifier: Classifier | None = None
@@ -46,10 +49,10 @@ class LiveModel:
         due = self.registry is not None and now - self._refreshed >= REFRESH_SECONDS
         # One thread refreshes. The others use the old model; without one they wait.
         if (due or self._classifier is None) and self._lock.acquire(self._classifier is None):
-            try:
-                self._refresh(now)
-            finally:
-                self._lock.release()
+            if self.refreshes_aside and self._classifier is not None:
+                Thread(target=self._refresh_locked, args=(now,), daemon=True).start()
+            else:
+                self._refresh_locked(now)
         if self._classifier is None:
             raise Unavailable(
                 f"No model could be loaded ({self._failed}). Try again in half a minute."
@@ -67,6 +70,13 @@ class LiveModel:
         forget_clients()
         if self.registry:
             self.registry = Registry(self.registry.bucket)
+
+    def _refresh_locked(self, now: float) -> None:
+        """Refresh, then release the lock, which the caller has taken."""
+        try:
+            self._refresh(now)
+        finally:
+            self._lock.release()
 
     def _refresh(self, now: float) -> None:
         self._refreshed = now

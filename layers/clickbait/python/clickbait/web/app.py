@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mangum import Mangum
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,6 +42,10 @@ RECENT_REQUESTS = 50
 
 MAX_REMEMBERED_PATH = 200
 """The most characters of a path that are remembered, because callers choose its length."""
+
+CLIENT_LEFT = 499
+"""The status in the log of a request whose client left while it sent. Nobody gets it; nginx uses
+the same number."""
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -137,6 +141,8 @@ class RequestMiddleware:
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            status = status or CLIENT_LEFT
         except Exception:  # Nothing may pass this last layer before the server.
             logger.exception("unhandled exception", request_id=request_id, path=scope["path"])
             if not status:
