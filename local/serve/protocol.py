@@ -47,8 +47,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """A connection that is closed if its client breaks a limit, with a problem document if no
     response has begun."""
 
-    live: ClassVar[int] = 0
-    """Open connections of this process."""
+    accepted: ClassVar[int] = 0
+    """Connections of this process so far."""
 
     def __init__(self, *given: Any, stall_seconds: float = STALL_SECONDS, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -64,11 +64,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        BoundedProtocol.live += 1
+        BoundedProtocol.accepted += 1
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        BoundedProtocol.live -= 1
         for timer in (self._timer, self._unread):
             if timer:
                 timer.cancel()

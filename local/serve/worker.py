@@ -38,6 +38,10 @@ MAX_HELD = 64 * 1024 * 1024
 """The most bytes of bodies in memory: 128 requests of the usual size, or 16 of the largest. A
 worker with its model takes 120 MB, so it stays below 300 MB whatever its clients send."""
 
+MAX_ROUNDS = 64
+"""Rounds of the event loop between two turns while clients connect. libuv accepts one connection
+a round, so without them the last of 250 clients would wait for 250 turns to be refused."""
+
 SENDING_SECONDS = 2.0
 """A request whose body takes longer to arrive does not count until it is complete. It takes none of
 the worker's time, and many slow senders must not fill the queue."""
@@ -75,8 +79,8 @@ class _Body:
 class Queue:
     """ASGI middleware: requests with a body take turns when the body is complete; others pass.
 
-    Each round of the event loop has one turn. So refusals, small requests and new connections wait
-    for at most one image, never for the whole queue.
+    Between two turns the event loop has a round, and more while clients connect. So refusals, small
+    requests and new connections wait for at most one image, never for the whole queue.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Queue:
         self._arriving: dict[object, float] = {}
         self._bodies: dict[_Body, None] = {}  # Those that arrive; the last one got bytes last.
         self._held = 0
+        self._accepted = 0
         self._taken = False
         self._since = 0.0
         self._pace = 0.0
@@ -180,7 +185,12 @@ class Queue:
                 self._next()  # It got the turn but will not use it.
             raise
 
-    def _next(self) -> None:
+    def _next(self, rounds: int = MAX_ROUNDS) -> None:
+        """Give the next request its turn, after the connections that wait to be accepted."""
+        if BoundedProtocol.accepted != self._accepted and rounds:
+            self._accepted = BoundedProtocol.accepted
+            asyncio.get_running_loop().call_soon(self._next, rounds - 1)
+            return
         now = time.monotonic()
         self._pace += PACE_SHARE * (now - self._since - self._pace)
         self._since = now
