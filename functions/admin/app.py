@@ -7,6 +7,7 @@ from clickbait.web.app import after_restore, create_app, lambda_handler
 from functions.admin import (
     dataset,
     debug,
+    downloads,
     evaluation,
     feedback,
     models,
@@ -26,6 +27,7 @@ SUBJECTS = (
     threshold,
     trial,
     evaluation,
+    downloads,
     runs,
     dataset,
     review,

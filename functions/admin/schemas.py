@@ -31,6 +31,21 @@ class SideCounts(BaseModel):
     test: int | None
 
 
+class ModelFile(BaseModel):
+    """A file of a version."""
+
+    name: str
+    bytes: int
+    url: str = Field(description="a link to download it")
+
+
+class ModelFiles(BaseModel):
+    """The files of a version that may be downloaded."""
+
+    items: list[ModelFile]
+    expires_in: int = Field(description="seconds until the links end")
+
+
 class ModelSummary(BaseModel):
     """A version in a list."""
 

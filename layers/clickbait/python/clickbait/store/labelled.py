@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from threading import Lock
 from typing import Any, Literal
 
@@ -159,6 +160,15 @@ class LabelledImages:
             if len(found) == limit or read == MAX_READ:
                 return self._with_copies(found), item["sk"]
         return self._with_copies(found), None
+
+    def export(self, most: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        """As `page`, for up to `most` images without filters, and without looking for copies."""
+        facts = self._facts()
+        found = [
+            self._describe(item, facts)
+            for item in islice(self._items(after, Filters(), None), most + 1)
+        ]
+        return found[:most], found[most - 1]["key"] if len(found) > most else None
 
     def described(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The images with these keys, by key, as far as the table describes them."""

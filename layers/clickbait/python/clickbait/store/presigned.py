@@ -76,10 +76,11 @@ def view_url(key: str) -> str:
     return _signed_url(key)
 
 
-def download_url(key: str, name: str, content_type: str) -> str:
-    """A link to save the object `key` as the file `name`."""
+def download_url(key: str, name: str, content_type: str, bucket_name: str = "") -> str:
+    """A link to save the object `key` as the file `name`; it lies in the data bucket by default."""
     return _signed_url(
         key,
+        bucket_name,
         ResponseContentType=content_type,
         ResponseContentDisposition=attachment(name),
     )
@@ -96,9 +97,11 @@ def attachment(name: str) -> str:
     return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _signed_url(key: str, **response: str) -> str:
+def _signed_url(key: str, bucket_name: str = "", **response: str) -> str:
     url: str = aws.signing_client().generate_presigned_url(
-        "get_object", Params={"Bucket": bucket(), "Key": key, **response}, ExpiresIn=VIEW_SECONDS
+        "get_object",
+        Params={"Bucket": bucket_name or bucket(), "Key": key, **response},
+        ExpiresIn=VIEW_SECONDS,
     )
     return url
 

@@ -138,6 +138,12 @@ class Registry:
             raise NotFound(f"Version {version} has no {name}. GET /models lists all versions.")
         return found[0]
 
+    def sizes(self, version: str) -> dict[str, int]:
+        """The bytes of each file of a version, by name; {} if there is no such version."""
+        prefix = f"{VERSIONS}{version}/"
+        found = aws.list_objects(self.bucket, prefix)
+        return {one["Key"].removeprefix(prefix): one["Size"] for one in found}
+
     def metadata(self, version: str) -> dict[str, Any]:
         """The metadata of a version; raises NotFound, or InvalidModel if it is not JSON."""
         return self._document(version, METADATA)
