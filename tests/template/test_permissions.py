@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 DEPLOYMENTS = "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:"
 DEPLOYMENTS += "${ServerlessDeploymentApplication}/*"
+JOBS = "arn:${AWS::Partition}:batch:${AWS::Region}:${AWS::AccountId}:job/*"
 DEFINITION = "arn:${AWS::Partition}:batch:${AWS::Region}:${AWS::AccountId}:job-definition/"
 DEFINITION += "${AWS::StackName}-training"
 
@@ -40,8 +41,7 @@ METADATA = "ModelsBucket/versions/*/metadata.json"
 TRACES = {"xray:PutTraceSegments": {"*"}, "xray:PutTelemetryRecords": {"*"}}
 START = {
     "batch:SubmitJob": {"JobQueue", DEFINITION, f"{DEFINITION}:*"},
-    "batch:TerminateJob": {"arn:${AWS::Partition}:batch:${AWS::Region}:${AWS::AccountId}:job/*"},
-    "batch:DescribeJobs": {"*"},
+    "batch:TerminateJob": {JOBS},
     "batch:ListJobs": {"*"},
     "sqs:SendMessage": {"LearnQueue"},
 }
@@ -139,6 +139,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "sqs:ReceiveMessage": {"UploadsQueue"},
         **RUNS,
         **START,
+        "batch:DescribeJobs": {"*"},
         "sqs:SendMessage": {"UploadsQueue", "LearnQueue"},
         **log("RetrainLogs"),
         **TRACES,
@@ -211,7 +212,8 @@ ASSUMED_BY = {
 
 WITHOUT_FINER_RESOURCE = {
     "WriteTraces": set(TRACES),
-    "DescribeTrainings": {"batch:DescribeJobs", "batch:ListJobs"},
+    "FindTrainings": {"batch:ListJobs"},
+    "DescribeTrainings": {"batch:DescribeJobs"},
     "ReadMetrics": {"cloudwatch:GetMetricData"},
     "LogInToRepositories": {"ecr:GetAuthorizationToken"},
 }
