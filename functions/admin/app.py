@@ -2,9 +2,10 @@
 
 from clickbait import aws
 from clickbait.store.live import serving
-from clickbait.web import access
+from clickbait.web import callers
 from clickbait.web.app import after_restore, create_app, lambda_handler
 from functions.admin import (
+    access_keys,
     dataset,
     debug,
     downloads,
@@ -32,6 +33,7 @@ SUBJECTS = (
     dataset,
     review,
     feedback,
+    access_keys,
     monitoring,
     debug,
 )
@@ -45,7 +47,7 @@ def wake() -> None:
     champion."""
     aws.forget_clients()
     serving().after_restore()
-    access.token.forget()
+    callers.forget()
 
 
 handler = lambda_handler(app)

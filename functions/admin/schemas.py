@@ -6,11 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import Label
 from clickbait.inference.images import FormatName
+from clickbait.store.access_keys import Role
 from clickbait.store.runs import STATES, Method, Parameters
+from functions.admin.access_keys import NewKey
 from functions.admin.models import Promotion
 from functions.admin.threshold import NewThreshold
 
-__all__ = ["NewThreshold", "Parameters", "Promotion"]
+__all__ = ["NewKey", "NewThreshold", "Parameters", "Promotion"]
 
 State = Literal["QUEUED", "RUNNING", "EVALUATING", "PROMOTED", "REJECTED", "FAILED", "CANCELLED"]
 assert State.__args__ == STATES  # type: ignore[attr-defined]
@@ -29,6 +31,34 @@ class SideCounts(BaseModel):
     train: int | None
     validation: int | None
     test: int | None
+
+
+class Key(BaseModel):
+    """A key of a caller, without its secret."""
+
+    id: str
+    name: str
+    role: Role
+    state: Literal["active", "ended", "revoked"]
+    created: str
+    by: str
+    quota: int | None = Field(description="images a day; null for any number")
+    ends: str | None
+    revoked: str | None
+    used_today: int = Field(ge=0, description="images since 00:00 UTC; up to a minute late")
+
+
+class MadeKey(Key):
+    """A new key, with its secret."""
+
+    key: str = Field(description="shown this once")
+
+
+class Keys(BaseModel):
+    """All keys."""
+
+    items: list[Key]
+    count: int = Field(ge=0)
 
 
 class ModelFile(BaseModel):

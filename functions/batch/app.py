@@ -13,8 +13,9 @@ from clickbait.errors import Problem
 from clickbait.inference.prediction import answer, milliseconds
 from clickbait.settings import settings
 from clickbait.store import history
+from clickbait.store.access_keys import AccessKey
 from clickbait.store.live import serving
-from clickbait.web import access
+from clickbait.web import callers
 from clickbait.web.app import (
     after_restore,
     create_app,
@@ -67,17 +68,22 @@ IMAGES_BODY = {
         errors.PayloadTooLarge,
         errors.UnsupportedFormat,
         errors.BadRequest,
+        errors.Unauthorized,
+        errors.Forbidden,
+        errors.TooManyRequests,
         errors.Unavailable,
     ),
     openapi_extra={"requestBody": IMAGES_BODY},
 )
 async def predict_batch(
     request: Request,
+    key: Annotated[AccessKey | None, Depends(callers.predictor)],
     files: Annotated[list[File], Depends(images_form)],
     threshold: Threshold = None,
 ) -> Response:
     """Send a form with the images as `files`. Each image gets its own result, in the same order. An
     image that cannot be read gets a problem document and does not affect the others."""
+    await callers.count(key, len(files))
     started = time.perf_counter()
     model = live.current().at(threshold)
     config, request_id = settings(), request_id_of(request)
@@ -124,7 +130,7 @@ async def predict_batch(
 def wake() -> None:
     """After a SnapStart restore: refresh the champion, the token and the clients."""
     live.after_restore()
-    access.token.forget()
+    callers.forget()
 
 
 handler = lambda_handler(app)

@@ -21,6 +21,7 @@ from clickbait.settings import settings
 from clickbait.store import history, presigned, unsure
 from clickbait.store.live import serving
 from clickbait.store.registry import Registry
+from clickbait.web import callers
 from clickbait.web.app import (
     after_restore,
     complete,
@@ -111,6 +112,9 @@ IMAGE_BODY = {
         errors.UnsupportedFormat,
         errors.NotFound,
         errors.BadRequest,
+        errors.Unauthorized,
+        errors.Forbidden,
+        errors.TooManyRequests,
         errors.NotConfigured,
         errors.BadGateway,
         errors.Unavailable,
@@ -121,6 +125,7 @@ IMAGE_BODY = {
 async def predict(request: Request) -> Response:
     """Send a form with the image as `file`, the image itself with its content type, the `key` of
     an uploaded image, or the address of a YouTube video as `youtube`."""
+    key = await callers.predictor(request)
     explain, threshold = queries.read(request)
     if content_type(request) == JSON:
         from functions.predict import elsewhere
@@ -129,6 +134,7 @@ async def predict(request: Request) -> Response:
         file = File("", await run_in_threadpool(place.image))
     else:
         file = await image_body(request)
+    await callers.count(key, 1)
     # No thread, because decoding and inference keep one core busy, and a worker has one core.
     prediction, appearance = classify(service.live.current().at(threshold), file.data, explain)
     request_id = request_id_of(request)

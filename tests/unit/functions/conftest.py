@@ -11,7 +11,7 @@ from moto import mock_aws
 from clickbait import aws
 from clickbait.settings import CHECKOUT_BASELINE, settings
 from clickbait.store.runs import Runs
-from clickbait.web import access
+from clickbait.web import callers
 from tests.cloud import create_buckets, create_table, share_clients
 
 TOKEN = "the-admins-token"
@@ -70,7 +70,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
     with mock_aws():
         share_clients(monkeypatch)
-        monkeypatch.setattr(access, "token", access.Token())
+        monkeypatch.setattr(callers, "token", callers.Token())
         # Other tests have a stand-in for AWS Batch. Here a run stays as it was requested.
         monkeypatch.setattr(Runs, "_submit", lambda *_: None)
         monkeypatch.setattr(Runs, "_job_named", lambda *_: None)

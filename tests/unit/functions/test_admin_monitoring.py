@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from clickbait.settings import Settings
 from clickbait.store import history, monitoring
-from clickbait.web import access
+from clickbait.web import access, callers
 from clickbait.web.app import create_app
 from functions.admin import monitoring as routes
 from functions.admin import stores
@@ -87,7 +87,7 @@ def test_if_access_is_private_only_the_admin_may_read(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(access, "settings", lambda: Settings(admin_secret="secret"))
-    monkeypatch.setattr(access.token, "matches", lambda given: False)
+    monkeypatch.setattr(callers.token, "matches", lambda given: False)
     assert client.get(path).status_code == 401
     assert client.get(path, headers={"authorization": "Bearer wrong"}).status_code == 403
 

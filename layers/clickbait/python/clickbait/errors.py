@@ -16,6 +16,7 @@ Problem
 ├── NotFound                   404  the route or the named object does not exist
 ├── MethodNotAllowed           405
 ├── Conflict                   409  another request was first, or the gate objects
+├── TooManyRequests            429  a key has used what it may use today
 ├── InternalError              500  a fault of the service, never of the caller
 ├── NotConfigured              501  this process lacks what the route needs, and waiting won't help
 ├── BadGateway                 502  another service did not send what it should
@@ -134,6 +135,12 @@ class Conflict(Problem):
     """Raise when a request is valid but the present state does not allow it."""
 
     status, title = 409, "Conflict"
+
+
+class TooManyRequests(Problem):
+    """Raise when a key has used its daily quota. It starts again at midnight UTC."""
+
+    status, title = 429, "Quota used up"
 
 
 class InternalError(Problem):

@@ -65,6 +65,8 @@ BATCH_PARTITION = "batch#"
 """One item for each batch. The rows of a batch are in `rows_partition`."""
 READING_PARTITION = "reading#"
 """One mark for each stored image that is being read after an attempt that failed."""
+KEY_PARTITION = "key#"
+"""Named keys of callers, each with the hash of its secret part."""
 LOCK_PARTITION = "lock#retrain"
 """The lease of the run in progress (`lease`), and the debounce timer of uploads (`quiet`)."""
 
@@ -82,6 +84,11 @@ def predictions_partition(day: str, shard: int) -> str:
 def review_partition(day: str) -> str:
     """The partition with the number of images that were kept for review on `day`."""
     return f"review#{day}"
+
+
+def usage_partition(key: str) -> str:
+    """The partition with the number of images that were classified with a key, for each day."""
+    return f"keyuse#{key}"
 
 
 # --- names ---------------------------------------------------------------------------------------

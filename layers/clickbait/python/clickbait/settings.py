@@ -128,6 +128,8 @@ class Settings:
     """Seconds without an upload before a training starts."""
     access: Annotated[str, _one_of("private", "public")] = "private"
     """public: anyone may use the member routes."""
+    predict_access: Annotated[str, _one_of("open", "keys")] = "open"
+    """keys: predictions need a key or the admin token as well."""
     admin_secret: str = ""
     """Name or ARN of the secret that holds the admin token."""
     cache_size: Annotated[int, _whole(0, 100_000)] = 256

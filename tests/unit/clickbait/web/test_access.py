@@ -14,8 +14,9 @@ from moto import mock_aws
 from clickbait import aws
 from clickbait.errors import Forbidden, Problem, Unauthorized, Unavailable
 from clickbait.settings import Settings
-from clickbait.web import access
-from clickbait.web.access import Token, admin, member
+from clickbait.web import access, callers
+from clickbait.web.access import admin, member
+from clickbait.web.callers import Token
 
 SECRET, TOKEN = "stack-admin", "correct-horse-battery"
 
@@ -30,7 +31,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(access, "time", clock)
+    monkeypatch.setattr(callers, "time", clock)
     return clock
 
 
@@ -49,7 +50,7 @@ def calls(monkeypatch) -> list[str]:
 
         return SimpleNamespace(get_secret_value=get_secret_value)
 
-    monkeypatch.setattr(access.aws, "client", counted)
+    monkeypatch.setattr(callers.aws, "client", counted)
     return reads
 
 
@@ -65,11 +66,12 @@ def secret(monkeypatch) -> Iterator[Any]:
 def use(monkeypatch, **changes: Any) -> None:
     changed = Settings(**({"admin_secret": SECRET} | changes))
     monkeypatch.setattr(access, "settings", lambda: changed)
+    monkeypatch.setattr(callers, "settings", lambda: changed)
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch) -> None:
-    monkeypatch.setattr(access, "token", Token())
+    monkeypatch.setattr(callers, "token", Token())
 
 
 def ask(who: Any, given: str | None) -> Any:
@@ -111,10 +113,10 @@ def test_a_missing_token_takes_as_much_work_as_a_wrong_one(
         compared.append((len(one), len(other)))
         return compare(one, other)
 
-    monkeypatch.setattr(access.hmac, "compare_digest", counted)
+    monkeypatch.setattr(callers.hmac, "compare_digest", counted)
 
     def work(given: str | None) -> tuple[list[tuple[int, int]], int]:
-        access.token = Token()
+        callers.token = Token()
         ask(admin, TOKEN)
         clock.now += waited
         compared.clear()
@@ -146,7 +148,7 @@ def test_a_new_token_works_at_once_without_a_deployment(
 def test_a_replaced_token_stops_working_after_five_minutes(secret: Any, clock: Clock) -> None:
     ask(admin, TOKEN)
     secret.put_secret_value(SecretId=SECRET, SecretString="new")
-    clock.now += access.TOKEN_SECONDS - 1
+    clock.now += callers.TOKEN_SECONDS - 1
     assert ask(admin, TOKEN)
     clock.now += 1
     assert isinstance(refused(admin, TOKEN), Forbidden)
@@ -162,7 +164,7 @@ def test_the_token_is_read_once_in_five_minutes_and_guessing_reads_it_once_in_te
         refused(admin, "guess")
         refused(admin, None)
     assert len(calls) == 1
-    clock.now += access.REFETCH_SECONDS
+    clock.now += callers.REFETCH_SECONDS
     for _ in range(50):
         refused(admin, "guess")
     assert len(calls) == 2
@@ -186,7 +188,7 @@ def test_an_unreadable_secret_is_503_without_its_cause_and_is_rarely_read_again(
         assert "ResourceNotFound" not in problem.detail
     assert len(calls) == 1
     use(monkeypatch)
-    clock.now += access.REFETCH_SECONDS
+    clock.now += callers.REFETCH_SECONDS
     assert ask(admin, TOKEN)
 
 
@@ -208,6 +210,6 @@ def test_another_scheme_is_not_a_token() -> None:
 
 def test_after_a_restore_the_secret_is_read_again(secret: Any, calls: list[str]) -> None:
     ask(admin, TOKEN)
-    access.token.forget()
+    callers.token.forget()
     ask(admin, TOKEN)
     assert len(calls) == 2
