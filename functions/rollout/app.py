@@ -100,6 +100,15 @@ def golden(metadata: dict[str, Any]) -> list[tuple[bytes, float]]:
     return whole
 
 
+def _authorization() -> dict[str, str]:
+    """The header with the admin token, if predictions need a key."""
+    config = settings()
+    if config.predict_access == "open":
+        return {}
+    secret = aws.client("secretsmanager").get_secret_value(SecretId=config.admin_secret)
+    return {"authorization": f"Bearer {secret['SecretString'].strip()}"}
+
+
 def _ask(version: str, method: str, path: str, png: bytes = b"") -> Any:
     """The JSON that the version answers to a request through the API. Raises Unfit for others."""
     event = {
@@ -107,7 +116,7 @@ def _ask(version: str, method: str, path: str, png: bytes = b"") -> Any:
         "routeKey": f"{method} {path}",
         "rawPath": path,
         "rawQueryString": "",
-        "headers": {"host": "rollout", "content-type": "image/png"},
+        "headers": {"host": "rollout", "content-type": "image/png"} | _authorization(),
         "requestContext": {
             "requestId": "rollout",
             "stage": "$default",

@@ -59,8 +59,8 @@ BATCHES = {
     "dynamodb:UpdateItem": {"Table"},
 }
 PARTITIONS = {
-    "PredictRole": ["prediction#*", "review#*"],
-    "BatchRole": ["batch#*", "prediction#*"],
+    "PredictRole": ["prediction#*", "review#*", "key#", "keyuse#*"],
+    "BatchRole": ["batch#*", "prediction#*", "key#", "keyuse#*"],
     "WorkerRole": ["reading#", "batch#*", "prediction#*"],
     "LearnRole": ["image#", "lock#retrain", "run#"],
 }
@@ -76,6 +76,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "s3:GetObject": {CHAMPION, VERSIONS, UPLOADS},
         "s3:PutObject": {REVIEW},
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},
+        "secretsmanager:GetSecretValue": {"AdminSecret"},
+        "dynamodb:GetItem": {"Table"},
         "dynamodb:PutItem": {"Table"},
         "dynamodb:UpdateItem": {"Table"},
         **log("PredictLogs"),
@@ -83,6 +85,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "RolloutRole": {
         "lambda:InvokeFunction": {"PredictFunction:*"},
+        "secretsmanager:GetSecretValue": {"AdminSecret"},
         "s3:GetObject": {METADATA},
         "codedeploy:PutLifecycleEventHookExecutionStatus": {DEPLOYMENTS},
         **log("RolloutLogs"),
@@ -285,8 +288,9 @@ def may(action: str, resource: str) -> set[str]:
 
 
 def test_predict_writes_nothing_but_its_history_and_the_images_it_was_asked_to_keep():
-    """And its own log and traces."""
-    writes = set(ALLOWED["PredictRole"]) - {"s3:GetObject", "s3:ListBucket"}
+    """And the use of keys, its own log and traces."""
+    reads = {"s3:GetObject", "s3:ListBucket", "dynamodb:GetItem", "secretsmanager:GetSecretValue"}
+    writes = set(ALLOWED["PredictRole"]) - reads
     assert writes == {
         *("dynamodb:PutItem", "dynamodb:UpdateItem", "s3:PutObject"),
         *log(""),
@@ -328,6 +332,9 @@ def test_the_partitions_of_a_role_are_those_that_the_library_writes():
     assert predictions.startswith(PARTITIONS["PredictRole"][0][:-1])
     assert keys.review_partition("2026-11-22").startswith(PARTITIONS["PredictRole"][1][:-1])
     assert PARTITIONS["WorkerRole"][0] == keys.READING_PARTITION
+    for role in ("PredictRole", "BatchRole"):
+        assert PARTITIONS[role][2] == keys.KEY_PARTITION
+        assert keys.usage_partition("a").startswith(PARTITIONS[role][3][:-1])
     for key in (keys.BATCH_PARTITION, keys.rows_partition("a")):
         assert key.startswith(PARTITIONS["WorkerRole"][1][:-1])
 
@@ -357,7 +364,23 @@ def test_only_functions_that_check_the_token_read_the_secret_and_no_other():
         for action, found in actions.items()
         if action.startswith("secretsmanager:")
     }
-    assert readers == {"AdminRole": {"AdminSecret"}, "BatchRole": {"AdminSecret"}}
+    checking = ("AdminRole", "BatchRole", "PredictRole", "RolloutRole")
+    assert readers == {role: {"AdminSecret"} for role in checking}
+
+
+def test_only_an_admin_can_make_or_change_a_key(resources):
+    """Anybody may call predict and batch, which read keys and count their use."""
+    for role in ("PredictRole", "BatchRole"):
+        allowed = {
+            (action, place)
+            for statement in granted(resources, role)
+            for action in listed(statement["Action"])
+            for place in statement.get("Condition", {})
+            .get("ForAllValues:StringLike", {})
+            .get("dynamodb:LeadingKeys", [])
+            if place.startswith("key")
+        }
+        assert allowed == {("dynamodb:GetItem", "key#"), ("dynamodb:UpdateItem", "keyuse#*")}
 
 
 def test_trainings_read_an_exam_and_only_admins_fill_it():

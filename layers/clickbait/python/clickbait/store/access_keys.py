@@ -196,10 +196,9 @@ class Gate:
             raise Forbidden("This key is not known. Ask an admin of the service for another one.")
         state = key.state(self._now())
         if state != "active":
-            when = key.revoked if state == "revoked" else key.ends
+            end = f"was revoked at {key.revoked}" if key.revoked else f"ended at {key.ends}"
             raise Forbidden(
-                f"The key {key.name!r} {'was revoked' if state == 'revoked' else 'ended'} at {when}. "
-                "Ask an admin of the service for another one."
+                f"The key {key.name!r} {end}. Ask an admin of the service for another one."
             )
         return key
 
