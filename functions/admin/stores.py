@@ -1,4 +1,4 @@
-"""The stores that the routes read and write. Each raises Unavailable if its setting is empty."""
+"""The stores that the routes read and write. Each raises NotConfigured if its setting is empty."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends
 
 from clickbait import aws
-from clickbait.errors import Unavailable
+from clickbait.errors import NotConfigured
 from clickbait.settings import settings
 from clickbait.store import dataset_stats, presigned
 from clickbait.store.changes import Changes
@@ -130,8 +130,5 @@ ViewUrl = Annotated[Callable[[str], str | None], Depends(view_url)]
 def _setting(name: str) -> str:
     value: str = getattr(settings(), name)
     if not value:
-        raise Unavailable(
-            f"This service runs without {name.upper()}, so it only predicts and stores nothing. "
-            "`make up` and a deployment set it."
-        )
+        raise NotConfigured.without(name.upper())
     return value

@@ -5,6 +5,7 @@ when somebody asks for one of them.
 """
 
 import json
+import re
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -78,9 +79,12 @@ EXAMPLES = {
 }
 
 
-def info(url: str) -> dict[str, Any]:
-    """The body of `/docs-info`, with examples for the service at `url`."""
-    document = _document()
+def info(url: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The body of `/docs-info`, with examples for the service at `url`.
+
+    `document` is the OpenAPI document of this service if it does not offer all routes.
+    """
+    document = document or _document()
     return {
         "title": document["info"]["title"],
         "version": document["info"]["version"],
@@ -93,6 +97,7 @@ def info(url: str) -> dict[str, Any]:
         "examples": [
             {"title": title, "command": command.format(url=url.rstrip("/"))}
             for title, command in EXAMPLES.items()
+            if re.sub(r".*{url}(/[\w-]+).*", r"\1", command) in document["paths"]
         ],
     }
 

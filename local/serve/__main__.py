@@ -23,6 +23,7 @@ from multiprocessing.process import BaseProcess
 from clickbait.errors import Problem
 from clickbait.settings import SettingsError
 from local.guard import die_with_parent
+from local.serve.metrics import shared_figures
 from local.serve.protocol import STALL_SECONDS
 from local.serve.worker import BACKLOG, STOP_SECONDS, load_model, work
 from local.settings import whole_number
@@ -69,7 +70,7 @@ class Supervisor:
     """Keeps one worker on each socket until a signal stops it."""
 
     def __init__(
-        self, sockets: list[socket.socket], serve: Callable[[socket.socket], None]
+        self, sockets: list[socket.socket], serve: Callable[[socket.socket, int], None]
     ) -> None:
         self._sockets, self._serve = sockets, serve
         self._workers: dict[int, BaseProcess] = {}
@@ -102,7 +103,7 @@ class Supervisor:
 
     def _start(self, place: int) -> None:
         worker = multiprocessing.Process(
-            target=_work, args=(self._serve, self._sockets[place], os.getpid())
+            target=_work, args=(self._serve, self._sockets[place], place, os.getpid())
         )
         # A new worker has these handlers until it sets its own, and would lose a signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -123,7 +124,9 @@ class Supervisor:
                 worker.join()
 
 
-def _work(serve: Callable[[socket.socket], None], listener: socket.socket, parent: int) -> None:
+def _work(
+    serve: Callable[[socket.socket, int], None], listener: socket.socket, place: int, parent: int
+) -> None:
     """Run a worker that ends with its parent, even if that is killed."""
     die_with_parent()
     if os.getppid() != parent:
@@ -131,7 +134,7 @@ def _work(serve: Callable[[socket.socket], None], listener: socket.socket, paren
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    serve(listener)
+    serve(listener, place)
 
 
 def main() -> None:
@@ -153,9 +156,9 @@ def main() -> None:
     print(
         f"serving on http://{host}:{port}, {workers} workers; /status says when ready", flush=True
     )
-    serve = partial(work, stall_seconds=stall)
+    serve = partial(work, shared=shared_figures(workers), stall_seconds=stall)
     if workers == 1:
-        serve(sockets[0])
+        serve(sockets[0], 0)
     else:
         # Forked workers start at once and share the memory of the model.
         multiprocessing.set_start_method("fork" if SPREADS else "spawn")

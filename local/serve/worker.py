@@ -19,9 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clickbait.errors import Unavailable
 from clickbait.settings import settings
-from clickbait.web.app import create_app, problem_response
+from clickbait.web.app import problem_response
 from clickbait.web.bodies import MAX_FORM_OVERHEAD, MAX_REQUEST_BYTES
+from local.serve.metrics import Counters, Measured, Shared, respond, shared_figures
 from local.serve.protocol import STALL_SECONDS, BoundedProtocol
+from local.serve.routes import all_routes
 
 MAX_WAITING = 128  # Maximum number of waiting requests per worker: 2 s of work at 15 ms an image.
 
@@ -131,6 +133,10 @@ class Queue:
                 # In the next round, after those that became ready in this one have queued.
                 asyncio.get_running_loop().call_soon(self._next)
 
+    def length(self) -> int:
+        """How many requests wait for their turn."""
+        return len(self._waiting)
+
     def full(self) -> bool:
         """Whether a new request would be refused."""
         arriving, now = self._arriving, time.monotonic()
@@ -214,16 +220,11 @@ class Queue:
         await response(scope, receive, send)
 
 
-def application() -> ASGIApp:
+def application(counters: Counters | None = None) -> ASGIApp:
     """The routes of all HTTP functions behind one queue, with one model, which loads later."""
-    from functions.admin import app as admin
-    from functions.batch import app as batch
-    from functions.predict import app as predict
-
-    predict.service.live.refreshes_aside = True
-    app = create_app(predict.NAME, predict.SUMMARY, predict.lifespan)
-    app.router.routes = [*predict.app.routes, *batch.app.routes, *admin.app.routes]
-    return Queue(app)
+    counted = counters or Counters(shared_figures(1), 0)
+    queue = Queue(all_routes(partial(respond, counters=counted)))
+    return Measured(queue, counted, queue.length)
 
 
 def load_model() -> None:
@@ -237,10 +238,12 @@ def load_model() -> None:
         service.live.current()
 
 
-def work(listener: socket, stall_seconds: float = STALL_SECONDS) -> None:
-    """Serve on `listener` until a signal stops it."""
+def work(
+    listener: socket, place: int, shared: Shared, stall_seconds: float = STALL_SECONDS
+) -> None:
+    """Serve on `listener` until a signal stops it. This worker counts at `place` of `shared`."""
     config = uvicorn.Config(
-        application(),
+        application(Counters(shared, place)),
         http=partial(BoundedProtocol, stall_seconds=stall_seconds),  # type: ignore[arg-type]
         ws="none",
         access_log=False,  # With DEBUG_MODE the app logs each request, with its id.

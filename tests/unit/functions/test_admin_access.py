@@ -138,7 +138,7 @@ def test_without_its_buckets_and_table_the_function_names_the_settings(
     cloud.set(MODELS_BUCKET="", TABLE="", DATA_BUCKET="")
     for path, setting in (("/runs", "TABLE"), ("/dataset", "TABLE"), ("/feedback", "DATA_BUCKET")):
         answer = admin.get(path)
-        assert answer.status_code == 503
+        assert answer.status_code == 501
         assert setting in answer.json()["detail"]
     (only,) = admin.get("/models").json()["items"]
     assert only["version"] == cloud.baseline

@@ -131,5 +131,5 @@ def test_without_a_table_the_error_names_the_setting(
     monkeypatch.setattr(stores, "settings", Settings)
     for path in ("/predictions", "/metrics"):
         response = client.get(path)
-        assert response.status_code == 503
+        assert response.status_code == 501
         assert "TABLE" in response.json()["detail"]

@@ -602,13 +602,13 @@ def test_a_batch_without_rows_has_a_link_to_a_csv_with_only_the_header(
 
 
 @pytest.mark.parametrize("lacking", ["DATA_BUCKET", "TABLE"])
-def test_without_a_cloud_a_batch_is_503_and_ten_images_are_classified(
+def test_without_a_cloud_a_batch_is_501_and_ten_images_are_classified(
     admin: TestClient, here: Any, lacking: str
 ) -> None:
     here.set(**{lacking: ""})
     for path in ("/batches/b", "/batches/b/results", "/batches/b/uploads"):
-        assert lacking in problem_of(admin.get(path), 503, "unavailable")["detail"]
-    problem_of(admin.post("/batches", json={"files": ["a"]}), 503, "unavailable")
+        assert lacking in problem_of(admin.get(path), 501, "not-configured")["detail"]
+    problem_of(admin.post("/batches", json={"files": ["a"]}), 501, "not-configured")
     assert post_images(admin, ("a.jpg", JPEG)).status_code == 200
 
 

@@ -181,7 +181,7 @@ def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> No
         ({"json": {"url": "http://127.0.0.1"}}, 422, "bad-request", "url: Extra inputs"),
         ({"json": {"image": "x" * 300_000}}, 413, "payload-too-large", "send a form"),
         ({"json": {"key": "train/clickbait_fake/a.jpg"}}, 422, "bad-request", "key: String"),
-        ({"json": {"key": f"uploads/{'0' * 32}"}}, 503, "unavailable", "without DATA_BUCKET"),
+        ({"json": {"key": f"uploads/{'0' * 32}"}}, 501, "not-configured", "(DATA_BUCKET)"),
         ({"json": {}}, 422, "bad-request", "either `key` or `youtube`"),
         ({"json": {"youtube": "http://127.0.0.1/x"}}, 422, "bad-request", "no address of a You"),
         ({"json": {"youtube": ""}}, 422, "bad-request", "youtube: String"),

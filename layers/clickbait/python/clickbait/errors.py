@@ -155,6 +155,22 @@ class NotConfigured(Problem):
 
     status, title = 501, "Not configured"
 
+    @classmethod
+    def without(cls, variable: str, instead: str = "") -> "NotConfigured":
+        """The problem of a process in which the environment variable is not set."""
+        instead = instead or "`make up` and a deployment have one."
+        missing = f"this server has no {STORES[variable]} ({variable})"
+        return cls(f"Not configured: {missing}. {instead}", setting=variable)
+
+
+STORES = {
+    "ADMIN_SECRET": "admin token",
+    "DATA_BUCKET": "bucket",
+    "MODELS_BUCKET": "bucket of models",
+    "TABLE": "table",
+}
+"""The names of the stores, by their variables, in the words of an error."""
+
 
 class BadGateway(Problem):
     """Raise when a service of somebody else does not send what it should."""

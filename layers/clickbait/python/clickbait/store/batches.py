@@ -24,7 +24,7 @@ from typing import Any, Literal, Self
 from unicodedata import normalize
 
 from clickbait import LABELS, aws
-from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
+from clickbait.errors import BadRequest, Conflict, NotConfigured, NotFound
 from clickbait.inference.images import FORMATS
 from clickbait.keys import BATCH_PARTITION, INBOX, batch_and_name, is_batch_id, nfc
 from clickbait.observability import logger
@@ -206,12 +206,9 @@ class Batches:
 
     @classmethod
     def from_settings(cls) -> Self:
-        """Raises Unavailable if the process has no bucket or no table."""
+        """Raises NotConfigured if the process has no bucket or no table."""
         if not settings().table:
-            raise Unavailable(
-                "This service runs without TABLE, so it only predicts and stores nothing. "
-                "Send at most 10 images to /predict-batch. `make up` and a deployment take more."
-            )
+            raise NotConfigured.without("TABLE", "Send at most 10 images to /predict-batch.")
         return cls(presigned.bucket(), settings().table)
 
     def id_of(self, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from clickbait import aws
-from clickbait.errors import BadRequest, NotFound, Unavailable
+from clickbait.errors import BadRequest, NotConfigured, NotFound
 from clickbait.inference.images import MEDIA_TYPES, check_bytes
 from clickbait.keys import TRAIN, UNPLAIN, UPLOADS, plain_name
 from clickbait.settings import settings
@@ -109,8 +109,8 @@ def _signed_url(key: str, bucket_name: str = "", **response: str) -> str:
 def fetch_upload(key: str, max_bytes: int) -> bytes:
     """The bytes that were uploaded as `key`, a key of `image_upload`.
 
-    Raises NotFound, PayloadTooLarge before any byte is read, or Unavailable if this service has no
-    bucket.
+    Raises NotFound, PayloadTooLarge before any byte is read, or NotConfigured if this service has
+    no bucket.
     """
     found = aws.get_object(bucket(), key) if UPLOAD_KEY.fullmatch(key) else None
     if found is None:
@@ -130,11 +130,8 @@ def read_within(size: int, body: Any, max_bytes: int) -> bytes:
 
 
 def bucket() -> str:
-    """The data bucket's name; raises Unavailable if DATA_BUCKET is not set."""
+    """The data bucket's name; raises NotConfigured if DATA_BUCKET is not set."""
     name = settings().data_bucket
     if not name:
-        raise Unavailable(
-            "This service runs without DATA_BUCKET, so it only predicts and stores nothing. "
-            "Send the image itself. `make up` and a deployment accept uploads too."
-        )
+        raise NotConfigured.without("DATA_BUCKET", "Send the image itself.")
     return name

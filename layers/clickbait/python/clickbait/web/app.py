@@ -27,6 +27,7 @@ from clickbait.errors import (
     BadRequest,
     InternalError,
     MethodNotAllowed,
+    NotConfigured,
     NotFound,
     Problem,
 )
@@ -165,7 +166,8 @@ class RequestMiddleware:
                 "request_id": request_id,
             }
         )
-        level = logger.error if status >= 500 else logger.debug
+        fault = status >= 500 and status != NotConfigured.status
+        level = logger.error if fault else logger.debug
         level(
             "request",
             request_id=request_id,
@@ -175,7 +177,7 @@ class RequestMiddleware:
         )
         count("Requests")
         observability.count_invocation(seconds)
-        if status >= 500:
+        if fault:
             count("Faults")
         elif status >= 400:
             count("ClientErrors")
