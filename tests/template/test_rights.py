@@ -17,13 +17,14 @@ import pytest
 
 from clickbait import LABELS, aws, keys
 from clickbait.settings import CHECKOUT_BASELINE, settings
-from clickbait.store import answers, batches, labelled, unsure
+from clickbait.store import access_keys, answers, batches, labelled, unsure
+from clickbait.store.access_keys import AccessKeys
 from clickbait.store.drop_folder import DropFolder
 from clickbait.store.live import LiveModel
 from clickbait.store.registry import Registry
 from clickbait.store.runs import LEASE, Runs
 from clickbait.store.triggers import TIMER_MESSAGE
-from clickbait.web import access
+from clickbait.web import callers
 from functions.admin import app as admin
 from functions.batch import app as batch
 from functions.batch import worker
@@ -140,6 +141,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.role = ""
+        self.key = ""
+        """A key with which anybody may predict."""
         self.found: dict[str, set[Need]] = {role: set() for role in FUNCTIONS}
 
     @contextmanager
@@ -205,9 +208,16 @@ def _answering(answer: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
 
 
 def http(
-    handler: Any, method: str, path: str, body: Any = None, kind: str = "", **query: str
+    handler: Any,
+    method: str,
+    path: str,
+    body: Any = None,
+    kind: str = "",
+    *,
+    token: str = TOKEN,
+    **query: str,
 ) -> Any:
-    """The JSON answer of a function to a request of the admin, which must succeed."""
+    """The JSON answer of a function to a request, by default of the admin, which must succeed."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode() if body else b""
     event = {
         "version": "2.0",
@@ -215,7 +225,7 @@ def http(
         "rawPath": path,
         "rawQueryString": "&".join(f"{name}={value}" for name, value in query.items()),
         "headers": {
-            "authorization": f"Bearer {TOKEN}",
+            "authorization": f"Bearer {token}",
             "content-type": kind
             or ("image/jpeg" if isinstance(body, bytes) else "application/json"),
         },
@@ -296,6 +306,7 @@ def use_predict(recorder: Recorder) -> None:
     for path in ("/status", "/system-check", "/model-info"):
         http(predict.handler, "GET", path)
     assert http(predict.handler, "POST", "/predict", JPEG)["uncertain"]
+    http(predict.handler, "POST", "/predict", JPEG, token=recorder.key)
     http(predict.handler, "POST", "/predict", {"key": key})
     kept()
 
@@ -306,7 +317,8 @@ def use_rollout(recorder: Recorder) -> None:
 
 
 def use_batch(recorder: Recorder) -> None:
-    http(batch.handler, "POST", "/predict-batch", *form("files"))
+    for token in (TOKEN, recorder.key):
+        http(batch.handler, "POST", "/predict-batch", *form("files"), token=token)
     training = {"content_type": "image/jpeg", "purpose": "training", "label": "clickbait"}
     http(batch.handler, "POST", "/uploads", {"purpose": "image", "content_type": "image/jpeg"})
     http(batch.handler, "POST", "/uploads", training)
@@ -369,6 +381,10 @@ def use_admin(recorder: Recorder) -> None:
         given = ask("POST", "/feedback", *form("file", label="clickbait"))
         ask("GET", "/feedback")
         ask("POST", f"/feedback/{given['id']}/{decision}")
+    # Keys.
+    made = ask("POST", "/keys", {"name": "a", "role": "member"})
+    ask("GET", "/keys")
+    ask("POST", f"/keys/{made['id']}/revoke")
     # Trainings. The first is cancelled before its job is known.
     for known in (False, True):
         tuning = ask("POST", "/retrain", {"method": "fine_tuning"})["id"]
@@ -435,7 +451,7 @@ def recorder() -> Iterator[Recorder]:
     with pytest.MonkeyPatch.context() as patch, cloud_in_memory():
         aws.forget_clients()
         patch.setattr(aws, "_new_client", recorder.client)
-        patch.setattr(access, "token", access.Token())
+        patch.setattr(callers, "token", callers.Token())
         prepare(patch, recorder)
         for role, use in {
             "PredictRole": use_predict,
@@ -447,7 +463,8 @@ def recorder() -> Iterator[Recorder]:
             "RetrainRole": use_retrain,
         }.items():
             # Each function is a process of its own.
-            access.token.forget()
+            callers.token.forget()
+            access_keys.gate.cache_clear()
             labelled.known_copies.forget()
             batches._names.cache_clear()
             with recorder.acting(role):
@@ -477,6 +494,7 @@ def prepare(patch: pytest.MonkeyPatch, recorder: Recorder) -> None:
         "LEARN_QUEUE": urls["learn"],
         "ADMIN_SECRET": "token",
         "KEEP_UNSURE": "5",
+        "PREDICT_ACCESS": "keys",
         "MIN_NEW_IMAGES": "1",
         "QUIET_PERIOD": "0",
         "NEW_VERSION": "predict:7",
@@ -498,6 +516,7 @@ def prepare(patch: pytest.MonkeyPatch, recorder: Recorder) -> None:
         patch.setattr(holder, "live", LiveModel(CHECKOUT_BASELINE, Registry("models")))
     live = LiveModel(CHECKOUT_BASELINE, Registry("models"))
     patch.setattr("functions.admin.review.serving", lambda: live)
+    _, recorder.key = AccessKeys(TABLE).create("a", "predict", "a test", 100, None)
     folder = DropFolder("data", TABLE)
     images = [(f"train/{label}/{seed}.jpg", label, seed) for seed in range(25) for label in LABELS]
     for key, label, seed in [*images, (f"exam/{FAKE}/1.jpg", FAKE, 99)]:
