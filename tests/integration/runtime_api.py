@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -28,6 +28,7 @@ class RuntimeApi(HTTPServer):
         self.events = list(events)
         self.responses: list[tuple[float, dict[str, Any]]] = []
         self.started = time.perf_counter()
+        self.process: subprocess.Popen[bytes]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore the end of the client, which is killed while it waits for more events."""
@@ -65,8 +66,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def invoked(handler: str, events: Sequence[dict[str, Any]]) -> Iterator[RuntimeApi]:
-    """Run `handler` under the real runtime client, in a new process, for all `events`."""
+def invoked(
+    handler: str,
+    events: Sequence[dict[str, Any]],
+    python: str = sys.executable,
+    changes: Mapping[str, str] | None = None,
+) -> Iterator[RuntimeApi]:
+    """Run `handler` under the real runtime client, in a new process, for all `events`. `changes`
+    are made to its environment, which has this checkout on its path."""
     api = RuntimeApi(events)
     Thread(target=api.serve_forever, daemon=True).start()
     environment = {
@@ -77,11 +84,11 @@ def invoked(handler: str, events: Sequence[dict[str, Any]]) -> Iterator[RuntimeA
         "AWS_LAMBDA_FUNCTION_VERSION": "1",
         "AWS_REGION": "us-east-1",
         "LAMBDA_TASK_ROOT": str(ROOT),
-    }
+    } | dict(changes or {})
     api.started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "awslambdaric", handler],
-        cwd=ROOT,
+    api.process = process = subprocess.Popen(
+        [python, "-m", "awslambdaric", handler],
+        cwd=environment["LAMBDA_TASK_ROOT"],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
