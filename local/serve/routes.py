@@ -27,6 +27,7 @@ NEEDS = {
     "dataset": STORES,
     "debug": (),
     "feedback": ("data_bucket",),
+    "keys": ("table",),
     "metrics": ("table",),
     "models": ("models_bucket",),
     "predictions": ("table",),

@@ -23,6 +23,8 @@ ALONE = {
 }
 """What a server without any store can do."""
 
+OF_TABLE = {"/predictions", "/metrics", "/runs", "/runs/{run}", "/runs/{run}/cancel"}
+
 fetch = partial(httpx.get, timeout=DEADLINE, verify=False)
 
 
@@ -73,8 +75,8 @@ def test_every_route_is_in_the_table_of_needs() -> None:
     [
         ({}, set()),
         ({"table": "t"}, set()),
-        ({"table": "t", "access": "public"}, {"/predictions", "/metrics", "/runs", "/runs/{run}"}),
-        ({"admin_secret": "s"}, {"/debug"}),
+        ({"table": "t", "access": "public"}, OF_TABLE - {"/runs/{run}/cancel"}),
+        ({"admin_secret": "s", "table": "t"}, {"/debug", "/keys", "/keys/{key}/revoke"} | OF_TABLE),
     ],
 )
 def test_stores_and_a_token_open_their_routes(
@@ -142,12 +144,12 @@ def test_an_admin_token_guards_the_metrics(monkeypatch: pytest.MonkeyPatch) -> N
     from starlette.requests import Request
 
     from clickbait.errors import Unauthorized
-    from clickbait.web import access
+    from clickbait.web import access, callers
 
     config = Settings(admin_secret="s")
     monkeypatch.setattr(metrics, "settings", lambda: config)
     monkeypatch.setattr(access, "settings", lambda: config)
-    monkeypatch.setattr(access.token, "matches", lambda given: False)
+    monkeypatch.setattr(callers.token, "matches", lambda given: False)
     scope = {"type": "http", "headers": [], "state": {"request_id": "x"}}
     with pytest.raises(Unauthorized):
         asyncio.run(metrics.respond(Request(scope), Counters(shared_figures(1), 0)))
