@@ -1,5 +1,6 @@
 /** The API that this page talks to, and the admin token for as long as the tab is open. */
 import { computed, signal } from "@preact/signals";
+import { Problem } from "./problem";
 
 export interface Config {
   /** The API's address, without a slash at its end. */
@@ -23,11 +24,17 @@ export const refused = signal(false);
 export const member = computed(() => config.value.access === "public" || token.value !== null);
 export const admin = computed(() => token.value !== null);
 
-/** Read `config.json`, which has the API's address; throws TypeError if it cannot be read. */
+/** Read `config.json`, which has the API's address; throws what `asProblem` explains. */
 export async function readConfig(): Promise<void> {
   const response = await fetch("/config.json", { credentials: "same-origin" });
   const { api, access = "private", stack = "STACK" } = (await response.json()) as Partial<Config>;
-  if (!response.ok || !api) throw new TypeError("config.json names no API");
+  if (!response.ok || !api) {
+    throw new Problem(
+      "This page is not set up",
+      "Its file config.json names no API. Deploy it again.",
+      -1,
+    );
+  }
   config.value = { api: api.replace(/\/+$/, ""), access, stack };
 }
 

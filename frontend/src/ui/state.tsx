@@ -1,13 +1,58 @@
 /** The one way to show waits, failures and empty places; each says what to do. */
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../api/problem";
 import type { Loaded } from "../api/use-load";
 import { announce } from "./announce";
 import { Copy } from "./copy";
 import { TokenForm } from "./token";
 
-/** A failure in the service's own words; after a 401 or 403, the form for the token. */
+const SECOND_MS = 1_000;
+
+/** Counts the seconds down and tries again, unless nobody looks. The region around it is an alert:
+ * it must not speak each second. */
+function Countdown({ of, retry }: { of: Problem; retry: () => void }) {
+  const [left, setLeft] = useState(of.retryAfter ?? 0);
+  const latest = useRef(retry);
+  latest.current = retry;
+  useEffect(() => {
+    let seconds = of.retryAfter ?? 0;
+    setLeft(seconds);
+    const timer = setInterval(() => {
+      if (document.hidden) return;
+      seconds -= 1;
+      setLeft(Math.max(0, seconds));
+      if (seconds > 0) return;
+      clearInterval(timer);
+      latest.current();
+    }, SECOND_MS);
+    return () => clearInterval(timer);
+  }, [of]);
+  return (
+    <p aria-live="off">
+      {left > 0 ? `Busy right now. Trying again in ${left} s …` : "Trying again …"}
+    </p>
+  );
+}
+
+/** Calls `retry` when the browser is online again. */
+function useReturn(waiting: boolean, retry: (() => void) | undefined): void {
+  const latest = useRef(retry);
+  latest.current = retry;
+  useEffect(() => {
+    if (!waiting) return;
+    const back = () => latest.current?.();
+    addEventListener("online", back);
+    return () => removeEventListener("online", back);
+  }, [waiting]);
+}
+
+/**
+ * A failure in the service's own words; after a 401 or 403, the form for the token.
+ *
+ * `retry` is offered only if it can help. It is called without a press when the seconds of a
+ * Retry-After are over, and when a lost connection is back.
+ */
 export function Failure({
   problem,
   retry,
@@ -17,12 +62,19 @@ export function Failure({
   retry?: (() => void) | undefined;
   children?: ComponentChildren;
 }) {
+  const again = problem.retriable ? retry : undefined;
+  useReturn(problem.status === 0, again);
   if (problem.unauthorized) return <TokenForm reason="Sign in to see this." />;
   return (
     <div class="failure card" role="alert">
       <p class="title">{problem.title}</p>
       <p>{problem.detail}</p>
-      {problem.retryAfter !== null && <p>Busy right now. Try again in {problem.retryAfter} s.</p>}
+      {problem.retryAfter !== null &&
+        (again ? (
+          <Countdown of={problem} retry={again} />
+        ) : (
+          <p>Busy right now. Try again in {problem.retryAfter} s.</p>
+        ))}
       {problem.more && (
         <details>
           <summary>Details</summary>
@@ -30,8 +82,8 @@ export function Failure({
         </details>
       )}
       <div class="row">
-        {retry && (
-          <button type="button" class="small" onClick={retry}>
+        {again && (
+          <button type="button" class="small" onClick={again}>
             Try again
           </button>
         )}
@@ -42,11 +94,33 @@ export function Failure({
   );
 }
 
-/** Work in progress, with a percentage if `total` is given. */
-export function Working({ label, done, total }: { label: string; done?: number; total?: number }) {
+/** After this long a person wonders whether anything still happens. */
+const SLOW_MS = 8_000;
+
+/** Work in progress, with a percentage if `total` is given. `soon`: it takes a second or two. */
+export function Working({
+  label,
+  done,
+  total,
+  soon = false,
+}: {
+  label: string;
+  done?: number;
+  total?: number;
+  soon?: boolean;
+}) {
+  const [slow, setSlow] = useState(false);
+  useEffect(() => {
+    if (!soon) return;
+    const timer = setTimeout(() => setSlow(true), SLOW_MS);
+    return () => clearTimeout(timer);
+  }, [soon]);
   return (
     <div class="working" role="status">
-      <span>{label}</span>
+      <span>
+        {label}
+        {slow && " Still waiting: your connection or the service is slow."}
+      </span>
       {total === undefined ? (
         <progress aria-label={label} />
       ) : (
@@ -85,7 +159,7 @@ export function Shown<T>({
       {of.problem && <Failure problem={of.problem} retry={of.reload} />}
       {of.value !== undefined
         ? children(of.value)
-        : !of.problem && <Working label={`${label} …`} />}
+        : !of.problem && <Working label={`${label} …`} soon />}
     </>
   );
 }

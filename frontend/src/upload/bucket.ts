@@ -1,7 +1,7 @@
 /** An image straight to the bucket, by a form that the service signed. */
 import { api, ask, type Schemas } from "../api/client";
 import { UPLOADABLE, type Uploadable } from "../api/limits";
-import { asProblem, isAbort, Problem } from "../api/problem";
+import { asProblem, BucketProblem, isAbort, Problem } from "../api/problem";
 
 export type UploadForm = Pick<Schemas["UploadForm"], "url" | "fields">;
 
@@ -23,7 +23,10 @@ export async function post(form: UploadForm, image: Blob, signal?: AbortSignal):
   if (response.ok) return;
   const document = new DOMParser().parseFromString(await response.text(), "text/xml");
   const reason = document.querySelector("Message")?.textContent ?? "It gave no reason.";
-  throw new Problem("The bucket refused the image", reason, response.status);
+  const title = /expired/i.test(reason)
+    ? "The upload link has expired"
+    : "The bucket refused the image";
+  throw new BucketProblem(title, reason, response.status);
 }
 
 /** Upload one image to be predicted by its key; returns the key. */
