@@ -1,42 +1,26 @@
 /** The frame of every page: navigation, sign-out, and whether the service is up. */
-import { effect } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { ErrorBoundary, LocationProvider, lazy, Route, Router, useLocation } from "preact-iso";
+import { ErrorBoundary, LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { asProblem } from "./api/problem";
 import { config, forgetToken, token } from "./api/session";
 import Overview from "./pages/overview";
 import { health, watchHealth } from "./store/health";
 import { Announcer, announce } from "./ui/announce";
-import {
-  BatchIcon,
-  ClassifyIcon,
-  DataIcon,
-  KeyIcon,
-  ModelsIcon,
-  MonitoringIcon,
-  OverviewIcon,
-  ReviewIcon,
-} from "./ui/icons";
+import { KeyIcon } from "./ui/icons";
+import { later, prefetch } from "./ui/later";
+import { PAGES } from "./ui/pages";
 import { Empty, Failure } from "./ui/state";
+import { Stray } from "./ui/stray";
 
-const Classify = lazy(() => import("./pages/classify"));
-const Batch = lazy(() => import("./pages/batch"));
-const Review = lazy(() => import("./pages/review"));
-const Data = lazy(() => import("./pages/data"));
-const Models = lazy(() => import("./pages/models"));
-const Version = lazy(() => import("./pages/models/version"));
-const Run = lazy(() => import("./pages/models/run"));
-const Monitoring = lazy(() => import("./pages/monitoring"));
-
-const PAGES = [
-  { path: "/", name: "Overview", icon: OverviewIcon },
-  { path: "/classify", name: "Classify", icon: ClassifyIcon },
-  { path: "/batch", name: "Batch", icon: BatchIcon },
-  { path: "/review", name: "Review", icon: ReviewIcon },
-  { path: "/data", name: "Data", icon: DataIcon },
-  { path: "/models", name: "Models", icon: ModelsIcon },
-  { path: "/monitoring", name: "Monitoring", icon: MonitoringIcon },
-] as const;
+const Classify = later("Classify", () => import("./pages/classify"));
+const Batch = later("Batch", () => import("./pages/batch"));
+const Review = later("Review", () => import("./pages/review"));
+const Data = later("Data", () => import("./pages/data"));
+const Models = later("Models", () => import("./pages/models"));
+const Version = later("Version", () => import("./pages/models/version"));
+const Run = later("Run", () => import("./pages/models/run"));
+const Monitoring = later("Monitoring", () => import("./pages/monitoring"));
 
 const isAt = (place: string, path: string): boolean =>
   place === "/" ? path === "/" : path === place || path.startsWith(`${place}/`);
@@ -105,6 +89,9 @@ function setTitle(): HTMLElement | null {
   return heading;
 }
 
+/** Whether the code of the next page is on its way. */
+const loading = signal(false);
+
 function Pages() {
   const [fault, setFault] = useState<Error | null>(null);
   const { path } = useLocation();
@@ -116,7 +103,16 @@ function Pages() {
   return (
     <ErrorBoundary onError={setFault}>
       {/* Focus moves to the heading of the new page, as when a page loads. */}
-      <Router onLoadEnd={setTitle} onRouteChange={() => setTitle()?.focus({ preventScroll: true })}>
+      <Router
+        onLoadStart={() => {
+          loading.value = true;
+        }}
+        onLoadEnd={() => {
+          loading.value = false;
+          setTitle();
+        }}
+        onRouteChange={() => setTitle()?.focus({ preventScroll: true })}
+      >
         <Route path="/" component={Overview} />
         <Route path="/classify" component={Classify} />
         <Route path="/batch" component={Batch} />
@@ -148,6 +144,7 @@ function NotFound() {
 
 export function App() {
   useEffect(() => watchHealth(), []);
+  useEffect(() => prefetch([Classify, Batch, Review, Models, Data, Monitoring]), []);
   useEffect(
     () =>
       effect(() => {
@@ -161,7 +158,9 @@ export function App() {
         Skip to content
       </a>
       <Header />
+      {loading.value && <progress class="page-loading" aria-label="Loading the page" />}
       <main id="main" tabIndex={-1}>
+        <Stray />
         <Pages />
       </main>
       <footer class="bottom">

@@ -102,4 +102,4 @@ def test_the_keyboard_reaches_content_and_pages_and_shows_the_focus(page, stack)
         )
         assert outlined == ""
     assert {"Overview", "Classify", "Batch", "Review", "Data", "Models", "Monitoring"} <= seen
-    assert "Choose a file" in seen
+    assert "Choose files" in seen

@@ -39,12 +39,12 @@ function placeOf(cells: Cells, weight: (value: number) => number): string {
 export function evidenceText(cells: Cells): string {
   const values = cells.flat();
   const [most, least] = [Math.max(...values), Math.min(...values)];
-  const parts = [
-    ...(most >= FLOOR ? [`for clickbait: ${placeOf(cells, (v) => v)}`] : []),
-    ...(least <= -FLOOR ? [`against it: ${placeOf(cells, (v) => -v)}`] : []),
-  ];
-  if (parts.length === 0) return "No part of the image says much either way.";
-  return `Strongest evidence ${parts.join("; ")}.`;
+  const [speaksFor, speaksAgainst] = [most >= FLOOR, least <= -FLOOR];
+  if (!speaksFor && !speaksAgainst) return "No part of the image says much either way.";
+  const against = placeOf(cells, (v) => -v);
+  if (!speaksFor) return `Strongest evidence against clickbait: ${against}.`;
+  const found = `Strongest evidence for clickbait: ${placeOf(cells, (v) => v)}`;
+  return speaksAgainst ? `${found}; against it: ${against}.` : `${found}.`;
 }
 
 /** `place` puts it over the part of the image that the model saw. */

@@ -1,6 +1,9 @@
 /** A file as it is sent: resized if that saves time, else unchanged. */
-import type { Shrunk } from "./shrink.worker";
-import { HEAD, isAnimated, type Size, worthShrinking } from "./size";
+import { Problem } from "../api/problem";
+import { UNREADABLE } from "../upload/names";
+import { type Format, formatOf, HEAD, isAnimated } from "./format";
+import type { Job, Shrunk } from "./shrink.worker";
+import { type Size, SMALL_ENOUGH } from "./size";
 
 export interface Prepared {
   /** The file to send, under the original's name. */
@@ -10,6 +13,10 @@ export interface Prepared {
   original: Size | null;
   /** Of the file to send; null if it is the original. */
   size: Size | null;
+  /** The format that the service does not take, if this browser made a JPEG of it. */
+  converted: string | null;
+  /** Why the service would refuse the file. */
+  refused: Problem | null;
 }
 
 type Reply = { id: number; shrunk?: Shrunk; error?: string };
@@ -25,7 +32,7 @@ const workers: Worker[] = [];
 let broken = false;
 let last = 0;
 
-function shrink(file: File): Promise<Shrunk> {
+function shrink(file: File, whole = false): Promise<Shrunk> {
   if (broken) return Promise.reject(new Error("no worker"));
   last += 1;
   const id = last;
@@ -33,7 +40,7 @@ function shrink(file: File): Promise<Shrunk> {
   workers[place] ??= start();
   return new Promise((resolve, reject) => {
     waiting.set(id, { resolve, reject });
-    workers[place]?.postMessage({ id, file });
+    workers[place]?.postMessage({ id, file, whole } satisfies Job);
   });
 }
 
@@ -59,20 +66,59 @@ export function warmUp(): void {
   workers[1 % WORKERS] ??= start();
 }
 
+/** Formats that the service does not take, and some browsers decode. */
+const FOREIGN: Partial<Record<Format, string>> = { avif: "AVIF", heic: "HEIC" };
+
+export const unreadable = (): Problem => new Problem("The file cannot be read", UNREADABLE, 422);
+const undecodable = (name: string) =>
+  new Problem(
+    `This browser cannot open ${name} images`,
+    "Save the image as JPEG or PNG, and choose that file.",
+    415,
+  );
+
 /**
- * The file to send for `file`. Never fails: a file that cannot be resized here is sent unchanged,
- * because the service explains best what is wrong with it.
+ * The file to send for `file`, resized unless `original`. Never fails: what cannot be resized here
+ * is sent unchanged, because the service explains best what is wrong with it.
  */
 export async function prepare(file: File, original = false): Promise<Prepared> {
-  const unchanged = { file, shrunk: false, original: null, size: null };
-  if (original || !worthShrinking(file) || typeof OffscreenCanvas === "undefined") return unchanged;
+  const unchanged: Prepared = {
+    file,
+    shrunk: false,
+    original: null,
+    size: null,
+    converted: null,
+    refused: null,
+  };
+  let head: Uint8Array;
   try {
-    if (isAnimated(new Uint8Array(await file.slice(0, HEAD).arrayBuffer()))) return unchanged;
-    const result = await shrink(file);
-    if (result.blob.size >= file.size) return { ...unchanged, original: result.original };
-    const sent = new File([result.blob], file.name, { type: result.blob.type });
-    return { file: sent, shrunk: true, original: result.original, size: result.size };
+    // A file that is gone may look empty.
+    const start = file.size > 0 ? file.slice(0, HEAD) : file;
+    head = new Uint8Array(await start.arrayBuffer());
   } catch {
-    return unchanged;
+    return { ...unchanged, refused: unreadable() };
+  }
+  const format = formatOf(head);
+  const foreign = FOREIGN[format] ?? null;
+  const worthIt = !original && format !== "other" && file.size > SMALL_ENOUGH;
+  if (!foreign && !worthIt) return unchanged;
+  try {
+    if (typeof OffscreenCanvas === "undefined") throw new Error("no canvas in a worker");
+    if (await isAnimated(file, format, head)) return unchanged;
+    const result = await shrink(file, original);
+    if (!foreign && result.blob.size >= file.size) {
+      return { ...unchanged, original: result.original };
+    }
+    const sent = new File([result.blob], file.name, { type: result.blob.type });
+    return {
+      file: sent,
+      shrunk: !foreign || result.size.width < result.original.width,
+      original: result.original,
+      size: result.size,
+      converted: foreign,
+      refused: null,
+    };
+  } catch {
+    return foreign ? { ...unchanged, refused: undecodable(foreign) } : unchanged;
   }
 }

@@ -7,10 +7,10 @@ export interface Shrunk {
   size: Size;
 }
 
-async function shrink(file: File): Promise<Shrunk> {
+async function shrink(file: File, whole: boolean): Promise<Shrunk> {
   const bitmap = await createImageBitmap(file);
   const original = { width: bitmap.width, height: bitmap.height };
-  const size = fitted(original);
+  const size = whole ? original : fitted(original);
   const canvas = new OffscreenCanvas(size.width, size.height);
   const context = canvas.getContext("2d");
   if (!context) throw new Error("no 2d canvas");
@@ -22,15 +22,23 @@ async function shrink(file: File): Promise<Shrunk> {
   bitmap.close();
   for (const quality of QUALITIES) {
     const blob = await canvas.convertToBlob({ type: "image/jpeg", quality });
-    if (blob.size <= TARGET || quality === QUALITIES.at(-1)) return { blob, original, size };
+    const last = whole || quality === QUALITIES.at(-1);
+    if (blob.size <= TARGET || last) return { blob, original, size };
   }
   throw new Error("no quality");
 }
 
-self.onmessage = async (event: MessageEvent<{ id: number; file: File }>) => {
-  const { id, file } = event.data;
+/** `whole`: at its own size, only as a JPEG. */
+export interface Job {
+  id: number;
+  file: File;
+  whole: boolean;
+}
+
+self.onmessage = async (event: MessageEvent<Job>) => {
+  const { id, file, whole } = event.data;
   try {
-    self.postMessage({ id, shrunk: await shrink(file) });
+    self.postMessage({ id, shrunk: await shrink(file, whole) });
   } catch (error) {
     self.postMessage({ id, error: String(error) });
   }

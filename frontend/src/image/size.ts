@@ -17,12 +17,6 @@ export const TARGET = 190_000;
 
 export const QUALITIES = [0.92, 0.85, 0.75, 0.6] as const;
 
-/** Types that browsers decode; the service judges all others. */
-const SHRINKABLE = /^image\/(jpeg|png|webp|avif|bmp|heic|heif)$/;
-
-/** Bytes at a file's beginning that show whether it is animated. */
-export const HEAD = 4_096;
-
 export interface Size {
   width: number;
   height: number;
@@ -39,15 +33,4 @@ export function fitted({ width, height }: Size): Size {
     width: Math.max(1, Math.round(width * scale)),
     height: Math.max(1, Math.round(height * scale)),
   };
-}
-
-export const worthShrinking = (file: { type: string; size: number }): boolean =>
-  file.size > SMALL_ENOUGH && SHRINKABLE.test(file.type);
-
-/** Whether a PNG or WebP that begins with `head` is animated: the page must not pick a frame. */
-export function isAnimated(head: Uint8Array): boolean {
-  const text = new TextDecoder("latin1").decode(head);
-  const webp = text.startsWith("RIFF") && text.slice(8, 16) === "WEBPVP8X";
-  if (webp) return ((head[20] ?? 0) & 0x02) !== 0;
-  return text.startsWith("\x89PNG") && text.includes("acTL");
 }

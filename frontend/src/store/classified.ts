@@ -1,14 +1,15 @@
 /** The images classified in this tab with their results, newest first; gone with the tab. */
 import { signal } from "@preact/signals";
 import { api, asForm, ask, form, type Schemas } from "../api/client";
-import { MAX_BODY_BYTES } from "../api/limits";
+import { MAX_BODY_BYTES, MAX_IMAGES } from "../api/limits";
 import { asProblem, type Problem } from "../api/problem";
 import { config, member } from "../api/session";
 import { percent } from "../format";
-import { type Prepared, prepare } from "../image/prepare";
+import { type Prepared, prepare, unreadable } from "../image/prepare";
 import { announce } from "../ui/announce";
 import { verdictOf } from "../ui/verdict";
 import { uploadImage } from "../upload/bucket";
+import { type LeftOut, readable, split } from "../upload/names";
 import { learn } from "./model";
 
 export type Answer = Schemas["PredictionAnswer"];
@@ -54,6 +55,24 @@ export function classify(source: File, original = false): number {
   return id;
 }
 
+/** What of the last choice was not classified. */
+export const leftOver = signal<{ others: readonly LeftOut[]; more: readonly File[] }>({
+  others: [],
+  more: [],
+});
+
+/** Classify the first MAX_IMAGES images of `files`, the first on top; the rest is in `leftOver`.
+ * Returns their ids in the order of the files. */
+export function classifyAll(files: readonly File[], original = false): number[] {
+  const { images, others } = split(files);
+  leftOver.value = { others, more: images.slice(MAX_IMAGES) };
+  const ids = images
+    .slice(0, MAX_IMAGES)
+    .reverse()
+    .map((file) => classify(file, original));
+  return ids.reverse();
+}
+
 /** Retry an image that failed, in its place. */
 export function again({ id, source, picture, original }: Classified): void {
   const anew: Classified = { id, source, picture, original };
@@ -65,13 +84,16 @@ async function send(id: number, source: File, original: boolean): Promise<void> 
   const started = performance.now();
   try {
     const prepared = await prepare(source, original);
+    if (prepared.refused) throw prepared.refused;
     update(id, { prepared });
     const answer = await predict(prepared.file);
     update(id, { answer, took: performance.now() - started });
     announce(`${source.name}: ${verdictOf(answer)}, ${percent(answer.probability)} clickbait`);
     await learn(answer.model_version).catch(() => undefined);
   } catch (error) {
-    const problem = asProblem(error, config.value.api);
+    let problem = asProblem(error, config.value.api);
+    // A file that was changed or deleted meanwhile fails as the network does.
+    if (problem.status === 0 && !(await readable(source))) problem = unreadable();
     update(id, { problem, took: performance.now() - started });
     announce(`${source.name}: ${problem.title}. ${problem.detail}`);
   }

@@ -2,58 +2,36 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { UPLOADABLE } from "../api/limits";
-import { isLitter } from "../upload/names";
+import { carries, dropped } from "../upload/dropped";
+import type { LeftOut } from "../upload/names";
 import { UploadIcon } from "./icons";
+import { LeftOutFiles } from "./left-out";
 
 const TOUCH = matchMedia("(pointer: coarse)").matches;
 
 const IMAGES = [...UPLOADABLE, "image/*"].join();
 
-/** Every dropped file, those in folders too, in the order of their paths. */
-async function filesOf(transfer: DataTransfer): Promise<File[]> {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter((e) => !!e);
-  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
-  const found: File[] = [];
-  const walk = async (entry: FileSystemEntry): Promise<void> => {
-    if (entry.isFile) {
-      const file: File = await new Promise((yes, no) =>
-        (entry as FileSystemFileEntry).file(yes, no),
-      );
-      // The browser sets the path for folders that are chosen, not for those that are dropped.
-      const path = entry.fullPath.slice(1);
-      if (path !== file.name) Object.defineProperty(file, "webkitRelativePath", { value: path });
-      found.push(file);
-      return;
-    }
-    const reader = (entry as FileSystemDirectoryEntry).createReader();
-    // A reader returns a hundred entries at a time, and none at the end.
-    for (;;) {
-      const some = await new Promise<FileSystemEntry[]>((yes, no) => reader.readEntries(yes, no));
-      if (some.length === 0) return;
-      for (const one of some) await walk(one);
-    }
-  };
-  for (const entry of entries) await walk(entry);
-  return found;
-}
+/** Drop zones on the page: each takes what is dropped anywhere. */
+let open = 0;
+export const zoneIsOpen = (): boolean => open > 0;
+
+const ONLY_ONE = "only one image fits here";
 
 export function DropZone({
   onFiles,
   multiple = false,
   folder = false,
-  hidden = false,
   camera = false,
   paste = false,
   compact = false,
   label,
   children,
 }: {
-  onFiles: (files: File[]) => void;
+  /** `lost` are the files that could not be read, which the drop zone itself lists too. */
+  onFiles: (files: File[], lost: readonly LeftOut[]) => void;
   multiple?: boolean;
   /** Offers to choose a folder. */
   folder?: boolean;
-  /** Takes the litter of systems too, so that the caller can list it. */
-  hidden?: boolean;
   /** Offers the camera, on touch screens. */
   camera?: boolean;
   /** Takes images that are pasted anywhere on the page. */
@@ -67,11 +45,46 @@ export function DropZone({
   const folders = useRef<HTMLInputElement>(null);
   const photo = useRef<HTMLInputElement>(null);
   const id = useId();
-  const take = (files: File[]) => {
-    const seen = hidden ? files : files.filter((file) => !isLitter(file.name));
-    const some = multiple ? seen : seen.slice(0, 1);
-    if (some.length > 0) onFiles(some);
+  const [lost, setLost] = useState<readonly LeftOut[]>([]);
+  const take = (files: File[], unread: readonly LeftOut[] = []) => {
+    const some = multiple ? files : files.slice(0, 1);
+    const rest = files.slice(some.length).map(({ name }) => ({ name, why: ONLY_ONE }));
+    setLost([...unread, ...rest]);
+    if (some.length > 0) onFiles(some, unread);
   };
+
+  useEffect(() => {
+    open += 1;
+    return () => {
+      open -= 1;
+    };
+  }, []);
+
+  // A file that is dropped beside the zone would replace the page.
+  useEffect(() => {
+    const onOver = (event: DragEvent) => {
+      if (!carries(event)) return;
+      event.preventDefault();
+      setOver(true);
+    };
+    const onLeave = (event: DragEvent) => {
+      if (event.relatedTarget === null) setOver(false);
+    };
+    const onDrop = (event: DragEvent) => {
+      setOver(false);
+      if (!event.dataTransfer || event.defaultPrevented || !carries(event)) return;
+      event.preventDefault();
+      void dropped(event.dataTransfer).then(({ files, lost }) => take(files, lost));
+    };
+    addEventListener("dragover", onOver);
+    addEventListener("dragleave", onLeave);
+    addEventListener("drop", onDrop);
+    return () => {
+      removeEventListener("dragover", onOver);
+      removeEventListener("dragleave", onLeave);
+      removeEventListener("drop", onDrop);
+    };
+  });
 
   useEffect(() => {
     if (!paste) return;
@@ -93,75 +106,67 @@ export function DropZone({
   };
 
   return (
-    <section
-      class={`drop ${over ? "over" : ""} ${compact ? "compact" : ""}`}
-      aria-label={label}
-      onDragOver={(event) => {
-        event.preventDefault();
-        setOver(true);
-      }}
-      onDragLeave={(event) => {
-        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setOver(false);
-      }}
-      onDrop={(event) => {
-        event.preventDefault();
-        setOver(false);
-        if (event.dataTransfer) void filesOf(event.dataTransfer).then(take);
-      }}
-    >
-      <UploadIcon />
-      <p class="drop-label">{camera && TOUCH ? "Choose a photo" : label}</p>
-      {children}
-      <div class="row center">
-        <button type="button" onClick={() => picker.current?.click()}>
-          {multiple ? "Choose files" : "Choose a file"}
-        </button>
-        {folder && (
-          <button type="button" class="secondary" onClick={() => folders.current?.click()}>
-            Choose a folder
+    <>
+      <section class={`drop ${over ? "over" : ""} ${compact ? "compact" : ""}`} aria-label={label}>
+        <UploadIcon />
+        <p class="drop-label">{camera && TOUCH ? "Choose a photo" : label}</p>
+        {children}
+        <div class="row center">
+          <button type="button" onClick={() => picker.current?.click()}>
+            {multiple ? "Choose files" : "Choose a file"}
           </button>
+          {folder && (
+            <button type="button" class="secondary" onClick={() => folders.current?.click()}>
+              Choose a folder
+            </button>
+          )}
+          {camera && (
+            <button
+              type="button"
+              class="secondary touch-only"
+              onClick={() => photo.current?.click()}
+            >
+              Take a photo
+            </button>
+          )}
+        </div>
+        <input
+          ref={picker}
+          id={`${id}-files`}
+          class="unseen"
+          type="file"
+          tabIndex={-1}
+          aria-label={label}
+          accept={IMAGES}
+          multiple={multiple}
+          onChange={picked}
+        />
+        {folder && (
+          <input
+            ref={folders}
+            class="unseen"
+            type="file"
+            tabIndex={-1}
+            aria-label="Folder of images"
+            multiple
+            {...{ webkitdirectory: true }}
+            onChange={picked}
+          />
         )}
         {camera && (
-          <button type="button" class="secondary touch-only" onClick={() => photo.current?.click()}>
-            Take a photo
-          </button>
+          <input
+            ref={photo}
+            class="unseen"
+            type="file"
+            tabIndex={-1}
+            aria-label="Photo"
+            accept="image/*"
+            capture="environment"
+            onChange={picked}
+          />
         )}
-      </div>
-      <input
-        ref={picker}
-        id={`${id}-files`}
-        class="unseen"
-        type="file"
-        tabIndex={-1}
-        aria-label={label}
-        accept={IMAGES}
-        multiple={multiple}
-        onChange={picked}
-      />
-      {folder && (
-        <input
-          ref={folders}
-          class="unseen"
-          type="file"
-          tabIndex={-1}
-          aria-label="Folder of images"
-          multiple
-          {...{ webkitdirectory: true }}
-          onChange={picked}
-        />
-      )}
-      {camera && (
-        <input
-          ref={photo}
-          class="unseen"
-          type="file"
-          tabIndex={-1}
-          aria-label="Photo"
-          accept="image/*"
-          capture="environment"
-          onChange={picked}
-        />
-      )}
-    </section>
+      </section>
+      <LeftOutFiles of={lost} />
+    </>
   );
 }

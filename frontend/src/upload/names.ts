@@ -33,22 +33,43 @@ export function namesOf(files: readonly File[]): string[] {
   });
 }
 
-export interface Split {
-  images: File[];
-  /** Names of the files that are not images. */
-  others: string[];
+/** A chosen file that is not sent. */
+export interface LeftOut {
+  name: string;
+  why: string;
 }
 
+export interface Split {
+  images: File[];
+  others: LeftOut[];
+}
+
+/** Browsers know no type for some of these. */
+const IMAGE = /\.(jpe?g|png|webp|avif|hei[cf]|gif|bmp|tiff?)$/i;
+
 /**
- * Folders hold other files than images: those are skipped. A file that was chosen by itself is sent
- * whatever it is, and the service says what is wrong with it.
+ * Folders hold other files than images: those are skipped, and so are those that systems make. Any
+ * other file that was chosen by itself is sent, and the service says what is wrong with it.
  */
 export function split(files: readonly File[]): Split {
   const images: File[] = [];
-  const others: string[] = [];
+  const others: LeftOut[] = [];
   for (const file of files) {
-    if (!file.webkitRelativePath || file.type.startsWith("image/")) images.push(file);
-    else others.push(pathOf(file));
+    const name = pathOf(file);
+    const image = file.type.startsWith("image/") || IMAGE.test(file.name);
+    if (isLitter(name)) others.push({ name, why: "made by the system" });
+    else if (file.webkitRelativePath && !image) others.push({ name, why: "not an image" });
+    else images.push(file);
   }
   return { images, others };
 }
+
+export const UNREADABLE =
+  "This browser can no longer read the file. It was moved, changed or deleted after you chose it.";
+
+/** Whether a chosen file can still be read; one that is gone may look empty. */
+export const readable = (file: Blob): Promise<boolean> =>
+  (file.size > 0 ? file.slice(0, 1) : file).arrayBuffer().then(
+    () => true,
+    () => false,
+  );

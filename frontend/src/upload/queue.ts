@@ -5,6 +5,7 @@
 import pLimit, { type LimitFunction } from "p-limit";
 import { asProblem, Problem } from "../api/problem";
 import { post, type UploadForm } from "./bucket";
+import { readable, UNREADABLE } from "./names";
 import { retry } from "./retry";
 
 /** Images prepared at a time: the workers that shrink them are three at most. */
@@ -18,9 +19,6 @@ const REPORT_MS = 200;
 
 /** S3's status for a form that has expired. */
 const EXPIRED = 403;
-
-export const UNREADABLE =
-  "This browser can no longer read the file. It was moved, changed or deleted after you chose it.";
 
 /** The fault of one image; the others go on. */
 export class Refusal extends Error {}
@@ -133,10 +131,3 @@ export async function deliver(
     }
   }
 }
-
-/** Whether a chosen file can still be read; one that is gone may look empty. */
-export const readable = (file: Blob): Promise<boolean> =>
-  (file.size > 0 ? file.slice(0, 1) : file).arrayBuffer().then(
-    () => true,
-    () => false,
-  );

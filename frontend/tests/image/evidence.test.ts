@@ -17,6 +17,7 @@ it("a sentence says what speaks for and against, and where", () => {
   (cells[3] as number[])[3] = 0;
   cells[0] = [3, 0, 0, 0, 0, 0, 0];
   cells[6] = [0, 0, 0, 0, 0, 0, -2];
+  expect(evidenceText(cells.slice(1))).toBe("Strongest evidence against clickbait: bottom right.");
   expect(evidenceText(cells)).toBe(
     "Strongest evidence for clickbait: top left; against it: bottom right.",
   );

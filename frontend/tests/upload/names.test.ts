@@ -55,13 +55,23 @@ test("a name is never longer than the limit, and keeps its end", () => {
   }
 });
 
-test("only the images of a folder are taken, but any file that was chosen by itself", () => {
+test("of a folder the images are taken, and any file that was chosen by itself; the rest is named", () => {
   const { images, others } = split([
     file("trip/a.jpg"),
+    file("trip/.hidden.jpg"),
+    file("trip/photo.HEIC", ""),
     file("trip/notes.txt", "text/plain"),
     file("trip/Thumbs.db", ""),
+    file("trip/._a.jpg"),
     file("notes.txt", "text/plain"),
+    file(".DS_Store", ""),
   ]);
-  expect(images.map((one) => one.name)).toEqual(["a.jpg", "notes.txt"]);
-  expect(others).toEqual(["trip/notes.txt", "trip/Thumbs.db"]);
+  const names = ["a.jpg", ".hidden.jpg", "photo.HEIC", "notes.txt"];
+  expect(images.map((one) => one.name)).toEqual(names);
+  expect(others).toEqual([
+    { name: "trip/notes.txt", why: "not an image" },
+    { name: "trip/Thumbs.db", why: "made by the system" },
+    { name: "trip/._a.jpg", why: "made by the system" },
+    { name: ".DS_Store", why: "made by the system" },
+  ]);
 });

@@ -8,11 +8,13 @@ import { config, member, token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, plural, since } from "../../format";
 import { warmUp } from "../../image/prepare";
+import { takeHanded } from "../../store/handed";
 import { DropZone } from "../../ui/drop-zone";
+import { LeftOutFiles } from "../../ui/left-out";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown, Working } from "../../ui/state";
 import { TokenForm } from "../../ui/token";
-import { split } from "../../upload/names";
+import { type LeftOut, split } from "../../upload/names";
 import { csv, type Row } from "./csv";
 import * as kept from "./kept";
 import { stateText } from "./progress-text";
@@ -228,11 +230,15 @@ function Inbox() {
 
 export function Begin() {
   const [original, setOriginal] = useState(false);
-  const [others, setOthers] = useState<readonly string[]>([]);
+  const [others, setOthers] = useState<readonly LeftOut[]>([]);
   const [tooMany, setTooMany] = useState(0);
-  useEffect(() => warmUp(), []);
+  useEffect(() => {
+    warmUp();
+    const files = takeHanded();
+    if (files.length > 0) void choose(files);
+  }, []);
 
-  const choose = async (all: File[]) => {
+  const choose = async (all: readonly File[]) => {
     const { images, others } = split(all);
     setOthers(others);
     setTooMany(images.length > MAX_FILES ? images.length : 0);
@@ -271,12 +277,7 @@ export function Begin() {
           </p>
         </div>
       )}
-      {others.length > 0 && (
-        <p class="hint" role="status">
-          Skipped (not images): {others.slice(0, 5).join(", ")}
-          {others.length > 5 && ` and ${plural(others.length - 5, "other")}`}.
-        </p>
-      )}
+      <LeftOutFiles of={others} />
       {waiting.value && <Beginning key={waiting.value.files} {...waiting.value} />}
       {quickBatch.value && <Quick of={quickBatch.value} />}
       {!shown && (

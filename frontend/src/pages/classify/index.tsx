@@ -1,78 +1,111 @@
-/** Classify images: the verdict, the evidence, and a way to correct it. */
+/** Classify images: the verdict, the evidence, two side by side, and a way to correct it. */
 import { useEffect, useState } from "preact/hooks";
 import { percent } from "../../format";
-import { warmUp } from "../../image/prepare";
-import { classified, classify } from "../../store/classified";
-import { DropZone } from "../../ui/drop-zone";
+import { type Classified, classified } from "../../store/classified";
 import { Empty } from "../../ui/state";
 import { toneOf, verdictOf } from "../../ui/verdict";
+import { Choose } from "./choose";
+import { Code } from "./code";
+import { Pair } from "./pair";
 import { Result } from "./result";
+import "./classify.css";
+
+type Two = readonly [number, number];
+
+function stateOf({ answer, problem }: Classified): string {
+  if (answer) return `${verdictOf(answer)}, ${percent(answer.probability)}`;
+  return problem ? problem.title : "Analysing …";
+}
+
+function Strip({
+  of,
+  shown,
+  onPick,
+}: {
+  of: readonly Classified[];
+  shown: readonly number[];
+  onPick: (id: number) => void;
+}) {
+  return (
+    <ul class="strip">
+      {of.map((one) => (
+        <li key={one.id}>
+          <button
+            type="button"
+            class={`strip-item ${one.answer ? toneOf(one.answer) : ""}`}
+            aria-pressed={shown.includes(one.id)}
+            onClick={() => onPick(one.id)}
+          >
+            <img src={one.picture} alt={one.source.name} loading="lazy" />
+            <span>{stateOf(one)}</span>
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
 
 export default function Classify() {
   const all = classified.value;
   const [chosen, setChosen] = useState<number | null>(null);
-  const [original, setOriginal] = useState(false);
-  useEffect(() => warmUp(), []);
+  const [two, setTwo] = useState<Two | null>(null);
   // A new image is shown first.
   const newest = all[0]?.id;
   useEffect(() => setChosen(null), [newest]);
   const shown = all.find((one) => one.id === chosen) ?? all[0];
+  const [first, second] = (two ?? []).map((id) => all.find((one) => one.id === id));
+  const pair = first && second ? ([first, second] as const) : null;
+
+  const pick = (id: number) => {
+    if (!two) setChosen(id);
+    else if (!two.includes(id)) setTwo([two[1], id]);
+  };
+  const compare = () => {
+    if (!shown) return;
+    const other = all.find((one) => one !== shown && one.answer) ?? all.find((o) => o !== shown);
+    if (other) setTwo([shown.id, other.id]);
+  };
   return (
     <>
       <h1 tabIndex={-1}>Classify</h1>
-      <DropZone
-        label="Drop or paste an image"
-        multiple
-        camera
-        paste
-        compact={all.length > 0}
-        onFiles={(files) => {
-          for (const file of files.slice(0, 10)) classify(file, original);
-        }}
-      >
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={original}
-            onChange={(event) => setOriginal(event.currentTarget.checked)}
-          />
-          Upload at full size
-        </label>
-      </DropZone>
-      {shown ? (
-        <Result key={shown.id} of={shown} />
+      <Choose
+        onChoice={([one, other, ...rest]) =>
+          setTwo(one && other && rest.length === 0 ? [one, other] : null)
+        }
+      />
+      {pair ? (
+        <Pair of={pair} />
+      ) : shown ? (
+        <Result key={shown.id} of={shown}>
+          {shown.answer && <Code names={[shown.source.name]} />}
+        </Result>
       ) : (
         <Empty title="No images yet">
           <p>
-            JPEG, PNG or WebP. Large images are resized before uploading, so photos are as fast as
-            thumbnails. For more than ten images, use <a href="/batch">Batch</a>.
+            JPEG, PNG or WebP; AVIF and HEIC if this browser can open them. Large images are resized
+            before uploading, so photos are as fast as thumbnails. For more than ten images, use{" "}
+            <a href="/batch">Batch</a>.
           </p>
         </Empty>
       )}
       {all.length > 1 && (
         <section aria-labelledby="history">
-          <h2 id="history">This session</h2>
-          <ul class="strip">
-            {all.map((one) => (
-              <li key={one.id}>
-                <button
-                  type="button"
-                  class={`strip-item ${one.answer ? toneOf(one.answer) : ""}`}
-                  aria-pressed={one === shown}
-                  onClick={() => setChosen(one.id)}
-                >
-                  <img src={one.picture} alt={one.source.name} loading="lazy" />
-                  <span>
-                    {one.answer
-                      ? `${verdictOf(one.answer)}, ${percent(one.answer.probability)}`
-                      : one.problem
-                        ? one.problem.title
-                        : "Analysing …"}
-                  </span>
-                </button>
-              </li>
-            ))}
-          </ul>
+          <div class="row apart history-head">
+            <h2 id="history">This session</h2>
+            <button
+              type="button"
+              class="secondary small"
+              onClick={() => (pair ? setTwo(null) : compare())}
+            >
+              {pair ? "Show one image" : "Compare two images"}
+            </button>
+          </div>
+          {pair && <p class="hint">Press an image to compare it with the one pressed before.</p>}
+          <Strip
+            of={all}
+            shown={pair ? pair.map(({ id }) => id) : [shown?.id ?? 0]}
+            onPick={pick}
+          />
         </section>
       )}
     </>

@@ -1,4 +1,5 @@
 /** One image and its result. */
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../api/problem";
 import { config, member } from "../../api/session";
@@ -60,10 +61,18 @@ function Picture({ of }: { of: Classified }) {
 function Sent({ of }: { of: Classified }) {
   const { prepared, source } = of;
   if (!prepared) return null;
-  const { original, size, shrunk, file } = prepared;
-  if (!shrunk) return <p class="hint">Uploaded at original size, {bytes(source.size)}.</p>;
+  const { original, size, shrunk, converted, file } = prepared;
+  const conversion = converted && `Converted from ${converted} to JPEG in this browser. `;
+  if (!shrunk) {
+    return (
+      <p class="hint">
+        {conversion}Uploaded at original size, {bytes(file.size)}.
+      </p>
+    );
+  }
   return (
     <p class="hint">
+      {conversion}
       Resized from {original?.width} × {original?.height} ({bytes(source.size)}) to {size?.width} ×{" "}
       {size?.height} ({bytes(file.size)}) before uploading.{" "}
       <button type="button" class="link" onClick={() => classify(source, true)}>
@@ -126,15 +135,23 @@ function timing({ cached, timing_ms: { decode, inference } }: Answer): string {
   return `, of which model ${milliseconds(inference)}, decoding ${milliseconds(decode)}`;
 }
 
-export function Result({ of, brief = false }: { of: Classified; brief?: boolean }) {
+/** The verdict comes first: on a phone it must be seen without scrolling. */
+export function Result({
+  of,
+  brief = false,
+  children,
+}: {
+  of: Classified;
+  brief?: boolean;
+  children?: ComponentChildren;
+}) {
   const { answer, problem } = of;
   return (
     <article class={`result card ${answer ? toneOf(answer) : ""}`} aria-label={of.source.name}>
-      <Picture of={of} />
-      <div class="result-text">
+      <div class="result-head">
         <p class="hint name">{of.source.name}</p>
         {problem && <Failure problem={problem} retry={() => again(of)} />}
-        {!answer && !problem && <Working label={of.prepared ? "Analysing …" : "Resizing …"} />}
+        {!answer && !problem && <Working label={of.prepared ? "Analysing …" : "Resizing …"} soon />}
         {answer && (
           <>
             <p class="verdict">
@@ -148,30 +165,36 @@ export function Result({ of, brief = false }: { of: Classified; brief?: boolean 
                 {percent(band.value.promise)} of the time. Please judge for yourself.
               </p>
             )}
-            <Correction key={of.id} of={of} />
-            <Sent of={of} />
-            {!brief && (
-              <dl class="facts">
-                <dt>Response time</dt>
-                <dd>
-                  {milliseconds(of.took)}
-                  <small>{timing(answer)}</small>
-                </dd>
-                <dt>Threshold</dt>
-                <dd>clickbait from {percent(answer.threshold)} on</dd>
-                <dt>Model</dt>
-                <dd>
-                  <a href={`/models/versions/${answer.model_version}`}>{answer.model_version}</a>
-                </dd>
-                <dt>Request</dt>
-                <dd>
-                  <Copy text={answer.request_id} label="request ID" />
-                </dd>
-              </dl>
-            )}
           </>
         )}
       </div>
+      <Picture of={of} />
+      {answer && (
+        <div class="result-more">
+          <Correction key={of.id} of={of} />
+          <Sent of={of} />
+          {!brief && (
+            <dl class="facts">
+              <dt>Response time</dt>
+              <dd>
+                {milliseconds(of.took)}
+                <small>{timing(answer)}</small>
+              </dd>
+              <dt>Threshold</dt>
+              <dd>clickbait from {percent(answer.threshold)} on</dd>
+              <dt>Model</dt>
+              <dd>
+                <a href={`/models/versions/${answer.model_version}`}>{answer.model_version}</a>
+              </dd>
+              <dt>Request</dt>
+              <dd>
+                <Copy text={answer.request_id} label="request ID" />
+              </dd>
+            </dl>
+          )}
+          {children}
+        </div>
+      )}
     </article>
   );
 }

@@ -7,16 +7,11 @@ import { bytes } from "../../format";
 import { type post, uploadable } from "../../upload/bucket";
 import { type Label, type Placed, sorted } from "../../upload/folders";
 import { FormPool } from "../../upload/form-pool";
-import { pathOf } from "../../upload/names";
+import { type LeftOut, pathOf } from "../../upload/names";
 import { deliver, UploadQueue } from "../../upload/queue";
 
 /** Files that are listed by name; the others are only counted. */
 export const NAMED = 20;
-
-export interface Named {
-  name: string;
-  why: string;
-}
 
 /** The label that an image's folders give; null if they give none. */
 export interface Kind {
@@ -42,8 +37,8 @@ export interface Progress {
   /** The images by kind, without those left out. */
   groups: readonly Group[];
   /** The first NAMED of those that failed, and of those left out, with the reasons. */
-  failures: readonly Named[];
-  outside: readonly Named[];
+  failures: readonly LeftOut[];
+  outside: readonly LeftOut[];
   /** Images a second since the upload last began; null before the first. */
   rate: number | null;
   /** Why the upload stopped, unless its user paused it. */
@@ -84,6 +79,8 @@ export class LabelledUpload {
   constructor(
     files: readonly File[],
     private readonly services: Services,
+    /** Files that the browser could not read. */
+    private readonly lost: readonly LeftOut[] = [],
   ) {
     const { placed, labelled, others } = sorted(files);
     this.placed = placed;
@@ -208,10 +205,10 @@ export class LabelledUpload {
       sent: sent.size,
       sentBytes: size(sent),
       failed: failed.size,
-      leftOut: this.leftOut.size,
+      leftOut: this.leftOut.size + this.lost.length,
       groups: this.groups(),
       failures: this.named(failed),
-      outside: this.named(this.leftOut),
+      outside: [...this.lost, ...this.named(this.leftOut)].slice(0, NAMED),
       rate: sentNow > 0 ? sentNow / seconds : null,
       problem: this.problem,
     };
@@ -230,7 +227,7 @@ export class LabelledUpload {
     return [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group);
   }
 
-  private named(reasons: ReadonlyMap<number, string>): Named[] {
+  private named(reasons: ReadonlyMap<number, string>): LeftOut[] {
     return [...reasons]
       .slice(0, NAMED)
       .map(([place, why]) => ({ name: pathOf(this.file(place)), why }));

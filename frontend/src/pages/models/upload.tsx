@@ -8,7 +8,8 @@ import { DropZone } from "../../ui/drop-zone";
 import { Failure } from "../../ui/state";
 import { post } from "../../upload/bucket";
 import type { Folder, Label } from "../../upload/folders";
-import { type Group, type Kind, LabelledUpload, type Named } from "./labelled-upload";
+import type { LeftOut } from "../../upload/names";
+import { type Group, type Kind, LabelledUpload } from "./labelled-upload";
 
 /** Both live as long as the tab: an upload goes on while other pages are open. */
 const current = signal<LabelledUpload | null>(null);
@@ -26,23 +27,27 @@ effect(() => {
   else window.removeEventListener("beforeunload", warn);
 });
 
-function choose(files: File[]): void {
-  const upload = new LabelledUpload(files, {
-    forms: (content_type, names, kind) =>
-      ask(
-        api().POST("/uploads", {
-          body: {
-            purpose: "training",
-            label: kind.label ?? label.value!,
-            folder: isExam(kind) ? "exam" : "train",
-            content_type,
-            count: names.length,
-            names: [...names],
-          },
-        }),
-      ),
-    send: post,
-  });
+function choose(files: File[], lost: readonly LeftOut[]): void {
+  const upload = new LabelledUpload(
+    files,
+    {
+      forms: (content_type, names, kind) =>
+        ask(
+          api().POST("/uploads", {
+            body: {
+              purpose: "training",
+              label: kind.label ?? label.value!,
+              folder: isExam(kind) ? "exam" : "train",
+              content_type,
+              count: names.length,
+              names: [...names],
+            },
+          }),
+        ),
+      send: post,
+    },
+    lost,
+  );
   current.value = upload;
   const { images, leftOut } = upload.progress.value;
   announce(`${plural(images, "image")} chosen${leftOut ? `, ${count(leftOut)} skipped` : ""}`);
@@ -164,7 +169,7 @@ function Found({ of, groups }: { of: LabelledUpload; groups: readonly Group[] })
   );
 }
 
-function Names({ of, all, title }: { of: readonly Named[]; all: number; title: string }) {
+function Names({ of, all, title }: { of: readonly LeftOut[]; all: number; title: string }) {
   if (all === 0) return null;
   return (
     <details class="named">
@@ -289,7 +294,7 @@ export function Upload({ onEnd }: { onEnd: () => void }) {
     <section class="card upload" aria-labelledby="upload">
       <h2 id="upload">Add labelled images</h2>
       {!upload || !progress ? (
-        <DropZone label="Drop images or a folder" multiple folder hidden onFiles={choose}>
+        <DropZone label="Drop images or a folder" multiple folder onFiles={choose}>
           <p class="hint">
             JPEG, PNG or WebP, thousands at once, at full quality. If the folder has{" "}
             <code>clickbait</code> and <code>legitimate</code> inside, both are uploaded with these

@@ -1,19 +1,18 @@
 /** The state of the service at a glance, and a place to classify an image. */
-import { useEffect } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
 import { member } from "../../api/session";
-import { useLoad } from "../../api/use-load";
+import { type Loaded, useLoad } from "../../api/use-load";
 import { count, dateTime, duration, milliseconds, percent, since } from "../../format";
-import { warmUp } from "../../image/prepare";
-import { classified, classify } from "../../store/classified";
+import { classified } from "../../store/classified";
 import { health, status } from "../../store/health";
 import { info } from "../../store/model";
-import { DropZone } from "../../ui/drop-zone";
 import { Figure, Figures } from "../../ui/figure";
+import { PAGES } from "../../ui/pages";
 import { Scroll } from "../../ui/scroll";
-import { Empty, Shown } from "../../ui/state";
+import { Empty, Failure, Shown } from "../../ui/state";
 import { TokenForm } from "../../ui/token";
 import { Tag } from "../../ui/verdict";
+import { Choose } from "../classify/choose";
 import { Result } from "../classify/result";
 
 const NOW_MS = 60_000;
@@ -77,24 +76,7 @@ function Live() {
   );
 }
 
-function Now() {
-  const day = useLoad(
-    (signal) =>
-      ask(
-        api().GET("/metrics", {
-          params: { query: { window: "24h", functions: false } },
-          signal,
-        }),
-      ),
-    [],
-    NOW_MS,
-  );
-  if (day.problem && !day.value)
-    return (
-      <Shown of={day} label="Loading the figures">
-        {() => null}
-      </Shown>
-    );
+function Now({ day }: { day: Loaded<Metrics | null> }) {
   const sums = day.value && today(day.value);
   const rate = day.value?.totals.error_rate;
   const latency = day.value?.totals.latency_ms.p95;
@@ -175,40 +157,73 @@ function Recent() {
   );
 }
 
+/** A failure stands beside the list of figures, which may hold figures only. */
+function Numbers() {
+  const day = useLoad(
+    async (signal) =>
+      member.value
+        ? ask(
+            api().GET("/metrics", {
+              params: { query: { window: "24h", functions: false } },
+              signal,
+            }),
+          )
+        : null,
+    [member.value],
+    NOW_MS,
+  );
+  return (
+    <div class="numbers">
+      <Figures>
+        <Live />
+        {member.value && !(day.problem && !day.value) && <Now day={day} />}
+      </Figures>
+      {member.value && day.problem && <Failure problem={day.problem} retry={day.reload} />}
+    </div>
+  );
+}
+
 export default function Overview() {
-  useEffect(() => warmUp(), []);
-  const newest = classified.value[0];
+  const all = classified.value;
+  const [newest] = all;
   return (
     <>
       <h1 tabIndex={-1}>Overview</h1>
-      <Figures>
-        <Live />
-        {member.value && <Now />}
-      </Figures>
-      <div class="columns">
-        <section aria-labelledby="ask">
-          <h2 id="ask">Is it clickbait?</h2>
-          <DropZone
-            label="Drop or paste an image"
-            camera
-            paste
-            compact={newest !== undefined}
-            onFiles={([file]) => file && classify(file)}
-          />
-          {newest && <Result key={newest.id} of={newest} brief />}
-          {newest && (
-            <p>
-              <a href="/classify">See all images from this session</a>
-            </p>
-          )}
-        </section>
-        <section aria-labelledby="recent">
-          <h2 id="recent">Recent predictions</h2>
-          {member.value ? (
-            <Recent />
-          ) : (
-            <TokenForm reason="Sign in to see recent activity and service health." />
-          )}
+      <div class="overview">
+        <div class="columns">
+          <section aria-labelledby="ask">
+            <h2 id="ask">Is it clickbait?</h2>
+            <Choose />
+            {newest && <Result key={newest.id} of={newest} brief />}
+            {newest && (
+              <p>
+                <a href="/classify">
+                  {all.length > 1 ? `See all ${all.length} images` : "See more"} from this session
+                </a>
+              </p>
+            )}
+          </section>
+          <section aria-labelledby="recent">
+            <h2 id="recent">Recent predictions</h2>
+            {member.value ? (
+              <Recent />
+            ) : (
+              <TokenForm reason="Sign in to see recent activity and service health." />
+            )}
+          </section>
+        </div>
+        <Numbers />
+        <section aria-labelledby="pages">
+          <h2 id="pages">What is where</h2>
+          <ul class="pages">
+            {PAGES.filter(({ about }) => about).map(({ path, name, about }) => (
+              <li key={path}>
+                <a href={path}>
+                  <strong>{name}</strong>: {about}
+                </a>
+              </li>
+            ))}
+          </ul>
         </section>
       </div>
     </>

@@ -1,0 +1,117 @@
+/** Pages whose code is loaded later: when they are opened, or before that when the page is idle. */
+import { type ComponentType, h } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Problem } from "../api/problem";
+import { Failure } from "./state";
+
+type Load = () => Promise<{ default: ComponentType }>;
+
+interface Later {
+  (props: object): ReturnType<typeof h>;
+  /** Load the code, so that it is there when the page is opened. Never throws. */
+  preload: () => Promise<void>;
+}
+
+/** How often a page that could not be loaded tries again while it is seen. */
+const EVERY_MS = 5_000;
+
+/** The page that is open comes first, with its own code and data. */
+const FIRST_MS = 3_000;
+
+const lost = (): Problem =>
+  navigator.onLine
+    ? new Problem(
+        "This page could not be loaded",
+        "The connection failed, or a new version of the page has been deployed. It tries again by " +
+          "itself. If that takes long, reload.",
+        -1,
+      )
+    : new Problem("You are offline", "This page opens by itself once the connection is back.", -1);
+
+function Lost({ name, retry }: { name: string; retry: () => Promise<void> }) {
+  const busy = useRef(false);
+  useEffect(() => {
+    const again = async () => {
+      if (busy.current || document.hidden) return;
+      busy.current = true;
+      await retry();
+      busy.current = false;
+    };
+    void again();
+    const timer = setInterval(() => void again(), EVERY_MS);
+    addEventListener("online", again);
+    return () => {
+      clearInterval(timer);
+      removeEventListener("online", again);
+    };
+  }, []);
+  return (
+    <>
+      <h1 tabIndex={-1}>{name}</h1>
+      <Failure problem={lost()}>
+        <button type="button" class="small" onClick={() => location.reload()}>
+          Reload
+        </button>
+      </Failure>
+    </>
+  );
+}
+
+/**
+ * A page whose code `load` imports. While it loads, the router keeps the page before; if that
+ * fails, the page says so, and heals when the code can be had: an import that failed is not kept.
+ */
+export function later(name: string, load: Load): Later {
+  let page: ComponentType | undefined;
+  let failed = false;
+  let loading: Promise<void> | undefined;
+  const begin = (): Promise<void> => {
+    loading ??= load().then(
+      (module) => {
+        page = module.default;
+      },
+      () => {
+        failed = true;
+        loading = undefined;
+      },
+    );
+    return loading;
+  };
+  const Page = (props: object) => {
+    const [, setTurn] = useState(0);
+    const waiting = useRef(false);
+    if (page) return h(page, props);
+    const attempt = () => begin().then(() => setTurn((turn) => turn + 1));
+    // A failure is shown until the next attempt has ended; the first attempt suspends the router.
+    if (failed) return <Lost name={name} retry={attempt} />;
+    if (!waiting.current) {
+      waiting.current = true;
+      void attempt(); // The router does not render the component again.
+    }
+    throw begin();
+  };
+  Page.preload = () =>
+    begin().then(() => {
+      // Nobody has opened the page: the failure is not theirs.
+      failed = false;
+    });
+  return Page;
+}
+
+/** Load `pages` one after the other once the browser has nothing else to do; returns what stops it. */
+export function prefetch(pages: readonly Pick<Later, "preload">[]): () => void {
+  const saving = (navigator as { connection?: { saveData?: boolean } }).connection?.saveData;
+  let stopped = saving === true;
+  const idle = globalThis.requestIdleCallback ?? ((call: () => void) => setTimeout(call, 2_000));
+  const next = ([page, ...rest]: typeof pages): void => {
+    if (stopped || !page) return;
+    idle(() => {
+      if (!stopped) void page.preload().then(() => next(rest));
+    });
+  };
+  const timer = setTimeout(() => next(pages), FIRST_MS);
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}

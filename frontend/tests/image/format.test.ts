@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { formatOf, HEAD, isAnimated } from "../../src/image/format";
+
+const bytes = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+
+/** A chunk of a PNG with `size` bytes of content. */
+const chunk = (name: string, size = 0) => {
+  const length = String.fromCharCode(...new Uint8Array(new Uint32Array([size]).buffer).reverse());
+  return `${length}${name}${" ".repeat(size)}....`;
+};
+const png = (...chunks: string[]) => bytes(`\x89PNG\r\n\x1a\n${chunks.join("")}`);
+const animated = (data: Uint8Array<ArrayBuffer>) => {
+  const head = data.slice(0, HEAD);
+  return isAnimated(new Blob([data]), formatOf(head), head);
+};
+
+describe("the format of a file", () => {
+  it.each([
+    ["\xff\xd8\xff\xe0", "jpeg"],
+    ["\x89PNG\r\n\x1a\n", "png"],
+    ["RIFF....WEBPVP8 ", "webp"],
+    ["\0\0\0\x20ftypavif\0\0\0\0avifmif1", "avif"],
+    ["\0\0\0\x20ftypmif1\0\0\0\0avifmif1", "avif"],
+    ["\0\0\0\x18ftypheic\0\0\0\0mif1heic", "heic"],
+    ["\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "heic"],
+    // Sequences, films, and what the service refuses.
+    ["\0\0\0\x20ftypavis\0\0\0\0", "other"],
+    ["\0\0\0\x20ftyphevc\0\0\0\0", "other"],
+    ["GIF89a", "other"],
+    ["BM", "other"],
+    ["", "other"],
+  ])("is told by its first bytes, not by its name: %j is %s", (head, format) => {
+    expect(formatOf(bytes(head))).toBe(format);
+  });
+});
+
+describe("an animation is found", () => {
+  it("in the flags of a WebP", async () => {
+    const webp = (flags: number) => {
+      const head = bytes(`RIFF....WEBPVP8X${" ".repeat(16)}`);
+      head[20] = flags;
+      return head;
+    };
+    expect(await animated(webp(0x02))).toBe(true);
+    expect(await animated(webp(0x10))).toBe(false);
+    expect(await animated(bytes("RIFF....WEBPVP8 ...."))).toBe(false);
+  });
+
+  it("in a PNG behind any amount of other chunks, but not in its pixels or texts", async () => {
+    const text = chunk("tEXt", 100_000);
+    expect(await animated(png(chunk("IHDR", 13), text, chunk("acTL", 8), chunk("IDAT")))).toBe(
+      true,
+    );
+    expect(await animated(png(chunk("IHDR", 13), text, chunk("IDAT"), chunk("acTL")))).toBe(false);
+    expect(await animated(png(chunk("IHDR", 13), chunk("tEXt", 4).replace("    ", "acTL")))).toBe(
+      false,
+    );
+  });
+
+  it("never for ever: a PNG that ends early is left to the service", async () => {
+    expect(await animated(png(chunk("IHDR", 13), chunk("tEXt", 10).slice(0, 9)))).toBe(false);
+    expect(await animated(png())).toBe(false);
+  });
+});

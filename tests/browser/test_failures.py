@@ -1,0 +1,152 @@
+"""Failures name their true cause and heal: pages that do not load, networks, busy services."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.local_stack import ROOT
+from tests.waiting import eventually
+
+from .conftest import choose, visit
+
+pytestmark = pytest.mark.end_to_end
+
+PREDICT = re.compile(r"/predict\?")
+PREFETCH = "**/assets/{batch,review,models,data,monitoring}-*.js"
+
+
+def alert_of(page):
+    return page.get_by_role("article", name="sample.jpg").get_by_role("alert")
+
+
+def verdict_of(page):
+    return page.get_by_role("article", name="sample.jpg").locator(".verdict")
+
+
+def holding(page: Page, pattern: str | re.Pattern[str]) -> list[Route]:
+    """Requests that wait until the test lets them go on."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(pattern, hold)
+    return held
+
+
+def test_a_page_whose_code_does_not_load_says_so_and_heals(page, stack):
+    page.route(PREFETCH, lambda route: route.abort())
+    visit(page, stack, "/classify")
+    page.get_by_role("link", name="Data", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Data")).to_be_focused()
+    expect(page.get_by_role("alert")).to_contain_text("This page could not be loaded")
+    expect(page.get_by_role("button", name="Reload")).to_be_visible()
+    # Other pages still open, and this one as soon as its code can be had.
+    page.get_by_role("link", name="Overview", exact=True).click()
+    expect(page.get_by_role("heading", name="Is it clickbait?")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.unroute(PREFETCH)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1, name="Data")).to_be_visible()
+
+
+def test_code_that_a_new_deployment_replaced_is_a_failure_with_reload(page, stack):
+    page.route(PREFETCH, lambda route: route.fulfill(status=404, body="There is no such file."))
+    visit(page, stack, "/batch")
+    expect(page.get_by_role("alert")).to_contain_text("a new version of the page")
+    page.unroute(PREFETCH)
+    page.get_by_role("button", name="Reload").click()
+    expect(page.get_by_text("Drop images or a folder")).to_be_visible()
+
+
+def test_pages_are_there_without_a_network_once_the_first_is_idle(page, stack, context):
+    visit(page, stack, "/")
+    scripts = "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('.js'))"
+    loaded = f"{scripts}.some((e) => /assets.monitoring-/.test(e.name))"
+    eventually(lambda: page.evaluate(loaded))
+    page.wait_for_load_state("networkidle")
+    context.set_offline(True)
+    for name in ("Batch", "Review", "Data", "Models", "Monitoring", "Classify"):
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
+        expect(page.get_by_role("button", name="Reload")).to_have_count(0)
+
+
+def test_a_progress_bar_is_shown_while_a_page_loads(page, stack):
+    held = holding(page, PREFETCH)
+    visit(page, stack, "/")
+    page.get_by_role("link", name="Models", exact=True).click()
+    expect(page.get_by_role("progressbar", name="Loading the page")).to_be_visible()
+    for route in held:
+        route.continue_()
+    page.unroute(PREFETCH)
+    expect(page.get_by_role("heading", level=1, name="Models")).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Loading the page")).to_have_count(0)
+
+
+def test_without_a_network_the_page_says_so_and_goes_on_when_it_is_back(page, stack, context):
+    visit(page, stack, "/classify")
+    context.set_offline(True)
+    choose(page, ROOT / "sample.jpg")
+    expect(alert_of(page)).to_contain_text("You are offline")
+    context.set_offline(False)
+    expect(verdict_of(page)).to_be_visible()
+
+
+def test_a_network_that_wants_a_sign_in_first_is_named(page, stack):
+    visit(page, stack, "/classify")
+    login = "<!doctype html><title>Welcome to the hotel</title>"
+    origin = {"access-control-allow-origin": "*"}
+    page.route(
+        PREDICT, lambda route: route.fulfill(content_type="text/html", body=login, headers=origin)
+    )
+    choose(page, ROOT / "sample.jpg")
+    expect(alert_of(page)).to_contain_text("This network blocks the service")
+    page.unroute(PREDICT)
+    alert_of(page).get_by_role("button", name="Try again").click()
+    expect(verdict_of(page)).to_be_visible()
+
+
+def test_a_busy_service_is_asked_again_when_its_seconds_are_over(page, stack):
+    visit(page, stack, "/classify")
+    busy = {"title": "Busy", "detail": "All workers are busy.", "status": 503}
+    headers = {
+        "retry-after": "2",
+        "access-control-allow-origin": "*",
+        "access-control-expose-headers": "retry-after",
+        "content-type": "application/problem+json",
+    }
+    page.route(
+        PREDICT,
+        lambda route: route.fulfill(status=503, body=json.dumps(busy), headers=headers),
+        times=1,
+    )
+    choose(page, ROOT / "sample.jpg")
+    expect(alert_of(page)).to_contain_text(re.compile(r"Trying again in [12] s"))
+    expect(verdict_of(page)).to_be_visible()
+
+
+def test_what_the_gateway_refuses_for_its_size_is_not_offered_again(page, stack):
+    visit(page, stack, "/classify")
+    headers = {"access-control-allow-origin": "*", "content-type": "application/json"}
+    body = json.dumps({"message": "Request Entity Too Large"})
+    page.route(PREDICT, lambda route: route.fulfill(status=413, body=body, headers=headers))
+    choose(page, ROOT / "sample.jpg")
+    expect(alert_of(page)).to_contain_text("One request holds 4 MB")
+    expect(alert_of(page).get_by_role("button", name="Try again")).to_have_count(0)
+
+
+def test_a_slow_answer_is_explained_before_it_comes(page, stack):
+    page.clock.install()
+    visit(page, stack, "/classify")
+    held = holding(page, PREDICT)
+    choose(page, ROOT / "sample.jpg")
+    expect(page.get_by_role("article", name="sample.jpg")).to_contain_text("Analysing")
+    page.clock.fast_forward(10_000)
+    expect(page.get_by_role("article", name="sample.jpg")).to_contain_text("Still waiting")
+    held[0].continue_()
+    expect(verdict_of(page)).to_be_visible()
