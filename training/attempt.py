@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clickbait import LABELS
-from clickbait.errors import Conflict, InvalidModel, NotFound
+from clickbait.errors import Conflict, NotFound
 from clickbait.inference import images
 from clickbait.inference.classifier import Classifier, input_size
 from clickbait.keys import EXAM, TRAIN, is_decided, label_of
@@ -106,20 +106,20 @@ class Attempt:
                 "exam": trained.list_images(self.config.data_bucket, EXAM),
                 "new": before.unseen(listing),
                 "rejected": sorted(before.left_out(listing)),
-                "champion": self._champion(self.registry.pointer()),
+                "champion": self._champion(self._pointer()),
             }
             self.checkpoint.note(start)
         _check_listing(start["listing"])
         return start
 
     def _champion(self, pointer: Pointer | None) -> str:
-        """The live version. Without a pointer it is the baseline, published now so that an admin
+        """The live version. If none was promoted it is the baseline, published now so that an admin
         can roll back to it."""
-        if pointer is None:
-            return self.registry.publish(self._baseline())
-        if not pointer.version:
-            raise InvalidModel("champion.json names no version. Promote one first.")
-        return pointer.version
+        return (pointer.version if pointer else "") or self.registry.publish(self._baseline())
+
+    def _pointer(self) -> Pointer | None:
+        """The live version, checked as the service checks it before it serves."""
+        return self.registry.resolve(self.registry.load)[0]
 
     def _baseline(self) -> Path:
         """The folder of the model that ships, with all its files."""
@@ -353,7 +353,7 @@ class Attempt:
         self._advance(EVALUATING, "Comparing the new model with the live one.", version=version)
         candidate, exam = self._version(version), self._exam(start)
         for _ in range(PROMOTIONS_TRIED):
-            pointer = self.registry.pointer()
+            pointer = self._pointer()
             champion = Champion.of(self._version(self._champion(pointer)), self._version)
             result = self._examine(candidate, champion, start, exam, own_weight=own_weight)
             decision = asdict(result)

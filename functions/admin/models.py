@@ -17,7 +17,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from clickbait import errors
 from clickbait.errors import BadRequest, Conflict, NotFound, Problem
 from clickbait.settings import settings
-from clickbait.store.registry import Pointer, Registry, baseline_version, is_promotion
+from clickbait.store.registry import (
+    VERSION_NAME,
+    Pointer,
+    Registry,
+    baseline_version,
+    is_promotion,
+)
 from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import json_body
@@ -52,7 +58,7 @@ FIGURES = (
 GAP_IN_TIME = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 """The space in place of the `+` of a time zone. In a query string, `+` means a space."""
 
-Version = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$", description="a version's name")]
+Version = Annotated[str, Path(pattern=f"^{VERSION_NAME.pattern}$", description="a version's name")]
 
 
 def _sentence(text: str) -> str:
@@ -151,7 +157,7 @@ def promote(
     """
     registry = stores.registry()
     pointer = registry.pointer()
-    if version == live_version(pointer):
+    if version == live_version(pointer) and not (pointer and pointer.problem):
         last = next(filter(is_promotion, registry.promotions()), None)
         return json_response({"changed": False, "version": version, "promotion": last})
     metadata_of(version)
@@ -244,8 +250,8 @@ def shipped_version() -> str:
 
 
 def live_version(pointer: Pointer | None) -> str:
-    """The version that the pointer names; the built-in model without one."""
-    return pointer.version if pointer else shipped_version()
+    """The version that is live by the registry; the built-in model if it names none."""
+    return (pointer.version if pointer else "") or shipped_version()
 
 
 def threshold_of(metadata: dict[str, Any], pointer: Pointer | None) -> float:

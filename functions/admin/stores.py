@@ -64,7 +64,7 @@ def live() -> Live:
     """The parts of the live version that are needed to judge images."""
     config = settings()
     pointer = Registry(config.models_bucket).pointer() if config.models_bucket else None
-    if pointer is None:
+    if pointer is None or not pointer.version:
         metadata = json.loads((config.model_folder / METADATA).read_bytes())
     else:
         metadata = Registry(config.models_bucket).metadata(pointer.version)

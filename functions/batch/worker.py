@@ -176,7 +176,7 @@ class Inbox:
         If this attempt is killed or fails too, SQS delivers the message to nobody. The rows name no
         object, so any later attempt replaces them.
         """
-        rows = []
+        rows: dict[str, Row] = {}
         for key, name in names.items():
             try:
                 gone = aws.head_object(self.batches.bucket, key) is None
@@ -184,9 +184,11 @@ class Inbox:
                 gone = False
             if not gone:
                 row, file = known.row_of(name)
-                rows.append(Row(row, file, now(), error=GIVEN_UP))
+                rows[row] = Row(row, file, now(), error=GIVEN_UP)
         try:
-            written = Rows(self.batches.table, known.batch).put_missing(rows[:TRANSACTION])
+            written = Rows(self.batches.table, known.batch).put_missing(
+                list(rows.values())[:TRANSACTION]
+            )
         except Exception:  # The attempt itself may succeed.
             logger.exception("rows not written before the last attempt", batch=known.batch)
             return 0

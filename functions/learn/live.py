@@ -77,12 +77,8 @@ def read_live(registry: Registry, baseline: Path) -> Live:
     Without a champion that is the live one, and it is published now, so that an admin can roll back
     to it. Raises Hopeless if the live version's network cannot be updated.
     """
-    pointer = registry.pointer()
-    if pointer is None:
-        registry.publish(baseline)
-    elif not pointer.version:
-        raise Hopeless("champion.json names no version. Promote one first.")
-    name = pointer.version if pointer else baseline_version(baseline)
+    pointer, _ = registry.resolve(registry.load)
+    name = (pointer.version if pointer else "") or registry.publish(baseline)
     files = _Files(registry, baseline)
     try:
         version = files.version(name)

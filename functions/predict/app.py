@@ -20,7 +20,6 @@ from clickbait.inference.prediction import Answer, answer, milliseconds
 from clickbait.settings import settings
 from clickbait.store import history, presigned, unsure
 from clickbait.store.live import serving
-from clickbait.store.registry import Registry
 from clickbait.web import callers
 from clickbait.web.app import (
     after_restore,
@@ -187,11 +186,14 @@ async def root(_: Request) -> Response:
 
 @route("GET", "/status", "Ready or not", documented("StatusAnswer", errors.Unavailable))
 async def status(request: Request) -> Response:
-    """200 with the live model, or 503 with Retry-After."""
+    """200 with the live model, or 503 with Retry-After. If the model is not the one that was
+    promoted last, the status is "degraded", and `problem` says why."""
     model = service.live.current()
+    problem = service.live.problem or None
     return json_response(
         {
-            "status": "ready",
+            "status": "degraded" if problem else "ready",
+            "problem": problem,
             "model_version": model.version,
             "threshold": model.threshold,
             "model_since": datetime.fromtimestamp(service.live.since, UTC).isoformat(
@@ -209,11 +211,17 @@ async def system_check(_: Request) -> Response:
     """Classifies the model's golden images, and reads the models bucket if there is one."""
     checks = [_check("model", lambda: service.live.current().check_golden())]
     if service.live.registry:
-        bucket = Registry(service.live.registry.bucket)
         # In a thread, because a bucket that does not answer must not delay other requests.
-        checks.append(await run_in_threadpool(_check, "models bucket", bucket.poll_champion))
+        checks.append(await run_in_threadpool(_check, "models bucket", _check_champion))
     healthy = all(check["ok"] for check in checks)
     return json_response({"status": "ok" if healthy else "degraded", "checks": checks})
+
+
+def _check_champion() -> None:
+    """Raises InvalidModel if the live model is not the one that was promoted last."""
+    service.live.refresh()
+    if service.live.problem:
+        raise InvalidModel(service.live.problem)
 
 
 def _check(name: str, check: Callable[[], Any]) -> dict[str, Any]:

@@ -88,7 +88,10 @@ class StatusAnswer(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    status: Literal["ready"]
+    status: Literal["ready", "degraded"] = Field(
+        description="degraded: another model serves than the one that was promoted last"
+    )
+    problem: str | None = Field(description="why the service is degraded")
     model_version: str
     threshold: float = Field(description="the one in use")
     model_since: str = Field(description="when this process loaded the model, UTC")

@@ -257,7 +257,8 @@ def test_a_pointer_made_by_hand_works_and_can_be_replaced(registry, s3, tmp_path
     for version in (NEW, OTHER):
         registry.publish(folder_of(tmp_path, version))
     s3.put_object(Bucket=BUCKET, Key="champion.json", Body=json.dumps({"version": NEW}).encode())
-    assert registry.poll_champion().version == NEW
+    assert registry.poll() and not registry.poll()
+    assert (registry.pointer().version, registry.pointer().problem) == (NEW, "")
     assert list(registry.promotions()) == []
     assert promote(registry, OTHER)["previous"] == NEW
 

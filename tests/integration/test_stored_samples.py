@@ -158,7 +158,8 @@ def test_predictions_are_read(cloud: None) -> None:
 def test_versions_and_promotions_are_read(cloud: None) -> None:
     registry = Registry("models")
     assert registry.versions() == [NEWER, OLDER]
-    assert registry.poll_champion().version == NEWER and registry.poll_champion() is None
+    assert registry.poll() and not registry.poll()
+    assert registry.pointer().version == NEWER
     newer, older = registry.promotions()
     assert (newer["version"], newer["previous"], newer["forced"]) == (NEWER, OLDER, True)
     assert older["by"] == f"run {FIRST_RUN}"

@@ -73,7 +73,7 @@ def log(group: str) -> dict[str, set[str]]:
 
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "PredictRole": {
-        "s3:GetObject": {CHAMPION, VERSIONS, UPLOADS},
+        "s3:GetObject": {CHAMPION, PROMOTIONS, VERSIONS, UPLOADS},
         "s3:PutObject": {REVIEW},
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},
         "secretsmanager:GetSecretValue": {"AdminSecret"},
@@ -92,7 +92,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         **TRACES,
     },
     "BatchRole": {
-        "s3:GetObject": {CHAMPION, VERSIONS, RESULTS},
+        "s3:GetObject": {CHAMPION, PROMOTIONS, VERSIONS, RESULTS},
         "s3:PutObject": {EXAM, INBOX, RESULTS, TRAIN, UPLOADS},
         "s3:AbortMultipartUpload": {RESULTS},
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},
@@ -102,7 +102,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         **TRACES,
     },
     "WorkerRole": {
-        "s3:GetObject": {CHAMPION, VERSIONS, INBOX, RESULTS},
+        "s3:GetObject": {CHAMPION, PROMOTIONS, VERSIONS, INBOX, RESULTS},
         "s3:PutObject": {RESULTS, REJECTED},
         "s3:DeleteObject": {INBOX},
         "s3:AbortMultipartUpload": {RESULTS},
@@ -133,7 +133,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         **TRACES,
     },
     "RetrainRole": {
-        "s3:GetObject": {EXAM, TRAIN, TRAINED, CHAMPION, METADATA, REFERENCES},
+        "s3:GetObject": {EXAM, TRAIN, TRAINED, CHAMPION, PROMOTIONS, METADATA, REFERENCES},
         "s3:PutObject": {REJECTED},
         "s3:DeleteObject": {EXAM, TRAIN},
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},

@@ -297,11 +297,12 @@ def test_a_decision_on_a_pointer_that_has_changed_since_is_409(
 ) -> None:
     for version in (OLD, NEW):
         cloud.version(version)
-    history = Registry.promotions
+    history, came = Registry.promotions, []
 
     def another_comes(self: Registry, *at: Any, **more: str) -> Any:
         promotions = list(history(self, *at, **more))
-        if live(cloud) == BASELINE:
+        if more and not came:  # The route asks whether the version was live.
+            came.append(OLD)
             self.promote(OLD, by="another", reason="first", expected=None)
         return iter(promotions)
 

@@ -21,7 +21,8 @@ Problem
 ├── NotConfigured              501  this process lacks what the route needs, and waiting won't help
 ├── BadGateway                 502  another service did not send what it should
 └── Unavailable                503  the service cannot answer now; sent with Retry-After
-    └── InvalidModel           503  a model that does not match its metadata
+    ├── InvalidModel           503  a model that does not match its metadata
+    └── Unreadable             503  S3 refuses or does not answer
 """
 
 from typing import Any, ClassVar
@@ -189,3 +190,9 @@ class InvalidModel(Unavailable):
     """Raise when a model does not match its metadata and so must not be used."""
 
     title = "Invalid model"
+
+
+class Unreadable(Unavailable):
+    """Raise when S3 refuses or does not answer, which says nothing about what is stored."""
+
+    title = "Storage unavailable"

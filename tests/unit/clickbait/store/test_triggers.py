@@ -544,6 +544,7 @@ def test_the_method_follows_the_live_version(service: Triggers) -> None:
         files = {
             keys.CHAMPION: {"version": name},
             f"{keys.VERSIONS}{name}/metadata.json": SHIPPED | {"model_version": name} | metadata,
+            f"{keys.VERSIONS}{name}/model.tflite": "a model",
         }
         for key, content in files.items():
             body = json.dumps(content).encode()

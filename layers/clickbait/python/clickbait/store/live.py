@@ -2,8 +2,9 @@
 
 A process reads the pointer at most every REFRESH_SECONDS, loads and checks a new version beside the
 old one, and swaps them in one assignment, so a request sees either model, never both. A version and
-the threshold that an admin set are swapped together. If the new version does not load, the old one
-keeps serving with the old threshold, and a metric counts the failure.
+the threshold that an admin set are swapped together. If the pointer is damaged or its version does
+not load, `registry` says which version every process serves instead; `problem` says why, and a
+metric counts the failure. If S3 does not answer, a process goes on with what it has loaded.
 """
 
 import time
@@ -13,15 +14,19 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from clickbait.aws import forget_clients
-from clickbait.errors import InvalidModel, Unavailable
+from clickbait.errors import InvalidModel, Unavailable, Unreadable
 from clickbait.inference.classifier import Classifier
 from clickbait.observability import count, logger
 from clickbait.settings import settings
-from clickbait.store.registry import Pointer, Registry
+from clickbait.store.registry import Registry
 
 REFRESH_SECONDS = 30.0
 """A new champion is live everywhere within this time. One conditional GET in 30 s costs next to
 nothing."""
+
+CHECK_SECONDS = 300.0
+"""The files of the live version are looked at this often, in case somebody overwrites or deletes
+them. A process that starts then could not load them, and all have to serve the same version."""
 
 
 class LiveModel:
@@ -34,10 +39,12 @@ class LiveModel:
         """Whether a thread refreshes while requests use the old model, so that a slow S3 delays
         none. Lambda stops all threads between requests, so there the request refreshes."""
         self.since = 0.0
+        self.problem = ""
+        """Why the model in use is not the one that `champion.json` names; empty if it is."""
         self._loaded: Classifier | None = None  # with the version's own threshold
         self._classifier: Classifier | None = None
-        self._refreshed = float("-inf")
-        self._failed = ""
+        self._files: tuple[str | None, ...] = ()  # of the loaded version, in the registry
+        self._refreshed = self._checked = float("-inf")
         self._lock = Lock()
 
     def current(self) -> Classifier:
@@ -55,7 +62,7 @@ class LiveModel:
                 self._refresh_locked(now)
         if self._classifier is None:
             raise Unavailable(
-                f"No model could be loaded ({self._failed}). Try again in half a minute."
+                f"No model could be loaded ({self.problem}). Try again in half a minute."
             )
         return self._classifier
 
@@ -66,10 +73,16 @@ class LiveModel:
 
     def after_restore(self) -> None:
         """After a SnapStart restore: the next request reads the pointer with a new client."""
-        self._refreshed = float("-inf")
+        self._refreshed = self._checked = float("-inf")
         forget_clients()
         if self.registry:
             self.registry = Registry(self.registry.bucket)
+
+    def refresh(self) -> None:
+        """Read the pointer and look at the files of its version now."""
+        with self._lock:
+            self._checked = float("-inf")
+            self._refresh(time.monotonic())
 
     def _refresh_locked(self, now: float) -> None:
         """Refresh, then release the lock, which the caller has taken."""
@@ -80,43 +93,75 @@ class LiveModel:
 
     def _refresh(self, now: float) -> None:
         self._refreshed = now
-        if self.registry:
-            try:
-                pointer = self.registry.poll_champion()
-                if pointer:
-                    self._follow(self.registry, pointer)
-            except InvalidModel as error:
-                self.registry.forget()
-                self._failure(error)
+        try:
+            if self.registry and self._is_due(self.registry, now):
+                self._follow(self.registry)
+        except Unreadable as error:
+            self._failure(error.detail)
         if self._classifier is None:
             try:
-                self._swap(Classifier.load(self.folder))
+                self._swap(Classifier.load(self.folder), None)
             except InvalidModel as error:
-                self._failure(error)
+                self._failure(error.detail)
 
-    def _follow(self, registry: Registry, pointer: Pointer) -> None:
-        """Serve the version and the threshold of `pointer`; raises InvalidModel."""
-        loaded = self._loaded
-        if loaded is None or loaded.version != pointer.version:
-            loaded = registry.load(pointer.version)
-        self._swap(loaded, pointer.threshold)
+    def _is_due(self, registry: Registry, now: float) -> bool:
+        """Whether the live version has to be looked up: the pointer or a file of the version has
+        changed, or the last time it was not the one that the pointer names."""
+        changed = registry.poll()
+        check = now - self._checked >= CHECK_SECONDS
+        if check:
+            self._checked = now
+        if changed or self.problem:
+            return True
+        return bool(check and self._files and registry.fingerprint(self._version) != self._files)
 
-    def _swap(self, loaded: Classifier, threshold: float | None = None) -> None:
-        new = loaded is not self._loaded
+    def _follow(self, registry: Registry) -> None:
+        """Serve the version and the threshold that are live by the registry; raises Unreadable."""
+        pointer, found = registry.resolve(self._load)
+        if pointer and pointer.problem:
+            self._failure(pointer.problem)
+        else:
+            self.problem = ""
+        if pointer and found:
+            loaded, self._files = found
+            self._swap(loaded, pointer.threshold)
+        elif self._files:  # No promoted version is of use any more.
+            try:
+                self._swap(Classifier.load(self.folder), None)
+                self._files = ()
+            except InvalidModel as error:
+                self._failure(error.detail)
+
+    def _load(self, version: str) -> tuple[Classifier, tuple[str | None, ...]]:
+        """A version of the registry with its fingerprint; raises InvalidModel."""
+        registry = self.registry
+        assert registry is not None
+        files = registry.fingerprint(version)
+        if self._loaded and version == self._version and files == self._files:
+            return self._loaded, files
+        return registry.load(version), files
+
+    @property
+    def _version(self) -> str:
+        return self._loaded.version if self._loaded else ""
+
+    def _swap(self, loaded: Classifier, threshold: float | None) -> None:
+        new, before = loaded is not self._loaded, self._classifier
         self._loaded, self._classifier = loaded, loaded.at(threshold)
-        self._failed = ""
         if new:
             self.since = time.time()
+        elif before and before.threshold == self._classifier.threshold:
+            return
         logger.info(
             "model loaded" if new else "threshold changed",
             model_version=loaded.version,
             threshold=self._classifier.threshold,
         )
 
-    def _failure(self, error: InvalidModel) -> None:
-        self._failed = error.detail
+    def _failure(self, reason: str) -> None:
+        self.problem = reason
         serving = self._classifier.version if self._classifier else None
-        logger.error("model not loaded", reason=error.detail, still_serving=serving)
+        logger.error("model not loaded", reason=reason, still_serving=serving)
         count("ModelLoadFailure")
 
 

@@ -343,8 +343,9 @@ def _reference() -> tuple[str | None, dict[str, Any], str]:
     bucket = config.models_bucket
     try:
         pointer = Registry(bucket).pointer() if bucket else None
-        version = pointer.version if pointer else baseline_version(config.model_folder)
-        if pointer:
+        promoted = pointer.version if pointer else ""
+        version = promoted or baseline_version(config.model_folder)
+        if promoted:
             try:
                 return version, json.loads(Registry(bucket).file(version, "reference.json")), ""
             except NotFound:

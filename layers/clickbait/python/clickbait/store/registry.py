@@ -4,21 +4,28 @@
 rewritten. `champion.json` names the live version. It is written with If-Match, so only one of two
 simultaneous promotions wins. `promotions/` has a file for each: the model, who decided, and why.
 
+If the pointer is damaged, deleted, or names a version that does not load, the newest promoted
+version that does is live instead, and the built-in model if none does. What is stored decides, and
+never what a process remembers, so a process that has just started serves the same version as one
+that runs for days.
+
 An admin may set the threshold of the service. It is stored beside the version, and each promotion
 and roll-back keeps it: probabilities are calibrated, so it means the same for every version.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from clickbait import aws
-from clickbait.errors import Conflict, InvalidModel, NotFound
+from clickbait.errors import Conflict, InvalidModel, NotFound, Unreadable
 from clickbait.keys import CHAMPION, PROMOTIONS, VERSIONS
 from clickbait.observability import logger
 from clickbait.settings import THRESHOLDS
@@ -28,8 +35,14 @@ if TYPE_CHECKING:
 
     from clickbait.inference.classifier import Classifier
 
+T = TypeVar("T")
+
+MODEL = "model.tflite"
 METADATA = "metadata.json"
 """Written last. A killed training may leave files without it, and they are not a version."""
+
+VERSION_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+"""The names that a version can have."""
 
 EVALUATION = "evaluation.json"
 """The results of a version on its test images. Versions from older trainings have none."""
@@ -41,17 +54,24 @@ PRECONDITION_FAILED, CONFLICTING_WRITE = 412, 409
 """S3's statuses for a write whose condition no longer holds, or that conflicts with another."""
 
 
+MAX_CANDIDATES = 5
+"""Promoted versions that are tried if the pointer is of no use. Each may take a second to load."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """`champion.json` as it was read: the version, its ETag, and the whole document.
+    """The live version with the document that names it, and the ETag of `champion.json`.
 
-    The version is empty if the file is damaged. `threshold` is None if an admin has set none.
+    That document is `champion.json` itself, or the record of a promotion if `problem` says what is
+    wrong with it. The version is empty if the built-in model is live. `threshold` is None if an
+    admin has set none.
     """
 
     version: str
     etag: str
     document: dict[str, Any] = field(default_factory=dict)
     threshold: float | None = None
+    problem: str = ""
 
 
 THRESHOLD = "threshold"
@@ -66,7 +86,7 @@ class Registry:
 
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
-        self._etag = ""
+        self._seen: str | None = None
 
     @property
     def s3(self) -> "S3Client":
@@ -76,32 +96,74 @@ class Registry:
 
     # --- the live version ------------------------------------------------------------------------
 
-    def poll_champion(self) -> Pointer | None:
-        """The pointer if it changed since the last call, else None.
+    def poll(self) -> bool:
+        """Whether the pointer was written or deleted since the last call; True at the first call.
 
-        Also None before the first promotion. Raises InvalidModel if the pointer cannot be read, is
-        damaged, or has been deleted since the last call.
+        Raises Unreadable.
         """
-        found = self._get(CHAMPION, self._etag)
-        if found is None:
-            return None
-        pointer = _pointer(*found)
-        if not pointer.version:
-            raise InvalidModel(
-                f"{CHAMPION} does not name a version, or its threshold is not from "
-                f"{THRESHOLDS[0]} to {THRESHOLDS[1]}: {found[0][:80]!r}"
-            )
-        self._etag = pointer.etag
-        return pointer
-
-    def forget(self) -> None:
-        """Make the next `poll_champion` return the pointer even if it did not change."""
-        self._etag = ""
+        found = self._get(CHAMPION, self._seen or "")
+        before, self._seen = self._seen, found[1] if found else ""
+        return self._seen != before
 
     def pointer(self) -> Pointer | None:
-        """The pointer as it is now; None before the first promotion."""
+        """The live version as far as its files tell: all are there, and its metadata is JSON.
+
+        None before the first promotion. Raises Unreadable.
+        """
+        return self.resolve(self._check_files)[0]
+
+    def resolve(self, use: Callable[[str], T]) -> tuple[Pointer | None, T | None]:
+        """The live version and what `use` returns for it: the first of the pointer and the newest
+        promotions for which `use` raises neither InvalidModel nor NotFound.
+
+        (None, None) before the first promotion. If no version is of use, the pointer has none
+        either, and says why. Raises Unreadable.
+        """
         found = self._get(CHAMPION)
-        return _pointer(*found) if found else None
+        stored = _pointer(*found) if found else None
+        etag, problem = stored.etag if stored else "", ""
+        if stored and not stored.version:
+            problem = stored.problem
+        for candidate in self._candidates(stored):
+            problem = problem or candidate.problem
+            try:
+                return replace(candidate, problem=problem), use(candidate.version)
+            except (InvalidModel, NotFound) as error:
+                problem = problem or f"{CHAMPION} names {candidate.version}. {error.detail}"
+        return (Pointer("", etag, problem=problem) if problem else None), None
+
+    def _candidates(self, stored: Pointer | None) -> Iterator[Pointer]:
+        """The stored pointer, and the newest promoted versions in its place."""
+        tried: set[str] = set()
+        if stored and stored.version:
+            tried.add(stored.version)
+            yield stored
+        for record in self.promotions():
+            if record["version"] not in tried and len(tried) < MAX_CANDIDATES:
+                tried.add(record["version"])
+                etag = stored.etag if stored else ""
+                missing = f"{CHAMPION} is missing, but there were promotions."
+                problem = "" if stored else missing
+                yield Pointer(record["version"], etag, record, _threshold(record), problem)
+
+    def _check_files(self, version: str) -> None:
+        """Raises InvalidModel unless the version has its files, and metadata that is JSON."""
+        files = self.fingerprint(version)
+        if None in files:
+            raise InvalidModel(
+                f"Version {version} has no {METADATA if files[0] is None else MODEL}."
+            )
+        self.metadata(version)
+
+    def fingerprint(self, version: str) -> tuple[str | None, ...]:
+        """The ETags of a version's metadata and model, None for one that is missing.
+
+        They change if somebody overwrites or deletes these files. Raises Unreadable.
+        """
+        prefix = f"{VERSIONS}{version}/"
+        with _readable(prefix):
+            tags = {found["Key"]: found["ETag"] for found in aws.list_objects(self.bucket, prefix)}
+        return tuple(tags.get(prefix + name) for name in (METADATA, MODEL))
 
     # --- versions --------------------------------------------------------------------------------
 
@@ -114,7 +176,7 @@ class Registry:
         from clickbait.inference.classifier import Classifier
 
         files = {}
-        for name in (METADATA, "model.tflite"):
+        for name in (METADATA, MODEL):
             found = self._get(f"{VERSIONS}{version}/{name}")
             if found is None:
                 raise InvalidModel(f"Version {version} has no {name}.")
@@ -124,7 +186,7 @@ class Registry:
             raise InvalidModel(
                 f"versions/{version}/ says that it is {metadata.get('model_version')!r}."
             )
-        return Classifier(files["model.tflite"], metadata)
+        return Classifier(files[MODEL], metadata)
 
     def versions(self) -> list[str]:
         """Every complete version, newest first."""
@@ -224,7 +286,7 @@ class Registry:
         self.load(version)
         promotion = {
             "version": version,
-            "previous": self._previous(before) or shipped,
+            "previous": (before.version if before else "") or shipped,
             "at": datetime.now(UTC).isoformat(),
             "by": by,
             "reason": reason,
@@ -245,13 +307,10 @@ class Registry:
         """Set the threshold of the service, or return to that of each version (None).
 
         Returns the record, which is a promotion of the live version with `change`: "threshold".
-        `baseline` is published if it is live. Raises Conflict if the pointer changed meanwhile,
-        InvalidModel if it names no version.
+        `baseline` is published if it is live. Raises Conflict if the pointer changed meanwhile.
         """
         before = self.pointer()
-        version = before.version if before else self.publish(baseline)
-        if not version:
-            raise InvalidModel(f"{CHAMPION} names no version. Promote one first.")
+        version = (before.version if before else "") or self.publish(baseline)
         record = {
             "version": version,
             "previous": version,
@@ -276,9 +335,10 @@ class Registry:
         older ones. With `version`, only those that made it live. A damaged record is skipped.
         """
         keys = sorted(self._keys(PROMOTIONS), reverse=True)
-        pointer = self.pointer()
-        newest = _promotion(pointer.document) if pointer else None
-        lost = newest is not None and _key(newest) not in keys  # Its writer ended before.
+        found = self._get(CHAMPION)
+        newest = _promotion(_json(found[0])) if found else None
+        # Its writer ended before it recorded it, unless somebody else has written the pointer.
+        lost = newest is not None and _key(newest) not in keys and self._has(newest["version"])
         if lost and newest is not None:
             keys = sorted([*keys, _key(newest)], reverse=True)
         if at is not None:
@@ -299,19 +359,15 @@ class Registry:
                     elif found:
                         logger.warning("damaged promotion record", key=key)
 
+    def _has(self, version: str) -> bool:
+        return self.fingerprint(version)[0] is not None
+
     def was_live(self, version: str) -> bool:
         """Whether a promotion made `version` live, or replaced it."""
         if next(self.promotions(version=version), None):
             return True
         # A version that was replaced was promoted, unless it was live before the first promotion.
         return any(version == promotion["previous"] for promotion in self.promotions())
-
-    def _previous(self, before: Pointer | None) -> str | None:
-        """The version that a promotion replaces: by its record if the pointer is damaged."""
-        if before is None or before.version:
-            return before.version if before else None
-        last = next(self.promotions(), None)
-        return last["version"] if last else None
 
     def _point(self, promotion: dict[str, Any], before: Pointer | None) -> bool:
         """Write the pointer and its record. False if the pointer is no longer `before`."""
@@ -330,7 +386,9 @@ class Registry:
     # --- objects ---------------------------------------------------------------------------------
 
     def _keys(self, prefix: str) -> Iterator[str]:
-        return (found["Key"] for found in aws.list_objects(self.bucket, prefix))
+        with _readable(prefix):
+            for found in aws.list_objects(self.bucket, prefix):
+                yield found["Key"]
 
     def _put(self, key: str, body: bytes, *, etag: str = "", only_new: bool = False) -> bool:
         """Write an object. False if it no longer has `etag` or, with `only_new`, if it exists."""
@@ -354,23 +412,31 @@ class Registry:
         return True
 
     def _get(self, key: str, etag: str = "") -> tuple[bytes, str] | None:
-        """Body and ETag of an object.
-
-        None if it still has `etag`, or if no `etag` is given and the object does not exist.
-        """
-        from botocore.exceptions import BotoCoreError, ClientError
+        """Body and ETag of an object; None if it does not exist. The body is empty if the object
+        still has `etag`. Raises Unreadable."""
+        from botocore.exceptions import ClientError
 
         condition: Any = {"IfNoneMatch": etag} if etag else {}
-        try:
-            found = self.s3.get_object(Bucket=self.bucket, Key=key, **condition)
-            return found["Body"].read(), found["ETag"]
-        except ClientError as error:
-            status = aws.status_of(error)
-            if status == 304 or (status == 404 and not etag):
-                return None
-            raise InvalidModel(f"Reading {key} failed: {aws.reason(error)}.") from error
-        except BotoCoreError as error:
-            raise InvalidModel(f"Reading {key} failed: {aws.reason(error)}.") from error
+        with _readable(key):
+            try:
+                found = self.s3.get_object(Bucket=self.bucket, Key=key, **condition)
+                return found["Body"].read(), found["ETag"]
+            except ClientError as error:
+                match aws.status_of(error):
+                    case 304:
+                        return b"", etag
+                    case 404 if aws.is_missing(error):
+                        return None
+                raise
+
+
+@contextmanager
+def _readable(key: str) -> Iterator[None]:
+    """Raises Unreadable in place of the errors of S3."""
+    try:
+        yield
+    except aws.faults() as error:
+        raise Unreadable(f"Reading {key} failed: {aws.reason(error)}.") from error
 
 
 def _key(promotion: Mapping[str, Any]) -> str:
@@ -387,7 +453,7 @@ def _moment(at: datetime) -> str:
 def _parsed(version: str, name: str, body: bytes) -> dict[str, Any]:
     """A JSON object of a version; raises InvalidModel for anything else."""
     try:
-        document = json.loads(body)
+        document = json.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise InvalidModel(f"The {name} of version {version} is not JSON: {error}") from error
     if not isinstance(document, dict):
@@ -408,7 +474,7 @@ def _promotion(document: Any) -> dict[str, Any] | None:
     """A promotion with all of its fields; None if the document is none, or was made by hand and
     lacks its version or its time."""
     match document:
-        case {"version": str(version), "at": str(at)} if version:
+        case {"version": str(version), "at": str(at)} if VERSION_NAME.fullmatch(version):
             try:
                 datetime.fromisoformat(at)
             except ValueError:
@@ -428,14 +494,26 @@ def _promotion(document: Any) -> dict[str, Any] | None:
 
 
 def _pointer(body: bytes, etag: str) -> Pointer:
+    document = _json(body)
     try:
-        document = json.loads(body)
-        threshold = document.get("threshold")
-        if threshold is not None and not THRESHOLDS[0] <= threshold <= THRESHOLDS[1]:
-            raise ValueError(f"the threshold is {threshold}")
-        return Pointer(str(document["version"]), etag, document, threshold)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return Pointer("", etag)
+        version = document["version"]
+        if not (isinstance(version, str) and VERSION_NAME.fullmatch(version)):
+            raise ValueError("it names no version")
+        threshold = _threshold(document)
+        if threshold is None and document.get("threshold") is not None:
+            raise ValueError(f"its threshold is not from {THRESHOLDS[0]} to {THRESHOLDS[1]}")
+        return Pointer(version, etag, document, threshold)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        reason = error if type(error) is ValueError else "it names no version"
+        return Pointer("", etag, problem=f"{CHAMPION} is damaged: {reason}: {body[:80]!r}")
+
+
+def _threshold(document: Mapping[str, Any]) -> float | None:
+    """The threshold of a promotion; None if it has none that is valid."""
+    threshold = document.get("threshold")
+    if not isinstance(threshold, int | float):
+        return None
+    return threshold if THRESHOLDS[0] <= threshold <= THRESHOLDS[1] else None
 
 
 def _threshold_field(threshold: float | None) -> dict[str, float]:
