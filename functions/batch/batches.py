@@ -9,17 +9,26 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from clickbait import errors
+from clickbait.errors import BadRequest
 from clickbait.keys import INBOX, INBOX_DAYS, MAX_BATCH_ID, id_of
 from clickbait.settings import THRESHOLDS
 from clickbait.store import presigned, results
 from clickbait.store.batches import MAX_FILES, MAX_NAME, Batches, Progress
-from clickbait.store.results import Row
+from clickbait.store.results import Row, Selection
 from clickbait.store.rows import Rows
 from clickbait.web.access import PROTECTED, Member
 from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import MAX_NAMES, json_body
 from functions.batch.uploads import form_limits
-from functions.paging import Cursor, decode_cursor, encode_cursor, invalid_cursor, page
+from functions.paging import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Limit,
+    decode_cursor,
+    encode_cursor,
+    invalid_cursor,
+    page,
+)
 
 router = APIRouter()
 
@@ -40,6 +49,17 @@ BatchId = Annotated[
 RowLimit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="the most rows on this page")]
 
 
+Title = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+
+
+class BatchTitle(BaseModel):
+    """A title of a batch for people, or null for none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Title | None
+
+
 class NewBatch(BaseModel):
     """A new batch."""
 
@@ -49,6 +69,7 @@ class NewBatch(BaseModel):
         list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]],
         Field(min_length=1, max_length=MAX_FILES),
     ] = Field(description="names of the files, as the results will show them; any text")
+    name: Title | None = Field(None, description="a title for people")
     threshold: float | None = Field(
         None,
         ge=THRESHOLDS[0],
@@ -59,6 +80,35 @@ class NewBatch(BaseModel):
 
 
 # --- before it starts ----------------------------------------------------------------------------
+
+
+@router.get(
+    "/batches",
+    summary="Batches, the newest first",
+    responses=documented("BatchList", errors.BadRequest, *PROTECTED),
+)
+def batches(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
+    """Their names, states and counts, from when their results were last written. Folders that were
+    dropped into `inbox/` are among them once their first image is classified."""
+    before = decode_cursor("batches", cursor)
+    found, following = Batches.from_settings().newest(limit, before)
+    return json_response(page(found, encode_cursor("batches", following)))
+
+
+@router.patch(
+    "/batches/{batch}",
+    summary="Name a batch",
+    responses=documented("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
+    openapi_extra=json_request("BatchTitle"),
+)
+def rename(
+    _: Member, batch: BatchId, body: Annotated[BatchTitle, Depends(json_body(BatchTitle))]
+) -> Response:
+    """The title is for people; the id stays."""
+    batches = Batches.from_settings()
+    batch = batches.id_of(batch)
+    batches.rename(batch, body.name)
+    return json_response(_status(batches, batches.progress(batch)))
 
 
 @router.post(
@@ -77,7 +127,7 @@ def begin(
     """Name the files. Upload each with its form, or put them under these names into the batch's
     folder of the bucket. Then start the batch. Files are classified as they arrive."""
     batches = Batches.from_settings()
-    batch = batches.create(body.files, body.threshold)
+    batch = batches.create(body.files, body.threshold, body.name)
     place = f"/batches/{batch}"
     created = {
         "id": batch,
@@ -171,12 +221,20 @@ RESULTS[303] = {
 def results_of(
     _: Member,
     batch: BatchId,
+    *,
     format: Annotated[
         Literal["json", "csv", "link"],
         Query(description="csv: all rows in one file; link: the URL of that file"),
     ] = "json",
     limit: RowLimit = DEFAULT_ROWS,
     cursor: Cursor = None,
+    verdict: Annotated[
+        Selection | None,
+        Query(description="csv and link: only rows with this verdict, or only those that failed"),
+    ] = None,
+    bom: Annotated[
+        bool, Query(description="csv and link: begin with a byte order mark, for Excel")
+    ] = False,
 ) -> Response:
     """One row for each processed file, failed ones too, in the order of the names. While the batch
     runs, these are the rows so far. JSON comes in pages.
@@ -184,15 +242,18 @@ def results_of(
     A web page asks for `link` and opens the `url`. With `csv`, a large file is a redirect to
     another host, which a script in a browser may not follow.
 
-    CSV: RFC 4180, UTF-8 without a byte order mark. A text that a spreadsheet would run as a formula
-    has an apostrophe before it.
+    CSV: RFC 4180, UTF-8, by default without a byte order mark; probabilities have four digits. A
+    text that a spreadsheet would run as a formula has an apostrophe before it.
     """
     batches = Batches.from_settings()
     batch = batches.id_of(batch)
     if format == "csv":
-        return _csv(batches, batch)
+        return _csv(batches, batch, verdict, bom)
     if format == "link":
-        return json_response({"url": _link(batches, batch), "expires_in": presigned.VIEW_SECONDS})
+        url = _link(batches, batch, verdict, bom)
+        return json_response({"url": url, "expires_in": presigned.VIEW_SECONDS})
+    if verdict is not None or bom:
+        raise BadRequest("`verdict` and `bom` are for format=csv and format=link.")
     after = decode_cursor(f"results {batch}", cursor)
     if after is not None and len(after.encode()) > MAX_KEY_BYTES:
         raise invalid_cursor()
@@ -209,16 +270,23 @@ def _review_id(batch: str, row: Row) -> str | None:
     return None if row.failed or age.days >= INBOX_DAYS else id_of(f"{INBOX}{batch}/{row.name}")
 
 
-def _csv(batches: Batches, batch: str) -> Response:
+def _csv(batches: Batches, batch: str, verdict: Selection | None, bom: bool) -> Response:
     batches.require(batch)
-    text = results.csv_within(Rows(batches.table, batch).read(), MAX_CSV)
+    rows = (row for row in Rows(batches.table, batch).read() if not verdict or row.is_in(verdict))
+    text = results.csv_within(rows, MAX_CSV, bom)
     if text is not None:
         name = {"content-disposition": presigned.attachment(f"{batch}.csv")}
         return Response(text, headers=name, media_type=results.CSV_TYPE)
-    return RedirectResponse(_link(batches, batch), status_code=303)
+    return RedirectResponse(_link(batches, batch, verdict, bom), status_code=303)
 
 
-def _link(batches: Batches, batch: str) -> str:
+def _link(batches: Batches, batch: str, verdict: Selection | None, bom: bool) -> str:
     """Update a batch's CSV and return its URL; raises NotFound."""
-    batches.write_results(batch)
-    return presigned.download_url(results.csv_key(batch), f"{batch}.csv", results.CSV_TYPE)
+    if verdict is None and not bom:
+        batches.write_results(batch)
+        key = results.csv_key(batch)
+    else:
+        batches.require(batch)
+        rows = Rows(batches.table, batch).read()
+        key = results.write_selection(batches.bucket, batch, rows, verdict, bom)
+    return presigned.download_url(key, f"{batch}.csv", results.CSV_TYPE)

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from clickbait import Label
 from clickbait.inference.images import FormatName
 from clickbait.store.results import COLUMNS
-from functions.batch.batches import NewBatch
+from functions.batch.batches import BatchTitle, NewBatch
 from functions.batch.uploads import Upload
 
-__all__ = ["NewBatch", "Upload"]
+__all__ = ["BatchTitle", "NewBatch", "Upload"]
 
 
 class BatchImage(BaseModel):
@@ -142,10 +142,34 @@ class ResultLinks(BaseModel):
     csv: str
 
 
+class ListedBatch(BaseModel):
+    """A batch in a list."""
+
+    id: str
+    name: str | None = Field(description="its title")
+    state: Literal["open", "running", "finished"]
+    source: Literal["files", "folder"]
+    expected: int | None = Field(description="files that were named; null for a folder")
+    rows: int = Field(ge=0, description="files that were processed; may be a few seconds late")
+    failed: int | None = Field(description="null while it runs")
+    counts: dict[Label, int] | None = Field(description="null while it runs")
+    created: str | None
+    finished: str | None
+
+
+class BatchList(BaseModel):
+    """A page of batches, the newest first."""
+
+    items: list[ListedBatch]
+    count: int = Field(ge=0, description="batches on this page")
+    next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
 class Batch(BaseModel):
     """The progress of a batch."""
 
     id: str
+    name: str | None = Field(description="its title, for people")
     state: Literal["open", "running", "finished"] = Field(
         description="open: files may still come, until the batch is started"
     )

@@ -329,6 +329,8 @@ def use_batch(recorder: Recorder) -> None:
     http(batch.handler, "GET", f"/batches/{named}")
     for kind in ("json", "csv", "link"):
         http(batch.handler, "GET", f"/batches/{named}/results", format=kind)
+    http(batch.handler, "GET", "/batches")
+    http(batch.handler, "PATCH", f"/batches/{named}", {"name": "Monday"})
 
 
 def use_worker(recorder: Recorder) -> None:

@@ -63,7 +63,9 @@ ADMIN = [
 OF_BATCH = [
     ("POST", "/uploads"),
     ("POST", "/batches"),
+    ("GET", "/batches"),
     ("GET", "/batches/{batch}"),
+    ("PATCH", "/batches/{batch}"),
     ("POST", "/batches/{batch}/start"),
     ("GET", "/batches/{batch}/uploads"),
     ("GET", "/batches/{batch}/results"),

@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 from clickbait import LABELS
 from clickbait.keys import INBOX_DAYS, id_of
 from clickbait.store import batches, history, results
-from clickbait.store.batches import NEVER_ARRIVED
+from clickbait.store.batches import NEVER_ARRIVED, Batches
 from clickbait.store.live import LiveModel
 from clickbait.store.results import Row
 from clickbait.store.rows import Rows, now
@@ -591,6 +591,62 @@ def test_a_link_leads_to_the_current_csv(admin: TestClient, here: Any) -> None:
             in parse_qs(urlsplit(body["url"]).query)["response-content-disposition"][0]
         )
         fill("b", more)  # What was written is not what is there now.
+
+
+def test_a_selection_of_rows_comes_as_csv_or_as_a_link_with_a_mark_for_excel(
+    admin: TestClient, here: Any
+) -> None:
+    fill("b", "a.jpg")
+    fill("b", "c.jpg", error="The JPEG does not decode.")
+    for verdict, file in (("clickbait", "a.jpg"), ("failed", "c.jpg"), ("unsure", None)):
+        query = f"verdict={verdict}&bom=true"
+        whole = admin.get(f"/batches/b/results?format=csv&{query}").content
+        assert whole.startswith("\ufefffile,".encode())
+        rows = list(csv.DictReader(io.StringIO(whole.decode("utf-8-sig"), newline="")))
+        assert [row["file"] for row in rows] == ([file] if file else [])
+        url = admin.get(f"/batches/b/results?format=link&{query}").json()["url"]
+        assert requests.get(url, timeout=5).content == whole
+    problem_of(admin.get("/batches/b/results?verdict=unsure"), 422, "bad-request")
+
+
+def test_batches_are_listed_newest_first_with_their_names_and_counts(admin: TestClient) -> None:
+    first = begin(admin, "a.jpg")["id"]
+    named = admin.post("/batches", json={"files": ["b.jpg", "c.jpg"], "name": "Monday"}).json()[
+        "id"
+    ]
+    admin.post(f"/batches/{first}/start")
+    answer = admin.get("/batches?limit=1")
+    schemas.BatchList.model_validate_json(answer.content, strict=True)
+    newest, following = answer.json()["items"], answer.json()["next"]
+    assert [(one["id"], one["name"], one["state"]) for one in newest] == [(named, "Monday", "open")]
+    (oldest,) = admin.get("/batches", params={"cursor": following}).json()["items"]
+    assert (oldest["id"], oldest["state"], oldest["failed"]) == (first, "finished", 1)
+    assert oldest["counts"] == {LABELS[0]: 0, LABELS[1]: 0}
+    assert admin.get("/batches?cursor=abc").status_code == 422
+
+
+def test_a_batch_can_be_named_again(admin: TestClient) -> None:
+    batch = begin(admin, "a.jpg")["id"]
+    for name in ("Tuesday", None):
+        answer = admin.patch(f"/batches/{batch}", json={"name": name})
+        schemas.Batch.model_validate_json(answer.content, strict=True)
+        assert answer.json()["name"] == name
+        assert admin.get(f"/batches/{batch}").json()["name"] == name
+    assert admin.patch("/batches/none", json={"name": "x"}).status_code == 404
+    assert admin.patch(f"/batches/{batch}", json={"name": " "}).status_code == 422
+
+
+def test_a_finished_folder_that_gets_another_image_runs_again(admin: TestClient, here: Any) -> None:
+    here.s3.put_object(Bucket="data", Key="inbox/holiday/a.jpg", Body=JPEG)
+    fill("holiday", "a.jpg")
+    store = Batches("data", "table")
+    store.record_rows("holiday", 1, again=False)
+    (one,) = admin.get("/batches").json()["items"]
+    assert (one["id"], one["state"], one["expected"]) == ("holiday", "finished", None)
+    assert one["counts"] == {LABELS[0]: 0, LABELS[1]: 1}
+    store.record_rows("holiday", 1, again=False)
+    (one,) = admin.get("/batches").json()["items"]
+    assert (one["state"], one["rows"]) == ("running", 2)
 
 
 def test_a_batch_without_rows_has_a_link_to_a_csv_with_only_the_header(

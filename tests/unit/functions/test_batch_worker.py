@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clickbait import aws, observability
-from clickbait.errors import NotFound, Unavailable
+from clickbait.errors import NotConfigured, NotFound
 from clickbait.inference.prediction import answer
 from clickbait.keys import READING_PARTITION
 from clickbait.settings import MAX_IMAGE_BYTES, settings
@@ -384,7 +384,7 @@ def test_without_a_table_the_call_fails_and_not_the_images(
 ) -> None:
     monkeypatch.setenv("TABLE", "")
     settings.cache_clear()
-    with pytest.raises(Unavailable, match="TABLE"):
+    with pytest.raises(NotConfigured, match="TABLE"):
         handle(message("inbox/b/a.jpg"))
 
 

@@ -15,7 +15,7 @@ from clickbait import LABELS, aws
 from clickbait.errors import Unavailable
 from clickbait.store import results
 from clickbait.store import rows as rows_module
-from clickbait.store.results import COLUMNS, Row, csv_lines, safe
+from clickbait.store.results import COLUMNS, Row, Selection, csv_lines, safe
 from clickbait.store.rows import Rows
 from tests.cloud import TABLE, cloud_in_memory
 
@@ -125,9 +125,9 @@ def test_the_columns_are_those_of_the_contract() -> None:
     text = b"".join(csv_lines([predicted("a.jpg"), failed("b.jpg")])).decode()
     assert text == (
         "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error,"
-        "threshold\r\n"
-        "a.jpg,clickbait_fake,true,0.8125,0.8125,false,20260101-000000-abcdef,,0.5\r\n"
-        "b.jpg,,,,,,,The JPEG does not decode.,\r\n"
+        "threshold,verdict\r\n"
+        "a.jpg,clickbait_fake,true,0.8125,0.8125,false,20260101-000000-abcdef,,0.5,clickbait\r\n"
+        "b.jpg,,,,,,,The JPEG does not decode.,,\r\n"
     )
 
 
@@ -238,10 +238,28 @@ def test_a_semicolon_does_not_split_a_name_if_semicolons_separate_cells(name: st
 
 
 def test_numbers_and_booleans_have_the_form_that_programs_read(rows: Rows) -> None:
-    row = predicted("a", probability=1e-07, confidence=0.9999999, uncertain=True)
+    row = predicted("a", probability=1e-07, confidence=0.98765432, uncertain=True)
     (read,) = parsed(b"".join(csv_lines([row])))
-    assert float(read["probability"]) == 1e-07
+    assert (read["probability"], read["confidence"]) == ("0.0", "0.9877")
     assert (read["is_clickbait"], read["uncertain"]) == ("true", "true")
+    assert read["verdict"] == "unsure"
+
+
+def test_a_byte_order_mark_comes_only_by_choice() -> None:
+    plain, marked = (b"".join(csv_lines([predicted("a")], bom)) for bom in (False, True))
+    assert marked == "\ufeff".encode() + plain
+
+
+def test_a_row_is_in_the_selection_of_its_verdict_or_of_failures() -> None:
+    rows = [
+        predicted("a"),
+        predicted("b", prediction="clickbait_real"),
+        predicted("c", uncertain=True),
+        failed("d"),
+    ]
+    selections: tuple[Selection, ...] = ("clickbait", "legitimate", "unsure", "failed")
+    for selection, name in zip(selections, "abcd", strict=True):
+        assert [row.name for row in rows if row.is_in(selection)] == [name]
 
 
 def test_csv_at_the_limit_is_returned_whole_and_one_byte_more_is_not() -> None:

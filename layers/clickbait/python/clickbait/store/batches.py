@@ -107,6 +107,11 @@ class Tally:
     def rows(self) -> int:
         return self.done + self.failed
 
+    def summary(self) -> str:
+        """The figures that a list of batches shows, as JSON."""
+        figures = {"done": self.done, "failed": self.failed, "counts": self.counts}
+        return json.dumps(figures | {"finished": self.ended})
+
     @property
     def digest(self) -> str:
         """Identifies the rows: equal digests mean equal results."""
@@ -156,6 +161,7 @@ class Progress:
         seconds = 0 if self.complete else round(left / rate) if rate else None
         return {
             "id": self.batch,
+            "name": self.head.get("name"),
             "state": self.state,
             "source": "files" if "files" in self.head else "folder",
             "expected": self.expected,
@@ -220,12 +226,28 @@ class Batches:
     def _exists(self, batch: str) -> bool:
         return is_batch_id(batch) and (bool(self._head(batch)) or any(self._objects(batch)))
 
+    def newest(self, limit: int, before: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        """Up to `limit` batches, the newest first, and the place of the next page.
+
+        From their heads alone: the rows of a batch that still runs are not counted exactly.
+        """
+        heads = [
+            (f"{item.get('created', '')} {item['sk']}", item)
+            for item in aws.query(self.table, BATCH_PARTITION)
+        ]
+        heads.sort(key=lambda head: head[0], reverse=True)
+        rest = [head for head in heads if before is None or head[0] < before]
+        shown = [_listed(item) for _, item in rest[:limit]]
+        return shown, rest[limit - 1][0] if len(rest) > limit else None
+
     # --- before it starts ------------------------------------------------------------------------
 
-    def create(self, files: list[str], threshold: float | None = None) -> str:
+    def create(
+        self, files: list[str], threshold: float | None = None, name: str | None = None
+    ) -> str:
         """Create a batch of files with these names, and return its id. The files come later.
 
-        Each is decided at `threshold`, or at the service's.
+        Each is decided at `threshold`, or at the service's. `name` is a title for people.
         """
         moment = datetime.now(UTC)
         batch = f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
@@ -242,9 +264,18 @@ class Batches:
             "files": len(files),
             "due": len(files),
             "threshold": threshold,
+            "name": name,
         }
         aws.put_item(self.table, {"pk": BATCH_PARTITION, "sk": batch, **head})
         return batch
+
+    def rename(self, batch: str, name: str | None) -> None:
+        """Give a batch another title for people, or none; raises NotFound."""
+        self.require(batch)
+        if name is None:
+            self._update_head(batch, "REMOVE #name", {}, {"#name": "name"})
+        else:
+            self._update_head(batch, "SET #name = :name", {":name": name}, {"#name": "name"})
 
     def forms(self, batch: str, start: int = 0) -> tuple[list[dict[str, Any]], int | None]:
         """Up to MAX_FORMS forms from index `start`, each with its `file`, and the index where the
@@ -407,7 +438,11 @@ class Batches:
             written = Tally()
             results.write(self.bucket, batch, written.counting(Rows(self.table, batch).read()))
             if self._tally(batch).digest == written.digest:
-                self._update_head(batch, "SET results = :rows", {":rows": written.digest})
+                self._update_head(
+                    batch,
+                    "SET results = :rows, summary = :summary",
+                    {":rows": written.digest, ":summary": written.summary()},
+                )
                 logger.info(
                     "results written",
                     batch=batch,
@@ -425,9 +460,18 @@ class Batches:
             raise _unknown(batch)
         return _head(aws.get_item(self.table, BATCH_PARTITION, batch) or {})
 
-    def _update_head(self, batch: str, expression: str, values: dict[str, Any]) -> dict[str, Any]:
+    def _update_head(
+        self,
+        batch: str,
+        expression: str,
+        values: dict[str, Any],
+        names: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Change the head of a batch, or create it, and return it."""
-        return _head(aws.update_item(self.table, BATCH_PARTITION, batch, expression, values) or {})
+        changed = aws.update_item(
+            self.table, BATCH_PARTITION, batch, expression, values, names=names
+        )
+        return _head(changed or {})
 
     def _objects(self, batch: str) -> Iterator[tuple[str, str]]:
         """The name of each file that is in the batch's folder now, and when it arrived."""
@@ -459,6 +503,28 @@ def _head(item: dict[str, Any]) -> dict[str, Any]:
         name: int(value) if name in counts else value
         for name, value in item.items()
         if name not in ("pk", "sk")
+    }
+
+
+def _listed(item: dict[str, Any]) -> dict[str, Any]:
+    """A batch in a list. `rows` may be a few seconds late."""
+    head = _head(item)
+    summary = json.loads(head.get("summary", "{}"))
+    seen, files = head.get("seen", 0), head.get("files")
+    settled = summary.get("done", 0) + summary.get("failed", 0)
+    finished = bool(summary) and settled >= max(seen, files or 0)
+    waiting = files is not None and "started" not in head
+    return {
+        "id": item["sk"],
+        "name": head.get("name"),
+        "state": "finished" if finished else "open" if waiting else "running",
+        "source": "folder" if files is None else "files",
+        "expected": files,
+        "rows": max(seen, settled),
+        "failed": summary.get("failed") if finished else None,
+        "counts": summary.get("counts") if finished else None,
+        "created": head.get("created"),
+        "finished": summary.get("finished") if finished else None,
     }
 
 

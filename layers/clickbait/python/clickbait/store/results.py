@@ -8,10 +8,15 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from clickbait import LABELS, Label, aws
 from clickbait.keys import RESULTS
+
+Verdict = Literal["clickbait", "legitimate", "unsure"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Selection = Literal["clickbait", "legitimate", "unsure", "failed"]
+"""The rows of a file: those with one verdict, or those with an error."""
 
 COLUMNS: dict[str, Any] = {
     "file": str,
@@ -23,6 +28,7 @@ COLUMNS: dict[str, Any] = {
     "model_version": str | None,
     "error": str | None,
     "threshold": float | None,
+    "verdict": Verdict | None,
 }
 """The columns of a batch's results, as CSV and as JSON, and their types. Each names an attribute of
 Row: to add a column, add it here and to Row. If a prediction has such a field, the worker fills it.
@@ -76,6 +82,16 @@ class Row:
     def is_clickbait(self) -> bool | None:
         return None if self.failed else self.prediction == LABELS[1]
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """The prediction in one word; None for an error."""
+        if self.failed:
+            return None
+        return "unsure" if self.uncertain else VERDICTS[0 if self.is_clickbait else 1]
+
+    def is_in(self, selection: Selection) -> bool:
+        return self.failed if selection == "failed" else self.verdict == selection
+
     def as_dict(self) -> dict[str, Any]:
         """The row by COLUMNS; None in a column that does not apply."""
         return {name: getattr(self, name) for name in COLUMNS}
@@ -97,13 +113,16 @@ def safe(cell: str) -> str:
     return f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell
 
 
-def csv_lines(rows: Iterable[Row]) -> Iterator[bytes]:
+def csv_lines(rows: Iterable[Row], bom: bool = False) -> Iterator[bytes]:
     """The header and the rows as CSV: RFC 4180 (commas, CRLF, quotes if needed), in UTF-8.
+    Probabilities have four digits.
 
-    It has no byte order mark, because RFC 4180 has none, and most readers make it part of the first
-    column's name. Excel asks for the encoding under Data, From Text/CSV: choose 65001.
+    By default it has no byte order mark, because RFC 4180 has none, and most readers make it part
+    of the first column's name. Excel needs one, or asks for the encoding (65001).
     """
     text = io.StringIO(newline="")
+    if bom:
+        text.write("\ufeff")
     plain = csv.writer(text, lineterminator="\r\n")
     quoted = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
     plain.writerow(COLUMNS)
@@ -122,16 +141,16 @@ def _cell(value: str | float | bool | None) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return safe(value)
-    return "" if value is None else repr(value)
+    return "" if value is None else repr(round(value, 4))
 
 
-def csv_within(rows: Iterable[Row], most: int) -> bytes | None:
+def csv_within(rows: Iterable[Row], most: int, bom: bool = False) -> bytes | None:
     """All of `rows` as CSV; None if it has more than `most` bytes as a JSON string.
 
     Lambda returns its responses in JSON.
     """
     size, parts = 0, []
-    for part in csv_lines(rows):
+    for part in csv_lines(rows, bom):
         size += len(json.dumps(part.decode(), ensure_ascii=False).encode())
         if size > most:
             return None
@@ -147,20 +166,34 @@ def folder(batch: str) -> str:
     return f"{RESULTS}{batch}/"
 
 
-def csv_key(batch: str) -> str:
-    """The key of a batch's CSV."""
-    return f"{folder(batch)}results.csv"
+def csv_key(batch: str, selection: Selection | None = None, bom: bool = False) -> str:
+    """The key of a batch's CSV: of all rows, or of a selection, with a byte order mark or not."""
+    parts = ["results", *filter(None, (selection, "excel" if bom else None))]
+    return f"{folder(batch)}{'-'.join(parts)}.csv"
 
 
 def write(bucket: str, batch: str, rows: Iterable[Row]) -> None:
     """Write `part-00000.jsonl` and so on, and `results.csv`, reading `rows` once."""
+    _upload(bucket, csv_key(batch), csv_lines(_in_parts(bucket, batch, rows)))
+
+
+def write_selection(
+    bucket: str, batch: str, rows: Iterable[Row], selection: Selection | None, bom: bool
+) -> str:
+    """Write the CSV of a selection of `rows`; returns its key."""
+    key = csv_key(batch, selection, bom)
+    chosen = (row for row in rows if selection is None or row.is_in(selection))
+    _upload(bucket, key, csv_lines(chosen, bom))
+    return key
+
+
+def _upload(bucket: str, key: str, lines: Iterator[bytes]) -> None:
     from boto3.s3.transfer import TransferConfig
 
-    lines = csv_lines(_in_parts(bucket, batch, rows))
     aws.client("s3").upload_fileobj(
         io.BufferedReader(_Readable(lines), buffer_size=io.DEFAULT_BUFFER_SIZE),
         bucket,
-        csv_key(batch),
+        key,
         ExtraArgs={"ContentType": CSV_TYPE},
         Config=TransferConfig(CSV_PART, multipart_chunksize=CSV_PART, use_threads=False),
     )
