@@ -63,6 +63,10 @@ OF_LAMBDA = {
 WITHOUT_A_CALL = {
     ("BatchRole", "s3:AbortMultipartUpload", "DataBucket/results/*"): "only after a fault of S3",
     ("WorkerRole", "s3:AbortMultipartUpload", "DataBucket/results/*"): "only after a fault of S3",
+    **{
+        (role, "s3:GetObject", "ModelsBucket/promotions/*"): "only if champion.json is damaged"
+        for role in ("PredictRole", "BatchRole", "WorkerRole", "RetrainRole")
+    },
 }
 """Rights of functions that no call here needs, and why they have them."""
 
