@@ -5,6 +5,7 @@ start longer.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 
 from clickbait import youtube
 from clickbait.errors import BadRequest
@@ -32,8 +33,18 @@ class Elsewhere(BaseModel):
         return youtube.thumbnail(str(self.youtube))
 
 
-read = json_body(
-    Elsewhere,
-    instead="Do not put an image into JSON: send a form (curl -F file=@image.jpg), or the image "
-    "itself with its type.",
+INSTEAD = (
+    "Do not put an image into JSON: send a form (curl -F file=@image.jpg), or the image itself "
+    "with its type."
 )
+
+_read = json_body(Elsewhere, instead=INSTEAD)
+
+
+async def read(request: Request) -> Elsewhere:
+    """The body; raises PayloadTooLarge or BadRequest, which say how an image is sent."""
+    try:
+        return await _read(request)
+    except BadRequest as problem:
+        detail = f"{problem.detail} JSON may have a `key` or a `youtube` address. {INSTEAD}"
+        raise BadRequest(detail, **problem.members) from problem

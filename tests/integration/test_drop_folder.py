@@ -250,6 +250,7 @@ STATUS_OF_REASON = {
         errors.BrokenImage,
         errors.AnimatedImage,
         errors.TooManyPixels,
+        errors.TooComplex,
         errors.UnsupportedFormat,
     )
 }

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.conftest import Server
-from tests.samples import hostile
+from tests.samples import bombs, hostile
 from tests.samples.drawn import encoded, picture
 from tests.waiting import DEADLINE
 
@@ -54,6 +54,18 @@ def test_every_hostile_file_gets_an_answer_in_bounded_memory_and_leaves_nothing_
     assert server.peak_megabytes() < MOST_MEGABYTES
     assert list(server.temporary.iterdir()) == []
     assert client.get("/status").status_code == 200
+
+
+def test_costly_files_are_refused_one_by_one_in_a_form_of_several(
+    server: Server, client: httpx.Client
+) -> None:
+    good = encoded(picture())
+    for name, data in bombs.refused().items():
+        files = [("files", (each, body)) for each, body in (("a", good), (name, data), ("b", good))]
+        several = client.post("/predict-batch", files=files)
+        statuses = [each.get("status", 200) for each in several.json()["results"]]
+        assert statuses == [200, 422, 200], several.text
+    assert server.peak_megabytes() < MOST_MEGABYTES
 
 
 @st.composite

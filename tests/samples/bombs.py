@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image
 
 from clickbait.inference.container import jpeg
-from tests.samples.drawn import encoded, picture
-from tests.samples.hostile import png_chunk
+from tests.samples.drawn import encoded, picture, png_chunk
 
 SIDE = 4_992
 """Pixels of a side that blocks of 8 and 16 fill."""

@@ -1,6 +1,8 @@
 """Small drawings, as Pillow images and as encoded bytes."""
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -34,3 +36,8 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk of a PNG with its checksum."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -7,11 +7,8 @@ from functools import cache
 
 from PIL import Image, PngImagePlugin
 
-from tests.samples.drawn import encoded, picture
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+from tests.samples import bombs
+from tests.samples.drawn import encoded, picture, png_chunk
 
 
 def flat_png(width: int, height: int, depth: int = 1, colour: int = 0) -> bytes:
@@ -159,6 +156,7 @@ def good_or_bad() -> dict[str, tuple[bytes, set[int]]]:
         files[f"orientation-{orientation}.jpg"] = with_exif(orientation), fine
     for name, data in modes().items():
         files[name] = data, fine
+    files |= {f"costly-{name}": (data, bad) for name, data in bombs.refused().items()}
     mpo = io.BytesIO()
     base.save(mpo, "MPO", save_all=True, append_images=[picture(seed=1)])
     files["phone-with-second-picture.jpg"] = mpo.getvalue(), fine

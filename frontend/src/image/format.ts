@@ -22,23 +22,53 @@ export function formatOf(head: Uint8Array): Format {
   return BRANDS[start.slice(8, 12)] ?? "other";
 }
 
-const PNG_SIGNATURE = 8;
-/** Of a PNG's chunk: the length and the name before its content, and the checksum behind it. */
+/** Bytes before the first chunk of a PNG and of a WebP. */
+const PNG_START = 8;
+const WEBP_START = 12;
+/** Bytes of a chunk's length and name, and of the checksum behind a PNG's chunk. */
 const CHUNK_HEAD = 8;
-const CHUNK_TAIL = 4;
+const CHECKSUM = 4;
+/** The service refuses files with more chunks; here they count as animated, and are sent as is. */
+const MAX_CHUNKS = 10_000;
 
-/** Whether a PNG or WebP is animated: the page must not pick a frame. Reads no pixels. */
+/**
+ * Whether a PNG or WebP has several frames, as the service counts them: the page must not pick one.
+ * Reads the heads of the chunks and no pixels.
+ */
 export async function isAnimated(file: Blob, format: Format, head: Uint8Array): Promise<boolean> {
-  if (format === "webp") return text(head.slice(12, 16)) === "VP8X" && ((head[20] ?? 0) & 0x02) > 0;
-  if (format !== "png") return false;
-  // An animation has its chunk before the pixels, maybe behind long profiles and texts.
-  let at = PNG_SIGNATURE;
-  while (at + CHUNK_HEAD <= file.size) {
-    const chunk = new DataView(await file.slice(at, at + CHUNK_HEAD).arrayBuffer());
-    const name = text(new Uint8Array(chunk.buffer, 4));
-    if (name === "acTL") return true;
-    if (name === "IDAT") return false;
-    at += CHUNK_HEAD + chunk.getUint32(0) + CHUNK_TAIL;
+  if (format === "png") return hasFrames(file);
+  const mayMove = text(head.slice(12, 16)) === "VP8X" && ((head[20] ?? 0) & 0x02) > 0;
+  return format === "webp" && mayMove && hasSeveralAnmf(file);
+}
+
+async function hasFrames(file: Blob): Promise<boolean> {
+  let at = PNG_START;
+  let frames = 0;
+  let first = 1;
+  for (let n = 0; n < MAX_CHUNKS; n++) {
+    // The length, the name, and the number of frames if it is a control chunk.
+    const chunk = new DataView(await file.slice(at, at + CHUNK_HEAD + 4).arrayBuffer());
+    if (chunk.byteLength < CHUNK_HEAD) return false;
+    const name = text(new Uint8Array(chunk.buffer, 4, 4));
+    if (name === "acTL" && chunk.byteLength > CHUNK_HEAD) frames = chunk.getInt32(CHUNK_HEAD);
+    // Without a control chunk before it, the picture itself stands beside the animation.
+    if (name === "fcTL") first = 0;
+    if (name === "IDAT") return frames > 0 && frames + first > 1;
+    at += CHUNK_HEAD + chunk.getUint32(0) + CHECKSUM;
   }
-  return false;
+  return true;
+}
+
+async function hasSeveralAnmf(file: Blob): Promise<boolean> {
+  let at = WEBP_START;
+  let frames = 0;
+  for (let n = 0; n < MAX_CHUNKS; n++) {
+    const chunk = new DataView(await file.slice(at, at + CHUNK_HEAD).arrayBuffer());
+    if (chunk.byteLength < CHUNK_HEAD) return frames > 1;
+    if (text(new Uint8Array(chunk.buffer, 0, 4)) === "ANMF") frames++;
+    if (frames > 1) return true;
+    const size = chunk.getUint32(4, true);
+    at += CHUNK_HEAD + size + (size % 2);
+  }
+  return true;
 }

@@ -1,5 +1,11 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { formatOf, HEAD, isAnimated } from "../../src/image/format";
+
+/** Drawn by tests/samples/animations.py; the service's tests read them too. */
+const ANIMATIONS: { name: string; format: string; moves: boolean; base64: string }[] = JSON.parse(
+  readFileSync(new URL("../../../tests/samples/animations.json", import.meta.url), "utf8"),
+);
 
 const bytes = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 
@@ -35,15 +41,10 @@ describe("the format of a file", () => {
 });
 
 describe("an animation is found", () => {
-  it("in the flags of a WebP", async () => {
-    const webp = (flags: number) => {
-      const head = bytes(`RIFF....WEBPVP8X${" ".repeat(16)}`);
-      head[20] = flags;
-      return head;
-    };
-    expect(await animated(webp(0x02))).toBe(true);
-    expect(await animated(webp(0x10))).toBe(false);
-    expect(await animated(bytes("RIFF....WEBPVP8 ...."))).toBe(false);
+  it.each(ANIMATIONS)("as the service finds it: $name", async ({ format, moves, base64 }) => {
+    const data = Uint8Array.from(Buffer.from(base64, "base64"));
+    expect(formatOf(data.slice(0, HEAD))).toBe(format);
+    expect(await animated(data)).toBe(moves);
   });
 
   it("in a PNG behind any amount of other chunks, but not in its pixels or texts", async () => {

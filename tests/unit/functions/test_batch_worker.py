@@ -25,6 +25,7 @@ from clickbait.store.results import Row
 from clickbait.store.rows import Rows
 from functions.batch import worker
 from tests.cloud import TABLE, cloud_in_memory
+from tests.samples import hostile
 from tests.samples.drawn import encoded, picture
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -173,6 +174,25 @@ def test_the_address_of_a_video_is_classified_as_its_thumbnail(
         rows["1.txt"].probability == answer(worker.live.current(), JPEG).prediction["probability"]
     )
     assert "no thumbnail" in str(rows["2.txt"].error)
+
+
+def test_every_hostile_file_is_a_row_with_the_prediction_or_the_reason(cloud: Cloud) -> None:
+    files = {name.replace("/", "-"): file for name, file in hostile.good_or_bad().items()}
+    for name, (body, _) in files.items():
+        cloud.put(f"inbox/b/{name}", body)
+    names = list(files)
+    for start in range(0, len(names), 10):
+        some = names[start : start + 10]
+        assert handle(*(message(f"inbox/b/{name}", sender=name) for name in some)) == []
+    rows = cloud.rows()
+    assert rows.keys() == files.keys()
+    wrong = {name for name, (_, right) in files.items() if right == {200} and rows[name].failed}
+    wrong |= {name for name, (_, right) in files.items() if 200 not in right} - {
+        name for name, row in rows.items() if row.failed
+    }
+    assert wrong == set()
+    progress = cloud.batches.refresh("b").as_dict()
+    assert (progress["state"], progress["expected"]) == ("finished", len(files))
 
 
 def test_an_image_that_is_too_large_is_not_fetched(

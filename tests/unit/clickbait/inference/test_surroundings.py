@@ -1,6 +1,8 @@
 """A picture is read by its pixels alone, whatever stands around them in its file."""
 
+import base64
 import io
+import json
 import struct
 import zlib
 
@@ -10,6 +12,7 @@ import pytest
 from clickbait.errors import AnimatedImage, BrokenImage, UnsupportedFormat
 from clickbait.inference import images
 from clickbait.inference.container import exif
+from tests.samples import animations
 from tests.samples.bombs import segment
 from tests.samples.drawn import encoded, picture
 from tests.samples.hostile import png_chunk
@@ -178,6 +181,19 @@ def test_an_animation_is_found_behind_other_chunks() -> None:
     text = png_chunk(b"tEXt", b"a\0" + b"b" * 6_000)
     with pytest.raises(AnimatedImage, match="2 frames"):
         images.read(in_png(text, control))
+
+
+@pytest.mark.parametrize(
+    "file", json.loads(animations.FILE.read_text()), ids=lambda file: file["name"]
+)
+def test_the_page_and_the_service_agree_on_which_pictures_move(file: dict) -> None:
+    data = base64.b64decode(file["base64"])
+    assert images.format_of(data).lower() == file["format"]
+    if file["moves"]:
+        with pytest.raises(AnimatedImage, match="2 frames"):
+            images.read(data)
+    else:
+        assert images.read(data).width == animations.SIDE
 
 
 def packed(levels: np.ndarray, depth: int, colour: int, transparent: bytes) -> bytes:
