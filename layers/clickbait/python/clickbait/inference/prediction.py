@@ -1,7 +1,6 @@
 """One image's bytes to a prediction: shared by the functions, the worker and the command line."""
 
 import time
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from clickbait.inference import images
@@ -37,11 +36,15 @@ def answer(
     image = images.read(data, max_bytes)
     pixels = images.model_input(image, model.size)
     decoded = time.perf_counter()
-    verdict = asdict(model.predict(pixels, explain))
+    verdict = model.predict(pixels, explain)
     inferred = time.perf_counter()
-    maps = {name: verdict.pop(name) for name in ("heatmap", "evidence")}
     prediction = {
-        **verdict,
+        "prediction": verdict.prediction,
+        "is_clickbait": verdict.is_clickbait,
+        "probability": verdict.probability,
+        "confidence": verdict.confidence,
+        "uncertain": verdict.uncertain,
+        "threshold": verdict.threshold,
         "model_version": model.version,
         "image": {
             "width": image.width,
@@ -56,8 +59,9 @@ def answer(
             "inference": milliseconds(inferred - decoded),
             "total": milliseconds(inferred - started),
         },
-        **(maps if explain else {}),
     }
+    if explain:
+        prediction |= {"heatmap": verdict.heatmap, "evidence": verdict.evidence}
     return Answer(prediction, appearance(pixels) if with_appearance else {})
 
 
