@@ -60,8 +60,10 @@ def all_routes(figures: Endpoint) -> Any:
     whole.router.routes = [
         _Figures("/metrics", figures),
         *_documentation(document),
+        *predict.app.routes,  # Routes are tried in order, and most requests are for these.
         *refused,
-        *(route for app in apps for route in app.routes),
+        *batch.app.routes,
+        *admin.app.routes,
     ]
     return whole
 
