@@ -18,6 +18,10 @@ from local.settings import HOST
 BODY_BYTES = 10 * 1024 * 1024
 """HTTP API's quota for a payload; it cannot be raised."""
 
+HEAD_BYTES = 32 * 1024
+"""Bytes of a request's target and headers. API Gateway takes 10,240; whatever is larger than this
+was not meant for it either."""
+
 ANSWER_SECONDS = 30.0
 """HTTP API's integration timeout; it cannot be raised."""
 
@@ -73,6 +77,12 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if _head_bytes(scope) > HEAD_BYTES:
+            await _refuse(send, 431, "Request Header Fields Too Large")
+            return
+        if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+            await _refuse(send, 400, "Bad Request")  # RFC 9112, section 3.2.
+            return
         try:
             body = await _read(scope, receive)
         except _TooLarge:
@@ -121,11 +131,12 @@ class Gateway:
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         client = scope["client"][0] if scope.get("client") else HOST
         headers: Headers = []
+        left_out = HOP_BY_HOP | _named_in_connection(scope["headers"])
         forwarded_for = client.encode()
         for name, value in scope["headers"]:
             if name == b"x-forwarded-for":
                 forwarded_for = value + b", " + forwarded_for
-            elif name not in HOP_BY_HOP and not name.startswith(b"x-forwarded-"):
+            elif name not in left_out and not name.startswith(b"x-forwarded-"):
                 # Values have no surrounding white space (RFC 9110, section 5.5).
                 headers.append((name, value.strip(b" \t")))
         port = scope["server"][1] if scope.get("server") else 80
@@ -160,6 +171,17 @@ class _TooLarge(Exception):
 
 class _Gone(Exception):
     """The client left before its request was complete."""
+
+
+def _head_bytes(scope: Scope) -> int:
+    target = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
+    return target + sum(len(name) + len(value) for name, value in scope["headers"])
+
+
+def _named_in_connection(headers: Headers) -> set[bytes]:
+    """Headers that the client names as those of its own connection."""
+    values = [value for name, value in headers if name == b"connection"]
+    return {one.strip().lower() for value in values for one in value.split(b",")}
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes:

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import socket
+import threading
 
 import httpx
 import pytest
 
 from local import gateway as gateway_module
-from local.gateway import Gateway
+from local import settings as local_settings
+from local.gateway import HEAD_BYTES, Gateway
+from local.stack import _server
 from tests.waiting import DEADLINE
 
 
@@ -203,3 +207,138 @@ def test_a_client_that_left_while_it_waited_costs_no_work():
 
     asyncio.run(leave())
     assert len(upstream.requests) == 1
+
+
+def test_two_hosts_are_refused_and_headers_of_the_connection_stay_here():
+    upstream = Upstream()
+    hosts = [(b"host", b"a"), (b"host", b"b")]
+    assert asyncio.run(send(build(upstream), headers=hosts))[0] == 400
+    assert upstream.requests == []
+    headers = [(b"host", b"a"), (b"connection", b"close, X-Mine"), (b"x-mine", b"1")]
+    asyncio.run(send(build(upstream), headers=headers))
+    assert "x-mine" not in upstream.requests[0].headers
+
+
+def test_a_head_that_is_too_large_is_refused():
+    upstream = Upstream()
+    for changes in (
+        {"path": b"/" + b"a" * HEAD_BYTES},
+        {"query": b"a" * (HEAD_BYTES + 1)},
+        {"headers": [(b"x", b"a" * HEAD_BYTES)] * 2},
+    ):
+        assert asyncio.run(send(build(upstream), **changes))[0] == 431
+    assert upstream.requests == []
+
+
+HOST = b"Host: x\r\n"
+CLOSE = HOST + b"Connection: close\r\n"
+REQUESTS = {
+    "two at once": (
+        b"GET /a HTTP/1.1\r\n" + HOST + b"\r\nGET /b HTTP/1.1\r\n" + CLOSE + b"\r\n",
+        [200, 200],
+        [b"", b""],
+    ),
+    "one behind a body": (
+        b"POST /a HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\n"
+        + CLOSE
+        + b"\r\n",
+        [200, 200],
+        [b"abc", b""],
+    ),
+    "a length and chunks": (
+        b"POST /a HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        + b"GET /smuggled HTTP/1.1\r\n"
+        + CLOSE
+        + b"\r\n",
+        [400],
+        [],
+    ),
+    "two lengths": (
+        b"POST /a HTTP/1.1\r\n" + CLOSE + b"Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde",
+        [400],
+        [],
+    ),
+    "a negative length": (
+        b"POST /a HTTP/1.1\r\n" + CLOSE + b"Content-Length: -3\r\n\r\nabc",
+        [400],
+        [],
+    ),
+    "an unknown encoding": (
+        b"POST /a HTTP/1.1\r\n" + CLOSE + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        [400],
+        [],
+    ),
+    "a space before the colon": (
+        b"POST /a HTTP/1.1\r\n" + CLOSE + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        [400],
+        [],
+    ),
+    "a chunk of endless size": (
+        b"POST /a HTTP/1.1\r\n"
+        + CLOSE
+        + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc",
+        [400],
+        [],
+    ),
+    "a NUL in a header": (b"GET /a HTTP/1.1\r\n" + CLOSE + b"X-A: a\0b\r\n\r\n", [400], []),
+    "a greeting of TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40), [400], []),
+    "trailers": (
+        b"POST /a HTTP/1.1\r\n"
+        + CLOSE
+        + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-More: 1\r\n\r\n",
+        [200],
+        [b"abc"],
+    ),
+}
+"""Bytes, the statuses of the answers, and the bodies that reach the cloud."""
+
+
+@pytest.fixture(scope="module")
+def served():
+    """The address of a gateway behind the server that `make up` puts before it."""
+    upstream = Upstream()
+    with socket.create_server((local_settings.HOST, 0)) as listening:
+        server = _server(build(upstream))
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+        thread.start()
+        yield listening.getsockname(), upstream
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_requests_in_exact_bytes_are_read_in_one_way_or_refused(served, name):
+    address, upstream = served
+    upstream.requests.clear()
+    sent, statuses, bodies = REQUESTS[name]
+    with socket.create_connection(address, timeout=DEADLINE) as connection:
+        connection.sendall(sent)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert [int(each[:3]) for each in answer.split(b"HTTP/1.1 ")[1:]] == statuses
+    assert [request.content for request in upstream.requests] == bodies
+
+
+def test_a_folded_header_is_refused_or_read_as_one_line(served):
+    address, upstream = served
+    upstream.requests.clear()
+    with socket.create_connection(address, timeout=DEADLINE) as connection:
+        connection.sendall(b"GET /a HTTP/1.1\r\n" + CLOSE + b"X-A: one\r\n X-Mine: 1\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 200"))
+    assert all("x-mine" not in request.headers for request in upstream.requests)
+
+
+def test_a_thousand_connections_at_once_are_all_answered(served):
+    address, _ = served
+    connections = [socket.create_connection(address, timeout=DEADLINE) for _ in range(1_000)]
+    try:
+        for connection in connections:
+            connection.sendall(b"GET /a HTTP/1.1\r\n" + CLOSE + b"\r\n")
+        assert all(connection.recv(20).startswith(b"HTTP/1.1 200") for connection in connections)
+    finally:
+        for connection in connections:
+            connection.close()
