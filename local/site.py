@@ -53,20 +53,16 @@ READ_ONLY = _error(b"The page is only read.\n", (b"allow", ", ".join(METHODS).en
 
 
 class Site:
-    """An ASGI application that serves the page's files as the template's CloudFront does.
+    """An ASGI application that serves the files of a page with `headers`, as CloudFront does.
 
-    Raises StackError if the template has something that it does not support.
+    index.html answers at all addresses that do not match `rule`.
     """
 
     def __init__(
-        self,
-        files: Mapping[str, PageFile],
-        template: Mapping[str, Any],
-        api_url: str,
-        cloud_url: str,
+        self, files: Mapping[str, PageFile], headers: Headers, rule: re.Pattern[str]
     ) -> None:
-        self._headers = headers_of(template, api_url, cloud_url)
-        self._rule = file_rule(template)
+        self._headers = headers
+        self._rule = rule
         self._variants = {name: _variants(file) for name, file in files.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

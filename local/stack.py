@@ -28,7 +28,7 @@ from local.deploy import STACK_NAME, Deployed, deploy
 from local.emf import LogReader
 from local.gateway import Gateway
 from local.settings import ACCESS, HOST, REGION, StackSettings
-from local.site import Site
+from local.site import Site, file_rule, headers_of
 from ops import LOCAL_KEYS, StackError, pages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +77,8 @@ def up(settings: StackSettings, lock: IO[str]) -> None:
             )
             files[pages.CONFIG] = pages.config(settings.api_url, ACCESS, STACK_NAME)
             source = template.read(ROOT / "template.yaml")
-            site = Site(files, source, settings.api_url, settings.cloud_url)
+            headers = headers_of(source, settings.api_url, settings.cloud_url)
+            site = Site(files, headers, file_rule(source))
             cloud.wait()
             deployed = deploy(cloud, prepared)
             cloud.save()

@@ -1,8 +1,10 @@
 """The files of the built page, with their types and cache times, for AWS and for this machine."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ops import StackError
 
@@ -68,10 +70,13 @@ def read(folder: Path) -> dict[str, PageFile]:
     }
 
 
-def config(api: str, access: str, stack: str) -> PageFile:
-    """`config.json`: the API's address, who may read (`private` or `public`), the stack's name."""
-    content = json.dumps({"api": api, "access": access, "stack": stack})
-    return _page_file(Path(CONFIG), content.encode())
+def config(api: str, access: str, stack: str, shown: Sequence[str] | None = None) -> PageFile:
+    """`config.json`: the API's address, who may read (`private` or `public`), the stack's name, and
+    the paths of the pages that are `shown` if not all are."""
+    content: dict[str, Any] = {"api": api, "access": access, "stack": stack}
+    if shown is not None:
+        content["pages"] = list(shown)
+    return _page_file(Path(CONFIG), json.dumps(content).encode())
 
 
 def _page_file(name: Path, content: bytes) -> PageFile:

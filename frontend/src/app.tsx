@@ -3,7 +3,7 @@ import { effect, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ErrorBoundary, LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { asProblem } from "./api/problem";
-import { config, forgetToken, token } from "./api/session";
+import { config, forgetToken, offers, token } from "./api/session";
 import Overview from "./pages/overview";
 import { health, watchHealth } from "./store/health";
 import { Announcer, announce } from "./ui/announce";
@@ -30,7 +30,7 @@ function Navigation() {
   return (
     <nav class="places" aria-label="Pages">
       <ul>
-        {PAGES.map(({ path: place, name, icon: Icon }) => (
+        {PAGES.filter((page) => offers(page.path)).map(({ path: place, name, icon: Icon }) => (
           <li key={place}>
             <a href={place} {...(isAt(place, path) ? { "aria-current": "page" as const } : {})}>
               <Icon />

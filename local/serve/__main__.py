@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from clickbait.errors import Problem
 from clickbait.settings import SettingsError
@@ -27,7 +28,7 @@ from local.serve.metrics import shared_figures
 from local.serve.protocol import STALL_SECONDS
 from local.serve.worker import BACKLOG, STOP_SECONDS, load_model, work
 from local.settings import whole_number
-from ops import StackError
+from ops import StackError, pages
 
 SPREADS = sys.platform == "linux"
 
@@ -145,6 +146,8 @@ def main() -> None:
         port = whole_number(os.environ, variable, 8000, 65_535)
         workers = whole_number(os.environ, "WORKERS", os.cpu_count() or 1, 256)
         stall = whole_number(os.environ, "STALL_SECONDS", STALL_SECONDS, 3_600)
+        if os.environ.get("SITE_DIR"):
+            pages.read(Path(os.environ["SITE_DIR"]))
         sockets = listeners(host, port, workers)
         load_model()
     except (SettingsError, StackError, Problem) as error:

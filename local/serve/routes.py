@@ -5,14 +5,14 @@ answers them with the name of the setting that it lacks, and its documentation l
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from clickbait.errors import NotConfigured
 from clickbait.settings import settings
@@ -44,8 +44,11 @@ routes that are missing here need none."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def all_routes(figures: Endpoint) -> Any:
-    """An app with the routes of every function; `figures` answers GET /metrics for Prometheus."""
+def all_routes(figures: Endpoint) -> tuple[ASGIApp, Collection[str]]:
+    """An app with the routes of every function, and the paths that it offers.
+
+    `figures` answers GET /metrics for Prometheus.
+    """
     from functions.admin import app as admin
     from functions.batch import app as batch
     from functions.predict import app as predict
@@ -65,7 +68,7 @@ def all_routes(figures: Endpoint) -> Any:
         *batch.app.routes,
         *admin.app.routes,
     ]
-    return whole
+    return whole, document["paths"]
 
 
 def offered(document: dict[str, Any], refused: Iterable[Route]) -> dict[str, Any]:

@@ -7,10 +7,12 @@ memory, a request gets 503 at once.
 
 import asyncio
 import contextlib
+import os
 import time
 import uuid
 from collections import deque
 from functools import partial
+from pathlib import Path
 from socket import socket
 from typing import Any, ClassVar
 
@@ -22,6 +24,7 @@ from clickbait.settings import settings
 from clickbait.web.app import problem_response
 from clickbait.web.bodies import MAX_FORM_OVERHEAD, MAX_REQUEST_BYTES
 from local.serve.metrics import Counters, Measured, Shared, respond, shared_figures
+from local.serve.page import WithPage
 from local.serve.protocol import STALL_SECONDS, BoundedProtocol
 from local.serve.routes import all_routes
 
@@ -223,8 +226,11 @@ class Queue:
 def application(counters: Counters | None = None) -> ASGIApp:
     """The routes of all HTTP functions behind one queue, with one model, which loads later."""
     counted = counters or Counters(shared_figures(1), 0)
-    queue = Queue(all_routes(partial(respond, counters=counted)))
-    return Measured(queue, counted, queue.length)
+    app, offered = all_routes(partial(respond, counters=counted))
+    queue = Queue(app)
+    measured = Measured(queue, counted, queue.length)
+    folder = os.environ.get("SITE_DIR")
+    return WithPage(measured, Path(folder), offered) if folder else measured
 
 
 def load_model() -> None:

@@ -9,6 +9,8 @@ export interface Config {
   access: "private" | "public";
   /** The stack's name, for commands that the page shows. */
   stack: string;
+  /** The pages whose routes the service has; without it, all. */
+  pages?: readonly string[] | undefined;
 }
 
 const KEPT = "token";
@@ -27,7 +29,8 @@ export const admin = computed(() => token.value !== null);
 /** Read `config.json`, which has the API's address; throws what `asProblem` explains. */
 export async function readConfig(): Promise<void> {
   const response = await fetch("/config.json", { credentials: "same-origin" });
-  const { api, access = "private", stack = "STACK" } = (await response.json()) as Partial<Config>;
+  const given = (await response.json()) as Partial<Config>;
+  const { api, access = "private", stack = "STACK", pages } = given;
   if (!response.ok || !api) {
     throw new Problem(
       "This page is not set up",
@@ -35,8 +38,11 @@ export async function readConfig(): Promise<void> {
       -1,
     );
   }
-  config.value = { api: api.replace(/\/+$/, ""), access, stack };
+  config.value = { api: api.replace(/\/+$/, ""), access, stack, pages };
 }
+
+/** Whether the service has the routes of a page. */
+export const offers = (page: string): boolean => config.value.pages?.includes(page) ?? true;
 
 /** Move the token from the address (`#token=...`) to this tab's session, or read it from there. */
 export function findToken(): void {

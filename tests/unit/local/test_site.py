@@ -36,7 +36,7 @@ def site(written):
         "assets/app-1.js": PageFile(SCRIPT, "text/javascript; charset=utf-8", pages.FOR_EVER),
         "assets/a b.png": PageFile(PICTURE, "image/png", pages.FOR_EVER),
     }
-    return Site(files, written, API, CLOUD)
+    return Site(files, headers_of(written, API, CLOUD), file_rule(written))
 
 
 def ask(site: Site, path: str, method: str = "GET", **headers: str):

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../api/problem";
-import { config, member } from "../../api/session";
+import { config, member, offers } from "../../api/session";
 import { bytes, className, milliseconds, percent } from "../../format";
 import { insideBars } from "../../image/bars";
 import { EvidenceMap, evidenceText, Legend } from "../../image/evidence";
@@ -87,7 +87,7 @@ function Correction({ of }: { of: Classified }) {
   const [busy, setBusy] = useState(false);
   const [pressed, setPressed] = useState(false);
   const answer = of.answer;
-  if (!answer) return null;
+  if (!answer || !offers("/review")) return null;
   const other = answer.is_clickbait ? "clickbait_real" : "clickbait_fake";
   if (of.corrected) {
     return (

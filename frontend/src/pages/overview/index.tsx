@@ -1,6 +1,6 @@
 /** The state of the service at a glance, and a place to classify an image. */
 import { api, ask, type Schemas } from "../../api/client";
-import { member } from "../../api/session";
+import { member, offers } from "../../api/session";
 import { type Loaded, useLoad } from "../../api/use-load";
 import { count, dateTime, duration, milliseconds, percent, since } from "../../format";
 import { classified } from "../../store/classified";
@@ -40,7 +40,7 @@ function today(metrics: Metrics): { predictions: number; clickbait: number } {
 function Live() {
   const live = useLoad(
     async (signal) =>
-      member.value
+      member.value && offers("/models")
         ? (await ask(api().GET("/promotions", { params: { query: { limit: 1 } }, signal }))).live
         : null,
     [member.value],
@@ -63,7 +63,13 @@ function Live() {
       />
       <Figure
         label="Live model"
-        value={version ? <a href={`/models/versions/${version}`}>{version.slice(-6)}</a> : "…"}
+        value={
+          version && offers("/models") ? (
+            <a href={`/models/versions/${version}`}>{version.slice(-6)}</a>
+          ) : (
+            (version?.slice(-6) ?? "…")
+          )
+        }
         note={
           live.value?.at
             ? `Live since ${dateTime(live.value.at)}`
@@ -159,9 +165,10 @@ function Recent() {
 
 /** A failure stands beside the list of figures, which may hold figures only. */
 function Numbers() {
+  const seen = member.value && offers("/monitoring");
   const day = useLoad(
     async (signal) =>
-      member.value
+      seen
         ? ask(
             api().GET("/metrics", {
               params: { query: { window: "24h", functions: false } },
@@ -169,16 +176,16 @@ function Numbers() {
             }),
           )
         : null,
-    [member.value],
+    [seen],
     NOW_MS,
   );
   return (
     <div class="numbers">
       <Figures>
         <Live />
-        {member.value && !(day.problem && !day.value) && <Now day={day} />}
+        {seen && !(day.problem && !day.value) && <Now day={day} />}
       </Figures>
-      {member.value && day.problem && <Failure problem={day.problem} retry={day.reload} />}
+      {seen && day.problem && <Failure problem={day.problem} retry={day.reload} />}
     </div>
   );
 }
@@ -203,26 +210,30 @@ export default function Overview() {
               </p>
             )}
           </section>
-          <section aria-labelledby="recent">
-            <h2 id="recent">Recent predictions</h2>
-            {member.value ? (
-              <Recent />
-            ) : (
-              <TokenForm reason="Sign in to see recent activity and service health." />
-            )}
-          </section>
+          {offers("/monitoring") && (
+            <section aria-labelledby="recent">
+              <h2 id="recent">Recent predictions</h2>
+              {member.value ? (
+                <Recent />
+              ) : (
+                <TokenForm reason="Sign in to see recent activity and service health." />
+              )}
+            </section>
+          )}
         </div>
         <Numbers />
         <section aria-labelledby="pages">
           <h2 id="pages">What is where</h2>
           <ul class="pages">
-            {PAGES.filter(({ about }) => about).map(({ path, name, about }) => (
-              <li key={path}>
-                <a href={path}>
-                  <strong>{name}</strong>: {about}
-                </a>
-              </li>
-            ))}
+            {PAGES.filter(({ path, about }) => about && offers(path)).map(
+              ({ path, name, about }) => (
+                <li key={path}>
+                  <a href={path}>
+                    <strong>{name}</strong>: {about}
+                  </a>
+                </li>
+              ),
+            )}
           </ul>
         </section>
       </div>
