@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import StackError, image, pages, service, target
 from ops.target import Target
@@ -49,9 +49,7 @@ def deploy(sam_options: Sequence[str]) -> None:
     if bucket := outputs.get("SiteBucket"):
         config = pages.config(outputs["ApiUrl"], parameters["Access"], where.stack)
         upload_page(session.client("s3"), bucket, page | {pages.CONFIG: config})
-    for function in functions_of(cloudformation, where.stack):
-        for version in prune(session.client("lambda"), function):
-            print(f"Deleted version {version} of {function}.")
+    _delete_old_versions(session, where.stack)
     if not parameters.get("AlarmEmail"):
         print("Warning: no alarm reaches anybody. Name an address with --parameter-overrides")
         print("         AlarmEmail=you@example.org")
@@ -83,6 +81,17 @@ def protect(session: boto3.Session, stack: str, table: str) -> None:
     session.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=True)
 
 
+def _delete_old_versions(session: boto3.Session, stack: str) -> None:
+    """Prune every function. A failure is a warning, because the new versions serve: the old ones
+    only take space, and the next deployment tries again."""
+    try:
+        for function in functions_of(session.client("cloudformation"), stack):
+            for version in prune(session.client("lambda"), function):
+                print(f"Deleted version {version} of {function}.")
+    except (BotoCoreError, ClientError) as error:
+        print(f"Warning: old versions of functions are not deleted: {error}")
+
+
 def _print_addresses(outputs: Mapping[str, str], where: Target) -> None:
     token = ["aws", "secretsmanager", "get-secret-value", "--secret-id", outputs["AdminSecret"]]
     token += ["--query", "SecretString", "--output", "text", *where.account_options]
@@ -101,7 +110,7 @@ def _have_image_built(session: boto3.Session, outputs: Mapping[str, str], where:
     the service runs: only fine-tuning waits."""
     try:
         build = image.build(session, outputs, image.files(ROOT))
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         print(f"Warning: the training image is not being built: {error}")
         print("         Fine-tuning needs it. Once the cause is gone, run the same command again.")
         return

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from moto import mock_aws
 
 from ops import StackError, deploy, image, service
@@ -457,6 +457,63 @@ def test_a_build_that_cannot_start_is_a_warning_because_the_service_runs(
     assert page == f"Page:  {SITE}"
     assert warning.startswith("Warning: ") and "Cannot have more than 1 builds" in warning
     assert "run the same command again" in advice
+
+
+def test_an_address_of_aws_that_is_out_of_reach_is_a_warning_too(
+    stack, tools, codebuild, monkeypatch, capsys
+):
+    def unreachable(**_: str) -> None:
+        raise EndpointConnectionError(endpoint_url="https://codebuild.example.org")
+
+    monkeypatch.setattr(codebuild, "start_build", unreachable)
+    assert run([]) == 0
+    assert "Warning: the training image is not being built: Could not connect" in (
+        capsys.readouterr().out
+    )
+
+
+def refusal(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": f"You may not: {code}"}}, "It")
+
+
+def test_versions_that_cannot_be_deleted_are_a_warning_because_the_new_ones_serve(
+    stack, tools, monkeypatch, capsys
+):
+    def refused(*_: object) -> None:
+        raise refusal("AccessDeniedException")
+
+    monkeypatch.setattr(deploy, "prune", refused)
+    assert run([]) == 0
+    printed = capsys.readouterr().out
+    assert "Warning: old versions of functions are not deleted: " in printed
+    assert f"API:   {API}" in printed.splitlines()
+
+
+@pytest.mark.parametrize("error", [NoCredentialsError(), refusal("ExpiredToken")])
+def test_without_valid_credentials_nothing_is_built(stack, tools, monkeypatch, capsys, error):
+    class Sts:
+        def get_caller_identity(self) -> None:
+            raise error
+
+    class Session(boto3.Session):
+        def client(self, name: str, *more: object, **options: object) -> object:
+            return Sts() if name == "sts" else super().client(name, *more, **options)
+
+    monkeypatch.setattr(boto3, "Session", Session)
+    assert run([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"deploy: {error}"
+    assert tools.called == []
+
+
+def test_a_stack_that_may_not_be_protected_is_one_line(stack, tools, monkeypatch, capsys):
+    def refused(*_: object, **__: object) -> None:
+        raise refusal("AccessDenied")
+
+    monkeypatch.setattr(CloudFormation, "update_termination_protection", refused)
+    assert run([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"deploy: {refusal('AccessDenied')}"
 
 
 def test_a_service_that_does_not_work_fails_the_deployment_but_its_addresses_are_printed(
