@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,6 @@ NEWEST = {b"GLIBC_2": 34, b"GLIBCXX_3.4": 29, b"CXXABI_1.3": 13}
 """Newest symbol versions of the C and C++ libraries of Amazon Linux 2023 (glibc 2.34, GCC 11). A
 wheel's tag is no proof: LiteRT's for arm64 says manylinux_2_27 and needs GLIBCXX_3.4.30."""
 
-IN_LAMBDA_ALREADY = ("boto3", "botocore", "s3transfer", "urllib3")
 NEVER_THERE = ("tensorflow", "keras", "ml_dtypes", "google", "tqdm", "pytest", "pip")
 
 FUNCTIONS = [
@@ -143,10 +143,26 @@ def test_no_binary_needs_newer_c_libraries_than_lambda_has(built):
             assert max(map(int, needed), default=0) <= newest, (file, family, needed)
 
 
-def test_the_layer_leaves_out_packages_that_lambda_has_or_nothing_imports(built):
+def test_the_layer_leaves_out_packages_that_nothing_imports(built):
     there = {path.name for path in (built / "DependenciesLayer" / "python").iterdir()}
-    assert not there & {*IN_LAMBDA_ALREADY, *NEVER_THERE, "bin"}
+    assert not there & {*NEVER_THERE, "bin"}
     assert not list((built / "DependenciesLayer").rglob("tests"))
+
+
+def test_the_layer_has_the_boto3_that_is_tested_and_the_services_that_are_called(built):
+    """The runtime has a boto3 too, which changes without notice; the layer's comes before it."""
+    python = built / "DependenciesLayer" / "python"
+    for package in ("boto3", "botocore"):
+        assert (python / f"{package}-{metadata.version(package)}.dist-info").is_dir()
+    described = {path.name for path in (python / "botocore" / "data").iterdir() if path.is_dir()}
+    assert described == called()
+
+
+def called() -> set[str]:
+    """The services that functions have clients for."""
+    sources = [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers/clickbait").rglob("*.py")]
+    text = "".join(file.read_text("utf-8") for file in sources)
+    return set(re.findall(r"client\(\s*\"([a-z0-9-]+)\"", text))
 
 
 def test_nothing_built_names_this_machine(built):
@@ -207,6 +223,15 @@ print(json.dumps(sorted(name for name, file in where.items() if "site-packages" 
 """
 
 
+CLIENTS = """
+import json, os, sys
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+from clickbait import aws
+clients = [aws.client(name) for name in sys.argv[1].split()]
+print(json.dumps([sys.modules["boto3"].__file__, len(clients)]))
+"""
+
+
 @pytest.fixture(scope="module")
 def shipped(built, checkout, tmp_path_factory):
     """A function that runs a script with nothing but a function's artefact and its layers.
@@ -248,6 +273,12 @@ def test_a_handler_starts_with_its_artefact_and_its_layers_alone(shipped, functi
     assert shipped(name, IMPORT, functions[name]["Properties"]["Handler"]) == []
 
 
+def test_the_shipped_boto3_has_a_client_of_each_service(shipped):
+    services = called()
+    file, clients = shipped("PredictFunction", CLIENTS, " ".join(services))
+    assert "site-packages" not in file and clients == len(services) > 5
+
+
 def test_a_prediction_needs_its_artefact_and_its_layers_alone(shipped):
     found = shipped("PredictFunction", CALL, ROOT / "sample.jpg")
     assert found["outside"] == []
@@ -271,6 +302,17 @@ def build_functions(checkout: Path, artefacts: Path) -> Path:
 
 def test_the_same_sources_are_the_same_versions(checkout, published, versions, tmp_path):
     assert versions(build_functions(checkout, tmp_path)) == published
+
+
+@pytest.mark.parametrize("layer", ["LibraryLayer", "DependenciesLayer"])
+def test_a_layer_that_is_built_again_is_the_same_bit_for_bit(checkout, built, tmp_path, layer):
+    """Otherwise each deployment would upload 30 MB and publish new versions of all functions."""
+    folder = {"LibraryLayer": "clickbait", "DependenciesLayer": "dependencies"}[layer]
+    make(checkout / "layers" / folder, f"build-{layer}", f"ARTIFACTS_DIR={tmp_path}")
+    again = {file.relative_to(tmp_path): file.read_bytes() for file in files(tmp_path)}
+    first = {file.relative_to(built / layer): file.read_bytes() for file in files(built / layer)}
+    assert again.keys() == first.keys()
+    assert [name for name in first if again[name] != first[name]] == []
 
 
 @pytest.mark.parametrize("file", ONE_BYTE)

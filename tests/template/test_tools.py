@@ -11,6 +11,13 @@ def test_the_template_is_valid_and_cfn_lint_is_clean(tool):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_each_region_has_every_resource(tool):
+    """In each of three continents; types and their properties differ from region to region."""
+    regions = ["us-east-1", "eu-central-1", "ap-southeast-2"]
+    done = tool("cfn-lint", "--regions", *regions, "--", "template.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_checkov_is_clean(tool):
     done = tool("checkov", "--config-file", ".checkov.yaml")
     assert done.returncode == 0, done.stdout
