@@ -21,7 +21,7 @@ PAGE_SOURCES := openapi.json $(shell find frontend \( -name node_modules -o -nam
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
-up: .venv/up.done frontend/dist/.done ## run the whole service on this machine: http://127.0.0.1:8080 (Ctrl-C stops it)
+up: needs .venv/up.done frontend/dist/.done ## run the whole service on this machine: http://127.0.0.1:8080 (Ctrl-C stops it)
 	@exec $(RUN) -m local up
 
 serve: .venv/up.done ## run the API alone, without AWS or an emulator (HOST, PORT, WORKERS, MODEL_PATH ...)
@@ -49,7 +49,7 @@ ship: training/.venv/done ## make VERSION=folder, trained on DATA=folder, the ba
 	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
 	cp "$(VERSION)"/card.md MODEL_CARD.md
 
-test: lint test-python test-site test-training test-service ## run all tests; installs what they need
+test: needs lint test-python test-site test-training test-service ## run all tests; installs what they need
 
 lint: .venv/test.done
 	$(RUN) -m ruff check .
@@ -125,6 +125,10 @@ lock: .venv/test.done ## resolve every requirements.in to the newest versions
 	$(PIN) --generate-hashes --output-file ops/requirements.txt ops/requirements.in
 	for room in training tests/template tests/contract loadtest loadtest/peers; do \
 		$(PIN) --output-file $$room/requirements.txt $$room/requirements.in || exit 1; done
+	$(RUN) -m tests.platforms mark training/requirements.txt
+
+test-platforms: .venv/test.done ## resolve the lock files for other machines; 5 minutes, needs the package index
+	$(RUN) -m tests.platforms resolve
 
 clean: ## remove environments and build outputs; keeps .local
 	rm -rf .venv .venv-ops .venv-template .venv-peers .venv-load .venv-contract training/.venv .aws-sam .pytest_cache .mypy_cache .ruff_cache
@@ -134,14 +138,18 @@ clean: ## remove environments and build outputs; keeps .local
 # changes; its stamp is written last. With hashes pip must not resolve dependencies: for it, the locked
 # boto3 does not satisfy boto3[crt].
 define environment
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found; on Debian: apt-get install python3 python3-venv"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@local/needs.sh python "$(PYTHON)"
 	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 	@echo "installing $(2) into $(1)"; $(1)/bin/python -m pip install --quiet $(3) -r $(2)
 	@$(1)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
 		"library.pth").write_text("$(CURDIR)/layers/clickbait/python\n")'
 	@touch $@
 endef
+
+# Before the first download, so that nobody waits for Python's packages to learn that Node is missing.
+needs:
+	@test -e .venv/up.done || local/needs.sh python "$(PYTHON)"
+	@test -e frontend/dist/.done || local/needs.sh node $(OLDEST_NODE)
 
 .venv/up.done: local/requirements.txt
 	$(call environment,.venv,local/requirements.txt)
@@ -165,9 +173,7 @@ OLDEST_NODE := $(shell sed -n 's/.*"node": ">=\(.*\)".*/\1/p' frontend/package.j
 
 # Install exactly what package-lock.json of $(1) says.
 define packages
-	@found=$$(node -p process.versions.node 2>/dev/null) && npm --version >/dev/null 2>&1 && \
-		printf '%s\n' $(OLDEST_NODE) "$$found" | sort --check=silent --version-sort || \
-		{ echo "Node $(OLDEST_NODE) or newer with npm is needed; on Debian 13 or newer: apt-get install nodejs npm"; exit 1; }
+	@local/needs.sh node $(OLDEST_NODE)
 	@echo "installing $(1)/package-lock.json into $(1)/node_modules"; cd $(1) && npm ci --loglevel=error
 	@touch $@
 endef
@@ -180,4 +186,4 @@ frontend/dist/.done: frontend/node_modules/.done $(PAGE_SOURCES)
 	@cd frontend && npm run --silent build
 	@touch $@
 
-.PHONY: help up serve site train retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-service contract soak deploy openapi bench loadtest lighthouse screenshots lock clean
+.PHONY: help needs up serve site train retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-service contract soak test-platforms deploy openapi bench loadtest lighthouse screenshots lock clean

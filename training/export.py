@@ -1,6 +1,7 @@
 """Keras to TFLite with half-precision weights, and TFLite over many images on every core."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,13 +50,18 @@ def convert(function: Callable[[Any], dict[str, Any]], model: keras.Model, half:
         return bytes(converter.convert())
 
 
+def cores() -> int:
+    """The number of cores that this process may use; macOS gives a process all of them."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def run(model: bytes, images: npt.NDArray[Any], names: Sequence[str]) -> Run:
     """Outputs `names` of a TFLite file for images (n, size, size, 3), each with a first axis of n.
 
     Each core has an interpreter of one thread: faster than one interpreter of many threads.
     """
-    cores = min(len(os.sched_getaffinity(0)), max(len(images), 1))
-    interpreters = [Interpreter(model_content=model, num_threads=1) for _ in range(cores)]
+    count = min(cores(), max(len(images), 1))
+    interpreters = [Interpreter(model_content=model, num_threads=1) for _ in range(count)]
     for interpreter in interpreters:
         interpreter.allocate_tensors()
     signature = interpreters[0].get_signature_runner(SIGNATURE)
@@ -65,14 +71,14 @@ def run(model: bytes, images: npt.NDArray[Any], names: Sequence[str]) -> Run:
     out: Run = {n: np.empty((len(images), *details[n]["shape"][1:]), np.float32) for n in names}
 
     def work(core: int) -> None:
-        for i in range(core, len(images), cores):
+        for i in range(core, len(images), count):
             interpreters[core].set_tensor(source, images[i : i + 1].astype(np.float32))
             interpreters[core].invoke()
             for name in names:
                 out[name][i] = interpreters[core].get_tensor(int(details[name]["index"]))[0]
 
-    with ThreadPoolExecutor(cores) as pool:
-        list(pool.map(work, range(cores)))
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, range(count)))
     return out
 
 

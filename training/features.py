@@ -4,7 +4,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -92,8 +91,7 @@ class Versions:
     def __init__(self, recipe: Recipe, count: int) -> None:
         self.seed, self.count = recipe.seed, count
         # TensorFlow keeps one core busy here, and two threads cannot share a random generator.
-        cores = len(os.sched_getaffinity(0)) if count else 1
-        self.augmented = [Augmented(recipe) for _ in range(cores)]
+        self.augmented = [Augmented(recipe) for _ in range(export.cores() if count else 1)]
 
     def of(self, images: npt.NDArray[np.uint8], hashes: Sequence[str]) -> npt.NDArray[np.float32]:
         """Images (n, side, side, 3) to n * (1 + count) of them: each, then its versions."""

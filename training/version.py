@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
@@ -42,7 +43,9 @@ from training.progress import say
 from training.run import CHECKPOINT, Run
 
 THRESHOLD = 0.5  # On the calibrated probability: the more likely class is the prediction.
-LIBRARIES = ("tensorflow-cpu", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
+X86_LINUX = sys.platform == "linux" and platform.machine() == "x86_64"
+TENSORFLOW = "tensorflow-cpu" if X86_LINUX else "tensorflow"  # As in requirements.txt.
+LIBRARIES = (TENSORFLOW, "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
 BASELINE = Path(__file__).resolve().parent / "baseline"
 """The model that ships, apart from the files that are in the layer (CHECKOUT_BASELINE)."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prints where a Chromium is: CHROMIUM, or one on the path, or Debian's, which root has installed here.
+# Prints where a Chromium is: CHROMIUM, or one on the path or in macOS's applications, or Debian's, which
+# root has installed here.
 set -euo pipefail
 
 if [[ -n ${CHROMIUM:-} ]]; then
@@ -7,12 +8,17 @@ if [[ -n ${CHROMIUM:-} ]]; then
 	echo "$CHROMIUM"
 	exit
 fi
+applications=(/Applications/{Chromium,Google\ Chrome}.app/Contents/MacOS/{Chromium,Google\ Chrome})
 found() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 found && exit
+for program in "${applications[@]}"; do
+	[[ -x $program ]] && { echo "$program"; exit; }
+done
 # Without a font of its own a page has no text to look at.
 packages=(chromium fonts-dejavu-core)
 if [[ $EUID != 0 ]] || ! command -v apt-get > /dev/null; then
-	echo "the tests of the page need a Chromium and none is here; on Debian: apt-get install ${packages[*]}" >&2
+	echo "the tests of the page need a Chromium and none is here; on Debian: apt-get install ${packages[*]};" \
+		"on Ubuntu: snap install chromium; on macOS: brew install --cask chromium; or set CHROMIUM" >&2
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
