@@ -1,4 +1,5 @@
-"""Random changes to a batch of images on the GPU: lower resolution, geometry, colour, erasing.
+"""Random changes to a batch of images on the GPU: lower resolution, geometry, colour, erasing, bars
+and frames.
 
 Images are float (n, 3, side, side), RGB 0..255. `strength` scales the ranges of geometry and
 colour.
@@ -39,6 +40,14 @@ ERASED = 0.3
 ERASED_HALF_SIDES = (0.09, 0.27)
 """Half the height and half the width of the rectangle, as shares of the image's side."""
 
+FRAMED = 0.15
+"""Share of the images with bars above and below, bars left and right, or both: a frame. The service
+cuts black bars, but not those of a colour, blurred ones and thin ones."""
+THICKNESS = (0.02, 0.16)
+"""Of a bar, as a share of the image's side."""
+BLACK = 0.5
+"""Share of the frames that are black."""
+
 
 def resize(images: Tensor, size: int) -> Tensor:
     """Bilinear with antialiasing, as Pillow does, to (n, 3, size, size)."""
@@ -50,13 +59,15 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def augment(images: Tensor, size: int, strength: float = 1.0, hard: bool = True) -> Tensor:
-    """Changed images (n, 3, size, size); `hard` adds low resolution, gamma and noise."""
+    """Changed images (n, 3, size, size); `hard` adds low resolution, gamma, noise,
+    bars and frames."""
     images = images.float()
     if hard and torch.rand(1).item() < LOW_RESOLUTION:
         images = _lower_resolution(images)
     images = _recolour(_warp(images, size, strength), COLOUR * strength)
     if hard:
         images = _gamma_and_noise(images)
+        images = _frame(images)
     return _erase(images).clamp(0, 255)
 
 
@@ -112,8 +123,7 @@ def _recolour(images: Tensor, most: float) -> Tensor:
     images = images * (1 + _uniform(images, -most, most))
     mean = images.mean((1, 2, 3), keepdim=True)
     images = mean + (images - mean) * (1 + _uniform(images, -most, most))
-    weights = torch.tensor(LUMA, device=images.device)[None, :, None, None]
-    luma = (images * weights).sum(1, keepdim=True)
+    luma = sum(images[:, i : i + 1] * weight for i, weight in enumerate(LUMA))
     grey = _uniform(images, 0, 1) < GREY
     saturation = (1 + _uniform(images, -2 * most, 2 * most)).masked_fill(grey, 0.0)
     images = luma + (images - luma) * saturation
@@ -127,6 +137,20 @@ def _gamma_and_noise(images: Tensor) -> Tensor:
     images = 255 * base ** torch.exp(_uniform(images, -GAMMA, GAMMA))
     noise = torch.randn_like(images) * _uniform(images, 0, NOISE)
     return images + noise * (_uniform(images, 0, 1) < NOISY)
+
+
+def _frame(images: Tensor) -> Tensor:
+    """Paint bars of one colour over the edges of some of the images."""
+    side = images.shape[-1]
+    edge = torch.arange(side, device=images.device)
+    edge = torch.minimum(edge, side - 1 - edge)
+    thickness = _uniform(images, *(share * side for share in THICKNESS))
+    kind, chosen = _uniform(images, 0, 1), _uniform(images, 0, 1) < FRAMED
+    rows = (edge[None, None, :, None] < thickness) & (kind < 2 / 3)
+    columns = (edge[None, None, None, :] < thickness) & (kind > 1 / 3)
+    black = _uniform(images, 0, 1) < BLACK
+    colours = _colours(images, 0, 255).masked_fill(black, 0.0)
+    return torch.where((rows | columns) & chosen, colours, images)
 
 
 def _erase(images: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ EVALUATION_BATCH = 256
 
 class Student(NamedTuple):
     """One network to make. `width` is the share of inner channels, `size` the input in pixels,
-    `rate` the learning rate."""
+    `rate` the learning rate. It starts from the file `start`, or else from the first teacher."""
 
     name: str
     width: float
@@ -65,17 +65,21 @@ class Student(NamedTuple):
     seconds: float
     rate: float
     seed: int
+    start: Path | None = None
 
 
 ONE_SOURCE = Student(
-    "student of one source", width=0.5, head=640, size=192, seconds=30, rate=1e-3, seed=0
+    "student of one source", width=0.56, head=704, size=192, seconds=45, rate=1e-3, seed=0
 )
 ONE_SOURCE_TEACHERS = 2
 ONE_SOURCE_SIZES = (224,)
 
 
+SHAPE = "NAME:WIDTH:HEAD:SIZE:SECONDS:RATE:SEED[:START]"
+
+
 class StudentOption(click.ParamType):
-    """NAME:WIDTH:HEAD:SIZE:SECONDS:RATE:SEED."""
+    """NAME:WIDTH:HEAD:SIZE:SECONDS:RATE:SEED or, behind these, :START."""
 
     name = "student"
 
@@ -83,11 +87,11 @@ class StudentOption(click.ParamType):
         """The Student that `value` describes."""
         try:
             name, *numbers = value.split(":")
-            kinds: tuple[Callable[[str], Any], ...] = (float, int, int, float, float, int)
-            pairs = zip(kinds, numbers, strict=True)
+            kinds: tuple[Callable[[str], Any], ...] = (float, int, int, float, float, int, Path)
+            pairs = zip(kinds, numbers, strict=len(numbers) >= len(kinds))
             return Student(name, *(kind(number) for kind, number in pairs))
-        except ValueError:
-            self.fail(f"{value!r} is not NAME:WIDTH:HEAD:SIZE:SECONDS:RATE:SEED", param, ctx)
+        except (ValueError, TypeError):
+            self.fail(f"{value!r} is not {SHAPE}", param, ctx)
 
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -104,7 +108,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "students",
     type=StudentOption(),
     multiple=True,
-    metavar="NAME:WIDTH:HEAD:SIZE:SECONDS:RATE:SEED",
+    metavar=SHAPE,
     help="A network to make, written to OUT/NAME.npz; may be repeated.",
 )
 @click.option("--leave-one-source-out", is_flag=True, help="Write OUT/loso.npz.")
@@ -128,17 +132,18 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     everything = images.read(images.find(data, manifest, unlabelled), device)
     print(f"{len(everything.files)} images", flush=True)
-    if students:
-        make_students(everything, students, teachers, out)
     if leave_one_source_out:
         leave_sources_out(everything, out / "loso.npz")
+    if students:
+        make_students(everything, students, teachers, out)
 
 
 def make_students(pictures: Images, students: Sequence[Student], teachers: int, out: Path) -> None:
-    """Train the teachers on the training side and write each student to `out`."""
+    """Train the teachers on the training side; write the first one and each student to `out`."""
     labelled = pictures.where(pictures.sides == "train")
     others = pictures.where(pictures.sides == images.UNLABELLED)
     trained = train_teachers(pictures, labelled, TEACHER_SIZES, teachers, TEACHER_STEPS)
+    network.save(trained[0], out / "lite0.npz")
     lesson = lesson_of(trained, pictures, labelled, others)
     for student in students:
         narrow = teach(lesson, trained[0], student)
@@ -229,8 +234,11 @@ def lesson_of(
 
 
 def teach(lesson: Lesson, teacher: Network, student: Student) -> Network:
-    """Prune `teacher` to the student's shape and train the result."""
-    narrow = network.prune(teacher, student.width, student.head, student.size)
+    """Train the network in the student's file, or `teacher` pruned to the student's shape."""
+    if student.start is None:
+        narrow = network.prune(teacher, student.width, student.head, student.size)
+    else:
+        narrow = network.load(student.start)
     recipe = replace(STUDENT, rate=student.rate)
     return fit(
         narrow, *lesson, recipe, name=student.name, seed=student.seed, seconds=student.seconds

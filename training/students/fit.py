@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ TIMED = (25, 75)
 """The speed is that between these steps: the first ones choose kernels."""
 LEAST_STEPS = 200
 LARGEST_GRADIENT = 1.0
+FIRST_STEPS = 3
+"""Before a graph is recorded: they choose kernels and allocate memory."""
 AVERAGED_EVERY = 4
 NORM_BATCHES = 30
 NORM_BATCH = 256
@@ -77,6 +80,7 @@ def fit(
     average = _Average(network, recipe)
     _train_mode(network, recipe)
     began = timed = time.monotonic()
+    learn = _learner(network, optimizer, recipe.batch)
     step, total = 0, math.inf if steps is None else steps
     while step < total:
         if step == TIMED[0]:
@@ -88,19 +92,12 @@ def fit(
                 total = max(LEAST_STEPS, rest + TIMED[1])
             speed = f"{pace * 1e3:.1f} ms a step of {recipe.batch}"
             print(f"  {name}: {speed}, {total} steps", flush=True)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * _schedule(step, total)
+        _set_rate(optimizer, recipe.rate * _schedule(step, total))
         chosen = torch.randint(len(index), (recipe.batch,), device=device)
         x = augment(pixels[index[chosen]], network.size, recipe.strength, recipe.hard)
         y = targets[chosen] * (1 - recipe.smoothing) + recipe.smoothing / 2
         x, y = _cutmix(x, y) if recipe.cutmix and step % 2 else _mixup(x, y, recipe.mixup)
-        with torch.autocast(device.type, torch.bfloat16):
-            logits = network(x.to(memory_format=torch.channels_last))
-        loss = functional.binary_cross_entropy_with_logits(logits.float(), y)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
-        optimizer.step()
+        learn(x, y)
         step += 1
         average.update(step, total)
     average.apply()
@@ -122,6 +119,60 @@ def measure_norms(network: Network, pixels: Tensor, index: Tensor, hard: bool) -
         network(x.to(memory_format=torch.channels_last))
     for norm in norms(network):
         norm.momentum = NORM_MOMENTUM
+
+
+def _learner(
+    network: Network, optimizer: torch.optim.Optimizer, batch: int
+) -> Callable[[Tensor, Tensor], None]:
+    """The function that does one step on images (batch, 3, side, side) and their targets (batch,).
+
+    On a GPU it is a recorded graph of kernels, which starts them in a tenth of the time.
+    """
+    parameters = list(network.parameters())
+    device = parameters[0].device
+
+    def learn(x: Tensor, y: Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
+            logits = network(x)
+        loss = functional.binary_cross_entropy_with_logits(logits.float(), y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)
+        optimizer.step()
+
+    if device.type != "cuda":
+        return learn
+    x = torch.zeros(batch, 3, network.size, network.size, device=device)
+    x = x.to(memory_format=torch.channels_last)
+    y = torch.zeros(batch, device=device)
+    kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    _set_rate(optimizer, 0.0)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(FIRST_STEPS):
+            learn(x, y)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        learn(x, y)
+    # Those steps moved the statistics and the optimizer's moments towards black images.
+    network.load_state_dict(kept)
+    for state in optimizer.state.values():
+        for moment in state.values():
+            moment.zero_()
+
+    def replay(images: Tensor, targets: Tensor) -> None:
+        x.copy_(images)
+        y.copy_(targets)
+        graph.replay()
+
+    return replay
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"].fill_(rate)
 
 
 class _Average:
@@ -177,7 +228,10 @@ def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.rate, fused=trained[0].is_cuda)
+    # A graph reads its learning rate from the GPU.
+    rate = torch.tensor(recipe.rate, device=trained[0].device)
+    on_gpu = trained[0].is_cuda
+    return torch.optim.AdamW(groups, lr=rate, fused=on_gpu, capturable=on_gpu)
 
 
 def _schedule(step: int, total: float) -> float:

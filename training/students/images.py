@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
 from clickbait import LABELS
+from clickbait.inference import images
 from training.sides import read_manifest
 
 SIDE = 256
@@ -69,7 +69,7 @@ def _source(path: Path) -> str:
 
 
 def read(items: Iterable[Item], device: str) -> Images:
-    """Decode and resize all images; raises OSError for one that Pillow cannot read."""
+    """Decode all images as the service does, without their black bars, and resize them."""
     items = list(items)
     with ThreadPoolExecutor() as threads:
         pixels = np.stack(list(threads.map(_pixels, [item.path for item in items])))
@@ -83,5 +83,4 @@ def read(items: Iterable[Item], device: str) -> Images:
 
 
 def _pixels(path: Path) -> npt.NDArray[np.uint8]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    return images.model_input(images.read(path.read_bytes()), SIDE)
