@@ -3,11 +3,13 @@
     python -m training.tries --data DIR --out DIR [training/students/NAME.npz ...]
 
 The first row is the model that ships. Each network gets a calibration fitted on the validation
-side, as a training fits it. `hqdefault` is the same images as YouTube serves them: 480 x 360 JPEGs
-with black bars. The time of an invocation is a share of the shipped model's, in one thread; both
-run in turn, so that other work on the machine slows both. The test side is not read.
+side and on collections that are new to it (`calibrate.honest`). `hqdefault` is the same images as
+YouTube serves them: 480 x 360 JPEGs with black bars. The time of an invocation is a share of the
+shipped model's, in one thread; both run in turn, so that other work on the machine slows both.
+The test side is not read.
 
-OUT/NAME gets the file and its metadata, for `loadtest.owners --shipped OUT/NAME`.
+OUT/NAME gets the file and its metadata, for `loadtest.owners --shipped OUT/NAME`, and
+calibration.json, for `training.adopt --calibration`.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from clickbait.learning.metrics import auc
 from training import calibrate, export, network, sides, version
 from training.recipe import Recipe
 
+STRANGERS = Path(__file__).parent / "students" / "loso.npz"
 ROUNDS = 200
 """Invocations of each network; the median of the shares moves by 0.01 between runs."""
 QUALITY = 85
@@ -79,7 +82,7 @@ def row(
         .astype(np.float64)
         for some in (data, [framed(one) for one in data])
     ]
-    fitted = calibrate.fit(logits[0], labels)
+    fitted = calibrate.honest(logits[0], labels, calibrate.strangers(STRANGERS))
     low, high = calibration.uncertain_band(Recipe().promise)
     cells = [name, f"{size} px"]
     for z in logits:
@@ -114,6 +117,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.tflite").write_bytes(file)
         (folder / "metadata.json").write_text(json.dumps(described, indent=2))
+        fitted = json.dumps(described["calibration"], indent=2)
+        (folder / "calibration.json").write_text(fitted)
     for text, share in zip(rows, shares(list(files.values())), strict=True):
         print(text.format(share))
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from clickbait.inference.calibration import Calibration, expected_calibration_error, sigmoid
-from training.calibrate import MIN_TEMPERATURE, fit
+from training.calibrate import MIN_TEMPERATURE, Collection, fit, honest, strangers
+from training.version import BASELINE
 
 RNG = np.random.default_rng(7)
 
@@ -74,3 +75,27 @@ def test_separated_classes_still_get_a_finite_temperature() -> None:
 def test_hardly_spread_logits_do_not_get_a_temperature_that_blows_rounding_up() -> None:
     fitted = fit(np.r_[-np.ones(20), np.ones(20)] / 1e4, np.r_[np.zeros(20), np.ones(20)])
     assert fitted.temperature == MIN_TEMPERATURE
+
+
+def test_new_collections_that_contradict_make_the_model_less_sure_and_not_biased() -> None:
+    """One has more clickbait than its logits say and one has less: only the slope should follow."""
+    logits, labels = drawn(4_000, 1.0, 0.0)
+    home = fit(logits, labels)
+    z, more = drawn(4_000, 2.5, 1.0)
+    other, less = drawn(4_000, 2.5, -1.0)
+    elsewhere = [Collection(z, more.astype(float)), Collection(other, less.astype(float))]
+    widened = honest(logits, labels, elsewhere)
+    assert home.temperature * 1.2 < widened.temperature < 2.5
+    assert widened.bias == pytest.approx(0.0, abs=0.1)
+    assert honest(logits, labels, elsewhere, 0.95).temperature > widened.temperature
+    assert honest(logits, labels, elsewhere, 0.0).temperature == pytest.approx(
+        home.temperature, rel=0.01
+    )
+    assert honest(logits, labels, []) == home
+
+
+def test_the_kept_logits_of_new_collections_say_that_the_model_is_too_sure_there() -> None:
+    found = strangers(BASELINE.parent / "students" / "loso.npz")
+    assert [len(one.logits) for one in found] == [435, 1893]
+    for one in found:
+        assert fit(one.logits, one.labels).temperature > 1.1

@@ -51,6 +51,8 @@ class Recipe:
     """False: BatchNorm keeps its statistics."""
     moving_average: float | None = None
     """Decay of the moving average of the weights; None: the mean over the last steps."""
+    compiled: bool = False
+    """On a GPU: fuse kernels first, which takes 10 s and a third off each step."""
     averaged: float = 0.6
     """The share of the steps over which that mean is."""
 
@@ -80,6 +82,9 @@ def fit(
     average = _Average(network, recipe)
     _train_mode(network, recipe)
     began = timed = time.monotonic()
+    if recipe.compiled and device.type == "cuda":
+        torch.compiler.reset()
+        network.forward = torch.compile(network.forward)  # type: ignore[method-assign]
     learn = _learner(network, optimizer, recipe.batch)
     step, total = 0, math.inf if steps is None else steps
     while step < total:
@@ -100,6 +105,7 @@ def fit(
         learn(x, y)
         step += 1
         average.update(step, total)
+    network.__dict__.pop("forward", None)  # A compiled one is for this batch alone.
     average.apply()
     if recipe.train_norms:
         measure_norms(network, pixels, index, recipe.hard)
