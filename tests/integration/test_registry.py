@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from clickbait.errors import Conflict, InvalidModel, NotFound
 from clickbait.settings import CHECKOUT_BASELINE
+from clickbait.store import registry as registry_module
 from clickbait.store.registry import Registry, baseline_version, is_promotion
 
 BUCKET = "models"
@@ -268,6 +269,28 @@ def test_a_pointer_that_cannot_be_read_can_be_replaced(registry, s3, tmp_path):
     s3.put_object(Bucket=BUCKET, Key="champion.json", Body=b"garbage")
     assert promote(registry, NEW)["version"] == NEW
     assert registry.pointer().version == NEW
+
+
+@pytest.mark.parametrize("back", [timedelta(), timedelta(seconds=3), timedelta(hours=1)])
+def test_a_clock_that_goes_back_does_not_change_the_order_of_promotions(
+    registry, tmp_path, monkeypatch, back
+):
+    for version in (NEW, OTHER):
+        registry.publish(folder_of(tmp_path, version))
+    now = datetime(2026, 10, 25, 1, 59, 59, tzinfo=UTC)  # Summer time ends in Europe.
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz):
+            return now
+
+    monkeypatch.setattr(registry_module, "datetime", Clock)
+    first = promote(registry, NEW, baseline=CHECKOUT_BASELINE)
+    now -= back
+    second = promote(registry, OTHER)
+    set_back = threshold(registry, 0.35)
+    assert list(registry.promotions()) == [set_back, second, first]
+    assert first["at"] < second["at"] < set_back["at"]
 
 
 def threshold(registry, value, reason="because"):

@@ -144,6 +144,23 @@ def test_a_rare_match_ends_the_page_early_and_the_cursor_goes_on(
     assert everything(5, version="v2") == rare
 
 
+def test_pages_that_begin_before_midnight_go_on_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    midnight = datetime(2026, 10, 25, tzinfo=UTC)
+    before = logged(30, midnight - timedelta(milliseconds=15))  # 15 on each side
+    monkeypatch.setattr(history, "datetime", type("Clock", (), {"now": lambda _: midnight}))
+    rows, cursor = history.page(TABLE, 10)
+    after = logged(5, midnight + timedelta(milliseconds=20))
+    later = midnight + timedelta(seconds=1)
+    monkeypatch.setattr(history, "datetime", type("Clock", (), {"now": lambda _: later}))
+    ids = [row["request_id"] for row in rows]
+    while cursor:
+        rows, cursor = history.page(TABLE, 10, cursor)
+        ids += [row["request_id"] for row in rows]
+    assert ids == before[::-1]
+    newest = [row["request_id"] for row in history.recent(TABLE, 1, 1_000)]
+    assert newest == after[::-1] + before[::-1]
+
+
 def test_recent_predictions_are_from_the_last_hours_and_limited() -> None:
     logged(3, datetime.now(UTC) - timedelta(hours=30))
     ids = logged(5, datetime.now(UTC) - timedelta(hours=3))

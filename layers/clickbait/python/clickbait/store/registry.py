@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -53,6 +53,9 @@ TRANSFERS = 8
 PRECONDITION_FAILED, CONFLICTING_WRITE = 412, 409
 """S3's statuses for a write whose condition no longer holds, or that conflicts with another."""
 
+
+MOST_DAYS_AHEAD = 1
+"""How far the clock of another process may be ahead. A later time was written by hand."""
 
 MAX_CANDIDATES = 5
 """Promoted versions that are tried if the pointer is of no use. Each may take a second to load."""
@@ -287,7 +290,7 @@ class Registry:
         promotion = {
             "version": version,
             "previous": (before.version if before else "") or shipped,
-            "at": datetime.now(UTC).isoformat(),
+            "at": _now_after(before),
             "by": by,
             "reason": reason,
             "forced": forced,
@@ -314,7 +317,7 @@ class Registry:
         record = {
             "version": version,
             "previous": version,
-            "at": datetime.now(UTC).isoformat(),
+            "at": _now_after(before),
             "by": by,
             "reason": reason,
             "forced": False,
@@ -437,6 +440,19 @@ def _readable(key: str) -> Iterator[None]:
         yield
     except aws.faults() as error:
         raise Unreadable(f"Reading {key} failed: {aws.reason(error)}.") from error
+
+
+def _now_after(before: Pointer | None) -> str:
+    """The time, and later than that of the promotion before, even if the clock of its process was
+    ahead: the records' order says which version is live."""
+    now = datetime.now(UTC)
+    last = _promotion(before.document) if before else None
+    if last:
+        at = datetime.fromisoformat(last["at"])
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        if now <= at < now + timedelta(days=MOST_DAYS_AHEAD):
+            now = at + timedelta(microseconds=1)
+    return now.isoformat()
 
 
 def _key(promotion: Mapping[str, Any]) -> str:
