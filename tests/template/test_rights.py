@@ -7,6 +7,7 @@ is recorded with the role that would make it, and compared with the policies of 
 import base64
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -35,7 +36,14 @@ from functions.rollout import app as rollout
 from tests.cloud import TABLE, cloud_in_memory, new_client
 from tests.samples.classes import framed
 from tests.samples.drawn import encoded, picture
-from tests.template.test_permissions import DEFINITION, DEPLOYMENTS, JOBS, PARTITIONS, allowed
+from tests.template.test_permissions import (
+    DEFINITION,
+    DEPLOYMENTS,
+    JOBS,
+    PARTITIONS,
+    ROOT,
+    allowed,
+)
 
 TOKEN = "the-admins-token"
 FAKE, REAL = LABELS
@@ -69,6 +77,13 @@ WITHOUT_A_CALL = {
     },
 }
 """Rights of functions that no call here needs, and why they have them."""
+
+
+WITHOUT_AWS = {("GET", "/"), ("GET", "/docs-info")}
+"""Routes that ask nothing of AWS."""
+
+ASKED: set[tuple[str, str]] = set()
+"""The requests to the API, by method and path."""
 
 
 class Need(NamedTuple):
@@ -247,6 +262,7 @@ def http(
         "body": base64.b64encode(data).decode(),
         "isBase64Encoded": True,
     }
+    ASKED.add((method, path))
     answer = handler(event, SimpleNamespace(aws_request_id="1"))
     assert answer["statusCode"] < 400, (method, path, answer)
     text = answer["body"]
@@ -354,14 +370,16 @@ def use_admin(recorder: Recorder) -> None:
         return http(admin.handler, method, path, body, kind, **query)
 
     # Models.
-    for path in ("/models", f"/models/{UNSURE}", f"/models/{UNSURE}/evaluation", "/promotions"):
+    for path in ("/models", "/promotions", f"/models/{UNSURE}"):
         ask("GET", path)
+    for part in ("evaluation", "files"):
+        ask("GET", f"/models/{UNSURE}/{part}")
     ask("POST", f"/models/{UNSURE}/predict", JPEG)
     baseline = BASELINE["model_version"]
     ask("POST", f"/models/{baseline}/promote", {"reason": "a test", "force": True})
     ask("PUT", "/threshold", {"threshold": 0.4, "reason": "a test"})
     # Labelled images.
-    for path in ("/dataset", "/dataset/images", "/predictions", "/metrics", "/debug"):
+    for path in ("/dataset", "/dataset/export", "/predictions", "/metrics", "/debug"):
         ask("GET", path)
     ask("GET", "/dataset/images", show="rejected")
     one, other, *_ = ask("GET", "/dataset/images")["items"]
@@ -542,6 +560,22 @@ def covers(pattern: str, resource: str) -> bool:
 def test_the_roles_here_are_those_of_the_functions(functions):
     roles = [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions.values()]
     assert sorted(roles) == sorted(FUNCTIONS)
+
+
+def test_every_route_is_asked(recorder):
+    """A route that is not may need a right that its role lacks."""
+    document = json.loads((ROOT / "openapi.json").read_text("utf-8"))
+    documented = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    asked = set()
+    for method, path in ASKED:
+        named = [it for _, it in documented if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", it), path)]
+        # /promotions is not /{any}: the template with the fewest names is the one that is meant.
+        asked.add((method, min(named, key=lambda it: it.count("{"))))
+    assert documented - asked == WITHOUT_AWS
 
 
 @pytest.mark.parametrize("role", FUNCTIONS)
