@@ -3,6 +3,7 @@ also if it is killed in between."""
 
 import io
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from PIL import Image
 
@@ -118,7 +120,10 @@ class Training:
         run.watch({"member": 1, "epoch": 2, "val_auc": 1.0}, 2)
         version = run.folder / "version"
         if not version.exists():
-            shutil.copytree(self.model, version)
+            part = run.folder / "part"
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(self.model, part)
+            part.rename(version)
             rewrite(version, model_version=f"20261122-00000{self.calls}-bbb")
             sides.write_manifest(version / "manifest.csv", run.images.records)
         return version
@@ -566,6 +571,97 @@ def test_sigterm_ends_it_with_143_and_the_retry_resumes(cloud, few):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     attempt.retrain.before = lambda: None
     assert do(run, 2)[1]["state"] == "PROMOTED"
+
+
+def test_a_second_sigterm_changes_nothing(cloud, few, monkeypatch):
+    upload(cloud, few)
+    run = request()
+    attempt.retrain.before = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    report = Runs.report
+
+    def report_and_be_hurried(*args: Any, **fields: Any) -> bool:
+        if "interrupted" in fields["reason"]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return report(*args, **fields)
+
+    monkeypatch.setattr(Runs, "report", report_and_be_hurried)
+    status, record = do(run)
+    assert (status, record["state"]) == (143, "RUNNING")
+    assert "next attempt" in record["reason"]
+    attempt.retrain.before = lambda: None
+    assert do(run, 2)[1]["state"] == "PROMOTED"
+
+
+def test_a_disk_that_takes_no_more_costs_one_attempt_and_leaves_no_version(cloud, few):
+    """The limit of the process's files stands for the disk: writes fail in the same places."""
+    upload(cloud, few)
+    run = request()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    attempt.retrain.before = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, before[1]))
+    try:
+        status, record = do(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (status, record["state"]) == (1, "RUNNING")
+    assert "File too large" in record["reason"]
+    assert live() is None
+    attempt.retrain.before = lambda: None
+    assert do(run, 2)[1]["state"] == "PROMOTED"
+
+
+class Refusing:
+    """AWS answers every call of a service with an error, until it is over."""
+
+    def __init__(self, service: str, code: str) -> None:
+        self.code, self.over = code, True
+        aws.client(service).meta.events.register(f"before-call.{service}", self.refuse)
+        bucket.s3().meta.events.register(f"before-call.{service}", self.refuse)
+
+    def refuse(self, **_: Any) -> None:
+        if not self.over:
+            error = {"Error": {"Code": self.code, "Message": "Please reduce your request rate."}}
+            raise ClientError(error, "Operation")
+
+
+@pytest.mark.parametrize(
+    ("service", "code", "moment"),
+    [
+        ("s3", "SlowDown", "at the start"),
+        ("s3", "SlowDown", "in the training"),
+        ("s3", "SlowDown", "at the promotion"),
+        ("dynamodb", "ProvisionedThroughputExceededException", "in the training"),
+    ],
+)
+def test_a_cloud_that_refuses_for_a_while_costs_one_attempt(
+    cloud, few, monkeypatch, service, code, moment
+):
+    upload(cloud, few)
+    run, refusing = request(), Refusing(service, code)
+    promote = Registry.promote
+
+    def begin(*args: Any, **fields: Any) -> Any:
+        refusing.over = False
+        return promote(*args, **fields) if args else None
+
+    if moment == "at the start":
+        begin()
+    elif moment == "in the training":
+        attempt.retrain.before = begin
+    else:
+        monkeypatch.setattr(Registry, "promote", begin)
+    environment = {**os.environ, "RUN_ID": run, "AWS_BATCH_JOB_ATTEMPT": "1"}
+    try:
+        status = job.main(environment)
+    except ClientError:  # It cannot even read its run: Python ends with status 1.
+        status = 1
+    refusing.over = True
+    assert status == 1
+    attempt.retrain.before = lambda: None
+    monkeypatch.setattr(Registry, "promote", promote)
+    status, record = do(run, 2)
+    assert (status, record["state"]) == (0, "PROMOTED"), record["reason"]
+    assert len(list(Registry(MODELS).promotions())) == 1
+    assert live() == record["version"]
 
 
 def test_a_fault_is_tried_again_and_fails_the_run_the_third_time(cloud, few, drawings):
