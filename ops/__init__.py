@@ -1,4 +1,4 @@
-"""The operator's commands, for AWS and for this machine: deploy, retrain, replay."""
+"""The operator's commands, for AWS and for this machine."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 """Operate the service, on AWS or on this machine."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -80,6 +81,45 @@ def replay(queue: str | None, dead_letters: str | None) -> None:
     with errors_in_one_line("replay"):
         sqs, source, target = connect(queue, dead_letters)
         click.echo(f"{replay(sqs, source, target)} messages moved to {target}")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("sam_options", metavar="[SAM DEPLOY OPTION]...", nargs=-1, type=click.UNPROCESSED)
+def recover(sam_options: tuple[str, ...]) -> None:
+    """Make a deleted stack again over the buckets and the table that it left.
+
+    Give the options of `make deploy`, and run `make deploy` afterwards: it adds everything else.
+    """
+    with errors_in_one_line("recover"):
+        from ops.deploy import ROOT, session_of
+        from ops.recover import recover
+        from ops.target import read
+
+        where = read(ROOT, sam_options)
+        for name in recover(session_of(where), where):
+            click.echo(f"Imported {name}")
+        click.echo("Now run make deploy with the same options.")
+
+
+@main.command()
+@click.argument("bucket")
+@click.argument("since", type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
+def restore(bucket: str, since: datetime) -> None:
+    """Bring back the labelled images that were deleted from BUCKET since SINCE.
+
+    For example after a wrong `aws s3 sync --delete`, within a week. SINCE is a time in UTC, such as
+    2026-11-26T10:00. Works on AWS, with the credentials and the region of your shell.
+    """
+    with errors_in_one_line("restore"):
+        import boto3
+
+        from ops.recover import restore
+
+        count = 0
+        for key in restore(boto3.client("s3"), bucket, since.replace(tzinfo=UTC)):
+            click.echo(key)
+            count += 1
+        click.echo(f"{count} images are back.")
 
 
 if __name__ == "__main__":

@@ -34,14 +34,14 @@ def deploy(sam_options: Sequence[str]) -> None:
     Raises StackError, BotoCoreError or ClientError at the first step that fails. Once the service
     answers, only a warning says if the training image could not be built.
     """
-    session = _session(target.read(ROOT, sam_options))
+    session = session_of(target.read(ROOT, sam_options))
     session.client("sts").get_caller_identity()  # Without credentials, fail before the build.
     page = build_page()
     _sam("build")
     _sam("deploy", *sam_options, *target.tags(ROOT, sam_options))
     # `sam deploy --guided` asks for the name and the region, and writes them to its configuration.
     where = target.read(ROOT, sam_options)
-    session = _session(where)
+    session = session_of(where)
     cloudformation = session.client("cloudformation")
     outputs = outputs_of(cloudformation, where.stack)
     parameters = parameters_of(cloudformation, where.stack)
@@ -59,7 +59,7 @@ def deploy(sam_options: Sequence[str]) -> None:
     _have_image_built(session, outputs, where)
 
 
-def _session(where: Target) -> boto3.Session:
+def session_of(where: Target) -> boto3.Session:
     """A session for the target; raises StackError if no region is chosen anywhere."""
     session = boto3.Session(profile_name=where.profile, region_name=where.region)
     if session.region_name is None:
