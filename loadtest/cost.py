@@ -7,7 +7,7 @@ tiers, discounts and taxes are left out, because they differ by account.
 import argparse
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 HOURS_A_MONTH = 730
 MILLION = 1_000_000
@@ -108,8 +108,9 @@ class Idle:
     """The resources of the template that cost money without any request."""
 
     secrets: int = 1
-    alarmed_metrics: int = 21
-    """CloudWatch bills an alarm by its metrics; `tests/template` checks the number."""
+    alarmed_metrics: int = 28
+    """CloudWatch bills an alarm by its metrics; `tests/template` checks the number. Without an
+    AlarmEmail there are only five, which are free."""
     free_alarms: int = 10
     """Free in every account, for ever; so are `free_queue_requests`."""
     versions_gb: float = 0.3
@@ -292,6 +293,8 @@ def report(m: Measured, i: Idle) -> list[str]:
     lines += table("an open page", watching(w))
     lines += table("a million images in bulk", bulk_million(m))
     lines += table("an idle month", idle_month(i))
+    silent = sum(idle_month(replace(i, alarmed_metrics=0)).values())
+    lines += [f"Without an AlarmEmail an idle month costs {silent:.2f}.", ""]
     lines += ["| alternatives | $ a million | $ an idle month |", "|---|---|---|"]
     lines.append(f"| **this service** | **{ours:.2f}** | **{idle:.2f}** |")
     lines += [f"| {name} | {a:,.2f} | {b:,.2f} |" for name, (a, b) in elsewhere().items()]

@@ -88,11 +88,37 @@ def test_the_admins_token_is_in_a_file_for_its_user_alone(acting):
         assert anybody.post("/retrain", json={}).status_code == 401
 
 
-def test_a_job_runs_and_its_end_reaches_the_run(acting):
+def subscribed(stack: LocalStack) -> str:
+    """The URL of a new queue that gets the messages to the owner."""
+    sqs = stack.cloud("sqs")
+    queue = sqs.create_queue(QueueName="owner")["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": found["QueueArn"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    topic = stack.description()["outputs"]["NotifyTopic"]
+    stack.cloud("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=found["QueueArn"])
+    return queue
+
+
+def test_a_job_runs_and_its_end_reaches_the_run_and_the_owner(acting):
+    queue = subscribed(acting)
     act(acting, "echo table $TABLE run $RUN_ID; exit 2")
     run = start_a_run(acting)
     body = ended(acting, run)
     assert body["state"] == "FAILED" and body["reason"]
+    message = eventually(
+        lambda: acting.cloud("sqs").receive_message(QueueUrl=queue).get("Messages")
+    )
+    assert message, "the role may not publish, or the topic has no such subscriber"
+    sent = json.loads(message[0]["Body"])
+    assert sent["Subject"] == "Training failed"
+    assert sent["Message"].startswith(f"{body['reason']}\n\nThe run is {run}.")
     log = acting.job_log(run)
     assert "-m training.job: attempt 1" in log and "attempt 2" not in log
     printed = f"table {acting.description()['outputs']['Table']} run {run}"

@@ -381,6 +381,50 @@ def test_an_unknown_run_is_not_cancelled(table):
     assert table.latest() is None
 
 
+# --- messages to the owner ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list[tuple[str, str]]:
+    """The messages so far: subject and text."""
+    messages: list[tuple[str, str]] = []
+    monkeypatch.setattr(runs, "notify", lambda *message: messages.append(message))
+    return messages
+
+
+@pytest.mark.parametrize(
+    ("state", "subject"),
+    [
+        ("PROMOTED", "Training done: the new model is live"),
+        ("REJECTED", "Training done: the live model stays"),
+        ("FAILED", "Training failed"),
+    ],
+)
+def test_the_end_of_a_training_is_sent_once_even_if_its_event_comes_twice(
+    table, batch, sent, state, subject
+):
+    run = ask(table)["id"]
+    table.advance(run, state, "So it ended.")
+    assert not sent
+    for _ in range(2):
+        table.on_job_ended(batch.end("SUCCEEDED"))
+    text = f"So it ended.\n\nThe run is {run}. The page shows it under Models."
+    assert sent == [(subject, text)]
+
+
+def test_the_end_of_a_small_update_is_sent_once(updates, sent):
+    run = ask_update(updates)
+    updates.end(run, "PROMOTED", "Better.")
+    updates.end(run, "FAILED", "Too late.")
+    assert [subject for subject, _ in sent] == ["Training done: the new model is live"]
+
+
+def test_the_admin_who_cancels_a_run_gets_no_message(table, batch, sent):
+    table.cancel(ask(table)["id"], "Cancelled by a test.")
+    table.on_job_ended(batch.end("FAILED"))
+    assert not sent
+
+
 # --- small updates --------------------------------------------------------------------------------
 
 

@@ -57,6 +57,7 @@ BATCHES = {
     "dynamodb:PutItem": {"Table"},
     "dynamodb:Query": {"Table"},
     "dynamodb:UpdateItem": {"Table"},
+    "sns:Publish": {"NotifyTopic"},
 }
 PARTITIONS = {
     "PredictRole": ["prediction#*", "review#*", "key#", "keyuse#*"],
@@ -144,6 +145,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         **START,
         "batch:DescribeJobs": {"*"},
         "sqs:SendMessage": {"UploadsQueue", "LearnQueue"},
+        "sns:Publish": {"NotifyTopic"},
         **log("RetrainLogs"),
         **TRACES,
     },
@@ -158,6 +160,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "sqs:GetQueueAttributes": {"LearnQueue"},
         "sqs:ReceiveMessage": {"LearnQueue"},
         "sqs:SendMessage": {"UploadsQueue"},
+        "sns:Publish": {"NotifyTopic"},
         "dynamodb:DeleteItem": {"Table"},
         "dynamodb:GetItem": {"Table"},
         "dynamodb:Query": {"Table"},

@@ -13,6 +13,7 @@ import pytest
 from clickbait import keys
 from clickbait.settings import Settings, SettingsError
 from clickbait.store import monitoring
+from ops.recover import KEPT
 from tests.template.conftest import listed, of_type, one, statements, walk
 from tests.template.test_permissions import ALLOWED
 
@@ -297,6 +298,7 @@ def test_every_variable_of_a_function_is_a_setting_of_the_library(template, func
         ("ADMIN_SECRET", "secretsmanager:GetSecretValue"),
         ("JOB_DEFINITION", "batch:SubmitJob"),
         ("JOB_QUEUE", "batch:SubmitJob"),
+        ("NOTIFY_TOPIC", "sns:Publish"),
         ("TABLE", "dynamodb:UpdateItem"),
     ],
 )
@@ -495,7 +497,7 @@ def test_every_dead_letter_queue_has_an_alarm(resources):
     watched = [
         metric["Dimensions"][0]["Value"]
         for _, metric in watching(resources)
-        if metric["Namespace"] == "AWS/SQS"
+        if metric["MetricName"] == "ApproximateNumberOfMessagesVisible"
     ]
     redrives = [
         queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
@@ -529,11 +531,12 @@ def test_an_alarm_on_a_sum_adds_all_of_its_metrics_even_if_one_has_no_value(reso
         (total,) = [query for query in queries if "Expression" in query]
         added = [query for query in queries if "MetricStat" in query]
         # Not a + b, which has no value if one of them has none.
-        assert total["Expression"] == f"SUM([{', '.join(query['Id'] for query in added)}])"
+        ids = ", ".join(query["Id"] for query in added)
+        assert total["Expression"] in (f"SUM([{ids}])", f"MAX([{ids}])")
         assert total.get("ReturnData", True) and not any(query["ReturnData"] for query in added)
         for query in added:
-            (dimension,) = query["MetricStat"]["Metric"]["Dimensions"]
-            assert dimension["Value"] == query["Id"]
+            whose = json.dumps(query["MetricStat"]["Metric"]["Dimensions"][0]["Value"])
+            assert query["Id"] in whose.lower()
 
 
 def test_drift_raises_an_alarm_from_the_threshold_of_the_library(resources):
@@ -600,6 +603,17 @@ def test_alarms_cost_what_the_template_says(resources):
     assert f"Here are {watched}: ${dollars:.2f}." in text
 
 
+def test_without_an_address_only_the_alarms_of_a_deployment_exist_which_are_free(plain):
+    """Any other would cost as much and reach nobody."""
+    group = one(plain["Resources"], "AWS::CodeDeploy::DeploymentGroup")
+    guards = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
+    alarms = of_type(plain["Resources"], "AWS::CloudWatch::Alarm")
+    always = {name for name, alarm in alarms.items() if "Condition" not in alarm}
+    assert always == guards and len(always) <= 10
+    conditions = {alarms[name]["Condition"] for name in set(alarms) - always}
+    assert conditions == {"HasAlarmEmail"}
+
+
 def test_the_library_emits_the_metrics_that_the_alarms_watch(resources):
     source = "".join(
         file.read_text("utf-8") for file in (ROOT / "layers/clickbait/python").rglob("*.py")
@@ -612,10 +626,53 @@ def test_the_library_emits_the_metrics_that_the_alarms_watch(resources):
     assert own and all(f'count("{metric}"' in source for metric in own)
 
 
+def test_every_function_has_an_alarm_on_its_errors_and_every_queue_on_its_oldest_message(
+    resources, functions
+):
+    """A function whose import is broken emits no metric of its own."""
+    names = [
+        watched["Dimensions"][0]["Value"]["Ref"]
+        for _, watched in watching(resources)
+        if (watched["Namespace"], watched["MetricName"]) == ("AWS/Lambda", "Errors")
+    ]
+    service = {n: it["Properties"]["Environment"]["Variables"] for n, it in functions.items()}
+    watched_by_nobody = {
+        n for n, it in service.items() if it["POWERTOOLS_SERVICE_NAME"] in UNWATCHED
+    }
+    assert sorted(names) == sorted(set(functions) - watched_by_nobody)
+    aged = [
+        watched["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
+        for _, watched in watching(resources)
+        if watched["MetricName"] == "ApproximateAgeOfOldestMessage"
+    ]
+    queues = of_type(resources, "AWS::SQS::Queue")
+    dead = [it["Properties"].get("RedrivePolicy") for it in queues.values()]
+    targets = {it["deadLetterTargetArn"]["Fn::GetAtt"][0] for it in dead if it}
+    assert sorted(aged) == sorted(set(queues) - targets)
+
+
+def test_the_end_of_trainings_and_batches_is_mailed_only_if_asked_for(template, resources):
+    assert template["Parameters"]["NotifyEmail"]["Default"] == ""
+    subscription = resources["NotifySubscription"]
+    assert subscription["Condition"] == "HasNotifyEmail"
+    assert subscription["Properties"] == {
+        "TopicArn": {"Ref": "NotifyTopic"},
+        "Protocol": "email",
+        "Endpoint": {"Ref": "NotifyEmail"},
+    }
+    assert "Properties" not in resources["NotifyTopic"], "nobody else is subscribed"
+
+
 def test_an_alarm_is_mailed_only_if_there_is_an_address(resources):
     assert resources["AlarmTopic"]["Condition"] == "HasAlarmEmail"
     for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
-        assert alarm["Properties"]["AlarmActions"]["Fn::If"][0] == "HasAlarmEmail"
+        actions = alarm["Properties"]["AlarmActions"]
+        if "Condition" not in alarm:
+            condition, actions, nothing = actions["Fn::If"]
+            assert (condition, nothing) == ("HasAlarmEmail", {"Ref": "AWS::NoValue"})
+        assert actions == [{"Ref": "AlarmTopic"}]
+        ends = alarm["Properties"]["OKActions"]
+        assert ends == alarm["Properties"]["AlarmActions"], "also that it is over"
 
 
 def test_a_bill_that_surprises_is_mailed(template, resources):
@@ -650,6 +707,17 @@ def test_lambda_lets_the_debounce_timer_ring_through_a_long_upload(plain):
     """A function that sends to its own queue is ended after some 16 rounds, unless it may."""
     function = plain["Resources"]["RetrainFunction"]["Properties"]
     assert function["RecursiveLoop"] == "Allow"
+
+
+def test_what_recover_imports_is_what_a_deleted_stack_leaves(resources):
+    kept = {n for n, r in resources.items() if r.get("DeletionPolicy") == "RetainExceptOnCreate"}
+    assert {it.logical for it in KEPT} == kept
+    for it in KEPT:
+        assert resources[it.logical]["Type"] == it.kind
+        name = resources[it.logical]["Properties"][it.name_property]
+        assert (name.get("Fn::Sub") or f"${{{name['Ref']}}}") == it.name
+        for key, value in it.needed.items():
+            assert resources[it.logical]["Properties"][key] == value
 
 
 # --- the whole -----------------------------------------------------------------------------------

@@ -147,6 +147,8 @@ def needs(service: str, operation: str, given: dict[str, Any]) -> Iterator[Need]
             yield Need(f"batch:{operation}", "*")
         case "batch", "TerminateJob", {"jobId": "job"}:
             yield Need("batch:TerminateJob", JOBS)
+        case "sns", "Publish", {"TopicArn": "topic"}:
+            yield Need("sns:Publish", "NotifyTopic")
         case "lambda", "Invoke", {"FunctionName": "predict:7"}:
             yield Need("lambda:InvokeFunction", "PredictFunction:*")
         case "codedeploy", "PutLifecycleEventHookExecutionStatus", _:
@@ -189,6 +191,7 @@ class Recorder:
             "batch.DescribeJobs": lambda _: {"jobs": [{"status": "RUNNABLE", "createdAt": 0}]},
             "batch.ListJobs": lambda _: {"jobSummaryList": []},
             "batch.TerminateJob": lambda _: {},
+            "sns.Publish": lambda _: {"MessageId": "1"},
             "codedeploy.PutLifecycleEventHookExecutionStatus": lambda _: {},
             "lambda.Invoke": self._invoked,
         }.items():
@@ -361,6 +364,9 @@ def use_worker(recorder: Recorder) -> None:
         batches._names.cache_clear()
     for key in places:
         recorder.put(key, b"no image" if "bad" in key else b"")
+    with recorder.acting(""):
+        http(batch.handler, "POST", f"/batches/{named['id']}/start")
+        batches._names.cache_clear()
     succeeds(worker.handler(uploaded(*places), None))
     succeeds(worker.handler(uploaded(*places, receives=2), None))
 
@@ -516,6 +522,7 @@ def prepare(patch: pytest.MonkeyPatch, recorder: Recorder) -> None:
         "JOB_DEFINITION": "definition",
         "UPLOADS_QUEUE": urls["uploads"],
         "LEARN_QUEUE": urls["learn"],
+        "NOTIFY_TOPIC": "topic",
         "ADMIN_SECRET": "token",
         "KEEP_UNSURE": "5",
         "PREDICT_ACCESS": "keys",

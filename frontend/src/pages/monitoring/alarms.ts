@@ -218,6 +218,40 @@ export const ALARMS: readonly Alarm[] = [
     ],
   },
   {
+    resource: "OtherErrorsAlarm",
+    title: "Admin, batch or worker crashed",
+    means:
+      "The admin function, the batch function or an inbox worker crashed, ran out of time or could not start. Images in the inbox are tried up to five times, so none is lost.",
+    do: [
+      `See which one it was, and how it ended: ${crashesOf("admin")}, and the same for batch and worker.`,
+      "“Runtime exited” with a signal means out of memory: compare memory and limit under Functions on [this page](/monitoring?window=1h).",
+      DEPLOY_FORMER,
+    ],
+  },
+  {
+    resource: "OldMessagesAlarm",
+    title: "Messages wait",
+    means:
+      "A message has waited in a queue for an hour. Either a folder of many thousand images is still being classified, or a function no longer receives its messages. Nothing is lost: messages are kept for four days.",
+    do: [
+      "Open [Batch](/batch) or [Data](/data): if their figures move, wait.",
+      `Find the queue: \`aws sqs get-queue-attributes --attribute-names All --queue-url URL\`, with InboxQueue, UploadsQueue and LearnQueue from ${OUTPUTS}.`,
+      "If the function is throttled, raise the account’s limit: `aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value 100`.",
+      "If its trigger is disabled, `aws lambda list-event-source-mappings` shows it: enable it, or run `make deploy`.",
+    ],
+  },
+  {
+    resource: "RunsWaitingAlarm",
+    title: "Training waits for a machine",
+    means:
+      "A training has waited for half an hour for a machine of AWS Batch. After two hours it ends by itself as FAILED. Until then no other training can start; the live model stays.",
+    do: [
+      "Open the run on [Models](/models?show=training). To train now, cancel it and start a small update.",
+      "Compare the account’s quotas of Fargate vCPUs with TrainingVcpus: `aws service-quotas list-service-quotas --service-code fargate`.",
+      "If the quota suffices, AWS has no capacity at the moment: start it again later, or in another region.",
+    ],
+  },
+  {
     resource: "DriftAlarm",
     title: "Image drift",
     means:

@@ -122,6 +122,8 @@ class Settings:
     """URL of the queue of new objects in train/."""
     learn_queue: str = ""
     """URL of the queue of small updates."""
+    notify_topic: str = ""
+    """ARN of the topic for messages about trainings and batches that have ended."""
     min_new_images: Annotated[int, _whole(1, 100_000)] = 20
     """New, relabelled or removed images that start a training automatically."""
     quiet_period: Annotated[int, _whole(0, 900)] = 60

@@ -30,6 +30,7 @@ from clickbait.keys import BATCH_PARTITION, INBOX, batch_and_name, is_batch_id, 
 from clickbait.observability import logger
 from clickbait.settings import settings
 from clickbait.store import presigned, results
+from clickbait.store.notices import notify
 from clickbait.store.results import Row
 from clickbait.store.rows import TRANSACTION, Rows, now
 
@@ -371,12 +372,32 @@ class Batches:
         progress = self.progress(batch)
         if progress.complete:
             self._write_results(progress)
+            self._notify(progress)
         elif seen is not None:
             # Each missing row adds to `seen` when it comes, so counting earlier is not worth it.
             # Rows that are counted but not yet added make `due` too early, which is safe.
             due = seen + progress.expected - progress.tally.rows
             self._update_head(batch, "SET due = :due", {":due": due})
         return progress
+
+    def _notify(self, progress: Progress) -> None:
+        """Tell the owner once that a batch is done. Only if it was started: one that was not, such
+        as a dropped folder, is complete each time that its next file has a row."""
+        if "started" not in progress.head or "notified" in progress.head:
+            return
+        first = aws.update_item(
+            self.table,
+            BATCH_PARTITION,
+            progress.batch,
+            "SET notified = :now",
+            {":now": now()},
+            condition="attribute_not_exists(notified)",
+        )
+        if first is not None:
+            tally = progress.tally
+            text = f"{tally.done} images are classified, and {tally.failed} failed.\n\n"
+            text += f"The batch is {progress.batch}. The page shows it under Batch."
+            notify("Batch done", text)
 
     def progress(self, batch: str) -> Progress:
         """The progress of a batch; raises NotFound if nothing of it exists."""
@@ -455,7 +476,8 @@ class Batches:
 
     def _head(self, batch: str) -> dict[str, Any]:
         """The head of a batch: `created`, `files` (the number of names), `threshold`, `started`,
-        `seen`, `due`, `results`. Unknown fields are left out; {} before the first row."""
+        `seen`, `due`, `results`, `notified`. Unknown fields are left out; {} before the first
+        row."""
         if not is_batch_id(batch):
             raise _unknown(batch)
         return _head(aws.get_item(self.table, BATCH_PARTITION, batch) or {})

@@ -25,6 +25,7 @@ from clickbait.errors import BadRequest, Conflict, NotFound, Unavailable
 from clickbait.keys import LOCK_PARTITION, RUN_PARTITION
 from clickbait.observability import count, logger
 from clickbait.settings import settings
+from clickbait.store.notices import notify
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -39,6 +40,13 @@ ENDED = (PROMOTED, REJECTED, FAILED, CANCELLED)
 STATES = (QUEUED, RUNNING, EVALUATING, *ENDED)
 PROMOTING = "promoting"
 """Field of a run: whether it is making its version live now."""
+
+OUTCOMES = {
+    PROMOTED: "done: the new model is live",
+    REJECTED: "done: the live model stays",
+    FAILED: "failed",
+}
+"""The end of a run in the subject of a message."""
 
 LEASE = "lease"
 """Sort key of the lease: the run that has it, since when, and its job."""
@@ -268,6 +276,8 @@ class Runs:
         """End a small update in `state`, unless it has ended already, and free the lease."""
         ended = self.advance(run, state, reason, **fields)
         self._release(run)
+        if ended:
+            _notify(run, state, reason)
         if ended and state == FAILED:
             count("RunsFailed")
             logger.error("run failed", run=run, reason=reason)
@@ -282,8 +292,10 @@ class Runs:
         if not RUN_ID.fullmatch(run) or detail.get("status") not in ("SUCCEEDED", "FAILED"):
             return
         self._update(run, {"reason": _failure_reason(detail)}, FAILED)
-        self._release(run)
+        freed = self._release(run)
         ended = self.get_or_none(run)
+        if ended and freed:  # Not for an event that comes again.
+            _notify(run, ended["state"], ended["reason"])
         if ended and ended["state"] == FAILED:  # Set here or by the job itself.
             count("RunsFailed")
             logger.error("run failed", run=run, reason=ended["reason"])
@@ -429,9 +441,10 @@ class Runs:
         )
         return updated is not None
 
-    def _release(self, run: str) -> None:
-        """Free the lease if `run` has it. A late event of an older run must not free it."""
-        aws.delete_item(
+    def _release(self, run: str) -> bool:
+        """Free the lease if `run` has it; whether it had. A late event of an older run must not
+        free it."""
+        return aws.delete_item(
             self.table,
             LOCK_PARTITION,
             LEASE,
@@ -477,6 +490,13 @@ class Runs:
             names=names,
         )
         return updated is not None
+
+
+def _notify(run: str, state: str, reason: str) -> None:
+    """Tell the owner how a run has ended, unless an admin cancelled it."""
+    if state != CANCELLED:
+        text = f"{reason}\n\nThe run is {run}. The page shows it under Models."
+        notify(f"Training {OUTCOMES[state]}", text)
 
 
 def _now() -> str:
