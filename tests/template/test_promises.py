@@ -239,6 +239,11 @@ def test_snapstart_which_costs_when_idle_is_off_by_default(template, plain):
     assert template["Parameters"]["SnapStart"]["Default"] == "None"
 
 
+def test_traces_which_cost_more_than_all_else_are_off_by_default(template):
+    assert template["Globals"]["Function"]["Tracing"] == {"Ref": "Tracing"}
+    assert template["Parameters"]["Tracing"]["Default"] == "PassThrough"
+
+
 @pytest.mark.parametrize("name", ALIASES)
 def test_another_value_of_a_parameter_is_a_new_version_too(template, plain, name):
     """CloudFormation replaces a version when its description changes; SAM's id does not move."""

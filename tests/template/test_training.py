@@ -63,7 +63,8 @@ def test_a_training_runs_the_command_of_its_image_on_the_image_s_processor(job):
     container = job["ContainerProperties"]
     dockerfile = (ROOT / "training" / "Dockerfile").read_text("utf-8")
     assert f"CMD {json.dumps(container['Command'])}" in dockerfile
-    assert "FROM --platform=linux/amd64 " in dockerfile
+    # Docker Hub limits builds that do not log in.
+    assert "FROM --platform=linux/amd64 public.ecr.aws/docker/library/python:" in dockerfile
     assert container["RuntimePlatform"]["CpuArchitecture"] == "X86_64"
     assert job["PlatformCapabilities"] == ["FARGATE"]
 
