@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from clickbait.store.registry import Registry
 from functions.admin import schemas
+from tests.samples import small
 from tests.unit.functions.conftest import BASELINE
 from tests.waiting import DEADLINE
 
@@ -357,3 +358,56 @@ def test_a_time_is_accepted_in_any_zone_and_with_the_plus_that_a_query_loses(
         assert answer.status_code == 200, at
         assert answer.json()["live"]["version"] == NEW
     assert admin.get("/promotions?at=2000-01-01").json()["live"]["version"] == BASELINE
+
+
+DAMAGES: dict[str, bytes | None] = {
+    "half JSON": b'{"version": "2099',
+    "nowhere": b'{"version": "20980101-000000-ffffff"}',
+    "deleted": None,
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "no model"])
+def test_every_route_goes_on_with_the_version_that_serves_if_the_bucket_is_damaged(
+    admin: TestClient, cloud: Any, damage: str
+) -> None:
+    def publish(version: str) -> None:
+        cloud.version(version, small.MODEL, **small.metadata(version))
+
+    publish(OLD)
+    assert promote(admin, OLD, force=True).status_code == 200
+
+    def break_it() -> None:
+        if damage == "no model":
+            publish(NEW)
+            assert promote(admin, NEW, force=True).status_code == 200
+            cloud.s3.delete_object(Bucket="models", Key=f"versions/{NEW}/model.tflite")
+        elif (body := DAMAGES[damage]) is None:
+            cloud.s3.delete_object(Bucket="models", Key="champion.json")
+        else:
+            cloud.s3.put_object(Bucket="models", Key="champion.json", Body=body)
+
+    def shown() -> list[str]:
+        return [m["version"] for m in admin.get("/models").json()["items"] if m["live"]]
+
+    break_it()
+    assert shown() == [OLD]
+    assert admin.get(f"/models/{OLD}").json()["live"]
+    for route in ("/promotions", "/dataset/images", "/review", "/dataset", "/runs", "/metrics"):
+        assert admin.get(route).status_code == 200, route
+    threshold = admin.put("/threshold", json={"threshold": 0.3, "reason": "a test"})
+    assert (threshold.status_code, threshold.json()["version"]) == (200, OLD)
+    assert shown() == [OLD]
+    break_it()
+    # The version that serves in place of the damage can be promoted, which mends the pointer.
+    repaired = promote(admin, OLD)
+    assert (repaired.status_code, repaired.json()["changed"]) == (200, True), repaired.text
+    assert repaired.json()["promotion"]["threshold"] == 0.3
+    assert promote(admin, OLD).json()["changed"] is False
+    break_it()
+    back = promote(admin, BASELINE)
+    assert (back.status_code, back.json()["promotion"]["previous"]) == (200, OLD), back.text
+    assert shown() == [BASELINE]
+    listed = admin.get("/promotions").json()
+    assert listed["live"]["version"] == BASELINE
+    assert all(record["previous"] for record in listed["items"])
