@@ -49,6 +49,20 @@ def test_a_bad_image_gets_a_problem_document(api):
     assert answer.json()["status"] == 415
 
 
+def test_no_log_has_the_token_of_the_admin(stack, api, admin):
+    token = admin.headers["authorization"].removeprefix("Bearer ")
+    assert admin.get("/models").status_code == 200
+    assert admin.get("/no-such-route", params={"a": "b"}).status_code == 404
+    assert admin.post("/retrain", content=b"{").status_code == 422
+    # Somebody who puts it where it does not belong.
+    assert api.get("/models", params={"token": token}).status_code == 401
+    assert api.get("/models", headers={"authorization": token[:-1]}).status_code in (401, 403)
+    assert admin.get("/models").status_code == 200
+    logs = [file for file in (stack.state_dir / "logs").rglob("*") if file.is_file()]
+    assert logs
+    assert [file.name for file in logs if token in file.read_text(errors="replace")] == []
+
+
 def test_an_unknown_route_gets_a_problem_document(api):
     answer = api.get("/no/such%20route?a=b%2Fc")
     assert answer.status_code == 404
