@@ -2,8 +2,12 @@
 
 All classify the same image for the same number of clients on the same cores. They take turns in
 rounds, so that a slow minute of a shared machine affects all of them. Ratios are computed within a
-round; the table shows medians. The seed and the peers are read from --yardstick, and rows without
-their files are left out.
+round; the table shows medians. CPU is the time of all processes of a server for one image: a busy
+machine affects it less than the rate. The seed and the peers are read from --yardstick, and rows
+without their files are left out.
+
+Each peer is measured twice: with the file that this service ships, and with EfficientNet-Lite0 at
+224 px, which its user would choose without this project. `loadtest/lite0.py` writes that file once.
 """
 
 import argparse
@@ -58,8 +62,8 @@ def contenders(yardstick: Path, port: int, workers: int, scratch: Path) -> Itera
     yield Contender("this service, cached", us, workers, ours)
     if not (yardstick / "peers").is_dir() or not (PEERS / "python").exists():
         return
-    peers = yardstick / "peers"
-    model = {"MODEL": str(CHECKOUT_BASELINE / "model.tflite")}
+    peers = scratch / "peers"
+    copy_peers(yardstick / "peers", peers)
     plain = [
         str(PEERS / "uvicorn"),
         "plain_fastapi:app",
@@ -67,12 +71,17 @@ def contenders(yardstick: Path, port: int, workers: int, scratch: Path) -> Itera
         str(workers),
         "--no-access-log",
     ]
-    yield Contender("plain FastAPI", [*plain, "--port", str(port)], workers, model, peers)
     litserve = [str(PEERS / "python"), "litserve_server.py", str(port)]
-    yield Contender("LitServe", litserve, workers, model, peers)
     bento = [str(PEERS / "bentoml"), "serve", "bentoml_service:Thumbnails", "--host", "127.0.0.1"]
     quiet = {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(scratch / "bentoml")}
-    yield Contender("BentoML", [*bento, "--port", str(port)], workers, model | quiet, peers)
+    for suffix, file in (("", CHECKOUT_BASELINE / "model.tflite"), (", Lite0", lite0(scratch))):
+        model = quiet | {"MODEL": str(file)}
+        for name, command in (
+            ("plain FastAPI", [*plain, "--port", str(port)]),
+            ("LitServe", litserve),
+            ("BentoML", [*bento, "--port", str(port)]),
+        ):
+            yield Contender(name + suffix, command, workers, model, peers)
     seed, weights = str(yardstick / "seed_server.py"), scratch / "seed.h5"
     subprocess.run(
         [str(PEERS / "python"), seed, "make", str(weights)], check=True, capture_output=True
@@ -80,6 +89,43 @@ def contenders(yardstick: Path, port: int, workers: int, scratch: Path) -> Itera
     for call in ("predict", "direct"):
         command = [str(PEERS / "python"), seed, "serve", str(weights), str(port)]
         yield Contender(f"seed, {call}", command, 1, {"SEED_CALL": call})
+
+
+def lite0(scratch: Path) -> Path:
+    """EfficientNet-Lite0 as a file; written at the first call."""
+    file = scratch / "lite0.tflite"
+    if not file.exists():
+        python = str(ROOT / "training/.venv/bin/python")
+        path = os.pathsep.join([str(ROOT), str(ROOT / "layers/clickbait/python")])
+        subprocess.run(
+            [python, "-m", "loadtest.lite0", str(file)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": path},
+            check=True,
+            capture_output=True,
+        )
+    return file
+
+
+def copy_peers(source: Path, target: Path) -> None:
+    """Copy the peers, with the side of their input read from the model instead of 224 pixels."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    common = target / "common.py"
+    text = common.read_text()
+    for fixed, read in (
+        ("(224, 224)", "(self.side, self.side)"),
+        ("(336, 336)", "(self.side * 3 // 2, self.side * 3 // 2)"),
+        (
+            "        self.output = min",
+            '        self.side = int(self.interpreter.get_input_details()[0]["shape"][1])\n'
+            "        self.output = min",
+        ),
+    ):
+        if fixed not in text:
+            sys.exit(f"{source}/common.py has changed: it no longer contains {fixed!r}")
+        text = text.replace(fixed, read)
+    common.write_text(text)
 
 
 @contextmanager
@@ -127,10 +173,26 @@ def megabytes(tree: psutil.Process) -> float:
     return total / 1e6
 
 
-def load(port: int, image: Path, images: int, clients: int, seconds: int) -> dict[str, float]:
-    """wrk's figures, with `rps` in images per second; the server warms up for two seconds first."""
+def cpu_seconds(tree: psutil.Process) -> float:
+    """CPU time of a process and its children."""
+    total = 0.0
+    for process in [tree, *tree.children(recursive=True)]:
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def load(
+    tree: psutil.Process, port: int, image: Path, images: int, *, clients: int, seconds: int
+) -> dict[str, float]:
+    """wrk's figures, with `rps` in images per second, and the server's CPU and memory. It warms up
+    for two seconds first."""
     path, field_name = ("predict", "file") if images == 1 else ("predict-batch", "files")
     for duration in (2, seconds):
+        before = cpu_seconds(tree)
         done = subprocess.run(
             [
                 *("wrk", "-t1", f"-c{clients}", f"-d{duration}s", "--timeout", "60s", "--latency"),
@@ -142,14 +204,17 @@ def load(port: int, image: Path, images: int, clients: int, seconds: int) -> dic
             check=True,
         )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures | {"rps": images * figures["rps"]}
+    answered = max(images * figures["requests"], 1)
+    cpu = 1e3 * (cpu_seconds(tree) - before) / answered
+    return figures | {"rps": images * figures["rps"], "cpu": cpu, "mb": megabytes(tree)}
 
 
-def bare_loop(image: Path, seconds: int, workers: int) -> float:
+def bare_loop(image: Path, seconds: int, workers: int) -> dict[str, float]:
     command = [sys.executable, str(ROOT / "loadtest/bare_loop.py")]
     arguments = [str(CHECKOUT_BASELINE / "model.tflite"), str(image), str(seconds), str(workers)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    rate, cpu = map(float, done.stdout.split())
+    return {"rps": rate, "cpu": cpu}
 
 
 def table(rows: Mapping[str, Sequence[Mapping[str, float]]], rounds: int) -> Iterator[str]:
@@ -165,17 +230,26 @@ def table(rows: Mapping[str, Sequence[Mapping[str, float]]], rounds: int) -> Ite
             for i in range(rounds)
         )
 
-    yield "| | images/s | p50 ms | p95 ms | failed | MB a worker | this service is |"
-    yield "|---|---|---|---|---|---|---|"
+    columns = ("images/s", "this service is", "CPU ms an image", "p50 ms", "p95 ms", "failed")
+    yield "| | " + " | ".join(columns) + " | MB a worker |"
+    yield "|---" * 8 + "|"
     for name, measured in rows.items():
+        row = f"| {name} | {median(name, 'rps'):.1f} | {ratio(name):.2f} x "
+        row += f"| {median(name, 'cpu'):.1f}"
         if "p95" not in measured[0]:
-            yield f"| {name} | {median(name, 'rps'):.1f} | | | | | {ratio(name):.2f} x |"
+            yield f"{row} | | | | |"
             continue
         yield (
-            f"| {name} | {median(name, 'rps'):.1f} | {median(name, 'p50'):.0f} "
-            f"| {median(name, 'p95'):.0f} | {sum(r['failed'] for r in measured):.0f} "
-            f"| {median(name, 'mb'):.0f} | {ratio(name):.2f} x |"
+            f"{row} | {median(name, 'p50'):.0f} | {median(name, 'p95'):.0f} "
+            f"| {sum(r['failed'] for r in measured):.0f} | {median(name, 'mb'):.0f} |"
         )
+
+
+def waiting(rows: Mapping[str, Sequence[Mapping[str, float]]], clients: int) -> float:
+    """p95 of this service, as a multiple of the time in which the bare loop serves each of
+    `clients` once: the least that the average client waits."""
+    pairs = zip(rows["this service"], rows["bare loop"], strict=True)
+    return statistics.median(ours["p95"] / (1e3 * clients / bare["rps"]) for ours, bare in pairs)
 
 
 def main() -> None:
@@ -202,15 +276,25 @@ def main() -> None:
     (port,) = free_ports(1)
     everybody = list(contenders(given.yardstick, port, given.workers, scratch))
     for turn in range(given.rounds):
-        rows["bare loop"].append({"rps": bare_loop(image, given.seconds, given.workers)})
+        rows["bare loop"].append(bare_loop(image, given.seconds, given.workers))
         for contender in everybody:
             with running(contender, port) as tree:
-                figures = load(port, image, contender.images, given.clients, given.seconds)
-                rows[contender.name].append(figures | {"mb": megabytes(tree) / contender.workers})
+                figures = load(
+                    tree,
+                    port,
+                    image,
+                    contender.images,
+                    clients=given.clients,
+                    seconds=given.seconds,
+                )
+                figures["mb"] /= contender.workers
+                rows[contender.name].append(figures)
             print(
                 f"round {turn + 1}: {contender.name}: {rows[contender.name][-1]}", file=sys.stderr
             )
     print("\n".join(table(rows, given.rounds)))
+    share = waiting(rows, given.clients)
+    print(f"p95 of this service: {share:.2f} x {given.clients} / the bare loop's rate")
 
 
 if __name__ == "__main__":
