@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { MAX_FILES, MAX_FORMS, MAX_ID, MAX_IMAGES, MAX_NAME, MAX_ROWS } from "../../src/api/limits";
-import { REASON } from "../../src/pages/models/promote";
+import { REASON } from "../../src/ui/reason";
 
 it("the page's limits are those of the API's document", () => {
   const document = new URL("../../../openapi.json", import.meta.url);

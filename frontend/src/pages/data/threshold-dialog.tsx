@@ -1,13 +1,13 @@
 /** The dialog that sets the threshold of the service, with a reason. */
-import { useId, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { decimal } from "../../format";
 import { announce } from "../../ui/announce";
 import { Confirm } from "../../ui/confirm";
+import { Reason } from "../../ui/reason";
 import { Failure } from "../../ui/state";
-import { REASON } from "../models/promote";
 import { atThreshold, comparedText, summaryOf } from "./curves";
 
 /** The lowest and the highest threshold that the service takes. */
@@ -30,7 +30,6 @@ export function ThresholdDialog({
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
-  const id = useId();
   const next = asked ?? of.threshold;
   const counts = atThreshold(of, next)?.counts;
 
@@ -64,20 +63,7 @@ export function ThresholdDialog({
         live. Verdicts that are already stored do not change.
       </p>
       {problem && <Failure problem={problem} />}
-      <label for={id}>Reason</label>
-      <textarea
-        id={id}
-        rows={2}
-        required
-        minlength={REASON.least}
-        maxlength={REASON.most}
-        aria-describedby={`${id}-hint`}
-        value={reason}
-        onInput={(event) => setReason(event.currentTarget.value)}
-      />
-      <p class="hint" id={`${id}-hint`}>
-        One sentence, shown in the release history.
-      </p>
+      <Reason value={reason} onInput={setReason} />
     </Confirm>
   );
 }

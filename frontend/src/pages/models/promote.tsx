@@ -1,15 +1,13 @@
 /** The dialog that makes a version live: a promotion or roll-back, with a reason. */
-import { useId, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { announce } from "../../ui/announce";
 import { Confirm } from "../../ui/confirm";
+import { Reason } from "../../ui/reason";
 import { Failure } from "../../ui/state";
 import { plainly } from "./names";
-
-/** Characters in the reason. Not in api/limits.ts, which is part of the page's first load. */
-export const REASON = { least: 3, most: 500 } as const;
 
 type Record = Schemas["PromotionRecord"];
 
@@ -43,7 +41,6 @@ export function PromoteDialog({
   const [force, setForce] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
-  const id = useId();
   const refused = problem && isGateRefusal(problem);
 
   const promote = async () => {
@@ -93,20 +90,7 @@ export function PromoteDialog({
           </label>
         </div>
       )}
-      <label for={id}>Reason</label>
-      <textarea
-        id={id}
-        rows={3}
-        required
-        minlength={REASON.least}
-        maxlength={REASON.most}
-        aria-describedby={`${id}-hint`}
-        value={reason}
-        onInput={(event) => setReason(event.currentTarget.value)}
-      />
-      <p class="hint" id={`${id}-hint`}>
-        One sentence, shown in the release history.
-      </p>
+      <Reason value={reason} onInput={setReason} />
     </Confirm>
   );
 }

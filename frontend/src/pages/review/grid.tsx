@@ -4,6 +4,7 @@ import { count, percent, plural } from "../../format";
 import { announce } from "../../ui/announce";
 import { toneOf } from "../../ui/verdict";
 import { Key, useKeys } from "./keys";
+import { LabelButtons } from "./label-buttons";
 import { ARROWS, moved } from "./moved";
 import { between, type Choice } from "./queue";
 import { type Feed, queue } from "./session";
@@ -122,26 +123,7 @@ export function Grid({ feed }: { feed: Feed }) {
   return (
     <>
       <div class="row review-actions grid-actions">
-        {images.length > 0 && (
-          <>
-            <button
-              type="button"
-              class="judge bait"
-              disabled={none}
-              onClick={() => act("clickbait_fake")}
-            >
-              Clickbait <Key name="1" />
-            </button>
-            <button
-              type="button"
-              class="judge real"
-              disabled={none}
-              onClick={() => act("clickbait_real")}
-            >
-              Legitimate <Key name="2" />
-            </button>
-          </>
-        )}
+        {images.length > 0 && <LabelButtons disabled={none} onLabel={act} />}
         <button
           type="button"
           class="secondary"

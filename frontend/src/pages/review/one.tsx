@@ -11,6 +11,7 @@ import { Failure } from "../../ui/state";
 import { ProbabilityBar, toneOf, verdictOf } from "../../ui/verdict";
 import { type Detail, detailOf, forget, lookAhead, ratioOf } from "./ahead";
 import { Key, useKeys } from "./keys";
+import { LabelButtons, still } from "./label-buttons";
 import type { Choice } from "./queue";
 import { queue } from "./session";
 import { actText, FROM, type Item, whyText } from "./words";
@@ -154,9 +155,6 @@ function Shown({ of }: { of: Item }) {
   );
 }
 
-/** Keeps the focus where it is: after a click, the space bar must not press the button again. */
-const still = (event: Event) => event.preventDefault();
-
 export function One() {
   const { value: waiting } = queue.waiting;
   const [item] = waiting;
@@ -198,22 +196,7 @@ export function One() {
       <div class="row review-actions" ref={buttons}>
         {item && (
           <>
-            <button
-              type="button"
-              class="judge bait"
-              onMouseDown={still}
-              onClick={() => act("clickbait_fake")}
-            >
-              Clickbait <Key name="1" />
-            </button>
-            <button
-              type="button"
-              class="judge real"
-              onMouseDown={still}
-              onClick={() => act("clickbait_real")}
-            >
-              Legitimate <Key name="2" />
-            </button>
+            <LabelButtons onLabel={act} />
             <button type="button" class="secondary" onMouseDown={still} onClick={() => act(null)}>
               Skip <Key name="space" />
             </button>
