@@ -10,6 +10,7 @@ import { Announcer, announce } from "./ui/announce";
 import { KeyIcon } from "./ui/icons";
 import { later, prefetch } from "./ui/later";
 import { PAGES } from "./ui/pages";
+import { SchemeButton } from "./ui/scheme-button";
 import { Empty, Failure } from "./ui/state";
 import { Stray } from "./ui/stray";
 
@@ -59,6 +60,7 @@ function Header() {
       </a>
       <Navigation />
       <div class="row">
+        <SchemeButton />
         <span class={`health ${state}`} title={HEALTH[state]}>
           <span class="unseen">{HEALTH[state]}</span>
         </span>

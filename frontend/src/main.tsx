@@ -2,11 +2,13 @@ import { render } from "preact";
 import { asProblem } from "./api/problem";
 import { findToken, readConfig } from "./api/session";
 import { App } from "./app";
+import { findScheme } from "./store/scheme";
 import "./style/index.css";
 import { Failure } from "./ui/state";
 
 const root = document.getElementById("app") as HTMLElement;
 
+findScheme();
 findToken();
 try {
   await readConfig();

@@ -1,6 +1,9 @@
 """Classifying an image on the page: the verdict, resizing, errors, navigation, the token."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -8,8 +11,18 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.local_stack import ROOT, LocalStack
 from tests.samples.drawn import encoded, picture
+from tests.waiting import DEADLINE
 
-from .conftest import NETWORK_ERROR, PHONE, as_admin, choose, new_context, token_of, visit
+from .conftest import (
+    NETWORK_ERROR,
+    PHONE,
+    as_admin,
+    choose,
+    new_context,
+    token_of,
+    violations_in_both,
+    visit,
+)
 
 pytestmark = pytest.mark.end_to_end
 
@@ -119,6 +132,60 @@ def test_classified_images_stay_in_the_session(page, stack):
     page.get_by_role("link", name="Data", exact=True).click()
     page.go_back()
     expect(page.get_by_role("heading", name="This session")).to_be_visible()
+
+
+def test_two_images_are_compared_side_by_side(page, stack, complaints):
+    visit(page, stack, "/classify")
+    files = [
+        ("sample.jpg", (ROOT / "sample.jpg").read_bytes()),
+        ("plain.png", encoded(Image.new("RGB", (320, 180), "gray"), "PNG")),
+    ]
+    choose(page, *files)
+    pair = page.get_by_role("region", name="Side by side")
+    expect(pair.locator(".verdict")).to_have_count(2)
+    said = pair.get_by_role("status").first
+    expect(said).to_contain_text(re.compile("looks less like clickbait|about the same"))
+    reasons = said.get_by_role("listitem")
+    expect(reasons.filter(has_text="sample.jpg")).to_contain_text("evidence")
+    # The model sees nothing in an image of one colour, and nothing is drawn over it.
+    expect(reasons.filter(has_text="plain.png")).to_contain_text("No part of the image")
+    expect(page.get_by_role("article", name="plain.png").locator("canvas")).to_have_count(0)
+    assert violations_in_both(page) == []
+    page.get_by_role("button", name="Show one image").click()
+    expect(page.get_by_role("article")).to_have_count(1)
+    page.get_by_role("button", name="Compare two images").click()
+    expect(pair.locator(".verdict")).to_have_count(2)
+    assert complaints == []
+
+
+def run_code(language: str, code: str, folder: Path) -> str:
+    command = {"curl": ["bash", "-c"], "Python": [sys.executable, "-c"]}
+    node = ["node", "--input-type=module", "--eval"]
+    done = subprocess.run(
+        [*command.get(language, node), code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_code_that_the_page_offers_runs_and_is_copied(page, stack, context, tmp_path):
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit(page, stack, "/classify")
+    name = 'it\'s "mine"; $HOME, really.jpg'
+    (tmp_path / name).write_bytes(encoded(picture((64, 36), seed=5)))
+    choose(page, (name, (tmp_path / name).read_bytes()))
+    page.get_by_text("Use this from code").click()
+    for language in ("curl", "Python", "JavaScript"):
+        page.get_by_role("button", name=language, exact=True).click()
+        page.get_by_role("button", name=f"Copy the {language} code").click()
+        code = page.evaluate("navigator.clipboard.readText()")
+        assert code == page.locator(".use-code pre").inner_text()
+        assert "clickbait_" in run_code(language, code, tmp_path)
 
 
 def test_every_page_has_its_link_and_its_address(page, stack, complaints):

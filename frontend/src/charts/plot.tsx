@@ -1,8 +1,9 @@
 /** A chart of numbers over numbers or time, in the page's colours, as wide as its box. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { dayTime } from "../format";
+import { dark as isDark } from "../store/scheme";
 
 /** Names of the style sheet's colours: `--bait` and so on. */
 export type Colour = "accent" | "bait" | "real" | "unsure" | "muted" | "good" | "bad";
@@ -82,17 +83,6 @@ function alone(values: ArrayLike<number | null | undefined>): number[] {
   return Array.from(values, (_, at) => at).filter(
     (at) => there(at) && !there(at - 1) && !there(at + 1),
   );
-}
-
-function useDark(): boolean {
-  const query = matchMedia("(prefers-color-scheme: dark)");
-  const [dark, setDark] = useState(query.matches);
-  useEffect(() => {
-    const turn = () => setDark(query.matches);
-    query.addEventListener("change", turn);
-    return () => query.removeEventListener("change", turn);
-  }, []);
-  return dark;
 }
 
 /** The current colours: a canvas cannot read CSS variables. */
@@ -254,7 +244,7 @@ export function Plot(props: PlotProps) {
   const chart = useRef<uPlot | null>(null);
   const latest = useRef(props);
   latest.current = props;
-  const dark = useDark();
+  const dark = isDark.value;
   // The chart is built again if this changes; new data alone only redraws it.
   const shape = JSON.stringify([
     props.series.map(({ values: _, ...rest }) => rest),

@@ -35,12 +35,14 @@ function placeOf(cells: Cells, weight: (value: number) => number): string {
   return row === "middle" && column === "centre" ? "centre" : `${row} ${column}`;
 }
 
+export const NO_EVIDENCE = "No part of the image says much either way.";
+
 /** One sentence: what speaks for clickbait, what against it, and where. */
 export function evidenceText(cells: Cells): string {
   const values = cells.flat();
   const [most, least] = [Math.max(...values), Math.min(...values)];
   const [speaksFor, speaksAgainst] = [most >= FLOOR, least <= -FLOOR];
-  if (!speaksFor && !speaksAgainst) return "No part of the image says much either way.";
+  if (!speaksFor && !speaksAgainst) return NO_EVIDENCE;
   const against = placeOf(cells, (v) => -v);
   if (!speaksFor) return `Strongest evidence against clickbait: ${against}.`;
   const found = `Strongest evidence for clickbait: ${placeOf(cells, (v) => v)}`;

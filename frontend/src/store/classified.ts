@@ -5,6 +5,7 @@ import { MAX_BODY_BYTES, MAX_IMAGES } from "../api/limits";
 import { asProblem, type Problem } from "../api/problem";
 import { config, member } from "../api/session";
 import { percent } from "../format";
+import { isFlat } from "../image/flat";
 import { type Prepared, prepare, unreadable } from "../image/prepare";
 import { announce } from "../ui/announce";
 import { verdictOf } from "../ui/verdict";
@@ -24,6 +25,8 @@ export interface Classified {
   original: boolean;
   prepared?: Prepared;
   answer?: Answer;
+  /** Whether it has one colour only. */
+  flat?: boolean;
   problem?: Problem;
   /** Milliseconds from the choice to the result. */
   took?: number;
@@ -86,8 +89,8 @@ async function send(id: number, source: File, original: boolean): Promise<void> 
     const prepared = await prepare(source, original);
     if (prepared.refused) throw prepared.refused;
     update(id, { prepared });
-    const answer = await predict(prepared.file);
-    update(id, { answer, took: performance.now() - started });
+    const [answer, flat] = await Promise.all([predict(prepared.file), isFlat(prepared.file)]);
+    update(id, { answer, flat, took: performance.now() - started });
     announce(`${source.name}: ${verdictOf(answer)}, ${percent(answer.probability)} clickbait`);
     await learn(answer.model_version).catch(() => undefined);
   } catch (error) {

@@ -55,3 +55,18 @@ export const CopyIcon = () =>
   );
 export const UploadIcon = () =>
   icon(<path d="M12 16V4.5m0 0-4.5 4.5M12 4.5l4.5 4.5M4.5 16v3.5h15V16" />);
+export const AutoIcon = () =>
+  icon(
+    <>
+      <circle cx="12" cy="12" r="7.5" />
+      <path d="M12 4.5a7.5 7.5 0 0 1 0 15z" fill="currentColor" />
+    </>,
+  );
+export const SunIcon = () =>
+  icon(
+    <>
+      <circle cx="12" cy="12" r="3.5" />
+      <path d="M12 3v2m0 14v2M3 12h2m14 0h2M5.6 5.6 7 7m10 10 1.4 1.4M5.6 18.4 7 17M17 7l1.4-1.4" />
+    </>,
+  );
+export const MoonIcon = () => icon(<path d="M19.5 14A8 8 0 0 1 10 4.5a8 8 0 1 0 9.5 9.5z" />);

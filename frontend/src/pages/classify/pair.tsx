@@ -1,5 +1,5 @@
 /** Two images side by side: which looks less like clickbait, and what the model sees in each. */
-import { evidenceText } from "../../image/evidence";
+import { evidenceText, NO_EVIDENCE } from "../../image/evidence";
 import type { Classified } from "../../store/classified";
 import { comparedText } from "./compared";
 import { Result } from "./result";
@@ -12,7 +12,9 @@ export function namesOf(of: readonly [Classified, Classified]): readonly [string
 
 export function Pair({ of }: { of: readonly [Classified, Classified] }) {
   const names = namesOf(of);
-  const both = of.flatMap(({ answer }, at) => (answer ? [{ name: names[at] ?? "", answer }] : []));
+  const both = of.flatMap(({ answer, flat }, at) =>
+    answer ? [{ name: names[at] ?? "", answer, cells: flat ? null : answer.evidence }] : [],
+  );
   const [one, other] = both;
   return (
     <section class="pair" aria-labelledby="pair">
@@ -21,10 +23,9 @@ export function Pair({ of }: { of: readonly [Classified, Classified] }) {
         <div class="card pair-text" role="status">
           <p class="title">{comparedText(one, other)}</p>
           <ul>
-            {both.map(({ name, answer }) => (
+            {both.map(({ name, cells }) => (
               <li key={name}>
-                <span class="file-name">{name}</span>:{" "}
-                {answer.evidence ? evidenceText(answer.evidence) : "no evidence"}
+                <span class="file-name">{name}</span>: {cells ? evidenceText(cells) : NO_EVIDENCE}
               </li>
             ))}
           </ul>

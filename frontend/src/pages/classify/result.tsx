@@ -5,7 +5,7 @@ import { asProblem, type Problem } from "../../api/problem";
 import { config, member, offers } from "../../api/session";
 import { bytes, className, milliseconds, percent } from "../../format";
 import { insideBars } from "../../image/bars";
-import { EvidenceMap, evidenceText, Legend } from "../../image/evidence";
+import { EvidenceMap, evidenceText, Legend, NO_EVIDENCE } from "../../image/evidence";
 import { type Answer, again, type Classified, classify, correct } from "../../store/classified";
 import { band } from "../../store/model";
 import { announce } from "../../ui/announce";
@@ -20,7 +20,7 @@ const STRENGTH = 0.6;
 function Picture({ of }: { of: Classified }) {
   const [strength, setStrength] = useState(STRENGTH);
   const [broken, setBroken] = useState(false);
-  const cells = of.answer?.evidence;
+  const cells = of.flat ? undefined : of.answer?.evidence;
   return (
     <div class="picture">
       <div class="picture-frame">
@@ -36,6 +36,7 @@ function Picture({ of }: { of: Classified }) {
           />
         )}
       </div>
+      {of.flat && <p class="hint">{NO_EVIDENCE}</p>}
       {cells && (
         <>
           <label class="slider">

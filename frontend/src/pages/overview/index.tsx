@@ -211,7 +211,7 @@ export default function Overview() {
             )}
           </section>
           {offers("/monitoring") && (
-            <section aria-labelledby="recent">
+            <section class="recent-asked" aria-labelledby="recent">
               <h2 id="recent">Recent predictions</h2>
               {member.value ? (
                 <Recent />

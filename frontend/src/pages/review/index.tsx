@@ -182,6 +182,8 @@ function Labelling({ show, source, order }: { show: Part; source: Source | null;
   const [help, setHelp] = useState(false);
   useKeys({ "?": () => setHelp(true) });
   const empty = queue.waiting.value.length === 0;
+  // Buttons that come before the first image would jump.
+  const first = empty && feed.loading && queue.acts.value.length === 0;
   return (
     <>
       <div class="row apart review-top">
@@ -206,8 +208,8 @@ function Labelling({ show, source, order }: { show: Part; source: Source | null;
           reload={feed.reload}
         />
       )}
-      {show === "grid" ? <Grid feed={feed} /> : <One />}
-      <Progress />
+      {!first && (show === "grid" ? <Grid feed={feed} /> : <One />)}
+      {!first && <Progress />}
       {help && (
         <KeyHelp
           keys={show === "grid" ? KEYS_OF_GRID : KEYS_OF_ONE}
