@@ -47,7 +47,12 @@ def deploy(sam_options: Sequence[str]) -> None:
     parameters = parameters_of(cloudformation, where.stack)
     protect(session, where.stack, outputs["Table"])
     if bucket := outputs.get("SiteBucket"):
-        config = pages.config(outputs["ApiUrl"], parameters["Access"], where.stack)
+        config = pages.config(
+            outputs["ApiUrl"],
+            parameters["Access"],
+            where.stack,
+            predictions=parameters["PredictAccess"],
+        )
         upload_page(session.client("s3"), bucket, page | {pages.CONFIG: config})
     _delete_old_versions(session, where.stack)
     if not parameters.get("AlarmEmail"):

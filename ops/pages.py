@@ -70,10 +70,21 @@ def read(folder: Path) -> dict[str, PageFile]:
     }
 
 
-def config(api: str, access: str, stack: str, shown: Sequence[str] | None = None) -> PageFile:
-    """`config.json`: the API's address, who may read (`private` or `public`), the stack's name, and
-    the paths of the pages that are `shown` if not all are."""
-    content: dict[str, Any] = {"api": api, "access": access, "stack": stack}
+def config(
+    api: str,
+    access: str,
+    stack: str,
+    shown: Sequence[str] | None = None,
+    predictions: str = "open",
+) -> PageFile:
+    """`config.json`: the API's address, who may read (`private` or `public`), the stack's name, the
+    paths of the pages that are `shown` if not all are, and who may predict (`open` or `keys`)."""
+    content: dict[str, Any] = {
+        "api": api,
+        "access": access,
+        "stack": stack,
+        "predictions": predictions,
+    }
     if shown is not None:
         content["pages"] = list(shown)
     return _page_file(Path(CONFIG), json.dumps(content).encode())

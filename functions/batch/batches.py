@@ -16,7 +16,7 @@ from clickbait.store import presigned, results
 from clickbait.store.batches import MAX_FILES, MAX_NAME, Batches, Progress
 from clickbait.store.results import Row, Selection
 from clickbait.store.rows import Rows
-from clickbait.web.access import PROTECTED, Member
+from clickbait.web.access import PROTECTED, Given, Member, is_admin
 from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import MAX_NAMES, json_body
 from functions.batch.uploads import form_limits
@@ -235,6 +235,10 @@ def results_of(
     bom: Annotated[
         bool, Query(description="csv and link: begin with a byte order mark, for Excel")
     ] = False,
+    links: Annotated[
+        bool, Query(description="json: add `url`, a link to the image, if the caller is an admin")
+    ] = False,
+    given: Given = None,
 ) -> Response:
     """One row for each processed file, failed ones too, in the order of the names. While the batch
     runs, these are the rows so far. JSON comes in pages.
@@ -260,14 +264,21 @@ def results_of(
     rows = batches.rows(batch, after, limit)
     more = len(rows) > limit
     following = encode_cursor(f"results {batch}", rows[limit - 1].name) if more else None
-    items = [row.as_dict() | {"id": _review_id(batch, row)} for row in rows[:limit]]
+    linked = links and is_admin(given)
+    items = [row.as_dict() | _image_of(batch, row, linked) for row in rows[:limit]]
     return json_response(page(items, following))
 
 
-def _review_id(batch: str, row: Row) -> str | None:
-    """The id of a row's image in the review queue; None for an error, or once it is deleted."""
+def _image_of(batch: str, row: Row, linked: bool) -> dict[str, str | None]:
+    """The id of a row's image in the review queue, and a link to it if `linked`.
+
+    Both are None for an error, or once the image is deleted.
+    """
     age = datetime.now(UTC) - datetime.fromisoformat(row.at)
-    return None if row.failed or age.days >= INBOX_DAYS else id_of(f"{INBOX}{batch}/{row.name}")
+    if row.failed or age.days >= INBOX_DAYS:
+        return {"id": None, "url": None}
+    key = f"{INBOX}{batch}/{row.name}"
+    return {"id": id_of(key), "url": presigned.view_url(key) if linked else None}
 
 
 def _csv(batches: Batches, batch: str, verdict: Selection | None, bom: bool) -> Response:

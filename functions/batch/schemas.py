@@ -204,6 +204,12 @@ BatchRow = create_model(
         str | None,
         Field(description="the image's id for /review; null for an error, or once it is deleted"),
     ),
+    url=(
+        str | None,
+        Field(
+            description="with `links`, for an admin: a link to the image, valid for five minutes"
+        ),
+    ),
     **ROW,
 )
 

@@ -93,7 +93,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         **TRACES,
     },
     "BatchRole": {
-        "s3:GetObject": {CHAMPION, PROMOTIONS, VERSIONS, RESULTS},
+        "s3:GetObject": {CHAMPION, PROMOTIONS, VERSIONS, RESULTS, INBOX},
         "s3:PutObject": {EXAM, INBOX, RESULTS, TRAIN, UPLOADS},
         "s3:AbortMultipartUpload": {RESULTS},
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},
@@ -342,8 +342,8 @@ def test_the_partitions_of_a_role_are_those_that_the_library_writes():
         assert key.startswith(PARTITIONS["WorkerRole"][1][:-1])
 
 
-def test_only_the_worker_and_the_review_read_the_inbox_and_only_the_service_writes_results():
-    assert may("s3:GetObject", INBOX) == {"AdminRole", "WorkerRole"}
+def test_the_inbox_is_read_by_the_worker_and_for_links_and_only_the_service_writes_results():
+    assert may("s3:GetObject", INBOX) == {"AdminRole", "BatchRole", "WorkerRole"}
     assert may("s3:PutObject", RESULTS) == {"BatchRole", "WorkerRole"}
     assert may("s3:GetObject", UPLOADS) == {"PredictRole"}
 

@@ -23,6 +23,8 @@ from clickbait.store.access_keys import AccessKeys
 from clickbait.store.drop_folder import DropFolder
 from clickbait.store.live import LiveModel
 from clickbait.store.registry import Registry
+from clickbait.store.results import Row
+from clickbait.store.rows import Rows, now
 from clickbait.store.runs import LEASE, Runs
 from clickbait.store.triggers import TIMER_MESSAGE
 from clickbait.web import callers
@@ -205,6 +207,14 @@ class Recorder:
                 return sign(Bucket=Bucket, Key=Key, **more)
 
             client.generate_presigned_post = post
+            sign_link = client.generate_presigned_url
+
+            def link(operation: str, Params: dict[str, str], **more: Any) -> Any:
+                assert operation == "get_object"
+                self._note("s3", "GetObject", Params)
+                return sign_link(operation, Params=Params, **more)
+
+            client.generate_presigned_url = link
         return client
 
     def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -352,6 +362,9 @@ def use_batch(recorder: Recorder) -> None:
     http(batch.handler, "GET", f"/batches/{named}")
     for kind in ("json", "csv", "link"):
         http(batch.handler, "GET", f"/batches/{named}/results", format=kind)
+    with recorder.acting(""):
+        Rows(TABLE, named).put(Row("c.jpg", "c.jpg", now(), etag="e", prediction=FAKE))
+    http(batch.handler, "GET", f"/batches/{named}/results", links="true")
     http(batch.handler, "GET", "/batches")
     http(batch.handler, "PATCH", f"/batches/{named}", {"name": "Monday"})
 

@@ -16,9 +16,18 @@ const OPEN = new Set([
   "/predict-batch",
 ]);
 
+const PREDICTIONS = new Set(["/predict", "/predict-batch"]);
+
+/** Whether a route takes requests without a token. */
+const isOpen = (path: string): boolean =>
+  OPEN.has(path) && !(config.value.predictions === "keys" && PREDICTIONS.has(path));
+
+/** How the service names the role of a key that may not do something: the key itself is good. */
+const OF_A_ROLE = /has the role/;
+
 const authorization: Middleware = {
   onRequest({ request, schemaPath }) {
-    if (token.value && !OPEN.has(schemaPath)) {
+    if (token.value && !isOpen(schemaPath)) {
       request.headers.set("authorization", `Bearer ${token.value}`);
     }
     return request;
@@ -53,8 +62,10 @@ export async function ask<R extends Reply>(request: Promise<R>): Promise<NonNull
     throw asProblem(error, config.value.api);
   }
   if (!reply.response.ok) {
-    if (reply.response.status === 403 && token.value) refuseToken();
-    throw problemOf(reply.error, reply.response);
+    const problem = problemOf(reply.error, reply.response);
+    const refusal = reply.response.status === 403 && !OF_A_ROLE.test(problem.detail);
+    if (refusal && token.value) refuseToken();
+    throw problem;
   }
   return reply.data as NonNullable<R["data"]>;
 }

@@ -1,4 +1,7 @@
-/** The API that this page talks to, and the admin token for as long as the tab is open. */
+/**
+ * The API that this page talks to, and the admin token or a key: for as long as a tab is open, or on
+ * this device if the person chooses that. Tabs share it, and signing out ends it in all of them.
+ */
 import { computed, signal } from "@preact/signals";
 import { Problem } from "./problem";
 
@@ -7,6 +10,8 @@ export interface Config {
   api: string;
   /** `private`: every route that needs a token needs it here; `public`: only admin routes do. */
   access: "private" | "public";
+  /** `keys`: predictions need a key or the token too. */
+  predictions: "open" | "keys";
   /** The stack's name, for commands that the page shows. */
   stack: string;
   /** The pages whose routes the service has; without it, all. */
@@ -16,7 +21,18 @@ export interface Config {
 const KEPT = "token";
 const IN_ADDRESS = /^#token=([A-Za-z0-9._~-]+)$/;
 
-export const config = signal<Config>({ api: "", access: "private", stack: "STACK" });
+/** What tabs of this page say to each other. */
+type Message = { kind: "ask" } | { kind: "token"; token: string } | { kind: "out" };
+
+const tabs = new BroadcastChannel("session");
+const tell = (message: Message): void => tabs.postMessage(message);
+
+export const config = signal<Config>({
+  api: "",
+  access: "private",
+  predictions: "open",
+  stack: "STACK",
+});
 export const token = signal<string | null>(null);
 
 /** Whether the service refused this tab's last token. */
@@ -24,13 +40,16 @@ export const refused = signal(false);
 
 /** Whether members' routes may be called: the page never calls them in vain. */
 export const member = computed(() => config.value.access === "public" || token.value !== null);
-export const admin = computed(() => token.value !== null);
+export const admin = computed(() => token.value !== null && !isKey(token.value));
+
+/** Whether `text` is a key, which is less than the admin token. */
+export const isKey = (text: string): boolean => text.startsWith("cbk_");
 
 /** Read `config.json`, which has the API's address; throws what `asProblem` explains. */
 export async function readConfig(): Promise<void> {
   const response = await fetch("/config.json", { credentials: "same-origin" });
   const given = (await response.json()) as Partial<Config>;
-  const { api, access = "private", stack = "STACK", pages } = given;
+  const { api, access = "private", predictions = "open", stack = "STACK", pages } = given;
   if (!response.ok || !api) {
     throw new Problem(
       "This page is not set up",
@@ -38,7 +57,7 @@ export async function readConfig(): Promise<void> {
       -1,
     );
   }
-  config.value = { api: api.replace(/\/+$/, ""), access, stack, pages };
+  config.value = { api: api.replace(/\/+$/, ""), access, predictions, stack, pages };
 }
 
 /** Whether the service has the routes of a page. */
@@ -51,12 +70,20 @@ export function findToken(): void {
     history.replaceState(history.state, "", location.pathname + location.search);
     keepToken(given);
   } else {
-    token.value = sessionStorage.getItem(KEPT);
+    token.value = sessionStorage.getItem(KEPT) ?? localStorage.getItem(KEPT);
   }
+  tabs.onmessage = ({ data }: MessageEvent<Message>) => {
+    if (data.kind === "ask" && token.value) tell({ kind: "token", token: token.value });
+    if (data.kind === "token" && !token.value) keepToken(data.token);
+    if (data.kind === "out") drop();
+  };
+  if (!token.value) tell({ kind: "ask" });
 }
 
-export function keepToken(given: string): void {
+/** Keep the token in this tab; with `remember`, on this device until somebody signs out. */
+export function keepToken(given: string, remember = false): void {
   sessionStorage.setItem(KEPT, given);
+  if (remember) localStorage.setItem(KEPT, given);
   refused.value = false;
   token.value = given;
 }
@@ -67,7 +94,14 @@ export function refuseToken(): void {
   refused.value = true;
 }
 
+/** Sign out, in every tab and on this device. */
 export function forgetToken(): void {
+  drop();
+  tell({ kind: "out" });
+}
+
+function drop(): void {
   sessionStorage.removeItem(KEPT);
+  localStorage.removeItem(KEPT);
   token.value = null;
 }

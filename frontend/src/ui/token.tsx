@@ -1,4 +1,4 @@
-/** The form for the admin token, which is never kept beyond the tab. */
+/** The form for the admin token or a key, kept in the tab or, by choice, on this device. */
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import { admin, keepToken, member, refused } from "../api/session";
@@ -13,13 +13,14 @@ const WHERE = (
 
 export function TokenForm({ reason }: { reason: string }) {
   const [given, setGiven] = useState("");
+  const [remember, setRemember] = useState(false);
   const id = useId();
   return (
     <form
       class="card token"
       onSubmit={(event) => {
         event.preventDefault();
-        if (given.trim()) keepToken(given.trim());
+        if (given.trim()) keepToken(given.trim(), remember);
       }}
     >
       <h2>Sign in with the admin token</h2>
@@ -29,7 +30,7 @@ export function TokenForm({ reason }: { reason: string }) {
         </p>
       )}
       <p>
-        {reason} {WHERE} The token stays in this tab until you close it.
+        {reason} {WHERE} A key that an admin gave you works too.
       </p>
       <label for={id}>Token</label>
       <div class="row">
@@ -44,6 +45,14 @@ export function TokenForm({ reason }: { reason: string }) {
         />
         <button type="submit">Sign in</button>
       </div>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={remember}
+          onChange={(event) => setRemember(event.currentTarget.checked)}
+        />
+        Remember on this device. Otherwise until you close the tab.
+      </label>
     </form>
   );
 }

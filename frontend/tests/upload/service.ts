@@ -81,7 +81,7 @@ export async function openTab(service: Service) {
   vi.stubGlobal("navigator", {});
   vi.resetModules();
   const { config } = await import("../../src/api/session");
-  config.value = { api: API, access: "public", stack: "test" };
+  config.value = { api: API, access: "public", predictions: "open", stack: "test" };
   return import("../../src/pages/batch/uploads");
 }
 

@@ -411,6 +411,11 @@ def test_a_batch_goes_from_its_names_to_its_results(admin: TestClient, here: Any
     good, missing = answer.json()["items"]
     assert good["is_clickbait"] is True
     assert (good["id"], missing["id"]) == (id_of(first["key"]), None)
+    assert good["url"] is missing["url"] is None
+    here.s3.put_object(Bucket="data", Key=first["key"], Body=JPEG)
+    linked = admin.get(body["results"]["json"] + "&links=true").json()["items"]
+    assert requests.get(linked[0]["url"], timeout=5).content == JPEG
+    assert linked[1]["url"] is None
     assert (missing["file"], missing["error"]) == ("b.jpg", NEVER_ARRIVED)
     assert here.keys("data", f"results/{batch}/") == [
         f"results/{batch}/{name}" for name in ("files.json", "part-00000.jsonl", "results.csv")

@@ -15,12 +15,12 @@ import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown, Working } from "../../ui/state";
 import { TokenForm } from "../../ui/token";
 import { type LeftOut, split } from "../../upload/names";
-import { csv, type Row } from "./csv";
+import { AllBatches } from "./all";
 import * as kept from "./kept";
 import { stateText } from "./progress-text";
 import { predictNow, type QuickBatch, quickBatch, resume } from "./quick-batch";
 import { quickLabels } from "./quick-labels";
-import { Results } from "./results";
+import { Results, saveRows } from "./results";
 import { begin } from "./uploads";
 
 interface Choice {
@@ -70,15 +70,6 @@ function Beginning({ files, original }: Choice) {
   );
 }
 
-function download(rows: readonly Row[]): void {
-  const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = "results.csv";
-  link.click();
-  URL.revokeObjectURL(url);
-}
-
 function Quick({ of }: { of: QuickBatch }) {
   const rows = of.rows.filter((row) => row !== undefined);
   const complete = rows.length === of.names.length;
@@ -98,7 +89,7 @@ function Quick({ of }: { of: QuickBatch }) {
             rows={rows}
             picture={async (_, place) => of.images[place]}
             judging={member.value ? quickLabels(of) : null}
-            save={async () => download(rows)}
+            save={async (forExcel) => saveRows(rows, forExcel)}
           />
           <button type="button" class="quiet small" onClick={() => (quickBatch.value = null)}>
             Clear results
@@ -283,6 +274,7 @@ export function Begin() {
       {!shown && (
         <div class="settling">
           <Mine />
+          {member.value && <AllBatches />}
         </div>
       )}
       {!shown && <Inbox />}

@@ -2,7 +2,12 @@
 import type { Schemas } from "../../api/client";
 
 /** `id` is that of the image in the review queue: null once the image is deleted. */
-export type Row = Omit<Schemas["BatchRow"], "id"> & { id?: string | null };
+export type Row = Omit<Schemas["BatchRow"], "id" | "url" | "verdict"> & {
+  id?: string | null;
+  url?: string | null;
+};
+
+const DIGITS = 4;
 
 const COLUMNS = [
   "file",
@@ -16,6 +21,12 @@ const COLUMNS = [
   "threshold",
 ] as const satisfies readonly (keyof Row)[];
 
+function verdict(row: Row): string {
+  if (row.prediction === null) return "";
+  if (row.uncertain) return "unsure";
+  return row.is_clickbait ? "clickbait" : "legitimate";
+}
+
 /**
  * Spreadsheets run text that begins like this as a formula, even after apostrophes. The last four
  * are the full-width forms of the first four.
@@ -27,14 +38,9 @@ const OTHER_SEPARATORS = /[;\t]/;
 
 const NEEDS_QUOTES = /[",\r\n]/;
 
-/** Python writes smaller numbers with an exponent. */
-const SMALLEST_PLAIN = 1e-4;
-
 function number(value: number): string {
-  if (Number.isInteger(value)) return `${value}.0`;
-  if (Math.abs(value) >= SMALLEST_PLAIN) return String(value);
-  const [digits, exponent = ""] = value.toExponential().split("e-");
-  return `${digits}e-${exponent.padStart(2, "0")}`;
+  const rounded = Number(value.toFixed(DIGITS));
+  return Number.isInteger(rounded) ? `${rounded}.0` : String(rounded);
 }
 
 function cell(value: string | number | boolean | null): string {
@@ -47,11 +53,12 @@ const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
 
 function line(row: Row): string {
   const all = OTHER_SEPARATORS.test(row.file);
-  return COLUMNS.map((name) => cell(row[name]))
+  return [...COLUMNS.map((name) => cell(row[name])), verdict(row)]
     .map((text) => (all || NEEDS_QUOTES.test(text) ? quoted(text) : text))
     .join(",");
 }
 
-/** The header and `rows`: RFC 4180, for UTF-8 without a byte order mark. */
-export const csv = (rows: readonly Row[]): string =>
-  [COLUMNS.join(","), ...rows.map(line), ""].join("\r\n");
+/** The header and `rows`: RFC 4180, for UTF-8. Excel needs the byte order mark; others do not. */
+export const csv = (rows: readonly Row[], forExcel = false): string =>
+  (forExcel ? "\ufeff" : "") +
+  [[...COLUMNS, "verdict"].join(","), ...rows.map(line), ""].join("\r\n");

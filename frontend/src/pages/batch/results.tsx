@@ -8,7 +8,7 @@ import { announce } from "../../ui/announce";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Failure } from "../../ui/state";
 import { Tag } from "../../ui/verdict";
-import type { Row } from "./csv";
+import { csv, type Row } from "./csv";
 import { Judge, type Judging } from "./judge";
 import { LABELS, Summary } from "./summary";
 import { Thumbnail } from "./thumbnail";
@@ -33,6 +33,9 @@ function useView(): [View, (change: Partial<View>) => void] {
   // Other rows begin on their first page.
   return [view, (change) => setView((before) => ({ ...before, page: 1, ...change }))];
 }
+
+/** Saves all rows as CSV, for Excel or for other programs; throws Problem. */
+export type Save = (forExcel: boolean) => Promise<void>;
 
 /** Loads the picture of a row, by its file's name or its place. */
 export type Picture = (row: Row, place: number) => Promise<Blob | undefined>;
@@ -148,15 +151,28 @@ function Pager({ view, of, onPage }: { view: View; of: number; onPage: (page: nu
   );
 }
 
-/** A button that saves the results as CSV. */
-function Download({ save }: { save: () => Promise<void> }) {
+/** Save `rows` as a file of this browser. */
+export function saveRows(rows: readonly Row[], forExcel: boolean): void {
+  const url = URL.createObjectURL(
+    new Blob([csv(rows, forExcel)], { type: "text/csv;charset=utf-8" }),
+  );
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "results.csv";
+  link.click();
+  URL.revokeObjectURL(url);
+}
+
+/** Saves the results as CSV: all of them, or those shown, in their order. */
+function Download({ save, shown }: { save: Save; shown: readonly Row[] | null }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
+  const [forExcel, setForExcel] = useState(false);
   const go = async () => {
     setBusy(true);
     setProblem(undefined);
     try {
-      await save();
+      await save(forExcel);
       announce("Downloading the CSV");
     } catch (error) {
       setProblem(asProblem(error, config.value.api));
@@ -175,6 +191,26 @@ function Download({ save }: { save: () => Promise<void> }) {
       >
         Download CSV
       </button>
+      {shown && (
+        <button
+          type="button"
+          class="secondary small"
+          onClick={() => {
+            saveRows(shown, forExcel);
+            announce("Downloading the CSV");
+          }}
+        >
+          Download the {plural(shown.length, "file")} shown
+        </button>
+      )}
+      <label class="check small">
+        <input
+          type="checkbox"
+          checked={forExcel}
+          onChange={(event) => setForExcel(event.currentTarget.checked)}
+        />
+        For Excel
+      </label>
       {problem && <Failure problem={problem} retry={() => void go()} />}
     </>
   );
@@ -189,7 +225,7 @@ function Table({
   rows: readonly Row[];
   picture: Picture | null;
   judging: Judging | null;
-  save: () => Promise<void>;
+  save: Save;
 }) {
   const [view, setView] = useView();
   const places = useMemo(
@@ -213,7 +249,16 @@ function Table({
     <section ref={top} class="results" aria-labelledby="results">
       <div class="row apart">
         <h2 id="results">Results</h2>
-        <Download save={save} />
+        <div class="row">
+          <Download
+            save={save}
+            shown={
+              places.length > 0 && (view.verdict || view.name || view.by)
+                ? places.map((place) => rows[place] as Row)
+                : null
+            }
+          />
+        </div>
       </div>
       <div class="row apart filters">
         <fieldset class="tabs">
@@ -299,7 +344,7 @@ export function Results(of: {
   rows: readonly Row[];
   picture: Picture | null;
   judging: Judging | null;
-  save: () => Promise<void>;
+  save: Save;
 }) {
   return (
     <>

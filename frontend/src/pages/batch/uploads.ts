@@ -265,10 +265,20 @@ function guard(): void {
   else removeEventListener("beforeunload", warn);
 }
 
+const MAX_TITLE = 100;
+
+/** The folder that a person chose, as the title of its batch; null if they chose files. */
+function folderOf(files: readonly File[]): string | null {
+  const [folder = "", ...below] = files[0]?.webkitRelativePath.split("/") ?? [];
+  return folder.trim() && below.length > 0 ? folder.slice(0, MAX_TITLE) : null;
+}
+
 /** Begin a batch of `files` and their uploads; returns its id, or throws Problem. */
 export async function begin(files: readonly File[], original: boolean): Promise<string> {
   const names = namesOf(files);
-  const created = await ask(api().POST("/batches", { body: { files: names, threshold: null } }));
+  const created = await ask(
+    api().POST("/batches", { body: { files: names, name: folderOf(files), threshold: null } }),
+  );
   const batch: kept.Kept = {
     id: created.id,
     at: Date.now(),

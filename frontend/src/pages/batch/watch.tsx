@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, ask } from "../../api/client";
 import { MAX_ITEMS, MAX_ROWS } from "../../api/limits";
-import { token } from "../../api/session";
+import { admin, token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, duration, plural, time } from "../../format";
 import { decisions } from "../../store/decided";
@@ -14,6 +14,7 @@ import type { Row } from "./csv";
 import * as kept from "./kept";
 import { type Batch, milestone, progressText, rateText } from "./progress-text";
 import { Results } from "./results";
+import { Title } from "./title";
 import { Open, Uploading } from "./uploading";
 import { type Progress as Uploaded, type Uploads, uploadsOf } from "./uploads";
 
@@ -126,7 +127,10 @@ async function rowsOf(
   for (let cursor: string | null | undefined; cursor !== null; ) {
     const page = await ask(
       api().GET("/batches/{batch}/results", {
-        params: { path: { batch }, query: { limit: MAX_ROWS, ...(cursor ? { cursor } : {}) } },
+        params: {
+          path: { batch },
+          query: { limit: MAX_ROWS, links: admin.value, ...(cursor ? { cursor } : {}) },
+        },
         signal,
       }),
     );
@@ -138,6 +142,12 @@ async function rowsOf(
   const version = rows.find((row) => row.model_version)?.model_version;
   if (version) await learn(version).catch(() => undefined);
   return rows;
+}
+
+/** A picture of the service; none once its link has ended. */
+async function pictureAt(url: string): Promise<Blob | undefined> {
+  const reply = await fetch(url);
+  return reply.ok ? reply.blob() : undefined;
 }
 
 /** Take over the labels that the images of a batch have been given; a failure leaves them out. */
@@ -152,10 +162,10 @@ async function readDecisions(batch: string, rows: readonly Row[], signal: AbortS
 }
 
 /** Have the browser download the CSV, which the service writes. */
-async function save(batch: string): Promise<void> {
+async function save(batch: string, bom: boolean): Promise<void> {
   const link = await ask(
     api().GET("/batches/{batch}/results", {
-      params: { path: { batch }, query: { format: "link" } },
+      params: { path: { batch }, query: { format: "link", bom } },
     }),
   );
   if (typeof link === "object" && "url" in link) location.assign(link.url);
@@ -166,12 +176,13 @@ function Rows({ batch, of, finished }: { batch: string; of: number; finished: bo
   const rows = useLoad(
     async (signal) => ({
       all: await rowsOf(batch, setFetched, signal),
-      // Only the browser that began the batch has its pictures.
-      pictures: (await kept.find(batch)) !== undefined,
+      // The browser that began the batch has its pictures; an admin gets those of the service.
+      pictures: admin.value || (await kept.find(batch)) !== undefined,
     }),
     [finished],
   );
-  const picture = ({ file }: Row) => kept.thumbnail(batch, file);
+  const picture = async (row: Row) =>
+    (await kept.thumbnail(batch, row.file)) ?? (row.url ? pictureAt(row.url) : undefined);
   const all = rows.value?.all;
   useEffect(() => {
     const stop = new AbortController();
@@ -198,7 +209,7 @@ function Rows({ batch, of, finished }: { batch: string; of: number; finished: bo
               rows={all}
               picture={pictures ? picture : null}
               judging={{ decisions, idOf: (place) => all[place]?.id ?? null }}
-              save={() => save(batch)}
+              save={(forExcel) => save(batch, forExcel)}
             />
           )}
         </>
@@ -248,6 +259,7 @@ export function Watch({ id }: { id: string }) {
     <Shown of={batch} label="Loading the batch">
       {(value) => (
         <>
+          <Title batch={id} name={value.name} onChanged={batch.reload} />
           <About of={value} />
           <Progress of={value} uploads={progress} finished={finished} />
           {uploads && progress && <Uploading uploads={uploads} progress={progress} of={value} />}

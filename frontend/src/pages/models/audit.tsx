@@ -1,11 +1,11 @@
 /** Which model was live when, who made it live, and why. */
 import type { Schemas } from "../../api/client";
+import type { Listed } from "../../api/use-list";
 import { dateTime } from "../../format";
+import { MoreButton } from "../../ui/more-button";
 import { Scroll } from "../../ui/scroll";
 import { Empty } from "../../ui/state";
-import { MoreButton } from "./more-button";
 import { By, plainly, thresholdText, VersionName } from "./names";
-import type { Listed } from "./use-list";
 
 export function Audit({ of }: { of: Listed<Schemas["PromotionRecord"], Schemas["Promotions"]> }) {
   return (

@@ -11,11 +11,11 @@ import { Audit } from "./audit";
 import { Comparison } from "./compare";
 import { Live } from "./live";
 import "./models.css";
+import { useList } from "../../api/use-list";
 import { runUnderWay } from "./progress";
 import { Retrain } from "./retrain";
 import { RunList, type Runs, UnderWay } from "./runs";
 import { Upload } from "./upload";
-import { useList } from "./use-list";
 import { Versions } from "./versions";
 
 const SECTIONS = [

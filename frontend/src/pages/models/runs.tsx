@@ -1,12 +1,12 @@
 /** Training runs, newest first: the outcome of each, and why. */
 import type { Schemas } from "../../api/client";
+import type { Listed } from "../../api/use-list";
 import { dateTime, duration } from "../../format";
+import { MoreButton } from "../../ui/more-button";
 import { Empty, Shown } from "../../ui/state";
 import { headline, improvementOf, METHODS } from "./improvement";
-import { MoreButton } from "./more-button";
 import { plainly, RunName, StateTag, VersionName } from "./names";
 import { ended, type Run, runUnderWay, TRIGGERS, tookSeconds } from "./progress";
-import type { Listed } from "./use-list";
 
 export type Runs = Listed<Run, Schemas["RunList"]>;
 

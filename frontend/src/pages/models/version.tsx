@@ -12,6 +12,7 @@ import { Copy } from "../../ui/copy";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { Private } from "../../ui/token";
+import { Download } from "./download";
 import { scaleFrom, Whisker } from "./figures";
 import { gateOf } from "./gate";
 import { GateVerdict } from "./gate-verdict";
@@ -104,7 +105,7 @@ const CALIBRATIONS: Record<string, string> = {
 
 const textOr = (value: unknown): string => (typeof value === "string" ? value : NONE);
 
-function Details({ of: { metadata, source, run, threshold } }: { of: Model }) {
+function Details({ of: { version, metadata, source, run, threshold } }: { of: Model }) {
   const calibration = loose(metadata.calibration);
   const networks = Array.isArray(metadata.networks) ? metadata.networks.map(loose) : [];
   return (
@@ -179,6 +180,7 @@ function Details({ of: { metadata, source, run, threshold } }: { of: Model }) {
           <Copy text={textOr(metadata.sha256)} label="model hash" />
         </dd>
       </dl>
+      {source !== "baseline" && <Download version={version} />}
       <Learned of={metadata} />
       {numberOr(metadata.left_out_images) ? (
         <p class="hint">{count(numberOr(metadata.left_out_images))} images left out.</p>

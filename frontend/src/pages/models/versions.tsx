@@ -2,15 +2,15 @@
 import { useState } from "preact/hooks";
 import type { Schemas } from "../../api/client";
 import { admin } from "../../api/session";
+import type { Listed } from "../../api/use-list";
 import { count, dateTime, plural } from "../../format";
+import { MoreButton } from "../../ui/more-button";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { Against } from "./figures";
 import { ends, interval, MEASURES } from "./metrics";
-import { MoreButton } from "./more-button";
 import { LiveTag, RunName, VersionName } from "./names";
 import { hasBeenLive, PromoteDialog } from "./promote";
-import type { Listed } from "./use-list";
 
 type Summary = Schemas["ModelSummary"];
 

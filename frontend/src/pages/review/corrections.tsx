@@ -3,13 +3,13 @@ import { useRef, useState } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
+import type { Listed } from "../../api/use-list";
 import { bytes, className, count, dateTime, since } from "../../format";
 import { announce } from "../../ui/announce";
+import { MoreButton } from "../../ui/more-button";
 import { Empty, Failure, Shown } from "../../ui/state";
 import { ExpiringImage } from "../models/expiring-image";
-import { MoreButton } from "../models/more-button";
 import { VersionName } from "../models/names";
-import type { Listed } from "../models/use-list";
 
 type Waiting = Schemas["WaitingFeedback"];
 type Decision = "accept" | "reject";

@@ -32,7 +32,7 @@ const predictions = (names: string[]) =>
 async function open(access: "public" | "private") {
   vi.resetModules();
   const { config } = await import("../../../src/api/session");
-  config.value = { api: "http://api.test", access, stack: "test" };
+  config.value = { api: "http://api.test", access, predictions: "open", stack: "test" };
   quick = await import("../../../src/pages/batch/quick-batch");
 }
 

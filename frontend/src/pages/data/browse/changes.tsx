@@ -2,12 +2,12 @@
 import { useState } from "preact/hooks";
 import { asProblem, type Problem } from "../../../api/problem";
 import { admin, config } from "../../../api/session";
+import { useList } from "../../../api/use-list";
 import { className, dateTime } from "../../../format";
 import { announce } from "../../../ui/announce";
+import { MoreButton } from "../../../ui/more-button";
 import { Empty, Failure, Shown } from "../../../ui/state";
-import { MoreButton } from "../../models/more-button";
 import { By } from "../../models/names";
-import { useList } from "../../models/use-list";
 import { fileOf } from "../descriptions";
 import "./browse.css";
 import { listChanges, type Made, undoChange } from "./service";

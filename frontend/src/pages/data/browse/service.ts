@@ -2,7 +2,7 @@
 import { api, ask, type Schemas } from "../../../api/client";
 import { asProblem, type Problem } from "../../../api/problem";
 import { config } from "../../../api/session";
-import type { PageRequest } from "../../models/use-list";
+import type { PageRequest } from "../../../api/use-list";
 import { type Filters, queryOf } from "./filters";
 import type { Change, Image } from "./image";
 

@@ -1,6 +1,7 @@
 /** The button that loads a list's next page. */
-import { Failure } from "../../ui/state";
-import type { Listed } from "./use-list";
+
+import type { Listed } from "../api/use-list";
+import { Failure } from "./state";
 
 export function MoreButton({
   of,

@@ -1,8 +1,8 @@
 /** A list that the API returns in pages: the first is kept fresh, others are added on demand. */
 import { useRef, useState } from "preact/hooks";
-import { asProblem, type Problem } from "../../api/problem";
-import { config } from "../../api/session";
-import { type Loaded, useLoad } from "../../api/use-load";
+import { asProblem, type Problem } from "./problem";
+import { config } from "./session";
+import { type Loaded, useLoad } from "./use-load";
 
 interface Page<T> {
   items: T[];
