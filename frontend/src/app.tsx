@@ -3,7 +3,7 @@ import { effect, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ErrorBoundary, LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { asProblem } from "./api/problem";
-import { config, forgetToken, offers, token } from "./api/session";
+import { admin, config, forgetToken, offers, token } from "./api/session";
 import Overview from "./pages/overview";
 import { health, watchHealth } from "./store/health";
 import { Announcer, announce } from "./ui/announce";
@@ -21,6 +21,7 @@ const Data = later("Data", () => import("./pages/data"));
 const Models = later("Models", () => import("./pages/models"));
 const Version = later("Version", () => import("./pages/models/version"));
 const Run = later("Run", () => import("./pages/models/run"));
+const Keys = later("Keys", () => import("./pages/keys"));
 const Monitoring = later("Monitoring", () => import("./pages/monitoring"));
 
 const isAt = (place: string, path: string): boolean =>
@@ -64,11 +65,16 @@ function Header() {
         <span class={`health ${state}`} title={HEALTH[state]}>
           <span class="unseen">{HEALTH[state]}</span>
         </span>
+        {admin.value && offers("/keys") && (
+          <a class="small" href="/keys">
+            Keys
+          </a>
+        )}
         {token.value && (
           <button
             type="button"
             class="quiet small"
-            title="Remove the admin token from this tab"
+            title="Sign out in every tab, and forget the token on this device"
             onClick={() => {
               forgetToken();
               announce("Signed out");
@@ -125,6 +131,7 @@ function Pages() {
         <Route path="/models/runs/:run" component={Run} />
         <Route path="/models/versions/:version" component={Version} />
         <Route path="/monitoring" component={Monitoring} />
+        <Route path="/keys" component={Keys} />
         <Route default component={NotFound} />
       </Router>
     </ErrorBoundary>
