@@ -24,6 +24,7 @@ NEEDS = {
     "/data": "/dataset",
     "/models": "/models",
     "/monitoring": "/predictions",
+    "/keys": "/keys",
 }
 """The pages, each with the route of the API that it cannot do without."""
 
