@@ -47,7 +47,7 @@ ship: training/.venv/done ## make VERSION=folder, trained on DATA=folder, the ba
 	cp "$(VERSION)"/model.tflite "$(VERSION)"/replay.npz "$(VERSION)"/{metadata,reference,evaluation}.json layers/baseline/baseline/
 	cp "$(VERSION)"/{metrics,history}.json "$(VERSION)"/manifest.csv "$(VERSION)"/{weights,world}.npz training/baseline/
 	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
-	cp "$(VERSION)"/card.md MODEL_CARD.md
+	cat "$(VERSION)"/card.md training/collections.md > MODEL_CARD.md
 
 test: needs lint test-python test-site test-training test-service ## run all tests; installs what they need
 

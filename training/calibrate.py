@@ -19,8 +19,8 @@ MIN_TEMPERATURE = 0.1
 half precision changes verdicts."""
 NEWTON_STEPS = 50
 ELSEWHERE = 0.75
-"""The weight of new collections in `honest`; the validation side has the rest. The README has the
-table that this was chosen from."""
+"""The weight of new collections in `honest`; the validation side has the rest. It was chosen from
+the table in `students/README.md`."""
 
 Floats = npt.NDArray[np.float64]
 
