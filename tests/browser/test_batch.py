@@ -138,12 +138,14 @@ def test_ten_files_are_predicted_at_once_without_a_token(page, stack, tmp_path, 
     expect(results(page).locator("tbody tr")).to_have_count(10)
     lines = saved(page, tmp_path / "page.csv").splitlines()
     assert lines[0] == (
-        "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error,threshold"
+        "file,prediction,is_clickbait,probability,confidence,uncertain,model_version,error,"
+        "threshold,verdict"
     )
     assert len(lines) == 11
-    for answer in answers:
+    for answer, line in zip(answers, lines[1:], strict=True):
+        assert line.startswith(answer["file"])
         if "probability" in answer:
-            assert sum(str(answer["probability"]) in line for line in lines) == 1
+            assert f",{round(answer['probability'], 4)}," in line
     assert complaints == []
 
 
