@@ -87,8 +87,8 @@ test-service: .venv/test.done .venv-ops/done .venv-template/done training/.venv/
 contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the API against openapi.json with valid and invalid requests; 3 minutes [ARGS]
 	@exec $(RUN) -m tests.contract.run $(ARGS)
 
-soak: .venv/test.done training/.venv/done frontend/dist/.done ## slow tests: trainings killed at ten moments; 10 minutes
-	$(RUN) -m pytest tests/soak
+soak: .venv/test.done training/.venv/done frontend/dist/.done ## slow tests: killed trainings and starts, 5,000 files, an hour of mixed load [SOAK_MINUTES=60]
+	$(RUN) -m pytest -s tests/soak
 
 deploy: .venv-ops/done ## build and deploy to AWS: stack, page, training image; delete old versions [ARGS=--help]
 	@exec .venv-ops/bin/python -m ops deploy $(ARGS)

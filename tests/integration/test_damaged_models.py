@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from fastapi.testclient import TestClient
 from moto import mock_aws
 
@@ -245,6 +246,34 @@ def test_a_store_that_does_not_answer_changes_nothing_in_a_process_that_runs(
         assert "failed" in warm.live.problem
     assert warm.serves() == (NEW, THRESHOLD)
     assert warm.live.problem == ""
+
+
+def test_a_healthy_bucket_costs_as_few_requests_as_can_be(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    call = BaseClient._make_api_call
+
+    def counted(self: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+        asked.append(f"{operation} {parameters.get('Key', parameters.get('Prefix'))}")
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
+    process = Process()
+    process.serves()
+    files = [f"GetObject versions/{NEW}/{name}" for name in ("metadata.json", "model.tflite")]
+    assert asked == ["GetObject champion.json", *files]
+    asked.clear()
+    process.serves()
+    assert asked == ["GetObject champion.json"]
+    asked.clear()
+    process.wait(CHECK_SECONDS)
+    process.serves()
+    assert asked == ["GetObject champion.json", f"ListObjectsV2 versions/{NEW}/"]
+    asked.clear()
+    process.live.after_restore()
+    process.live.current()
+    assert asked == ["GetObject champion.json"]
 
 
 @pytest.mark.parametrize("damage", ["nowhere", "half JSON", "deleted"])

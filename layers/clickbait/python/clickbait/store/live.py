@@ -73,10 +73,8 @@ class LiveModel:
 
     def after_restore(self) -> None:
         """After a SnapStart restore: the next request reads the pointer with a new client."""
-        self._refreshed = self._checked = float("-inf")
+        self._refreshed, self._checked = float("-inf"), time.monotonic()
         forget_clients()
-        if self.registry:
-            self.registry = Registry(self.registry.bucket)
 
     def refresh(self) -> None:
         """Read the pointer and look at the files of its version now."""
@@ -109,7 +107,7 @@ class LiveModel:
         changed, or the last time it was not the one that the pointer names."""
         changed = registry.poll()
         check = now - self._checked >= CHECK_SECONDS
-        if check:
+        if check or changed:
             self._checked = now
         if changed or self.problem:
             return True
@@ -117,7 +115,7 @@ class LiveModel:
 
     def _follow(self, registry: Registry) -> None:
         """Serve the version and the threshold that are live by the registry; raises Unreadable."""
-        pointer, found = registry.resolve(self._load)
+        pointer, found = registry.resolve(self._load, polled=True)
         if pointer and pointer.problem:
             self._failure(pointer.problem)
         else:
@@ -136,10 +134,11 @@ class LiveModel:
         """A version of the registry with its fingerprint; raises InvalidModel."""
         registry = self.registry
         assert registry is not None
-        files = registry.fingerprint(version)
-        if self._loaded and version == self._version and files == self._files:
-            return self._loaded, files
-        return registry.load(version), files
+        if self._loaded and version == self._version and self._files:
+            files = registry.fingerprint(version)
+            if files == self._files:
+                return self._loaded, files
+        return registry.load(version), registry.files
 
     @property
     def _version(self) -> str:

@@ -89,7 +89,10 @@ class Registry:
 
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
+        self._polled: tuple[bytes, str] | None = None
         self._seen: str | None = None
+        self.files: tuple[str | None, ...] = ()
+        """The fingerprint of the version that was loaded last."""
 
     @property
     def s3(self) -> "S3Client":
@@ -106,6 +109,8 @@ class Registry:
         """
         found = self._get(CHAMPION, self._seen or "")
         before, self._seen = self._seen, found[1] if found else ""
+        if self._seen != before:
+            self._polled = found
         return self._seen != before
 
     def pointer(self) -> Pointer | None:
@@ -115,14 +120,17 @@ class Registry:
         """
         return self.resolve(self._check_files)[0]
 
-    def resolve(self, use: Callable[[str], T]) -> tuple[Pointer | None, T | None]:
+    def resolve(
+        self, use: Callable[[str], T], *, polled: bool = False
+    ) -> tuple[Pointer | None, T | None]:
         """The live version and what `use` returns for it: the first of the pointer and the newest
-        promotions for which `use` raises neither InvalidModel nor NotFound.
+        promotions for which `use` raises neither InvalidModel nor NotFound. The pointer is read
+        now, or is that of the last `poll` if `polled`.
 
         (None, None) before the first promotion. If no version is of use, the pointer has none
         either, and says why. Raises Unreadable.
         """
-        found = self._get(CHAMPION)
+        found = self._polled if polled else self._get(CHAMPION)
         stored = _pointer(*found) if found else None
         etag, problem = stored.etag if stored else "", ""
         if stored and not stored.version:
@@ -178,12 +186,14 @@ class Registry:
         # Imported here because listing versions needs no classifier.
         from clickbait.inference.classifier import Classifier
 
-        files = {}
+        files, tags = {}, []
         for name in (METADATA, MODEL):
             found = self._get(f"{VERSIONS}{version}/{name}")
             if found is None:
                 raise InvalidModel(f"Version {version} has no {name}.")
             files[name] = found[0]
+            tags.append(found[1])
+        self.files = tuple(tags)
         metadata = _parsed(version, METADATA, files[METADATA])
         if metadata.get("model_version") != version:
             raise InvalidModel(
