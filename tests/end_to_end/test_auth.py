@@ -46,13 +46,14 @@ def test_predict_cannot_write_a_model(stack):
         assert denied(s3.delete_object, Bucket=models, Key=key), key
 
 
-def test_only_admin_reads_the_secret(stack):
+def test_only_functions_that_check_the_token_read_the_secret(stack):
     secret = stack.description()["outputs"]["AdminSecret"]
-    for role in ("PredictRole", "RetrainRole", "JobRole"):
+    for role in ("WorkerRole", "RetrainRole", "LearnRole", "JobRole"):
         secrets = client_of(stack, role, "secretsmanager")
         assert denied(secrets.get_secret_value, SecretId=secret), role
-    admin = client_of(stack, "AdminRole", "secretsmanager")
-    assert not denied(admin.get_secret_value, SecretId=secret)
+    for role in ("PredictRole", "AdminRole"):
+        secrets = client_of(stack, role, "secretsmanager")
+        assert not denied(secrets.get_secret_value, SecretId=secret), role
 
 
 def test_only_trainings_and_the_admin_change_the_live_model(stack):

@@ -69,7 +69,7 @@ class CloudFormation:
         if self.page_missing:
             del outputs["SiteUrl"], outputs["SiteBucket"]
         found = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
-        given = {"LogLevel": "INFO", "Access": "public", "AlarmEmail": ""}
+        given = {"Access": "public", "PredictAccess": "keys", "AlarmEmail": ""}
         asked = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
         return {"Stacks": [{"Outputs": found, "Parameters": asked}]}
 
@@ -294,7 +294,12 @@ def test_the_page_lies_in_its_bucket_each_file_with_its_type_and_its_time_to_liv
 def test_the_page_gets_the_address_and_the_access_of_its_own_stack(stack, tools):
     assert run([]) == 0
     found = boto3.client("s3").get_object(Bucket="site", Key="config.json")
-    assert json.load(found["Body"]) == {"api": API, "access": "public", "stack": "clickbait"}
+    assert json.load(found["Body"]) == {
+        "api": API,
+        "access": "public",
+        "stack": "clickbait",
+        "predictions": "keys",
+    }
     assert (found["ContentType"], found["CacheControl"]) == ("application/json", ASK_FIRST)
 
 

@@ -77,5 +77,6 @@ def test_the_page_is_told_where_its_api_is_and_who_may_read():
         "api": "http://127.0.0.1:8000",
         "access": "private",
         "stack": "mine",
+        "predictions": "open",
     }
     assert file.type == "application/json"

@@ -93,6 +93,12 @@ def test_a_service_that_is_not_well_is_one_sentence(answering, route, answer, re
         service.check(answering.url, b"an image")
 
 
+def test_a_service_that_predicts_for_keys_alone_is_well_too(answering):
+    """The hook of the deployment has asked it with the admin's token."""
+    answering.answers["/predict"] = [(401, {"detail": "no key"})]
+    service.check(answering.url, b"an image")
+
+
 def test_an_address_where_nothing_answers_is_one_sentence(monkeypatch):
     monkeypatch.setattr(service, "RETRY", Retry(0))
     with pytest.raises(StackError, match=r"GET .*/status failed"):
