@@ -134,6 +134,23 @@ def test_classified_images_stay_in_the_session(page, stack):
     expect(page.get_by_role("heading", name="This session")).to_be_visible()
 
 
+def test_a_first_visitor_sees_what_pages_are_for_and_has_samples_to_press(page, stack, complaints):
+    visit(page, stack, "/")
+    places = page.get_by_role("region", name="What is where").get_by_role("link")
+    assert places.all_inner_texts()[0].startswith("Classify: one image or a few")
+    answers = []
+    for sample in ("a rocket launch", "the cat alone", "a cat with a loud caption"):
+        visit(page, stack, "/classify")
+        with page.expect_response(re.compile(r"/predict\?")) as got:
+            page.get_by_role("button", name=f"Classify {sample}").click()
+        expect(page.locator(".verdict")).to_be_visible()
+        expect(page.get_by_role("button", name="Classify a rocket launch")).to_have_count(0)
+        answers.append(got.value.json())
+    assert [answer["uncertain"] for answer in answers] == [False, True, False]
+    assert [answer["is_clickbait"] for answer in answers[::2]] == [False, True]
+    assert complaints == []
+
+
 def test_two_images_are_compared_side_by_side(page, stack, complaints):
     visit(page, stack, "/classify")
     files = [

@@ -2,7 +2,7 @@
 import { type ComponentType, h } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../api/problem";
-import { Failure } from "./state";
+import { Failure, Working } from "./state";
 
 type Load = () => Promise<{ default: ComponentType }>;
 
@@ -24,9 +24,9 @@ const lost = (): Problem =>
         "This page could not be loaded",
         "The connection failed, or a new version of the page has been deployed. It tries again by " +
           "itself. If that takes long, reload.",
-        -1,
+        0,
       )
-    : new Problem("You are offline", "This page opens by itself once the connection is back.", -1);
+    : new Problem("You are offline", "This page opens by itself once the connection is back.", 0);
 
 function Lost({ name, retry }: { name: string; retry: () => Promise<void> }) {
   const busy = useRef(false);
@@ -96,6 +96,31 @@ export function later(name: string, load: Load): Later {
       failed = false;
     });
   return Page;
+}
+
+/** A part of a page whose code `load` imports when it is first shown. */
+export function part<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
+  let found: ComponentType<P> | undefined;
+  return (props: P) => {
+    const [problem, setProblem] = useState<Problem>();
+    const [, setTurn] = useState(0);
+    const attempt = () => {
+      setProblem(undefined);
+      load().then(
+        (component) => {
+          found = component;
+          setTurn((turn) => turn + 1);
+        },
+        () => setProblem(lost()),
+      );
+    };
+    useEffect(() => {
+      if (!found) attempt();
+    }, []);
+    if (found) return h(found, props);
+    if (problem) return <Failure problem={problem} retry={attempt} />;
+    return <Working label="Loading …" soon />;
+  };
 }
 
 /** Load `pages` one after the other once the browser has nothing else to do; returns what stops it. */

@@ -7,6 +7,7 @@ import { classified, classifyAll, leftOver } from "../../store/classified";
 import { handed } from "../../store/handed";
 import { DropZone } from "../../ui/drop-zone";
 import { LeftOutFiles } from "../../ui/left-out";
+import { Samples } from "./samples";
 
 function More() {
   const { route } = useLocation();
@@ -60,6 +61,7 @@ export function Choose({ onChoice }: { onChoice?: (ids: readonly number[]) => vo
         </label>
       </DropZone>
       <More />
+      {classified.value.length === 0 && <Samples />}
     </>
   );
 }

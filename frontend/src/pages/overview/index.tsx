@@ -7,13 +7,15 @@ import { classified } from "../../store/classified";
 import { health, status } from "../../store/health";
 import { info } from "../../store/model";
 import { Figure, Figures } from "../../ui/figure";
+import { part } from "../../ui/later";
 import { PAGES } from "../../ui/pages";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown } from "../../ui/state";
 import { TokenForm } from "../../ui/token";
 import { Tag } from "../../ui/verdict";
 import { Choose } from "../classify/choose";
-import { Result } from "../classify/result";
+
+const Result = part(() => import("../classify/result").then((module) => module.Result));
 
 const NOW_MS = 60_000;
 const RECENT_MS = 15_000;
