@@ -13,6 +13,7 @@ findToken();
 try {
   await readConfig();
   render(<App />, root);
+  void import("./style/modes.css").catch(() => undefined);
 } catch (error) {
   const problem = asProblem(error, `${location.origin}/config.json`);
   render(<Failure problem={problem} retry={() => location.reload()} />, root);

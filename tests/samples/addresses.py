@@ -15,6 +15,7 @@ PAGES = [
 """These return index.html."""
 
 FILES = [
+    "/samples/missing.jpg",
     "/index.html",
     "/config.json",
     "/favicon.svg",
