@@ -8,15 +8,13 @@ with `replay.npz` and `world.npz`, which the model that ships needs (`training.r
 
 import argparse
 import hashlib
-import json
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clickbait.inference.calibration import Calibration
-from training import Unusable, card, gather, network, replay, sides, version, weights
+from training import Unusable, calibrate, card, gather, network, replay, sides, version, weights
 from training.progress import say
 from training.recipe import RECIPES
 from training.run import Run
@@ -25,15 +23,16 @@ STORY: dict[str, Any] = {"networks": [], "epochs": []}
 """The history of a training that took place elsewhere."""
 
 
-def adopt(student: Path, run: Run, data: Path, calibrated: Calibration | None) -> dict[str, Any]:
+def adopt(student: Path, run: Run, data: Path, strangers: Path) -> dict[str, Any]:
     """Measure the network in the file `student`, write its version into `run.staging`, and return
     the metadata.
 
-    `data` is the folder of the images. Without `calibrated`, the calibration is fitted on the
-    validation side. Raises Unusable if there can be no version.
+    `data` is the folder of the images. The calibration is fitted on the validation side and on the
+    logits in the file `strangers`. Raises Unusable if there can be no version.
     """
+    elsewhere = calibrate.strangers(strangers)
     model = network.student(student)
-    measured = version.measure(model, run, calibrated)
+    measured = version.measure(model, run, lambda z, y: calibrate.honest(z, y, elsewhere))
     about = {
         "architecture": run.recipe.architecture,
         "size": run.recipe.size,
@@ -61,14 +60,6 @@ def prepare(student: Path, data: Path, out: Path, side: str = "test") -> Run:
     return run
 
 
-def calibration_in(file: Path) -> Calibration:
-    """The calibration in a JSON file, as a version's metadata has it; raises Unusable."""
-    try:
-        return Calibration.from_dict(json.loads(file.read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Unusable(f"--calibration {file} is not a calibration: {error}") from None
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command. Returns 0 if there is a new version, 2 with one line on stderr if not."""
     parser = argparse.ArgumentParser(prog="training.adopt", description=__doc__)
@@ -78,13 +69,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--side", choices=("test", "validation"), default="test", help="the side to measure on"
     )
-    parser.add_argument("--calibration", type=Path, help="JSON: temperature, bias and method")
+    parser.add_argument(
+        "--strangers",
+        type=Path,
+        default=calibrate.STRANGERS,
+        help="logits of sources that a network has not seen, to calibrate on",
+    )
     given = parser.parse_args(argv)
     try:
-        calibrated = calibration_in(given.calibration) if given.calibration else None
         began = time.monotonic()
         run = prepare(given.student, given.data, given.out, given.side)
-        metadata = adopt(given.student, run, given.data, calibrated)
+        metadata = adopt(given.student, run, given.data, given.strangers)
         version.publish(run)
     except Unusable as error:
         print(f"error: {error}", file=sys.stderr)

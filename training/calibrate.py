@@ -22,6 +22,8 @@ ELSEWHERE = 0.75
 """The weight of new collections in `honest`; the validation side has the rest. It was chosen from
 the table in `students/README.md`."""
 
+STRANGERS = Path(__file__).parent / "students" / "loso.npz"
+
 Floats = npt.NDArray[np.float64]
 
 

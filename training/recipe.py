@@ -17,7 +17,7 @@ def knob(default: Any, about: str, least: float = 0, most: float = float("inf"))
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All choices of one training. The defaults are the recipe of the model that ships."""
+    """All choices of one training. The defaults are those of `make train`."""
 
     architecture: str = knob(
         "efficientnet_lite0", "efficientnet_lite0 (pretrained) or cnn (classic)"

@@ -8,8 +8,7 @@ YouTube serves them: 480 x 360 JPEGs with black bars. The time of an invocation 
 shipped model's, in one thread; both run in turn, so that other work on the machine slows both.
 The test side is not read.
 
-OUT/NAME gets the file and its metadata, for `loadtest.owners --shipped OUT/NAME`, and
-calibration.json, for `training.adopt --calibration`.
+OUT/NAME gets the file and its metadata, for `loadtest.owners --shipped OUT/NAME`.
 """
 
 import argparse
@@ -33,7 +32,6 @@ from clickbait.learning.metrics import auc
 from training import calibrate, export, network, sides, version
 from training.recipe import Recipe
 
-STRANGERS = Path(__file__).parent / "students" / "loso.npz"
 ROUNDS = 200
 """Invocations of each network; the median of the shares moves by 0.01 between runs."""
 QUALITY = 85
@@ -82,7 +80,7 @@ def row(
         .astype(np.float64)
         for some in (data, [framed(one) for one in data])
     ]
-    fitted = calibrate.honest(logits[0], labels, calibrate.strangers(STRANGERS))
+    fitted = calibrate.honest(logits[0], labels, calibrate.strangers(calibrate.STRANGERS))
     low, high = calibration.uncertain_band(Recipe().promise)
     cells = [name, f"{size} px"]
     for z in logits:
@@ -117,8 +115,6 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.tflite").write_bytes(file)
         (folder / "metadata.json").write_text(json.dumps(described, indent=2))
-        fitted = json.dumps(described["calibration"], indent=2)
-        (folder / "calibration.json").write_text(fitted)
     for text, share in zip(rows, shares(list(files.values())), strict=True):
         print(text.format(share))
 

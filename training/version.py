@@ -5,8 +5,10 @@ import json
 import platform
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,8 @@ from training import (
 from training.gather import preprocessing
 from training.progress import say
 from training.run import CHECKPOINT, Run
+
+Fit = Callable[[npt.NDArray[np.float64], npt.NDArray[np.int64]], Calibration]
 
 THRESHOLD = 0.5  # On the calibrated probability: the more likely class is the prediction.
 X86_LINUX = sys.platform == "linux" and platform.machine() == "x86_64"
@@ -103,12 +107,13 @@ class Measured:
     golden: list[dict[str, Any]]
 
 
-def measure(model: keras.Model, run: Run, calibrated: Calibration | None = None) -> Measured:
-    """Export `model`, calibrate the file on the validation side, unless it is `calibrated` already,
-    and measure it on the side `run.measured_on`.
+def measure(model: keras.Model, run: Run, fit: Fit | None = None) -> Measured:
+    """Export `model`, calibrate the file on the validation side, and measure it on the side
+    `run.measured_on`.
 
-    If the validation side is too small to calibrate on, the calibration of `run.start` holds.
-    Raises Unusable if the file's answers differ from the network's.
+    `fit` returns the calibration of logits (n,) and labels (n,). If it is None and the validation
+    side is too small to calibrate on, the calibration of `run.start` holds. Raises Unusable if the
+    file's answers differ from the network's.
     """
     images, start = run.images, calibration_of(run.start) if run.start else None
     file = export.classifier(model, file_of(run.start) if run.start else None)
@@ -119,8 +124,8 @@ def measure(model: keras.Model, run: Run, calibrated: Calibration | None = None)
     held_out, held_out_labels = images.side("validation")
     pixels, labels = images.side(run.measured_on)
     drawn = golden.images(images.size)
-    if calibrated is None:
-        calibrated = calibrate.fit(logits_of(held_out), held_out_labels, start)
+    fit = fit or partial(calibrate.fit, start=start)
+    calibrated = fit(logits_of(held_out), held_out_labels)
     logits, golden_logits = logits_of(pixels), logits_of(drawn)
     expected = zip(drawn, calibrated.apply(golden_logits), strict=True)
     return Measured(

@@ -45,7 +45,8 @@ def test_a_file_gets_verdict_probability_and_heat_map(page, stack, complaints):
     expect(shown).to_contain_text(answer["request_id"])
     # The drawing matches the response: log odds from 1 to 6 are the opacity of a cell's pixel.
     drawn = shown.locator("canvas").evaluate(
-        "c => [...c.getContext('2d').getImageData(0, 0, 7, 7).data].filter((_, i) => i % 4 == 3)"
+        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+        ".filter((_, i) => i % 4 == 3)"
     )
     strengths = [min(1, max(0, (abs(cell) - 1) / 5)) for row in answer["evidence"] for cell in row]
     assert drawn == [round(255 * strength) for strength in strengths]

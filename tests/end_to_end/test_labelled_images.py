@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from clickbait.keys import id_of
+from tests.samples.shipped import SIDE
 from tests.waiting import eventually
 
 from .test_many import drop, finished, name, picture, post_form
@@ -52,7 +53,7 @@ def test_an_image_of_a_batch_is_labelled_and_the_label_taken_back(stack, admin, 
     assert api.get(review).status_code == 401
     seen = done(admin.get(review))
     assert (seen["name"], seen["decision"]) == (f"{name}.jpg", None)
-    assert len(seen["prediction"]["heatmap"]) == 7
+    assert len(seen["prediction"]["heatmap"]) == SIDE
     labelled = done(admin.post(review, json={"label": "clickbait_real"}))
     assert labelled["key"] == f"train/clickbait_real/{name}.jpg"
     (image,) = eventually(lambda: listed(admin, q=name))

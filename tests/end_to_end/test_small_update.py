@@ -78,7 +78,7 @@ def test_sixty_images_go_live_in_seconds_and_no_answer_fails(stack, admin, uploa
     assert own["candidate"]["right"] > own["champion"]["right"]
     assert sum(body["seconds"].values()) < 180, "the function's timeout on AWS"
     model = admin.get(f"/models/{version}").raise_for_status().json()
-    assert model["live"] and model["metadata"]["anchor"] == before
+    assert model["live"] and model["metadata"]["anchor"] == SHIPPED
     evaluation = admin.get(f"/models/{version}/evaluation").raise_for_status().json()
     assert evaluation["images"] == len(uploaded)
     assert admin.get("/model-info").raise_for_status().json()["model_version"] == version

@@ -16,7 +16,7 @@ from clickbait.settings import CHECKOUT_BASELINE
 from clickbait.store import live as live_module
 from clickbait.store.live import LiveModel
 from clickbait.store.registry import Registry
-from tests.samples import small
+from tests.samples import shipped, small
 from tests.samples.drawn import encoded, picture
 
 BUCKET = "models"
@@ -93,7 +93,9 @@ def test_versions_of_two_sizes_replace_each_other_without_a_restart(s3: Any, clo
     put_version(s3, NEW)
     put_version(s3, OTHER, small.MODEL, **small.metadata(OTHER))
     model, data = live(), encoded(picture())
-    for version, side in ((NEW, 7), (OTHER, small.SIDE), (NEW, 7), (OTHER, small.SIDE)):
+    sides = {NEW: shipped.SIDE, OTHER: small.SIDE}
+    assert sides[NEW] != sides[OTHER]
+    for version, side in [*sides.items()] * 2:
         promote(s3, version)
         clock.now += 31
         found = answer(model.current(), data, explain=True).prediction

@@ -1,4 +1,4 @@
-"""Write `small.tflite`, a network of 192 px in place of 224, with random weights:
+"""Write `small.tflite`, a network of 224 px with random weights:
 PYTHONPATH=.:layers/clickbait/python training/.venv/bin/python tests/samples/draw_small.py"""
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from training import export
 
-SIZE, CHANNELS = 192, 16
+SIZE, CHANNELS = 224, 16
 
 
 def draw() -> bytes:

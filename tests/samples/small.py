@@ -1,5 +1,5 @@
-"""A version whose network sees 192 x 192 pixels and has a map of 6 x 6 cells, unlike the shipped
-one; `draw_small.py` draws it."""
+"""A version of the old kind: its network sees 224 x 224 pixels and has a map of 7 x 7 cells, unlike
+the shipped one, and its metadata names no size; `draw_small.py` draws the network."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from clickbait.learning.replay import Part, Replay
 from tests.samples.classes import loud
 
 MODEL = (Path(__file__).parent / "small.tflite").read_bytes()
-SIZE, SIDE = 192, 6
+SIZE, SIDE = 224, 7
 CALIBRATION = Calibration(0.2, -2.25, "platt")
 
 
@@ -30,7 +30,7 @@ def metadata(version: str) -> dict[str, Any]:
     return {
         **{"model_version": version, "sha256": hashlib.sha256(MODEL).hexdigest()},
         **{"architecture": "efficientnet_lite0", "labels": list(LABELS), "threshold": 0.5},
-        "preprocessing": {"version": 2, "size": SIZE},
+        "preprocessing": {"version": 1},
         "calibration": CALIBRATION.as_dict(),
         "uncertain_band": {"low": 0.25, "high": 0.75, "promise": 0.75},
         **{"from": None, "accuracy": 0.8, "tolerance": 0.02},

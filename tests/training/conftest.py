@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -17,7 +18,7 @@ from clickbait import LABELS
 from clickbait.inference import images
 from clickbait.inference.calibration import Calibration
 from clickbait.inference.classifier import input_size
-from training import export, golden, loop, network, sides, train, weights
+from training import export, golden, loop, network, sides, train, version, weights
 from training.features import Examples
 from training.gather import Data
 from training.progress import Epochs
@@ -106,6 +107,18 @@ def write_narrow(folder: Path) -> Path:
     return folder
 
 
+def network_of(folder: Path) -> keras.Model:
+    """The network of a version, as a fine-tuning starts from it."""
+    size = input_size(version.metadata_of(folder))
+    return network.start(replace(RETRAINING, size=size), folder)
+
+
+def pixels_for(folder: Path, count: int = 3) -> np.ndarray:
+    """Noise that the version in `folder` can see."""
+    size = input_size(version.metadata_of(folder))
+    return np.random.default_rng(5).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
 def rewrite(folder: Path, **fields: object) -> Path:
     """The version in `folder` with other metadata, and the golden predictions that follow."""
     metadata = json.loads((folder / "metadata.json").read_text()) | fields
@@ -183,7 +196,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    def version(architecture: str) -> Path:
+    def finished(architecture: str) -> Path:
         out = shared / "versions" / architecture
         out.parent.mkdir(exist_ok=True)
         with (out.parent / f"{architecture}.lock").open("w") as lock:
@@ -195,4 +208,4 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 )
         return out
 
-    return version
+    return finished

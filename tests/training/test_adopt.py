@@ -1,6 +1,5 @@
 """A network that was trained elsewhere becomes a version with all its files."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from training.recipe import RETRAINING
 from training.sides import Record
 
 STUDENT = Path(__file__).parents[2] / "training/students/w56_192.npz"
-CALIBRATION = {"temperature": 1.5, "bias": -0.25, "method": "platt"}
 
 
 @pytest.fixture
@@ -35,9 +33,8 @@ def data(draw: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_student_becomes_a_version_without_a_look_at_the_test_side(
     data: Path, tmp_path: Path
 ) -> None:
-    out, calibration = tmp_path / "out", tmp_path / "calibration.json"
-    calibration.write_text(json.dumps(CALIBRATION))
-    flags = ["--data", str(data), "--side", "validation", "--calibration", str(calibration)]
+    out = tmp_path / "out"
+    flags = ["--data", str(data), "--side", "validation"]
     assert adopt.main([str(STUDENT), "--out", str(out), *flags]) == 0
 
     model, shape = Classifier.load(out), weights.read_student(STUDENT)[0]
@@ -46,7 +43,6 @@ def test_a_student_becomes_a_version_without_a_look_at_the_test_side(
     measured = [r for r in records if r.side == "validation"]
     metadata = model.metadata
     assert (model.size, metadata["preprocessing"]["size"]) == (shape["size"], shape["size"])
-    assert metadata["calibration"] == CALIBRATION
     assert metadata["metrics"]["measured_on"] == "the validation side"
     assert metadata["metrics"]["images"] == len(measured)
     assert metadata["recipe"]["student"] == STUDENT.name
@@ -79,7 +75,6 @@ def test_a_student_becomes_a_version_without_a_look_at_the_test_side(
     ("student", "flags", "says"),
     [
         (Path(__file__), [], "not a student's file"),
-        (STUDENT, ["--calibration", "nowhere.json"], "not a calibration"),
         (STUDENT, ["--data", "nowhere"], "not a folder"),
     ],
 )

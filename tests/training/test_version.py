@@ -249,8 +249,9 @@ def test_the_version_that_ships_can_be_trained_from(dirty: Path, tmp_path: Path)
     assert about["from"] == read(CHECKOUT_BASELINE / "metadata.json")["model_version"]
     assert version.calibration_of(version.BASELINE).method == "platt"
     assert len(run.images.ancestors) > 2_000
-    model = network.build(run.recipe, pretrained=False)
-    weights.load(run.start / "weights.npz", model)
+    assert run.recipe.size == read(CHECKOUT_BASELINE / "metadata.json")["preprocessing"]["size"]
+    model = network.start(run.recipe, run.start)
+    assert model.input_shape[1] == run.images.size == run.recipe.size
 
 
 def test_an_interrupted_training_is_not_continued_with_other_flags(

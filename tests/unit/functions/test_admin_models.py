@@ -130,7 +130,7 @@ def test_one_version_shows_how_it_was_trained_and_judged(admin: TestClient, clou
     assert body["gate"] == GATE
     assert not body["live"]
     assert body["promotions"] == []
-    assert body["metadata"]["recipe"]["seed"] == 0
+    assert body["metadata"]["recipe"]["architecture"] == body["metadata"]["architecture"]
     assert "golden" not in body["metadata"]
     assert body["metrics"]["auc"]["value"] > 0.8
 

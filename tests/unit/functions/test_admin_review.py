@@ -15,6 +15,7 @@ from clickbait.store.results import Row
 from clickbait.store.rows import Rows
 from functions.admin import data_schemas
 from tests.samples.drawn import encoded, picture
+from tests.samples.shipped import SIDE
 from tests.unit.functions.test_admin_images import drop, patch, settle, state
 
 FAKE, REAL = "clickbait_fake", "clickbait_real"
@@ -256,7 +257,7 @@ def test_one_image_has_the_live_models_prediction_and_heat_map(
         body = answer.json()
         assert (body["id"], body["decision"]) == (id_of(key), None)
         assert body["prediction"]["model_version"] == cloud.baseline
-        assert len(body["prediction"]["heatmap"]) == 7
+        assert len(body["prediction"]["heatmap"]) == SIDE
     label(admin, KEPT, REAL)
     decision = admin.get(f"/review/{id_of(KEPT)}").json()["decision"]
     assert (decision["label"], decision["outcome"]) == (REAL, "training")

@@ -12,6 +12,7 @@ from clickbait.store.registry import Registry
 from functions.admin import schemas, trial
 from functions.predict.schemas import PredictionAnswer
 from tests.samples.drawn import encoded, picture
+from tests.samples.shipped import SIDE
 from tests.unit.functions.conftest import BASELINE, METADATA
 
 NEW = "20990102-000000-bbbbbb"
@@ -105,7 +106,7 @@ def test_a_version_answers_as_it_would_if_it_were_live(admin: TestClient, cloud:
     for answer, version in ((before, BASELINE), (after, NEW)):
         PredictionAnswer.model_validate_json(answer.content, strict=True)
         assert answer.json()["model_version"] == answer.headers["x-model-version"] == version
-    assert "heatmap" not in before.json() and len(after.json()["heatmap"]) == 7
+    assert "heatmap" not in before.json() and len(after.json()["heatmap"]) == SIDE
     assert before.json()["probability"] != after.json()["probability"]
     raw = admin.post(f"/models/{NEW}/predict", content=JPEG, headers={"content-type": "image/jpeg"})
     assert raw.json()["probability"] == after.json()["probability"]

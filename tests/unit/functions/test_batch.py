@@ -30,6 +30,7 @@ from functions.batch import batches as routes
 from functions.batch import schemas
 from functions.predict import app as predict
 from tests.samples.drawn import encoded, picture
+from tests.samples.shipped import SIDE
 
 ROOT = Path(__file__).resolve().parents[3]
 JPEG, PNG = encoded(picture()), encoded(picture(seed=3), "PNG")
@@ -240,7 +241,7 @@ def test_an_image_uploaded_with_a_form_is_predicted_by_its_key(
         answered = anybody.post("/predict?explain=true", json={"key": form["key"]})
         assert answered.status_code == 200
         assert answered.json()["image"]["bytes"] == len(JPEG)
-        assert len(answered.json()["heatmap"]) == 7
+        assert len(answered.json()["heatmap"]) == SIDE
 
 
 def test_an_upload_is_checked_again_when_it_is_predicted(here: Any) -> None:

@@ -23,12 +23,12 @@ from functions.admin.evaluation_schemas import Evaluation
 from functions.learn import app
 from functions.learn.attempt import Attempt
 from tests.cloud import TABLE, cloud_in_memory
-from tests.samples import small
+from tests.samples import shipped, small
 from tests.samples.classes import drawing, framed, tinted
 from tests.samples.drawn import encoded
 
 _, FAKE = LABELS
-BASELINE = json.loads((CHECKOUT_BASELINE / "metadata.json").read_bytes())["model_version"]
+BASELINE = shipped.METADATA["model_version"]
 
 
 class Cloud:
@@ -156,7 +156,7 @@ def test_a_network_of_another_size_learns_and_can_be_rolled_back_to(
     assert (live.size, live.metadata["anchor"]) == (small.SIZE, anchor)
     shown = answer(live, tinted(FAKE, 0), explain=True).prediction
     assert len(shown["heatmap"]) == small.SIDE
-    for version, size in ((BASELINE, 224), (run["version"], small.SIZE)):
+    for version, size in ((BASELINE, shipped.SIZE), (run["version"], small.SIZE)):
         cloud.registry.promote(version, by="admin", reason="Back.", baseline=CHECKOUT_BASELINE)
         assert cloud.registry.load(cloud.live()).size == size
 
@@ -186,7 +186,6 @@ def test_too_few_images_end_a_run_before_any_computing(cloud: Cloud) -> None:
 
 
 def test_rejected_labels_are_left_out_and_never_block_later_ones(cloud: Cloud) -> None:
-    """The shipped model calls the calm drawings clickbait more often than the others."""
     cloud.upload(0, 25, image=drawing)
     run = cloud.run()
     assert run["state"] == "REJECTED" and "Are the folders swapped?" in run["reason"]

@@ -27,6 +27,7 @@ from functions import openapi
 from functions.predict import app as predict
 from functions.predict import schemas
 from tests.samples.drawn import encoded, picture
+from tests.samples.shipped import SIDE
 
 ROOT = Path(__file__).resolve().parents[3]
 EVENT = json.loads((ROOT / "events/http-predict.json").read_text())
@@ -84,7 +85,7 @@ def test_a_raw_body_gets_the_same_prediction_as_a_form(client: TestClient, kind:
 def test_explain_adds_both_maps(client: TestClient) -> None:
     answer = client.post("/predict?explain=true", **form(JPEG)).json()
     for cells in (answer["heatmap"], answer["evidence"]):
-        assert [len(row) for row in cells] == [7] * 7
+        assert [len(row) for row in cells] == [SIDE] * SIDE
     assert "evidence" not in client.post("/predict", **form(JPEG)).json()
 
 

@@ -13,6 +13,7 @@ from clickbait.inference.classifier import Classifier
 from clickbait.inference.container.exif import ORIENTATION
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import encoded, grainy, picture
+from tests.samples.shipped import SIZE
 
 YOUTUBE = {
     "default": (120, 90),
@@ -35,7 +36,7 @@ def framed(image: Image.Image, size: tuple[int, int], colour: object = "black") 
 
 def pixels_of(image: Image.Image, **options: object) -> np.ndarray:
     options = {"quality": 85, **options}
-    return images.model_input(images.read(encoded(image, **options)))
+    return images.model_input(images.read(encoded(image, **options)), SIZE)
 
 
 @pytest.fixture(scope="module")

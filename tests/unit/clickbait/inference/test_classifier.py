@@ -19,6 +19,7 @@ from clickbait.inference.prediction import answer
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples import small
 from tests.samples.drawn import encoded, picture
+from tests.samples.shipped import SIDE, SIZE
 
 ROOT = Path(__file__).resolve().parents[4]
 MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
@@ -36,7 +37,7 @@ def classifier() -> Classifier:
 
 
 def pixels(seed: int = 0) -> np.ndarray:
-    return images.model_input(images.read(encoded(picture(seed=seed))))
+    return images.model_input(images.read(encoded(picture(seed=seed))), SIZE)
 
 
 def test_a_prediction_is_complete_and_consistent(classifier: Classifier) -> None:
@@ -54,7 +55,7 @@ def test_a_prediction_is_complete_and_consistent(classifier: Classifier) -> None
 def test_another_threshold_moves_the_verdict_and_neither_probability_nor_uncertain(
     classifier: Classifier,
 ) -> None:
-    sample = images.model_input(images.read((ROOT / "sample.jpg").read_bytes()))
+    sample = images.model_input(images.read((ROOT / "sample.jpg").read_bytes()), SIZE)
     for image in (sample, pixels(1), pixels(2)):
         own = classifier.predict(image, explain=True)
         for threshold in (0.05, 0.95):
@@ -83,9 +84,9 @@ def test_the_logit_is_the_mean_of_its_class_activation_map_up_to_a_constant(
     assert np.ptp(logits - cams.mean((1, 2))) < 0.01
 
 
-def test_explain_adds_a_heat_map_of_49_cells_between_0_and_1(classifier: Classifier) -> None:
+def test_explain_adds_a_heat_map_with_a_cell_for_each_32_pixels(classifier: Classifier) -> None:
     cells = np.array(classifier.predict(pixels(), explain=True).heatmap)
-    assert cells.shape == (7, 7)
+    assert cells.shape == (SIDE, SIDE)
     assert cells.min() >= 0
     assert cells.max() == 1
 
@@ -112,7 +113,7 @@ def test_the_heat_map_shows_evidence_for_the_verdict_only() -> None:
 
 def test_a_network_of_another_size_gets_its_own_input_and_has_its_own_map() -> None:
     model = Classifier(small.MODEL, small.metadata("small"))
-    assert model.size == small.SIZE
+    assert model.size == small.SIZE != SIZE
     data = encoded(picture(seed=1))
     found = answer(model, data, explain=True).prediction
     alone = model.predict(images.model_input(images.read(data), small.SIZE))
@@ -122,16 +123,16 @@ def test_a_network_of_another_size_gets_its_own_input_and_has_its_own_map() -> N
     assert logits.shape == (2,) and cams.shape == (2, small.SIDE, small.SIDE)
 
 
-def test_metadata_without_a_size_means_224(metadata: dict) -> None:
-    del metadata["preprocessing"]
-    assert Classifier(MODEL, metadata).size == images.INPUT_SIZE
-    metadata["preprocessing"] = {"version": 1}
-    assert Classifier(MODEL, metadata).size == images.INPUT_SIZE
+def test_metadata_without_a_size_means_224() -> None:
+    described = small.metadata("small")
+    assert Classifier(small.MODEL, described).size == images.INPUT_SIZE == 224
+    del described["preprocessing"]
+    assert Classifier(small.MODEL, described).size == images.INPUT_SIZE
 
 
 @pytest.mark.parametrize(
     ("size", "why"),
-    [(224, "golden image"), (True, "size"), (192.0, "size"), ("192", "size"), (0, "size"),
+    [(192, "golden image"), (True, "size"), (224.0, "size"), ("224", "size"), (0, "size"),
      (31, "size"), (4096, "size"), (None, "size")],
 )  # fmt: skip
 def test_a_size_that_is_not_the_networks_is_refused(size: object, why: str) -> None:
@@ -139,7 +140,7 @@ def test_a_size_that_is_not_the_networks_is_refused(size: object, why: str) -> N
     described["preprocessing"] = {"size": size}
     with pytest.raises(InvalidModel, match=why):
         Classifier(small.MODEL, described)
-    with pytest.raises(InvalidModel, match=r"input is float32\[1, 192, 192, 3\]"):
+    with pytest.raises(InvalidModel, match=r"input is float32\[1, 224, 224, 3\]"):
         Classifier(small.MODEL, METADATA | {"sha256": described["sha256"]})
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from clickbait.errors import InvalidModel
-from clickbait.inference import images
 from clickbait.inference.calibration import sigmoid
 from clickbait.inference.classifier import Classifier
 from clickbait.learning import head, patch, replay
@@ -16,15 +15,16 @@ from clickbait.learning.replay import Part, Replay
 from clickbait.learning.update import FORGETTING, Champion, Version, small_update
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import picture
+from tests.samples.shipped import SIZE
 
 MODEL = (CHECKOUT_BASELINE / "model.tflite").read_bytes()
 METADATA = json.loads((CHECKOUT_BASELINE / "metadata.json").read_text())
 ANCHOR = Version(MODEL, METADATA)
 STORED = replay.read((CHECKOUT_BASELINE / replay.FILE).read_bytes())
 DRAWN = np.stack(
-    [np.asarray(picture((224, 224), seed).convert("RGB"), np.uint8) for seed in range(6)]
+    [np.asarray(picture((SIZE, SIZE), seed).convert("RGB"), np.uint8) for seed in range(6)]
 )
-DIMENSIONS = 1280
+DIMENSIONS = STORED.train.outputs.features.shape[1]
 
 
 def owner(count: int, seed: int = 0, taste: float = 3.0) -> Part:
@@ -169,5 +169,5 @@ def test_the_world_reproduces_the_accuracy_of_the_shipped_model() -> None:
     p = sigmoid(STORED.test.outputs.calibrated(ANCHOR.calibration))
     accuracy = np.mean((p >= 0.5) == (STORED.test.labels == 1))
     assert accuracy == pytest.approx(METADATA["accuracy"], abs=0.005)
-    assert FeatureReader(MODEL).size == images.INPUT_SIZE
+    assert FeatureReader(MODEL).size == SIZE
     assert isinstance(STORED, Replay)
