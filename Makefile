@@ -90,6 +90,9 @@ contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the AP
 soak: .venv/test.done training/.venv/done frontend/dist/.done ## slow tests: killed trainings and starts, 5,000 files, an hour of mixed load [SOAK_MINUTES=60]
 	$(RUN) -m pytest -s tests/soak
 
+test-containers: .venv/test.done ## build the image of containers/ with buildah and run it; 3 minutes [BASE_IMAGE NODE_IMAGE BUILD_OPTIONS]
+	$(RUN) -m pytest tests/containers
+
 deploy: .venv-ops/done ## build and deploy to AWS: stack, page, training image; delete old versions [ARGS=--help]
 	@exec .venv-ops/bin/python -m ops deploy $(ARGS)
 
@@ -99,9 +102,9 @@ openapi: .venv/up.done ## write openapi.json
 bench: .venv/test.done training/.venv/done .venv-peers/done ## compare the speed with a bare loop, the seed and peers [ARGS]
 	$(RUN) loadtest/bench.py $(ARGS)
 
-loadtest: .venv/up.done .venv-load/done ## load test: make loadtest USERS=100 MINUTES=3 [HOST=http://... RAMP=s WORKERS=n]
+loadtest: .venv/up.done .venv-load/done ## load test: make loadtest USERS=100 MINUTES=3 [HOST=http://... RAMP=s WORKERS=n BEHIND=n]
 	@.venv-load/bin/python loadtest/report.py --users $(or $(USERS),100) --minutes $(or $(MINUTES),3) \
-		$(if $(RAMP),--ramp $(RAMP)) $(if $(WORKERS),--workers $(WORKERS)) \
+		$(if $(RAMP),--ramp $(RAMP)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(BEHIND),--behind $(BEHIND)) \
 		$(if $(findstring command,$(origin HOST)),--host $(HOST))
 
 lighthouse: loadtest/lighthouse/node_modules/.done ## Lighthouse scores of the page that `make up` serves [SITE=http://... RUNS=3]
@@ -122,6 +125,8 @@ lock: .venv/test.done ## resolve every requirements.in to the newest versions
 	$(PIN) --constraint tests/requirements.txt --output-file local/requirements.txt local/requirements.in
 	$(PIN) --constraint tests/requirements.txt --generate-hashes \
 		--output-file layers/dependencies/requirements.txt layers/dependencies/requirements.in
+	$(PIN) --constraint tests/requirements.txt --generate-hashes \
+		--output-file containers/requirements.txt containers/requirements.in
 	$(PIN) --generate-hashes --output-file ops/requirements.txt ops/requirements.in
 	for room in training tests/template tests/contract loadtest loadtest/peers; do \
 		$(PIN) --output-file $$room/requirements.txt $$room/requirements.in || exit 1; done
@@ -186,4 +191,4 @@ frontend/dist/.done: frontend/node_modules/.done $(PAGE_SOURCES)
 	@cd frontend && npm run --silent build
 	@touch $@
 
-.PHONY: help needs up serve site train retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-service contract soak test-platforms deploy openapi bench loadtest lighthouse screenshots lock clean
+.PHONY: help needs up serve site train retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-service test-containers contract soak test-platforms deploy openapi bench loadtest lighthouse screenshots lock clean

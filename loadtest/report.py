@@ -13,14 +13,18 @@ import argparse
 import csv
 import math
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlparse
 
@@ -81,12 +85,59 @@ class Run:
 
 
 @contextmanager
-def serving(workers: int) -> Iterator[tuple[str, psutil.Process, float]]:
-    """Run `make serve` on a free port; yields its address, its process and its start time."""
+def behind_proxy(servers: int) -> Iterator[tuple[str, list[psutil.Process], float]]:
+    """Run `servers` as containers/compose.yaml does: one worker each, nginx before them."""
+    if not shutil.which("nginx"):
+        sys.exit("BEHIND needs nginx; on Debian: apt-get install nginx-light")
+    with ExitStack() as stack, TemporaryDirectory() as folder:
+        started = time.monotonic()
+        running = [stack.enter_context(serving(1)) for _ in range(servers)]
+        port = free_port()
+        config = (ROOT / "containers/nginx.conf").read_text()
+        config = re.sub(r" *server app\d.*\n", "", config).replace("/tmp/", f"{folder}/")
+        config = config.replace("listen 8080", f"listen 127.0.0.1:{port}")
+        lines = [f"server {url.removeprefix('http://')};" for url, _, _ in running]
+        config = config.replace("least_conn;", f"least_conn; {' '.join(lines)}")
+        file = Path(folder) / "nginx.conf"
+        file.write_text(config)
+        # Workers of root's nginx are another user, who could not write bodies into the folder.
+        options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
+        proxy = subprocess.Popen(
+            ["nginx", "-c", str(file), "-e", "stderr", "-g", options],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(port, proxy, started)
+            trees = [tree for _, of, _ in running for tree in of]
+            yield f"http://127.0.0.1:{port}", [*trees, psutil.Process(proxy.pid)], started
+        finally:
+            proxy.terminate()
+            proxy.wait(30)
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    started = time.monotonic()
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def wait_for(port: int, process: "subprocess.Popen[bytes]", started: float) -> None:
+    """Wait until `process` listens on `port`; exits if it ends, or takes too long."""
+    while True:
+        with socket.socket() as knock:
+            if knock.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None or time.monotonic() - started > START_SECONDS:
+            sys.exit("the server did not start; `make serve` says why")
+        time.sleep(0.05)
+
+
+@contextmanager
+def serving(workers: int) -> Iterator[tuple[str, list[psutil.Process], float]]:
+    """Run `make serve` on a free port; yields its address, its process and its start time."""
+    port, started = free_port(), time.monotonic()
     library = f"{ROOT}{os.pathsep}{ROOT / 'layers/clickbait/python'}"
     process = subprocess.Popen(
         [str(ROOT / ".venv/bin/python"), "-m", "local.serve"],
@@ -98,20 +149,14 @@ def serving(workers: int) -> Iterator[tuple[str, psutil.Process, float]]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while True:
-            with socket.socket() as knock:
-                if knock.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            if process.poll() is not None or time.monotonic() - started > START_SECONDS:
-                sys.exit("the server did not start; `make serve` says why")
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid), started
+        wait_for(port, process, started)
+        yield f"http://127.0.0.1:{port}", [psutil.Process(process.pid)], started
     finally:
         process.terminate()
         process.wait(30)
 
 
-def load(run: Run, host: str, tree: psutil.Process | None, started: float | None) -> None:
+def load(run: Run, host: str, trees: Sequence[psutil.Process], started: float | None) -> None:
     """Send requests one by one, then with all users, then one by one until latency is normal."""
     Caller.host = host
     environment = Environment(user_classes=[Caller], shape_class=Shape(run.profile), events=events)
@@ -134,7 +179,7 @@ def load(run: Run, host: str, tree: psutil.Process | None, started: float | None
             runner.quit()
 
     events.request.add_listener(listen)
-    watcher = gevent.spawn(watch, run, tree, runner, began)
+    watcher = gevent.spawn(watch, run, trees, runner, began)
     runner.start_shape()
     runner.shape_greenlet.join()
     run.ended = time.monotonic() - began
@@ -144,7 +189,7 @@ def load(run: Run, host: str, tree: psutil.Process | None, started: float | None
         run.probes.append(probe(prober, began))
         gevent.sleep(PROBE_SECONDS)
     watcher.kill()
-    run.crashed = tree is not None and not tree.is_running()
+    run.crashed = not all(tree.is_running() for tree in trees)
 
 
 def probe(user: Caller, began: float) -> Sample:
@@ -163,15 +208,16 @@ def probe(user: Caller, began: float) -> Sample:
     )
 
 
-def watch(run: Run, tree: psutil.Process | None, runner: Any, began: float) -> None:
+def watch(run: Run, trees: Sequence[psutil.Process], runner: Any, began: float) -> None:
     """Record the server's CPU seconds and memory (PSS: shared pages count once) every second."""
     while True:
         now = time.monotonic() - began
         run.users.append((now, runner.user_count))
-        if tree is not None:
+        if trees:
             used, memory = 0.0, 0
             try:
-                for process in (tree, *tree.children(recursive=True)):
+                families = ((tree, *tree.children(recursive=True)) for tree in trees)
+                for process in chain.from_iterable(families):
                     used += sum(process.cpu_times()[:2])
                     memory += process.memory_full_info().pss
             except psutil.NoSuchProcess:
@@ -305,6 +351,13 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=int, nargs="+", default=[1, 2], help="workers of each run [1 2]"
     )
+    parser.add_argument(
+        "--behind",
+        type=int,
+        nargs="*",
+        default=[],
+        help="servers of one worker behind nginx, as in containers/compose.yaml [none]",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / ".local/loadtest", help="folder")
     given = parser.parse_args()
     try:
@@ -317,13 +370,15 @@ def main() -> None:
     for profile in wanted:
         if given.host:
             run = Run(f"{profile.users} users", profile)
-            load(run, given.host.rstrip("/"), None, None)
+            load(run, given.host.rstrip("/"), [], None)
             runs.append(run)
             continue
-        for workers in given.workers:
-            run = Run(f"{profile.users} users, {workers} workers", profile)
-            with serving(workers) as (host, tree, started):
-                load(run, host, tree, started)
+        starts = [(f"{n} workers", serving(n)) for n in given.workers]
+        starts += [(f"{n} behind a proxy", behind_proxy(n)) for n in given.behind]
+        for name, start in starts:
+            run = Run(f"{profile.users} users, {name}", profile)
+            with start as (host, trees, started):
+                load(run, host, trees, started)
             runs.append(run)
             print(*table([run])[2:], sep="\n", file=sys.stderr)
     print(f"{given.host or 'make serve'}, {os.cpu_count()} cores shared with the users; ", end="")
