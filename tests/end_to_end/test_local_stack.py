@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from local.settings import REGION
+from ops.__main__ import main
 from tests.local_stack import ROOT, LocalStack, copy_of_the_checkout, free_ports
 from tests.waiting import DEADLINE, eventually
 
@@ -137,6 +140,23 @@ def test_the_last_line_is_the_page_with_the_token_to_use_it(stack):
 def test_what_a_function_prints_is_in_the_log(stack):
     log = stack.state_dir / "logs" / "functions.log"
     assert eventually(lambda: "model loaded" in log.read_text())
+
+
+def test_a_deleted_stack_is_made_again_over_what_it_left(stack, monkeypatch):
+    s3, cloudformation = stack.cloud("s3"), stack.cloud("cloudformation")
+    bucket = "deleted-data-000000000000-us-east-1"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="train/clickbait/a.jpg", Body=SAMPLE)
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    place = {"AWS_ENDPOINT_URL": stack.description()["cloud_url"], "AWS_DEFAULT_REGION": REGION}
+    for name, value in {**keys, **place}.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, ["recover", "--stack-name", "deleted"])
+    assert (done.exit_code, done.output.splitlines()[0]) == (0, f"Imported {bucket}"), done.output
+    (resource,) = cloudformation.describe_stack_resources(StackName="deleted")["StackResources"]
+    assert (resource["LogicalResourceId"], resource["PhysicalResourceId"]) == ("DataBucket", bucket)
+    cloudformation.delete_stack(StackName="deleted")
+    assert s3.get_object(Bucket=bucket, Key="train/clickbait/a.jpg")["Body"].read() == SAMPLE
 
 
 def test_a_port_of_one_test_run_is_no_other_ones():
