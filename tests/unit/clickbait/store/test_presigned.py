@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from clickbait import aws
-from clickbait.errors import BadRequest, NotFound, PayloadTooLarge, Unavailable
+from clickbait.errors import BadRequest, NotConfigured, NotFound, PayloadTooLarge
 from clickbait.settings import settings
 from clickbait.store import presigned
 
@@ -126,11 +126,11 @@ def test_on_the_emulator_the_bucket_is_in_the_path(within: Callable[..., None], 
 
 def test_without_a_bucket_the_error_names_the_setting(within: Callable[..., None]) -> None:
     within(DATA_BUCKET="")
-    with pytest.raises(Unavailable, match="DATA_BUCKET"):
+    with pytest.raises(NotConfigured, match="DATA_BUCKET"):
         presigned.image_upload("image/jpeg")
-    with pytest.raises(Unavailable, match="DATA_BUCKET"):
+    with pytest.raises(NotConfigured, match="DATA_BUCKET"):
         presigned.view_url("train/clickbait/a.jpg")
-    with pytest.raises(Unavailable, match="DATA_BUCKET"):
+    with pytest.raises(NotConfigured, match="DATA_BUCKET"):
         presigned.fetch_upload(f"uploads/{uuid.uuid4().hex}", 100)
 
 
