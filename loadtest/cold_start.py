@@ -91,6 +91,7 @@ def environment(artefact: Path, endpoint: str) -> dict[str, str]:
         return lean
     return lean | {
         "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "nobody",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "TABLE": "table",
