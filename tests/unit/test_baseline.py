@@ -11,7 +11,7 @@ from clickbait.inference.classifier import Classifier
 from clickbait.inference.prediction import answer
 from clickbait.learning import manifest, replay
 from clickbait.settings import CHECKOUT_BASELINE
-from training import sides
+from training import card, sides
 
 ROOT = Path(__file__).resolve().parents[2]
 BASELINE = ROOT / "training/baseline"
@@ -83,6 +83,11 @@ def test_the_documents_quote_the_figures_of_the_baseline(document: str, metric: 
     figure = METADATA["metrics"][metric]
     quoted = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
     assert quoted in (ROOT / document).read_text(encoding="utf-8")
+
+
+def test_the_model_card_is_the_version_s_card_and_what_is_known_of_its_images() -> None:
+    collections = (ROOT / "training/collections.md").read_text(encoding="utf-8")
+    assert (ROOT / "MODEL_CARD.md").read_text("utf-8") == card.write(METADATA) + collections
 
 
 def test_the_prediction_in_readme_is_real() -> None:
