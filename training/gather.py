@@ -1,5 +1,6 @@
 """Find labelled images, check every one, and give each usable image its side for good."""
 
+import hashlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,6 +34,8 @@ RELATED = 10
 leave the others without a class."""
 OF_EXAM = "a copy of the exam image "
 """Begins the reason of images that are left out because the exam set has them."""
+TRAIN, TEST = "train", "test"
+"""Folders of a data set whose test images somebody has chosen."""
 SHOWN = 10  # Images left out that are printed one by one; the manifest has all of them.
 
 Found = Sequence[tuple[str, str]]
@@ -98,8 +101,12 @@ def read(
     size: int = INPUT_SIZE,
     *,
     unread: Collection[str] = (),
+    validation: float = sides.SHARES["validation"],
 ) -> Data:
     """Find and check the images in the folder `data`, and give them their sides.
+
+    If it has the folders TRAIN and TEST with class folders inside, the images of TEST are the test
+    side. `validation` is the validation share of new images.
 
     `groups` is a `file,group` CSV (None: `data`/groups.csv, if there is one). Images that the
     version in the folder `start` used keep its sides. `size` is the side of the pixels.
@@ -113,12 +120,29 @@ def read(
         group_of = sides.read_groups(groups) if groups else {}
         found = [one for one in find(data) if one[0] not in unread]
         known = list(manifests(start)) if start else []
+        known += [_tested(data, *one) for one in found if one[0].startswith(f"{TEST}/")]
     except (OSError, ValueError) as error:
         raise Unusable(str(error)) from None
     unknown = set(group_of) - {file for file, _ in found}.union(unread)
     if unknown:
         say(f"{groups} names {len(unknown)} files that do not exist, such as {min(unknown)}.")
-    return collect(found, lambda file: (data / file).read_bytes(), group_of, known, size=size)
+    try:
+        return collect(
+            found,
+            lambda file: (data / file).read_bytes(),
+            group_of,
+            known,
+            validation,
+            size=size,
+        )
+    except ValueError as error:
+        raise Unusable(str(error)) from None
+
+
+def _tested(data: Path, file: str, label: str) -> Record:
+    """The record of an image of TEST. Near copies of it are found with all others."""
+    sha256 = hashlib.sha256((data / file).read_bytes()).hexdigest()
+    return Record(file=file, sha256=sha256, phash=f"{0:016x}", label=label, side="test")
 
 
 def collect(
@@ -171,12 +195,14 @@ def manifests(start: Path) -> Iterator[Record]:
 def find(folder: Path) -> list[tuple[str, str]]:
     """(path relative to `folder`, label) of every file below its class folders, sorted.
 
-    Dot files are ignored. Raises ValueError if `folder` lacks one of the two classes, naming the
-    folders that it has.
+    The class folders may lie in the folders TRAIN and TEST of `folder`. Dot files are ignored.
+    Raises ValueError if `folder` lacks one of the two classes, naming the folders that it has.
     """
+    parts = [folder / name for name in (TEST, TRAIN) if (folder / name).is_dir()]
+    places = [place for part in (folder, *parts) for place in part.iterdir() if place.is_dir()]
     found = [
         (path.relative_to(folder).as_posix(), LABEL_OF_FOLDER[place.name])
-        for place in sorted(p for p in folder.iterdir() if p.is_dir() and p.name in LABEL_OF_FOLDER)
+        for place in sorted(place for place in places if place.name in LABEL_OF_FOLDER)
         for path in sorted(place.rglob("*"))
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)

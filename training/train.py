@@ -20,6 +20,7 @@ from training.features import Examples
 from training.progress import Epochs, say
 from training.recipe import RECIPES, Recipe, flag
 from training.run import Run
+from training.sides import SHARES
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,7 +46,13 @@ def prepare(arguments: argparse.Namespace) -> Run:
     recipe = recipe_of(arguments)
     version.check_out(arguments.out)
     began = time.monotonic()
-    images = gather.read(arguments.data, arguments.groups, arguments.start, recipe.size)
+    images = gather.read(
+        arguments.data,
+        arguments.groups,
+        arguments.start,
+        recipe.size,
+        validation=arguments.validation_split,
+    )
     run = Run(images, recipe, arguments.out, arguments.start)
     run.seconds["check"] = round(time.monotonic() - began, 1)
     version.open_checkpoint(run)
@@ -166,6 +173,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             required=name in ("--data", "--out"),
             dest="start" if name == "--from" else None,
         )
+    share = SHARES["validation"]
+    parser.add_argument(
+        "--validation-split",
+        type=float,
+        metavar="SHARE",
+        default=share,
+        help=f"share of the images that chooses and calibrates (default: {share})",
+    )
     for f in fields(Recipe):
         defaults = " | ".join(dict.fromkeys(str(getattr(r, f.name)) for r in RECIPES.values()))
         about = f"{f.metadata['about']} (default: {defaults})".replace("%", "%%")

@@ -194,3 +194,28 @@ def test_a_fault_of_the_network_is_not_a_fault_of_the_image() -> None:
 
     with pytest.raises(ConnectionError):
         gather.load([("a", LABELS[0]), ("b", LABELS[1])], broken, {})
+
+
+def test_a_data_set_with_a_test_folder_is_measured_on_it(tmp_path: Path) -> None:
+    """The old project's layout: data/train and data/test, each with the class folders."""
+    for place, start, count in (("train", 0, 40), ("test", 100, 12)):
+        for label in LABELS:
+            for n in range(start, start + count):
+                folder(tmp_path, {f"{place}/{label}/{n}.jpg": drawing(label, n)})
+    data = gather.read(tmp_path, None, None, 32)
+    tested = {record.file for record in data.records if record.file.startswith("test/")}
+    assert {record.side for record in data.records if record.file in tested} <= {"test", ""}
+    on_test = [record for record in data.used if record.side == "test"]
+    assert len(tested) == 24
+    assert sum(record.file in tested for record in on_test) >= 20
+    assert {record.side for record in data.used} == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.9, -1.0])
+def test_an_impossible_validation_split_is_one_line(tmp_path: Path, share: float) -> None:
+    folder(
+        tmp_path,
+        {f"{label}/{n}.jpg": drawing(label, n) for label in LABELS for n in range(4)},
+    )
+    with pytest.raises(gather.Unusable, match="validation share"):
+        gather.read(tmp_path, None, None, 32, validation=share)
