@@ -204,7 +204,7 @@ def load(
             check=True,
         )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    answered = max(images * figures["requests"], 1)
+    answered = images * figures["requests"] or math.nan  # None on a very busy machine.
     cpu = 1e3 * (cpu_seconds(tree) - before) / answered
     return figures | {"rps": images * figures["rps"], "cpu": cpu, "mb": megabytes(tree)}
 
