@@ -21,7 +21,10 @@ from tests.local_stack import free_ports
 from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-MEGABYTES = 250
+MEGABYTES = {"serve": 250, "whole": 260}
+"""The most megabytes of each target; 120 of them are Debian and Python."""
+
+DOCKERFILE = "containers/Dockerfile"
 ISOLATED = ("--isolation", "chroot")
 
 
@@ -46,8 +49,10 @@ def container(request: pytest.FixtureRequest) -> Iterator[str]:
     ]
     more = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
     tag = f"localhost/clickbait-{request.param}:test"
-    target = ("--target", request.param, "--layers", "--tag", tag)
-    buildah("build", *ISOLATED, *images, *more, *target, "--file", "containers/Dockerfile", ".")
+    target = ("--target", request.param, "--layers", "--tag", tag, "--file", DOCKERFILE)
+    # Docker finds this file by itself.
+    ignored = ("--ignorefile", f"{DOCKERFILE}.dockerignore")
+    buildah("build", *ISOLATED, *images, *more, *target, *ignored, ".")
     name = buildah("from", tag)
     yield name
     buildah("rm", name)
@@ -125,4 +130,5 @@ def test_only_the_whole_image_has_boto3(container: str) -> None:
 def test_the_image_is_small(container: str) -> None:
     folder = buildah("mount", container)
     used = subprocess.run(["du", "-sm", folder], capture_output=True, text=True, check=True)
-    assert int(used.stdout.split()[0]) <= MEGABYTES
+    target = "whole" if "whole" in container else "serve"
+    assert int(used.stdout.split()[0]) <= MEGABYTES[target]
