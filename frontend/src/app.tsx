@@ -24,6 +24,15 @@ const Run = later("Run", () => import("./pages/models/run"));
 const Keys = later("Keys", () => import("./pages/keys"));
 const Monitoring = later("Monitoring", () => import("./pages/monitoring"));
 
+/** The code of the charts that several pages draw. */
+const Charts = {
+  preload: () =>
+    import("./charts/drawn").then(
+      () => undefined,
+      () => undefined,
+    ),
+};
+
 const isAt = (place: string, path: string): boolean =>
   place === "/" ? path === "/" : path === place || path.startsWith(`${place}/`);
 
@@ -153,7 +162,7 @@ function NotFound() {
 
 export function App() {
   useEffect(() => watchHealth(), []);
-  useEffect(() => prefetch([Classify, Batch, Review, Models, Data, Monitoring]), []);
+  useEffect(() => prefetch([Classify, Batch, Review, Models, Data, Monitoring, Charts]), []);
   useEffect(
     () =>
       effect(() => {

@@ -98,8 +98,13 @@ export function later(name: string, load: Load): Later {
   return Page;
 }
 
-/** A part of a page whose code `load` imports when it is first shown. */
-export function part<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
+const Loading = () => <Working label="Loading …" soon />;
+
+/** A part of a page whose code `load` imports when it is first shown; until then it is `Waiting`. */
+export function part<P extends object>(
+  load: () => Promise<ComponentType<P>>,
+  Waiting: ComponentType<P> = Loading,
+): ComponentType<P> {
   let found: ComponentType<P> | undefined;
   return (props: P) => {
     const [problem, setProblem] = useState<Problem>();
@@ -119,7 +124,7 @@ export function part<P extends object>(load: () => Promise<ComponentType<P>>): C
     }, []);
     if (found) return h(found, props);
     if (problem) return <Failure problem={problem} retry={attempt} />;
-    return <Working label="Loading …" soon />;
+    return h(Waiting, props);
   };
 }
 
