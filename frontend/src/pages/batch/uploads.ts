@@ -9,7 +9,7 @@ import { config } from "../../api/session";
 import { bytes } from "../../format";
 import { prepare } from "../../image/prepare";
 import { FormPages } from "../../upload/form-pages";
-import { namesOf, readable, UNREADABLE } from "../../upload/names";
+import { namesOf, pathOf, readable, UNREADABLE } from "../../upload/names";
 import { deliver, Refusal, UploadQueue } from "../../upload/queue";
 import { retry } from "../../upload/retry";
 import * as kept from "./kept";
@@ -269,7 +269,7 @@ const MAX_TITLE = 100;
 
 /** The folder that a person chose, as the title of its batch; null if they chose files. */
 function folderOf(files: readonly File[]): string | null {
-  const [folder = "", ...below] = files[0]?.webkitRelativePath.split("/") ?? [];
+  const [folder = "", ...below] = files[0] ? pathOf(files[0]).split("/") : [];
   return folder.trim() && below.length > 0 ? folder.slice(0, MAX_TITLE) : null;
 }
 
