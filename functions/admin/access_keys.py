@@ -18,6 +18,8 @@ from functions.admin import stores
 router = APIRouter()
 
 MAX_QUOTA = 10_000_000
+LAST_YEAR = 9998
+"""A time late in 9999 with an offset has no date in UTC."""
 
 KeyId = Annotated[str, Path(pattern="^[0-9a-f]{12}$", description="a key's id")]
 
@@ -75,6 +77,8 @@ def make(by: Admin, body: Annotated[NewKey, Depends(json_body(NewKey))]) -> Resp
     """`key` is in this answer and nowhere else: give it to its user now. Send it as
     `Authorization: Bearer KEY`."""
     now = datetime.now(UTC)
+    if body.ends is not None and body.ends.year > LAST_YEAR:
+        raise BadRequest(f"ends: the year must be {LAST_YEAR} at most. Leave it out for no end.")
     if body.ends is not None and body.ends <= now:
         raise BadRequest(f"ends: {body.ends.isoformat()} is in the past. Name a later time.")
     key, text = _keys().create(body.name.strip(), body.role, by, body.quota, body.ends)

@@ -68,6 +68,7 @@ def test_a_key_is_made_listed_without_its_text_and_revoked(admin: TestClient) ->
         ({"quota": 0}, "quota"),
         ({"ends": "2020-01-01T00:00:00Z"}, "in the past"),
         ({"ends": "2090-01-01T00:00:00"}, "ends"),
+        ({"ends": "9999-12-31T23:59:59-12:00"}, "9998 at most"),
         ({"secret": "x"}, "secret"),
     ],
 )

@@ -1,6 +1,7 @@
 """access_keys: shown once, stored as a hash, revoked within a minute, counted by the day."""
 
 import hmac
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -175,9 +176,12 @@ def test_a_table_that_does_not_answer_fails_no_request(
         during.setattr(AccessKeys, "add", broken)
         time.seconds += 60
         gate.count(key, 1)
-    time.seconds += 60
+    time.seconds += 30
+    gate.count(key, 1)  # No request waits for the table again within a minute.
+    assert keys.used(key.id, "2026-11-26") == 1
+    time.seconds += 30
     gate.count(key, 1)
-    assert keys.used(key.id, "2026-11-26") == 3
+    assert keys.used(key.id, "2026-11-26") == 4
 
 
 def test_keys_are_listed_newest_first_and_limited(
@@ -188,6 +192,19 @@ def test_keys_are_listed_newest_first_and_limited(
     monkeypatch.setattr(access_keys, "MAX_KEYS", 2)
     with pytest.raises(Conflict, match="There are 2 keys"):
         made(keys)
+    keys.revoke(keys.all()[0].id)
+    made(keys)
+    assert len(keys.all()) == 3
+
+
+def test_a_quota_counts_requests_of_processes_that_end_at_once(
+    keys: AccessKeys, time: Time
+) -> None:
+    key, _ = made(keys, quota=10)
+    for _ in range(2):
+        Gate(keys, time.clock, time.now).count(key, 5)
+    with pytest.raises(TooManyRequests, match="0 are left"):
+        Gate(keys, time.clock, time.now).count(key, 1)
 
 
 def test_a_process_remembers_a_bounded_number_of_keys(
@@ -198,3 +215,16 @@ def test_a_process_remembers_a_bounded_number_of_keys(
         with pytest.raises(Forbidden):
             gate.check(f"cbk_{number:012x}_" + "a" * 43)
     assert len(gate._known) == 3
+
+
+def test_another_thread_may_push_a_key_out_while_it_is_read(
+    keys: AccessKeys, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crowded(OrderedDict[str, Any]):
+        def __setitem__(self, key: str, value: Any) -> None:
+            super().__setitem__(key, value)
+            del self[key]
+
+    monkeypatch.setattr(gate, "_known", Crowded())
+    key, text = made(keys)
+    assert gate.check(text) == key

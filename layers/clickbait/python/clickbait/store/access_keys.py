@@ -2,8 +2,8 @@
 
 A key is `cbk_<id>_<secret>`. The table has the SHA-256 of the whole key, so nobody who reads the
 table can use one. A process keeps what it read of a key for a minute, so a revoked key may work for
-as long. Use is counted per UTC day in the table; each process adds what it counted once a minute,
-so a quota may be passed by what was asked for within that minute.
+as long. Use is counted per UTC day in the table. The use of a key with a quota is added with each
+request, because Lambda may end a process at any time; that of other keys once a minute.
 """
 
 import hmac
@@ -31,7 +31,7 @@ KEY = re.compile(r"cbk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 SECRET_BYTES = 32
 
 MAX_KEYS = 200
-"""The most keys, revoked ones among them."""
+"""The most keys that work. Revoked and ended ones stay in the list and do not count."""
 KNOWN_SECONDS = 60.0
 COUNT_SECONDS = 60.0
 MAX_KNOWN = 1_000
@@ -56,7 +56,7 @@ class AccessKey:
     revoked: str | None = None
 
     def state(self, now: datetime) -> Literal["active", "ended", "revoked"]:
-        """Whether the key works at `now`."""
+        """The key's state at `now`. Only an active key works."""
         if self.revoked:
             return "revoked"
         return "ended" if self.ends and datetime.fromisoformat(self.ends) <= now else "active"
@@ -97,16 +97,17 @@ class AccessKeys:
     def create(
         self, name: str, role: Role, by: str, quota: int | None, ends: datetime | None
     ) -> tuple[AccessKey, str]:
-        """A new key, and its text, which is not stored; raises Conflict if there are MAX_KEYS."""
-        if len(self.all()) >= MAX_KEYS:
-            raise Conflict(f"There are {MAX_KEYS} keys, which is the limit. Use one that exists.")
+        """A new key, and its text, which is not stored; raises Conflict if MAX_KEYS work."""
+        now = datetime.now(UTC)
+        if sum(key.state(now) == "active" for key in self.all()) >= MAX_KEYS:
+            raise Conflict(f"There are {MAX_KEYS} keys, which is the limit. Revoke one first.")
         key_id = secrets.token_hex(6)
         text = f"cbk_{key_id}_{secrets.token_urlsafe(SECRET_BYTES)}"
         key = AccessKey(
             id=key_id,
             name=name,
             role=role,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=now.isoformat(timespec="seconds"),
             by=by,
             digest=digest_of(text),
             quota=quota,
@@ -169,6 +170,8 @@ class Use:
     """In the table, when this process last added to it."""
     pending: int = 0
     added: float = 0.0
+    late: bool = False
+    """The table did not take the last addition."""
 
 
 class Gate:
@@ -222,7 +225,8 @@ class Gate:
                     left=left,
                 )
             use.pending += images
-            if self._clock() - use.added >= COUNT_SECONDS:
+            at_once = key.quota is not None and not use.late
+            if at_once or self._clock() - use.added >= COUNT_SECONDS:
                 self._add(key, use)
 
     def forget(self) -> None:
@@ -235,19 +239,21 @@ class Gate:
         if known is not None and now - known[0] < KNOWN_SECONDS:
             return known[1]
         key = self._keys.get(key_id)
+        # Another thread may remove any key meanwhile, so no step relies on the one before.
+        self._known.pop(key_id, None)
         self._known[key_id] = (now, key)
-        self._known.move_to_end(key_id)
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
         return key
 
     def _add(self, key: AccessKey, use: Use) -> None:
         """Add what is pending to the table. If that fails, it stays pending: a count that is late
-        is better than a request that fails."""
+        is better than a request that fails, and the next try waits, because it may be slow."""
         use.added = self._clock()
+        use.late = True
         try:
             use.total = self._keys.add(key.id, use.day, use.pending)
-            use.pending = 0
+            use.pending, use.late = 0, False
         except aws.faults() as fault:
             logger.error("use of a key not counted", key=key.id, reason=aws.reason(fault))
 
