@@ -53,13 +53,14 @@ def test_the_page_shows_only_what_the_server_has(site: Server) -> None:
         "api": "/",
         "access": "private",
         "stack": page.STACK,
+        "predictions": "open",
         "pages": ["/", "/classify"],
     }
 
 
 def test_the_pages_are_those_of_the_frontend() -> None:
-    text = (ROOT / "frontend/src/ui/pages.ts").read_text()
-    assert re.findall(r'path: "(/\w*)",', text) == list(page.NEEDS)
+    text = (ROOT / "frontend/src/app.tsx").read_text()
+    assert set(re.findall(r'<Route path="(/\w*)"', text)) == set(page.NEEDS)
 
 
 def test_links_to_an_emulated_bucket_pass_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
