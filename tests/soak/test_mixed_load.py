@@ -33,6 +33,8 @@ IN_A_BATCH = 10
 MEASURE_SECONDS = 10
 MOST_GROWTH = {"megabytes": 300, "descriptors": 200, "threads": 60}
 """Per hour, all processes together. A leak of a descriptor or 20 KB a request is ten times that."""
+WARM_UP_MINUTES = 20
+"""A shorter soak only measures: workers still start in it, and a line through it says nothing."""
 SECOND = "20990101-000000-aaaaaa"
 
 
@@ -219,5 +221,5 @@ def test_an_hour_of_mixed_load_loses_nothing_and_leaks_nothing(stack, tmp_path):
     print(json.dumps(figures))
     assert soak.wrong == [], Counter(soak.wrong).most_common(10)
     assert (lost, duplicated, checked["status"]) == (0, 0, "ok"), figures
-    for name, most in MOST_GROWTH.items():
+    for name, most in MOST_GROWTH.items() if MINUTES >= WARM_UP_MINUTES else ():
         assert soak.growth(name) < most, figures
