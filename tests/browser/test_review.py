@@ -111,7 +111,7 @@ def test_twenty_images_are_reviewed_by_keys_and_steps_are_undone(
 
     # The heat map is signed, and can be hidden.
     expect(page.locator("main canvas")).to_be_visible()
-    expect(page.get_by_text("against clickbait")).to_be_visible()
+    expect(page.get_by_text("against clickbait", exact=True)).to_be_visible()
     page.keyboard.press("h")
     expect(page.locator("main canvas")).to_have_count(0)
     page.keyboard.press("?")
