@@ -44,7 +44,9 @@ class WithPage:
         """
         files = pages.read(folder)
         shown = [page for page, route in NEEDS.items() if route in offered]
-        files[pages.CONFIG] = pages.config("/", settings().access, STACK, shown)
+        files[pages.CONFIG] = pages.config(
+            "/", settings().access, STACK, shown, settings().predict_access
+        )
         self._files = frozenset(f"/{name}" for name in files)
         self.app, self._site = app, Site(files, headers(), FILE)
 

@@ -29,7 +29,7 @@ def test_success_is_exit_status_0_and_explain_adds_the_heat_map(tmp_path: Path, 
     (tmp_path / "a.png").write_bytes(encoded(picture(), "PNG"))
     assert main(["predict", str(tmp_path / "a.png"), "--explain"]) == 0
     (line,) = lines(capsys.readouterr().out)
-    assert len(line["heatmap"]) == 7
+    assert len(line["heatmap"]) == 6
 
 
 def test_it_imports_no_storage_no_web_and_no_aws(tmp_path: Path) -> None:
