@@ -1,4 +1,4 @@
-"""What an owner takes away: the files of a version, and a list of the labelled images."""
+"""Downloads: the files of a version, and a list of the labelled images."""
 
 import csv
 import io

@@ -18,7 +18,7 @@ const OPEN = new Set([
 
 const PREDICTIONS = new Set(["/predict", "/predict-batch"]);
 
-/** Whether a route takes requests without a token. */
+/** True for a route that takes requests without a token. */
 const isOpen = (path: string): boolean =>
   OPEN.has(path) && !(config.value.predictions === "keys" && PREDICTIONS.has(path));
 

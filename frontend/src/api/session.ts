@@ -21,8 +21,8 @@ export interface Config {
 const KEPT = "token";
 const IN_ADDRESS = /^#token=([A-Za-z0-9._~-]+)$/;
 
-/** What tabs of this page say to each other. */
-type Message = { kind: "ask" } | { kind: "token"; token: string } | { kind: "out" };
+/** A message between tabs of this page. `out` with a token is for tabs that have that token. */
+type Message = { kind: "ask" } | { kind: "token"; token: string } | { kind: "out"; token?: string };
 
 const tabs = new BroadcastChannel("session");
 const tell = (message: Message): void => tabs.postMessage(message);
@@ -35,14 +35,14 @@ export const config = signal<Config>({
 });
 export const token = signal<string | null>(null);
 
-/** Whether the service refused this tab's last token. */
+/** True if the service refused this tab's last token. */
 export const refused = signal(false);
 
-/** Whether members' routes may be called: the page never calls them in vain. */
+/** True if members' routes may be called: the page never calls them in vain. */
 export const member = computed(() => config.value.access === "public" || token.value !== null);
 export const admin = computed(() => token.value !== null && !isKey(token.value));
 
-/** Whether `text` is a key, which is less than the admin token. */
+/** True for a key, which may do less than the admin token. */
 export const isKey = (text: string): boolean => text.startsWith("cbk_");
 
 /** Read `config.json`, which has the API's address; throws what `asProblem` explains. */
@@ -60,7 +60,7 @@ export async function readConfig(): Promise<void> {
   config.value = { api: api.replace(/\/+$/, ""), access, predictions, stack, pages };
 }
 
-/** Whether the service has the routes of a page. */
+/** True if the service has the routes of a page. */
 export const offers = (page: string): boolean => config.value.pages?.includes(page) ?? true;
 
 /** Move the token from the address (`#token=...`) to this tab's session, or read it from there. */
@@ -75,7 +75,7 @@ export function findToken(): void {
   tabs.onmessage = ({ data }: MessageEvent<Message>) => {
     if (data.kind === "ask" && token.value) tell({ kind: "token", token: token.value });
     if (data.kind === "token" && !token.value) keepToken(data.token);
-    if (data.kind === "out") drop();
+    if (data.kind === "out" && (data.token === undefined || data.token === token.value)) drop();
   };
   if (!token.value) tell({ kind: "ask" });
 }
@@ -88,9 +88,11 @@ export function keepToken(given: string, remember = false): void {
   token.value = given;
 }
 
-/** The service refused the token: the page asks for another one. */
+/** The service refused the token: this tab asks for another one. Tabs with another token keep it. */
 export function refuseToken(): void {
-  forgetToken();
+  const bad = token.value ?? undefined;
+  drop();
+  if (bad) tell({ kind: "out", token: bad });
   refused.value = true;
 }
 

@@ -1,5 +1,14 @@
-import { afterEach, expect, test, vi } from "vitest";
-import { config, offers, readConfig } from "../../src/api/session";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import {
+  config,
+  findToken,
+  forgetToken,
+  keepToken,
+  offers,
+  readConfig,
+  refuseToken,
+  token,
+} from "../../src/api/session";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -18,4 +27,53 @@ test("a service that names none offers all", async () => {
   await readConfig();
   expect(config.value.api).toBe("https://api.example.org");
   expect(offers("/models")).toBe(true);
+});
+
+const storage = () => {
+  const kept = new Map<string, string>();
+  return {
+    getItem: (name: string) => kept.get(name) ?? null,
+    setItem: (name: string, value: string) => kept.set(name, value),
+    removeItem: (name: string) => kept.delete(name),
+  };
+};
+
+/** Another tab, and the next message that it receives. */
+const otherTab = () => {
+  const tab = new BroadcastChannel("session");
+  onTestFinished(() => tab.close());
+  const next = () =>
+    new Promise((resolve) => {
+      tab.onmessage = ({ data }) => resolve(data);
+    });
+  return { tab, next };
+};
+
+test("a refused token ends in the tabs that have it, and signing out ends any token", async () => {
+  vi.stubGlobal("sessionStorage", storage());
+  vi.stubGlobal("localStorage", storage());
+  vi.stubGlobal("location", { hash: "", pathname: "/", search: "" });
+  const { tab, next } = otherTab();
+  const first = next();
+  findToken();
+  expect(await first).toEqual({ kind: "ask" });
+
+  keepToken("good", true);
+  const asked = next();
+  tab.postMessage({ kind: "out", token: "old" });
+  tab.postMessage({ kind: "ask" }); // Its answer comes after the message before it.
+  expect(await asked).toEqual({ kind: "token", token: "good" });
+
+  const refusal = next();
+  refuseToken();
+  expect(await refusal).toEqual({ kind: "out", token: "good" });
+  expect([token.value, localStorage.getItem("token")]).toEqual([null, null]);
+
+  keepToken("good");
+  tab.postMessage({ kind: "out" });
+  await vi.waitFor(() => expect(token.value).toBeNull());
+
+  const out = next();
+  forgetToken();
+  expect(await out).toEqual({ kind: "out" });
 });
