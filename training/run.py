@@ -25,8 +25,6 @@ class Run:
     """The training's own folder; below it, CHECKPOINT."""
     start: Path | None = None
     """The version whose weights are the start. None: ImageNet's weights, or random ones."""
-    measured_on: str = "test"
-    """The side that the version is measured on. The test side only, once the version is final."""
     store: Store | None = None
     """Keeps features beyond this training."""
     saved: Callable[[Path], None] = lambda file: None
@@ -34,6 +32,8 @@ class Run:
     watch: Callable[[dict[str, Any], int], None] = lambda row, epochs: None
     """Called with each row of history and the number of epochs when the epoch has ended; a resumed
     training first repeats the rows of earlier attempts."""
+    measured_on: str = "test"
+    """The side that the version is measured on. The test side only, once the version is final."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds that each stage took."""
 
