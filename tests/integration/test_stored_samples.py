@@ -225,12 +225,25 @@ def test_a_rejected_image_is_written_as_before(empty: None) -> None:
     assert reason | {"at": stored["at"], "detail": stored["detail"]} == stored
 
 
-def with_threshold(name: str, text: str) -> str:
-    """The results of a batch that were stored before they had a threshold, with an empty one."""
+VERDICTS = ("clickbait", None)
+"""Of the two rows of the stored batch: a prediction, and a file that never arrived."""
+
+
+def with_new_columns(name: str, text: str) -> str:
+    """The results of a batch that were stored before rows had a threshold and a verdict, with an
+    empty threshold and their verdicts."""
     if name.endswith("jsonl"):
-        return text.replace("}\n", ', "threshold": null}\n')
-    header, newline, rows = text.partition("\r\n")
-    return f"{header},threshold{newline}{rows.replace(newline, ',' + newline)}" if rows else text
+        rows = [json.loads(line) for line in text.splitlines()]
+        new = [
+            row | {"threshold": None, "verdict": verdict}
+            for row, verdict in zip(rows, VERDICTS, strict=True)
+        ]
+        return "".join(f"{json.dumps(row)}\n" for row in new)
+    if not name.endswith("csv"):
+        return text
+    header, *lines = text.splitlines()
+    new_lines = [f"{line},,{verdict or ''}" for line, verdict in zip(lines, VERDICTS, strict=True)]
+    return "\r\n".join([f"{header},threshold,verdict", *new_lines, ""])
 
 
 def test_a_batch_is_written_as_before(empty: None) -> None:
@@ -257,14 +270,15 @@ def test_a_batch_is_written_as_before(empty: None) -> None:
     moved = {"pk": {"S": f"batch#{batch}"}, "sk": {"S": row}}
     assert written(f"batch#{batch}", row) == stored | moved
     head, stored_head = written("batch#", batch), item_of("batch#", BATCH)
-    assert kinds(head) == kinds(stored_head)
+    new = {"summary": "S", "notified": "S"}
+    assert kinds(head) == kinds(stored_head) | new
     assert {name: head[name] for name in ("files", "due", "seen")} == {
         name: stored_head[name] for name in ("files", "due", "seen")
     }
     for name in ("files.json", "part-00000.jsonl", "results.csv"):
         found = aws.client("s3").get_object(Bucket="data", Key=results.folder(batch) + name)
         stored_object = object_of(f"results/{BATCH}/{name}")
-        assert found["Body"].read().decode() == with_threshold(name, stored_object["text"])
+        assert found["Body"].read().decode() == with_new_columns(name, stored_object["text"])
         assert found["ContentType"] == stored_object["content_type"]
 
 
