@@ -130,10 +130,11 @@ async def predict(request: Request) -> Response:
         from functions.predict import elsewhere
 
         place = await elsewhere.read(request)
+        await callers.count(key, 1)  # Before a thumbnail is fetched.
         file = File("", await run_in_threadpool(place.image))
     else:
         file = await image_body(request)
-    await callers.count(key, 1)
+        await callers.count(key, 1)
     # No thread, because decoding and inference keep one core busy, and a worker has one core.
     prediction, appearance = classify(service.live.current().at(threshold), file.data, explain)
     request_id = request_id_of(request)

@@ -31,6 +31,7 @@ def test_origins_are_separated_by_commas() -> None:
         ("MAX_UPLOAD_SIZE", "10000001"),
         ("MAX_UPLOAD_SIZE", "10MiB"),
         ("MAX_UPLOAD_SIZE", "ten"),
+        ("MAX_UPLOAD_SIZE", "1" * 400),
         ("DEBUG_MODE", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
     ],

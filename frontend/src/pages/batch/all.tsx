@@ -44,7 +44,7 @@ export function AllBatches() {
                   <thead>
                     <tr>
                       <th scope="col">Batch</th>
-                      <th scope="col">Started</th>
+                      <th scope="col">Created</th>
                       <th scope="col" class="number">
                         Files
                       </th>

@@ -24,7 +24,7 @@ SWITCH = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True)
 SWITCH |= dict.fromkeys(("false", "f", "no", "n", "off", "0"), False)
 """Words for a setting or a parameter that is on or off, in lower case."""
 
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?(?:i?b)?)", re.IGNORECASE)
+SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([kmg]?(?:i?b)?)", re.IGNORECASE)
 UNITS = {"": 0, "k": 1, "m": 2, "g": 3}
 """A size with a unit: 10MB is 10,000,000 bytes and 10MiB 10,485,760."""
 

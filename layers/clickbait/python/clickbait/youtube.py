@@ -128,6 +128,7 @@ def _get(path: str, deadline: float, connect: Connect) -> bytes | None:
         with closing(connect(_left(deadline))) as connection:
             connection.request("GET", path, headers={"user-agent": "clickbait-classifier"})
             raw = connection.sock  # If the host will close it, the response takes it away.
+            raw.settimeout(_left(deadline))
             with connection.getresponse() as response:
                 if response.status == 404:
                     return None
@@ -176,9 +177,11 @@ def _public(seconds: float) -> "HTTPConnection":
         raise BadGateway(
             f"The name {HOST} leads to an address that is not public. Send the image itself."
         )
+    deadline = time.monotonic() + seconds
     connection = HTTPSConnection(HOST, timeout=seconds, context=_context())
     raw = socket.create_connection((address, 443), timeout=seconds)
     try:
+        raw.settimeout(_left(deadline))
         connection.sock = _context().wrap_socket(raw, server_hostname=HOST)
     except BaseException:
         raw.close()
