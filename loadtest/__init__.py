@@ -1,1 +1,1 @@
-"""What the service does under load, measured beside what else there is: never a timed test."""
+"""The service under load, measured beside other servers; never a timed test."""

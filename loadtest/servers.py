@@ -55,7 +55,7 @@ def contenders(port: int, workers: int, granian: Path) -> Iterator[Contender]:
 
 @dataclass
 class Load:
-    """What the clients of one server saw."""
+    """The responses and times that the clients of one server saw."""
 
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)

@@ -184,7 +184,7 @@ def _localize(template: Template, root: Path, environment: Mapping[str, str]) ->
 
 
 def _transform(template: Template, parameters: Mapping[str, str]) -> Template:
-    """What CloudFormation's Serverless transform makes of the template."""
+    """The template after CloudFormation's Serverless transform."""
     from samtranslator.model.exceptions import (  # type: ignore[import-untyped]
         InvalidDocumentException,
     )

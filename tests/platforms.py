@@ -21,7 +21,7 @@ LOCKS = [
     *("local/requirements.txt", "tests/requirements.txt", "training/requirements.txt"),
     *("ops/requirements.txt", "tests/template/requirements.txt"),
 ]
-"""What `make up` and `make test` install."""
+"""The lock files that `make up` and `make test` install."""
 
 PYTHON = "3.13"
 
@@ -78,7 +78,7 @@ def mark(lock: str) -> str:
 
 
 def resolve(lock: str, platform: Platform) -> str:
-    """What pip misses of a lock file on a platform; empty if it could install all of it."""
+    """The packages of a lock file that a platform lacks, in the words of pip; empty if none."""
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "requirements.txt"
         wanted.write_text("\n".join(map(str, locked(ROOT / lock, platform))), encoding="utf-8")

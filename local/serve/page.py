@@ -1,7 +1,7 @@
 """The built page on the same address as the API, for a container that has one port.
 
 Names of the page and of the API overlap: both have /models. A browser that opens a page asks for
-HTML, and the page's own requests and other clients do not. So HTML is what tells them apart.
+HTML, and the page's own requests and other clients do not. So HTML distinguishes them.
 """
 
 import os

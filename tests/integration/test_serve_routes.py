@@ -21,7 +21,7 @@ SAMPLE = (ROOT / "sample.jpg").read_bytes()
 ALONE = {
     *("/", "/status", "/system-check", "/model-info", "/docs-info", "/predict", "/predict-batch"),
 }
-"""What a server without any store can do."""
+"""The routes of a server without any store."""
 
 OF_TABLE = {"/predictions", "/metrics", "/runs", "/runs/{run}", "/runs/{run}/cancel"}
 

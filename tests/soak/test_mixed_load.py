@@ -46,7 +46,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @dataclass
 class Sample:
-    """What all processes of the stack hold at a moment."""
+    """The memory, descriptors, threads and disk of all processes of the stack at a moment."""
 
     seconds: float
     megabytes: float

@@ -489,7 +489,7 @@ def use_retrain(recorder: Recorder) -> None:
 
 @pytest.fixture(scope="module")
 def recorder() -> Iterator[Recorder]:
-    """What the functions ask of AWS when they are used as the API, the queues and schedules do."""
+    """All calls to AWS of the functions, used as the API, the queues and schedules use them."""
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch, cloud_in_memory():
         aws.forget_clients()

@@ -55,7 +55,7 @@ def program(folder: Path, name: str, answer: str) -> None:
 
 
 def asked(folder: Path, *arguments: str, release: str = DEBIAN, kernel: str = LINUX) -> str:
-    """What `local/needs.sh` says on a machine with the programs of `folder`; empty if it is
+    """The output of `local/needs.sh` on a machine with the programs of `folder`; empty if it is
     content."""
     for name in ("sh", "awk", "basename"):
         (folder / name).symlink_to(f"/usr/bin/{name}")

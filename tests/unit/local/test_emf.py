@@ -1,4 +1,4 @@
-"""What functions print is taken in once: metrics go to CloudWatch, the rest to the log file."""
+"""The output of functions is read once: metrics go to CloudWatch, the rest to the log file."""
 
 import json
 

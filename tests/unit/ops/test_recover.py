@@ -1,4 +1,4 @@
-"""What survived a mistake comes back: the stack over its buckets, and deleted images."""
+"""A deleted stack comes back over its buckets, and deleted images too."""
 
 import json
 from datetime import UTC, datetime, timedelta
