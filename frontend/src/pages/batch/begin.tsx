@@ -274,10 +274,11 @@ export function Begin() {
       {!shown && (
         <div class="settling">
           <Mine />
-          {member.value && <AllBatches />}
         </div>
       )}
       {!shown && <Inbox />}
+      {/* Last, so that nothing below it moves when it has loaded. */}
+      {!shown && member.value && <AllBatches />}
     </>
   );
 }
