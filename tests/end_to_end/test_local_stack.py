@@ -126,6 +126,7 @@ def test_the_page_may_reach_its_own_api_and_cloud_and_nothing_else(stack, site):
     assert f"img-src 'self' blob: data: {cloud};" in policy
     assert "default-src 'none'" in policy and "amazonaws" not in policy
     config = {"api": stack.api_url, "access": "private", "stack": "clickbait"}
+    config |= {"predictions": "open"}
     assert site.get("/config.json").json() == config
 
 
