@@ -17,6 +17,9 @@ export const MAX_NAME = 1_024;
 /** Characters in a batch's id. */
 export const MAX_ID = 900;
 
+/** Characters of a batch's name for people. */
+export const MAX_TITLE = 100;
+
 /** Forms in one page of `/batches/{batch}/uploads`. */
 export const FORMS_PAGE = 100;
 

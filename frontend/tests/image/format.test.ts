@@ -35,7 +35,7 @@ describe("the format of a file", () => {
     ["GIF89a", "other"],
     ["BM", "other"],
     ["", "other"],
-  ])("is told by its first bytes, not by its name: %j is %s", (head, format) => {
+  ])("is recognised by its first bytes and not by its name: %j is %s", (head, format) => {
     expect(formatOf(bytes(head))).toBe(format);
   });
 });

@@ -50,8 +50,8 @@ def test_the_page_and_the_service_call_the_same_names_litter() -> None:
     ],
 )
 def test_a_folder_that_is_no_batch_has_a_reason(name: str, reason: str | None) -> None:
-    told = why_no_batch(name)
-    assert told is None if reason is None else reason in str(told)
+    reason_found = why_no_batch(name)
+    assert reason_found is None if reason is None else reason in str(reason_found)
 
 
 @pytest.mark.parametrize(

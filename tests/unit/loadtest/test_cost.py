@@ -146,11 +146,11 @@ def test_a_run_is_bounded(users: int, seconds: float, ramp: float) -> None:
 def test_a_summary_keeps_answered_refused_and_failed_apart() -> None:
     answered = [Sample(0, "predict", float(ms)) for ms in range(1, 101)]
     others = [Sample(0, "predict", 5, refused=True), Sample(0, "predict", 9_999, failed=True)]
-    told = profiles.summary(answered + others, seconds=10)
-    assert (told.requests, told.refused, told.failed) == (102, 1, 1)
-    assert told.per_second == 10
-    assert (told.p50, told.p95, told.p99) == (50, 95, 99)
-    assert told.refused_p95 == 5
+    summary = profiles.summary(answered + others, seconds=10)
+    assert (summary.requests, summary.refused, summary.failed) == (102, 1, 1)
+    assert summary.per_second == 10
+    assert (summary.p50, summary.p95, summary.p99) == (50, 95, 99)
+    assert summary.refused_p95 == 5
     assert math.isnan(profiles.summary([], 1).p50)
 
 

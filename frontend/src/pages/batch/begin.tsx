@@ -10,6 +10,7 @@ import { count, dateTime, plural, since } from "../../format";
 import { warmUp } from "../../image/prepare";
 import { takeHanded } from "../../store/handed";
 import { DropZone } from "../../ui/drop-zone";
+import { FullSize } from "../../ui/full-size";
 import { LeftOutFiles } from "../../ui/left-out";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown, Working } from "../../ui/state";
@@ -250,14 +251,7 @@ export function Begin() {
         compact={shown !== null}
         onFiles={(files) => void choose(files)}
       >
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={original}
-            onChange={(event) => setOriginal(event.currentTarget.checked)}
-          />
-          Upload at full size
-        </label>
+        <FullSize on={original} onChange={setOriginal} />
       </DropZone>
       {tooMany > 0 && (
         <div class="card attention" role="alert">

@@ -1,12 +1,11 @@
 /** The title of a batch, which members may change. */
 import { useState } from "preact/hooks";
 import { api, ask } from "../../api/client";
+import { MAX_TITLE } from "../../api/limits";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { announce } from "../../ui/announce";
 import { Failure } from "../../ui/state";
-
-const MAX_TITLE = 100;
 
 export function Title({
   batch,

@@ -4,6 +4,7 @@
  */
 import { type Signal, signal } from "@preact/signals";
 import { api, ask } from "../../api/client";
+import { MAX_TITLE } from "../../api/limits";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { bytes } from "../../format";
@@ -264,8 +265,6 @@ function guard(): void {
   if (needed) addEventListener("beforeunload", warn);
   else removeEventListener("beforeunload", warn);
 }
-
-const MAX_TITLE = 100;
 
 /** The folder that a person chose, as the title of its batch; null if they chose files. */
 function folderOf(files: readonly File[]): string | null {

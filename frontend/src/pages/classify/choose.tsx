@@ -6,6 +6,7 @@ import { warmUp } from "../../image/prepare";
 import { classified, classifyAll, leftOver } from "../../store/classified";
 import { handed } from "../../store/handed";
 import { DropZone } from "../../ui/drop-zone";
+import { FullSize } from "../../ui/full-size";
 import { LeftOutFiles } from "../../ui/left-out";
 import { Samples } from "./samples";
 
@@ -51,14 +52,7 @@ export function Choose({ onChoice }: { onChoice?: (ids: readonly number[]) => vo
           onChoice?.(ids);
         }}
       >
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={original}
-            onChange={(event) => setOriginal(event.currentTarget.checked)}
-          />
-          Upload at full size
-        </label>
+        <FullSize on={original} onChange={setOriginal} />
       </DropZone>
       <More />
       {classified.value.length === 0 && <Samples />}

@@ -12,7 +12,7 @@ Problem
 ├── PayloadTooLarge            413  more bytes than the limit
 ├── UnsupportedFormat          415  not in an accepted format
 ├── Unauthorized               401  the route needs a token, and the request has none
-├── Forbidden                  403  a wrong token
+├── Forbidden                  403  a wrong token, or a key that may not do this
 ├── NotFound                   404  the route or the named object does not exist
 ├── MethodNotAllowed           405
 ├── Conflict                   409  another request was first, or the gate objects
@@ -115,7 +115,7 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
-    """Raise when a request has a token that is not the admin token."""
+    """Raise when a request has a wrong token, or a key that does not work or may not do this."""
 
     status, title = 403, "Wrong token"
 
