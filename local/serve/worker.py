@@ -23,6 +23,7 @@ from clickbait.errors import Unavailable
 from clickbait.settings import settings
 from clickbait.web.app import problem_response
 from clickbait.web.bodies import MAX_FORM_OVERHEAD, MAX_REQUEST_BYTES
+from local.serve.lingering import Lingering
 from local.serve.metrics import Counters, Measured, Shared, respond, shared_figures
 from local.serve.page import WithPage
 from local.serve.protocol import STALL_SECONDS, BoundedProtocol
@@ -230,7 +231,7 @@ def application(counters: Counters | None = None) -> ASGIApp:
     queue = Queue(app)
     measured = Measured(queue, counted, queue.length)
     folder = os.environ.get("SITE_DIR")
-    return WithPage(measured, Path(folder), offered) if folder else measured
+    return Lingering(WithPage(measured, Path(folder), offered) if folder else measured)
 
 
 def load_model() -> None:

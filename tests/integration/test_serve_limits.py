@@ -1,5 +1,6 @@
 """make serve: clients that stall, leave or send too much cost the others nothing."""
 
+import asyncio
 import json
 import socket
 import time
@@ -8,7 +9,10 @@ from contextlib import ExitStack, closing
 
 import httpx
 import pytest
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
+from local.serve.lingering import Lingering
 from local.serve.protocol import MAX_HEAD
 from tests.integration.conftest import ROOT, Server
 from tests.samples import bombs
@@ -183,3 +187,37 @@ def test_a_client_that_leaves_in_mid_upload_is_no_error(patient: Server) -> None
     log = patient.process.communicate(timeout=DEADLINE)[0]
     assert "Traceback" not in log
     assert "unhandled" not in log
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/predict/", 307), ("/nothing", 404), ("/status", 405)]
+)
+def test_an_answer_before_the_body_is_read_resets_no_connection(
+    server: Server, path: str, status: int
+) -> None:
+    sent = head(WHOLE, "connection: close").replace(b"/predict", path.encode())
+    with closing(connected(server, sent)) as connection:
+        connection.sendall(bytes(WHOLE // 2))
+        data = connection.recv(65_536)
+        connection.sendall(bytes(WHOLE // 2))
+        while part := connection.recv(65_536):
+            data += part
+    assert data.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_client_that_waits_to_be_asked_for_a_body_is_not_waited_for() -> None:
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=404)(scope, receive, send)
+
+    async def receive() -> Message:
+        raise AssertionError("a body was waited for")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"connection", b"close"), (b"expect", b"100-continue")]
+    scope = {"type": "http", "method": "POST", "http_version": "1.1", "headers": headers}
+    asyncio.run(Lingering(app)(scope, receive, send))
+    assert not sent[-1].get("more_body", False)
