@@ -5,7 +5,7 @@ import { ErrorBoundary, LocationProvider, Route, Router, useLocation } from "pre
 import { asProblem } from "./api/problem";
 import { admin, config, forgetToken, offers, token } from "./api/session";
 import Overview from "./pages/overview";
-import { health, watchHealth } from "./store/health";
+import { health, trouble, watchHealth } from "./store/health";
 import { Announcer, announce } from "./ui/announce";
 import { KeyIcon } from "./ui/icons";
 import { later, prefetch } from "./ui/later";
@@ -57,11 +57,12 @@ function Navigation() {
 const HEALTH = {
   unknown: "Checking the service",
   up: "The service is up",
+  trouble: "The service is up, but its live model needs repair",
   down: "The service is down",
 } as const;
 
 function Header() {
-  const state = health.value;
+  const state = trouble.value ? "trouble" : health.value;
   return (
     <header class="top">
       <a class="brand" href="/">

@@ -9,11 +9,12 @@ from playwright.sync_api import Page, Route, expect
 from tests.local_stack import ROOT
 from tests.waiting import eventually
 
-from .conftest import choose, visit
+from .conftest import as_admin, choose, violations_in_both, visit
 
 pytestmark = pytest.mark.end_to_end
 
 PREDICT = re.compile(r"/predict\?")
+STATUS = re.compile(r"/status$")
 PREFETCH = "**/assets/{batch,review,models,data,monitoring}-*.js"
 
 
@@ -150,3 +151,30 @@ def test_a_slow_answer_is_explained_before_it_comes(page, stack):
     expect(page.get_by_role("article", name="sample.jpg")).to_contain_text("Still waiting")
     held[0].continue_()
     expect(verdict_of(page)).to_be_visible()
+
+
+def test_a_model_that_does_not_load_is_a_sentence_to_visitors_and_a_task_to_an_admin(page, stack):
+    problem = "champion.json names 20300101-000000-aaaaaa. The version has no metadata.json."
+    with stack.client() as client:
+        answer = client.get("/status").json() | {"status": "degraded", "problem": problem}
+    headers = {"access-control-allow-origin": "*"}
+    page.route(STATUS, lambda route: route.fulfill(json=answer, headers=headers))
+    visit(page, stack, "/")
+    expect(page.get_by_text("Until an admin repairs the live model")).to_be_visible()
+    expect(page.get_by_text(problem)).to_have_count(0)
+    assert violations_in_both(page) == []
+
+    as_admin(page, stack, "/models?show=versions")
+    task = page.get_by_role("status").filter(has_text="The live model needs repair")
+    expect(task).to_contain_text(problem)
+    assert violations_in_both(page) == []
+    page.get_by_role("link", name="Overview", exact=True).click()
+    expect(task).to_contain_text(problem)
+    task.get_by_role("link", name="Models").click()
+    task.get_by_role("button", name="Make it live again").click()
+    answer |= {"status": "ready", "problem": None}
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("it is the right one")
+    dialog.get_by_role("button", name="Make live again").click()
+    expect(dialog).to_have_count(0)
+    expect(task).to_have_count(0)

@@ -1,10 +1,15 @@
 /** Whether the service is up: checked regularly while the page is visible. */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { api, ask, type Schemas } from "../api/client";
 import { learn } from "./model";
 
 export const health = signal<"unknown" | "up" | "down">("unknown");
 export const status = signal<Schemas["StatusAnswer"] | null>(null);
+
+/** What is wrong with the model that was promoted last, in the service's words; null if nothing is. */
+export const trouble = computed(() =>
+  health.value === "up" ? (status.value?.problem ?? null) : null,
+);
 
 const EVERY_MS = 30_000;
 

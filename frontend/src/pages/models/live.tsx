@@ -6,6 +6,7 @@ import type { Loaded } from "../../api/use-load";
 import { count, dateTime, percent, since } from "../../format";
 import { Figure, Figures } from "../../ui/figure";
 import { Failure } from "../../ui/state";
+import { Trouble } from "../../ui/trouble";
 import { ends, interval, MEASURES } from "./metrics";
 import { By, plainly, VersionName } from "./names";
 import { PromoteDialog } from "./promote";
@@ -47,7 +48,7 @@ export function Live({
   model: Loaded<Model | null>;
   onChanged: () => void;
 }) {
-  const [confirming, setConfirming] = useState(false);
+  const [chosen, setChosen] = useState<string | null>(null);
   const version = live.version ?? "";
   // Not the newest record, which may be of a new threshold.
   const previous = typeof live.previous === "string" ? live.previous : null;
@@ -58,11 +59,21 @@ export function Live({
           Live model
         </h2>
         {admin.value && previous && (
-          <button type="button" class="secondary small" onClick={() => setConfirming(true)}>
+          <button type="button" class="secondary small" onClick={() => setChosen(previous)}>
             Roll back
           </button>
         )}
       </div>
+      <Trouble>
+        <p>
+          Make it live again, or make another version live in the table below. Either repairs it.
+        </p>
+        <div class="row">
+          <button type="button" class="small" onClick={() => setChosen(version)}>
+            Make it live again
+          </button>
+        </div>
+      </Trouble>
       <p class="live-name">
         <VersionName of={version} />
       </p>
@@ -95,14 +106,14 @@ export function Live({
       )}
       {model.problem && <Failure problem={model.problem} retry={model.reload} />}
       {model.value && <KeyFigures of={model.value} />}
-      {confirming && previous && (
+      {chosen && (
         <PromoteDialog
-          version={previous}
+          version={chosen}
           live={version}
           back
-          onClose={() => setConfirming(false)}
+          onClose={() => setChosen(null)}
           onDone={() => {
-            setConfirming(false);
+            setChosen(null);
             onChanged();
           }}
         />

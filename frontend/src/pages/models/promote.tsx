@@ -42,6 +42,7 @@ export function PromoteDialog({
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const refused = problem && isGateRefusal(problem);
+  const again = version === live;
 
   const promote = async () => {
     setBusy(true);
@@ -64,16 +65,31 @@ export function PromoteDialog({
 
   return (
     <Confirm
-      title={back ? "Roll back to this version?" : "Make this version live?"}
-      action={back ? "Roll back" : refused ? "Make live anyway" : "Make live"}
+      title={
+        again
+          ? "Make this version live again?"
+          : back
+            ? "Roll back to this version?"
+            : "Make this version live?"
+      }
+      action={
+        again ? "Make live again" : back ? "Roll back" : refused ? "Make live anyway" : "Make live"
+      }
       danger={refused === true}
       busy={busy}
       onConfirm={() => void promote()}
       onClose={onClose}
     >
       <p>
-        <strong class="id">{version}</strong> replaces <span class="id">{live}</span> everywhere
-        within half a minute. You can roll back at any time.
+        <strong class="id">{version}</strong>{" "}
+        {again ? (
+          "stays live, and what is stored names it again."
+        ) : (
+          <>
+            replaces <span class="id">{live}</span> everywhere within half a minute. You can roll
+            back at any time.
+          </>
+        )}
       </p>
       {problem && !refused && <Failure problem={problem} />}
       {refused && (

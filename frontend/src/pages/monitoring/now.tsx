@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { api, ask } from "../../api/client";
 import { useLoad } from "../../api/use-load";
 import { dateTime, duration, milliseconds, plural, time } from "../../format";
-import { health, status } from "../../store/health";
+import { health, status, trouble } from "../../store/health";
 import { announce } from "../../ui/announce";
 import { Shown } from "../../ui/state";
 
@@ -25,7 +25,10 @@ function Status() {
       <h2 id="status">Service</h2>
       <dl class="facts card">
         <dt>State</dt>
-        <dd class={health.value}>{STATES[health.value]}</dd>
+        <dd class={health.value}>
+          {STATES[health.value]}
+          {trouble.value && ", but its live model needs repair"}
+        </dd>
         <dt>Model</dt>
         <dd>
           {reply ? (

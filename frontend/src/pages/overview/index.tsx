@@ -4,7 +4,7 @@ import { member, offers } from "../../api/session";
 import { type Loaded, useLoad } from "../../api/use-load";
 import { count, dateTime, duration, milliseconds, percent, since } from "../../format";
 import { classified } from "../../store/classified";
-import { health, status } from "../../store/health";
+import { health, status, trouble } from "../../store/health";
 import { info } from "../../store/model";
 import { Figure, Figures } from "../../ui/figure";
 import { part } from "../../ui/later";
@@ -12,6 +12,7 @@ import { PAGES } from "../../ui/pages";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown } from "../../ui/state";
 import { TokenForm } from "../../ui/token";
+import { Trouble } from "../../ui/trouble";
 import { Tag } from "../../ui/verdict";
 import { Choose } from "../classify/choose";
 
@@ -65,6 +66,7 @@ function Live() {
       />
       <Figure
         label="Live model"
+        tone={trouble.value ? "warn" : undefined}
         value={
           version && offers("/models") ? (
             <a href={`/models/versions/${version}`}>{version.slice(-6)}</a>
@@ -183,6 +185,12 @@ function Numbers() {
   );
   return (
     <div class="numbers">
+      <Trouble>
+        <p>
+          Make this version or another one live on the page{" "}
+          <a href="/models?show=versions">Models</a>.
+        </p>
+      </Trouble>
       <Figures>
         <Live />
         {seen && !(day.problem && !day.value) && <Now day={day} />}
