@@ -13,6 +13,7 @@ from functions.admin import (
     feedback,
     models,
     monitoring,
+    predictions,
     review,
     runs,
     threshold,
@@ -34,6 +35,7 @@ SUBJECTS = (
     review,
     feedback,
     access_keys,
+    predictions,
     monitoring,
     debug,
 )

@@ -22,6 +22,7 @@ class ImageFeatures(BaseModel):
 class PastPrediction(BaseModel):
     """A past prediction."""
 
+    id: str
     at: str
     request_id: str
     prediction: Label
@@ -33,16 +34,27 @@ class PastPrediction(BaseModel):
     ms: float = Field(ge=0, description="milliseconds to decode and classify; about 0 if cached")
     source: Literal["predict", "batch", "worker"]
     batch: str | None
+    file: str | None = Field(description="the file's name in the batch; null without a batch")
     threshold: float | None = Field(
         description="from this probability on, it was called clickbait; null if it was not stored"
     )
     features: ImageFeatures | None
+    url: str | None = Field(
+        description="a link to the image, for five minutes; null if it is no longer stored, or the "
+        "caller is not an admin"
+    )
+    review: str | None = Field(
+        description="the image's id for GET /review/{id}, which has a heat map; null without `url`"
+    )
 
 
 class Predictions(Page):
     """Predictions, newest first."""
 
     items: list[PastPrediction]
+    searched_to: str | None = Field(
+        description="the time down to which this response searched; null if it searched all"
+    )
 
 
 class Latency(BaseModel):

@@ -52,6 +52,9 @@ class FilePrediction(BaseModel):
     image: BatchImage
     timing_ms: BatchTiming
     cached: bool
+    id: str | None = Field(
+        None, description="for GET /predictions/{id}; left out if the prediction is not logged"
+    )
 
 
 class FileProblem(BaseModel):

@@ -230,7 +230,14 @@ class Inbox:
             fields = {"error": given_up.detail}
         outcome = self._write(known.batch, row, file, found, fields)
         if result and outcome != "again":
-            history.log(result.prediction, "worker", known.batch, appearance=result.appearance)
+            history.log(
+                result.prediction,
+                "worker",
+                known.batch,
+                appearance=result.appearance,
+                file=file,
+                key=key,
+            )
         return outcome
 
     def _write(

@@ -124,26 +124,31 @@ IMAGE_BODY = {
 async def predict(request: Request) -> Response:
     """Send a form with the image as `file`, the image itself with its content type, the `key` of
     an uploaded image, or the address of a YouTube video as `youtube`."""
-    key = await callers.predictor(request)
+    caller = await callers.predictor(request)
     explain, threshold = queries.read(request)
     if content_type(request) == JSON:
         from functions.predict import elsewhere
 
-        place = await elsewhere.read(request)
-        await callers.count(key, 1)  # Before a thumbnail is fetched.
-        file = File("", await run_in_threadpool(place.image))
+        image = await elsewhere.read(request)
+        await callers.count(caller, 1)  # Before a thumbnail is fetched.
+        file, upload = File("", await run_in_threadpool(image.image)), image.key or ""
     else:
-        file = await image_body(request)
-        await callers.count(key, 1)
+        file, upload = await image_body(request), ""
+        await callers.count(caller, 1)
     # No thread, because decoding and inference keep one core busy, and a worker has one core.
     prediction, appearance = classify(service.live.current().at(threshold), file.data, explain)
     request_id = request_id_of(request)
-    kept = unsure.unsure().keep(file.data, prediction, file.name)
-    history.log(prediction, "predict", request_id=request_id, appearance=appearance)
+    keeper = unsure.unsure()
+    kept = keeper.keep(file.data, prediction, file.name)
+    stored = keeper.key(prediction) or upload
+    row = history.log(
+        prediction, "predict", request_id=request_id, appearance=appearance, key=stored
+    )
     if kept and observability.IN_LAMBDA:
         kept.result()  # Lambda stops every thread once the answer is out.
     headers = {"x-model-version": prediction["model_version"]}
-    return json_response(prediction | {"request_id": request_id}, headers)
+    place = {"id": row} if row else {}
+    return json_response(prediction | {"request_id": request_id} | place, headers)
 
 
 def classify(model: Classifier, data: bytes, explain: bool) -> Answer:

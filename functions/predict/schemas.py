@@ -61,6 +61,9 @@ class PredictionAnswer(BaseModel):
     timing_ms: Timing
     cached: bool
     request_id: str
+    id: str | None = Field(
+        None, description="for GET /predictions/{id}; left out if the prediction is not logged"
+    )
     heatmap: list[list[float]] | None = Field(
         None,
         description="with `explain`: the evidence for the predicted class from 0 to 1, in a square "

@@ -23,7 +23,10 @@ ALONE = {
 }
 """The routes of a server without any store."""
 
-OF_TABLE = {"/predictions", "/metrics", "/runs", "/runs/{run}", "/runs/{run}/cancel"}
+OF_TABLE = {
+    *("/predictions", "/predictions/{prediction}", "/metrics"),
+    *("/runs", "/runs/{run}", "/runs/{run}/cancel"),
+}
 
 fetch = partial(httpx.get, timeout=DEADLINE, verify=False)
 

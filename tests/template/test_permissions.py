@@ -119,7 +119,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "AdminRole": {
         "s3:GetObject": {
             *(ANSWERS, CHAMPION, PROMOTIONS, TRAINED, VERSIONS),
-            *(EXAM, FEEDBACK, INBOX, NAMES, REJECTED, REVIEW, TRAIN),
+            *(EXAM, FEEDBACK, INBOX, NAMES, REJECTED, REVIEW, TRAIN, UPLOADS),
         },
         "s3:GetObjectVersion": {EXAM, TRAIN},
         "s3:PutObject": {CHAMPION, PROMOTIONS, VERSIONS, EXAM, FEEDBACK, TRAIN},
@@ -345,7 +345,7 @@ def test_the_partitions_of_a_role_are_those_that_the_library_writes():
 def test_the_inbox_is_read_by_the_worker_and_for_links_and_only_the_service_writes_results():
     assert may("s3:GetObject", INBOX) == {"AdminRole", "BatchRole", "WorkerRole"}
     assert may("s3:PutObject", RESULTS) == {"BatchRole", "WorkerRole"}
-    assert may("s3:GetObject", UPLOADS) == {"PredictRole"}
+    assert may("s3:GetObject", UPLOADS) == {"AdminRole", "PredictRole"}
 
 
 def test_only_admin_and_trainings_make_a_model_live_or_a_version():

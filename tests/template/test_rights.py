@@ -18,7 +18,7 @@ import pytest
 
 from clickbait import LABELS, aws, keys
 from clickbait.settings import CHECKOUT_BASELINE, settings
-from clickbait.store import access_keys, answers, batches, labelled, unsure
+from clickbait.store import access_keys, answers, batches, history, labelled, monitoring, unsure
 from clickbait.store.access_keys import AccessKeys
 from clickbait.store.drop_folder import DropFolder
 from clickbait.store.live import LiveModel
@@ -398,8 +398,18 @@ def use_admin(recorder: Recorder) -> None:
     ask("POST", f"/models/{baseline}/promote", {"reason": "a test", "force": True})
     ask("PUT", "/threshold", {"threshold": 0.4, "reason": "a test"})
     # Labelled images.
-    for path in ("/dataset", "/dataset/export", "/predictions", "/metrics", "/debug"):
+    monitoring.forget()  # Figures of an earlier test, which would be answered without a call.
+    for path in ("/dataset", "/dataset/export", "/metrics", "/debug"):
         ask("GET", path)
+    # Predictions of an upload, of a kept image and of a batch, with links to their images.
+    with recorder.acting(""):
+        upload = f"{keys.UPLOADS}{'a' * 32}"
+        history.log(http(predict.handler, "POST", "/predict", JPEG), "predict", key=upload)
+    logged = [one for one in ask("GET", "/predictions")["items"] if one["url"]]
+    folders = {keys.INBOX, keys.REVIEW, keys.UPLOADS}
+    assert all(any(f"/{folder}" in one["url"] for one in logged) for folder in folders)
+    for one in logged:
+        ask("GET", f"/predictions/{one['id']}")
     ask("GET", "/dataset/images", show="rejected")
     one, other, *_ = ask("GET", "/dataset/images")["items"]
     assert (one["folder"], other["folder"]) == ("exam", "train")

@@ -39,6 +39,7 @@ MEMBER = [
     ("POST", "/review/{review}/undo"),
     ("POST", "/feedback"),
     ("GET", "/predictions"),
+    ("GET", "/predictions/{prediction}"),
     ("GET", "/metrics"),
 ]
 ADMIN = [

@@ -396,7 +396,8 @@ def test_each_prediction_is_logged_once_and_a_failure_is_not(cloud: Cloud) -> No
     for _ in range(2):
         assert handle(message("inbox/b/a.jpg", "inbox/b/broken.jpg")) == []
     logged, _ = history.page(TABLE, 10)
-    assert [(one["batch"], one["source"]) for one in logged] == [("b", "worker")]
+    facts = [tuple(one[name] for name in ("batch", "source", "file", "key")) for one in logged]
+    assert facts == [("b", "worker", "a.jpg", "inbox/b/a.jpg")]
 
 
 def test_without_a_table_the_call_fails_and_not_the_images(

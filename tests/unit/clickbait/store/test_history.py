@@ -10,11 +10,12 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from moto import mock_aws
 
 from clickbait import aws
-from clickbait.errors import BadRequest
+from clickbait.errors import BadRequest, NotFound
 from clickbait.inference.appearance import appearance
+from clickbait.keys import id_of
 from clickbait.settings import Settings
 from clickbait.store import history
-from tests.cloud import create_table
+from tests.cloud import create_buckets, create_table
 
 TABLE = "table"
 
@@ -65,12 +66,13 @@ def everything(limit: int, **filters: Any) -> list[str]:
 def test_a_row_has_the_prediction_but_no_image_and_expires_in_30_days() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
     numbers = appearance(pixels)
-    assert history.log(predicted() | {"request_id": "r1"}, "worker", "holiday", appearance=numbers)
+    made = history.log(predicted() | {"request_id": "r1"}, "worker", "holiday", appearance=numbers)
     ((row,), cursor) = history.page(TABLE, 10)
     assert cursor is None
     at = datetime.fromisoformat(row.pop("at"))
     assert abs((datetime.now(UTC) - at).total_seconds()) < 60
     assert row == {
+        "id": made,
         "request_id": "r1",
         "prediction": "clickbait_fake",
         "is_clickbait": True,
@@ -81,6 +83,8 @@ def test_a_row_has_the_prediction_but_no_image_and_expires_in_30_days() -> None:
         "ms": 9.5,
         "source": "worker",
         "batch": "holiday",
+        "file": None,
+        "key": None,
         "threshold": 0.4,
         "features": numbers,
     }
@@ -114,7 +118,7 @@ def test_an_invented_cursor_is_refused_before_the_table_is_read(cursor: str) -> 
         history.page(TABLE, 10, cursor)
 
 
-def test_a_page_can_be_filtered_by_class_day_version_and_batch(
+def test_a_page_can_be_filtered_by_class_verdict_day_version_batch_and_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(history, "RETENTION_DAYS", 2)  # Each day is eight queries.
@@ -123,7 +127,13 @@ def test_a_page_can_be_filtered_by_class_day_version_and_batch(
     real = logged(3, today, prediction="clickbait_real")
     second = logged(2, today + timedelta(seconds=1), version="v2")
     history.log(predicted() | {"request_id": "b"}, "worker", "holiday")
+    history.log(predicted() | {"request_id": "u", "uncertain": True}, "batch")
     assert everything(2, prediction="clickbait_real") == list(reversed(real))
+    assert everything(2, verdict="legitimate") == list(reversed(real))
+    assert everything(2, verdict="unsure") == everything(2, source="batch") == ["u"]
+    assert "u" not in everything(20, verdict="clickbait")
+    assert len(everything(20, verdict="clickbait")) == 7
+    assert everything(2, source="worker") == ["b"]
     assert everything(2, version="v2") == list(reversed(second))
     assert everything(2, batch="holiday") == ["b"]
     assert len(everything(2, day=(today - timedelta(days=1)).date())) == 4
@@ -168,6 +178,46 @@ def test_recent_predictions_are_from_the_last_hours_and_limited() -> None:
     assert len(history.recent(TABLE, 24, 2)) == 2
 
 
+def test_each_prediction_has_an_id_that_finds_it_again() -> None:
+    made = {
+        name: history.log(predicted() | {"request_id": name}, "predict") for name in ("r1", "r#2")
+    }
+    for name, one in made.items():
+        assert one is not None
+        assert history.get(TABLE, one)["request_id"] == name
+    (first, second), _ = history.page(TABLE, 2)
+    assert {first["id"], second["id"]} == set(made.values())
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x", "!", id_of("2026-11-22"), id_of("2026-11-22T10:00:00.000001Z#gone")]
+)
+def test_an_id_that_no_prediction_has_is_not_found(name: str) -> None:
+    with pytest.raises(NotFound, match="30 days"):
+        history.get(TABLE, name)
+
+
+def test_an_image_belongs_to_a_prediction_unless_it_was_replaced_or_deleted() -> None:
+    create_buckets("data")
+    s3 = aws.client("s3")
+    at = datetime.now(UTC)
+
+    def image_of(key: str | None, made: datetime) -> str | None:
+        return history.image_of("data", {"key": key, "at": f"{made:{history.TIME}}"})
+
+    key = f"inbox/monday/{'a' * 32}.jpg"
+    assert image_of(key, at) is None  # deleted
+    s3.put_object(Bucket="data", Key=key, Body=b"x")
+    later, earlier = at + timedelta(minutes=1), at - timedelta(minutes=1)
+    assert image_of(key, later) == key
+    assert image_of(key, earlier) is None  # replaced since
+    assert image_of(None, later) is None
+    assert history.image_of("", {"key": key, "at": f"{later:{history.TIME}}"}) is None
+    kept = f"review/2026-11-22/{'a' * 64}"
+    s3.put_object(Bucket="data", Key=kept, Body=b"x")
+    assert image_of(kept, earlier) == kept  # The same bytes: the key is their digest.
+
+
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
@@ -195,7 +245,7 @@ def test_a_failed_write_fails_no_prediction_and_every_lost_row_is_counted(
     table = Table(*[RuntimeError("throttled")] * 2)
     monkeypatch.setattr(history, "writer", lambda: table)
     results = [history.log(predicted(), "predict") for _ in range(4)]
-    assert results == [False] * 4
+    assert results == [None] * 4
     assert counted.count("HistoryWriteFailure") == 4
     assert table.faults == [] and table.written == 0  # The last two were not tried: the pause.
 
@@ -207,7 +257,7 @@ def test_one_slow_moment_loses_one_row_and_no_other(
     table = Table(slow, None, slow, None)
     monkeypatch.setattr(history, "writer", lambda: table)
     results = [history.log(predicted(), "predict") for _ in range(6)]
-    assert results == [False, True, False, True, True, True]
+    assert [one is not None for one in results] == [False, True, False, True, True, True]
     assert counted.count("HistoryWriteFailure") == 2
 
 
@@ -241,7 +291,7 @@ def test_a_store_that_cannot_be_reached_holds_up_a_prediction_for_less_than_a_se
 def test_without_a_table_nothing_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "settings", Settings)
     monkeypatch.setattr(history, "writer", lambda: pytest.fail("there is no table"))
-    assert history.log(predicted(), "predict")
+    assert history.log(predicted(), "predict") is None
 
 
 def test_each_prediction_is_counted_by_its_class(

@@ -87,6 +87,17 @@ def test_nothing_is_kept_that_is_sure_or_cached_or_not_asked_for(monkeypatch) ->
     assert kept() == []
 
 
+def test_the_log_names_the_key_of_a_kept_image_also_if_it_was_kept_before(monkeypatch) -> None:
+    one = prediction(b"one", cached=True)
+    key = Unsure().key(one)
+    assert key.startswith("review/")
+    assert key.endswith(f"/{sha256(b'one').hexdigest()}")
+    assert Unsure().key(one | {"uncertain": False}) == ""
+    monkeypatch.setenv("KEEP_UNSURE", "0")
+    settings.cache_clear()
+    assert Unsure().key(one) == ""
+
+
 def test_all_processes_together_keep_as_many_as_asked_for_and_then_stop_asking(
     monkeypatch,
 ) -> None:

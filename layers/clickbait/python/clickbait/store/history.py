@@ -2,7 +2,9 @@
 
 A row that cannot be written is counted and logged, and never fails a prediction. A day's rows are
 in eight partitions of the table, because each accepts only 1,000 writes a second. They are read
-newest first across all partitions.
+newest first across all partitions. The id of a row names its partition, so one row is one read. A
+row names the object that the image was read from, if there was one; S3 deletes most of them before
+the row.
 """
 
 import re
@@ -14,14 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
 from itertools import islice, takewhile
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from clickbait import LABELS, aws
-from clickbait.errors import BadRequest
+from clickbait.errors import BadRequest, NotFound
 from clickbait.inference.appearance import APPEARANCE
-from clickbait.keys import predictions_partition
+from clickbait.keys import REVIEW, id_of, key_of_id, predictions_partition
 from clickbait.observability import count, logger
 from clickbait.settings import settings
+
+if TYPE_CHECKING:
+    from clickbait.store.results import Verdict
 
 RETENTION_DAYS = 30
 """How long a prediction is kept. DynamoDB deletes it within two days after that."""
@@ -50,6 +55,9 @@ TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 CURSOR = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#.{1,200}", re.DOTALL)
 """A cursor is the sort key of a row; DynamoDB accepts 1,024 bytes."""
 
+CLOCKS = timedelta(seconds=2)
+"""By how much the clocks of S3 and of a function may differ."""
+
 Source = Literal["predict", "batch", "worker"]
 
 _failures = 0
@@ -77,12 +85,18 @@ def log(
     batch: str = "",
     request_id: str = "",
     appearance: Mapping[str, float] | None = None,
-) -> bool:
-    """Store a `prediction` (the fields of `inference.prediction.answer`) and count it.
+    *,
+    file: str = "",
+    key: str = "",
+) -> str | None:
+    """Store a `prediction` (the fields of `inference.prediction.answer`) and count it; returns the
+    id of the row.
 
-    `appearance` has the numbers of `inference.appearance`. Counts PredictedClickbait or
-    PredictedLegitimate, and PredictedUncertain. Returns False, and counts HistoryWriteFailure, if
-    the row could not be written in time. Without a table it only counts. Raises nothing.
+    `appearance` has the numbers of `inference.appearance`. `file` is the name of a file in a
+    `batch`, and `key` the object in the data bucket that has the image, if one has. Counts
+    PredictedClickbait or PredictedLegitimate, and PredictedUncertain. Returns None, and counts
+    HistoryWriteFailure, if the row could not be written in time. Without a table it only counts.
+    Raises nothing.
     """
     global _failures, _paused_until  # noqa: PLW0603 - one for the process, as the client
     clickbait = prediction["prediction"] == LABELS[1]
@@ -91,13 +105,14 @@ def log(
         count("PredictedUncertain")
     table = settings().table
     if not table:
-        return True
+        return None
     if time.monotonic() < _paused_until:
         count("HistoryWriteFailure")
-        return False
+        return None
     request_id = request_id or prediction.get("request_id") or uuid.uuid4().hex
     try:
         fields = _fields(prediction, source, batch, request_id, appearance or {})
+        fields |= {"file": file or None, "key": key or None}
         _write(table, aws.to_item(fields))
         _failures = 0
     except Exception as error:  # The prediction is ready, and worth more than its row.
@@ -106,8 +121,8 @@ def log(
             _paused_until = time.monotonic() + PAUSE_SECONDS
         count("HistoryWriteFailure")
         logger.error("prediction not logged", request_id=request_id, reason=repr(error))
-        return False
-    return True
+        return None
+    return id_of(fields["sk"])
 
 
 def _fields(
@@ -118,10 +133,10 @@ def _fields(
     appearance: Mapping[str, float],
 ) -> dict[str, Any]:
     now = datetime.now(UTC)
-    shard = zlib.crc32(request_id.encode()) % SHARDS
+    place = f"{now.strftime(TIME)}#{request_id}"
     return {
-        "pk": predictions_partition(now.date().isoformat(), shard),
-        "sk": f"{now.strftime(TIME)}#{request_id}",
+        "pk": _partition_of(place),
+        "sk": place,
         "expires": int((now + timedelta(days=RETENTION_DAYS)).timestamp()),
         "prediction": prediction["prediction"],
         "probability": round(float(prediction["probability"]), 6),
@@ -136,6 +151,37 @@ def _fields(
     }
 
 
+def _partition_of(place: str) -> str:
+    """The partition of the row with the sort key `place`."""
+    day, request_id = place[: len("2026-01-01")], place.partition("#")[2]
+    return predictions_partition(day, zlib.crc32(request_id.encode()) % SHARDS)
+
+
+def get(table: str, prediction: str) -> dict[str, Any]:
+    """The prediction with this id; raises NotFound."""
+    place = key_of_id(prediction) or ""
+    item = aws.get_item(table, _partition_of(place), place) if CURSOR.fullmatch(place) else None
+    if item is None:
+        raise NotFound(
+            f"There is no prediction {prediction[:80]!r}. Predictions are kept for "
+            f"{RETENTION_DAYS} days; GET /predictions lists them."
+        )
+    return _from_fields(item)
+
+
+def image_of(bucket: str, prediction: Mapping[str, Any]) -> str | None:
+    """The key of the object from which a `prediction` of this module was made; None if it is gone
+    or was replaced since. One call to S3, or none for a prediction that names no object."""
+    key = prediction["key"]
+    found = aws.head_object(bucket, key) if bucket and key else None
+    if found is None:
+        return None
+    at = datetime.fromisoformat(prediction["at"])
+    # The key of a kept image has its digest; it is stored after the prediction.
+    same = key.startswith(REVIEW) or found["LastModified"] <= at + CLOCKS
+    return key if same else None
+
+
 def page(
     table: str,
     limit: int,
@@ -145,12 +191,15 @@ def page(
     day: date | None = None,
     version: str | None = None,
     batch: str | None = None,
+    verdict: "Verdict | None" = None,
+    source: Source | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Up to `limit` predictions older than the one at `cursor`, newest first, and the next cursor.
 
-    Only predictions that match every filter. Rows logged in the meantime neither repeat nor hide a
-    row of a later page. After MAX_READ rows the page ends with a cursor, even if it is empty.
-    Raises BadRequest for an invalid cursor.
+    Only predictions that match every filter. `day` chooses partitions; the other filters read every
+    row of them, newest first. Rows logged in the meantime neither repeat nor hide a row of a later
+    page. After MAX_READ rows the page ends with a cursor, even if it is empty. Raises BadRequest
+    for an invalid cursor.
     """
     if cursor is not None and not CURSOR.fullmatch(cursor):
         raise BadRequest("Invalid cursor. Use `next` from the previous page.")
@@ -160,9 +209,12 @@ def page(
             prediction in (None, row["prediction"])
             and version in (None, row["model_version"])
             and batch in (None, row["batch"])
+            and verdict in (None, verdict_of(row))
+            and source in (None, row["source"])
         )
 
-    filtered = any(each is not None for each in (prediction, version, batch))
+    filters = (prediction, version, batch, verdict, source)
+    filtered = any(each is not None for each in filters)
     ahead = MAX_READ // SHARDS if filtered else limit // SHARDS + READ_AHEAD
     found: list[dict[str, Any]] = []
     for read, (place, row) in enumerate(_rows(table, cursor, day, ahead), 1):
@@ -171,6 +223,18 @@ def page(
         if len(found) == limit or read == MAX_READ:
             return found, place
     return found, None
+
+
+def verdict_of(prediction: Mapping[str, Any]) -> "Verdict":
+    """A prediction in one word, as in the results of a batch."""
+    if prediction["uncertain"]:
+        return "unsure"
+    return "clickbait" if prediction["is_clickbait"] else "legitimate"
+
+
+def time_of(cursor: str) -> str:
+    """When the prediction at `cursor` was made."""
+    return cursor.partition("#")[0]
 
 
 def recent(table: str, hours: int, most: int) -> list[dict[str, Any]]:
@@ -219,16 +283,22 @@ class _Shard:
 
 
 def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A prediction as the API returns it, from the fields of its item."""
+    """A prediction as the API returns it, from the fields of its item, and the `key` of its image.
+
+    Older rows name no file and no key.
+    """
     at, _, request_id = item["sk"].partition("#")
     names = ("probability", "uncertain", "model_version", "sha256", "ms", "source")
     return {
+        "id": id_of(item["sk"]),
         "at": at,
         "request_id": request_id,
         "prediction": item["prediction"],
         "is_clickbait": item["prediction"] == LABELS[1],
         **{name: item[name] for name in names},
         "batch": item.get("batch"),
+        "file": item.get("file"),
+        "key": item.get("key"),
         "threshold": item.get("threshold"),
         "features": {name: item[name] for name in APPEARANCE if name in item} or None,
     }

@@ -69,10 +69,16 @@ class Unsure:
         self._last = self._pool.submit(self._store, data, dict(prediction), file_name, now)
         return self._last
 
+    def key(self, prediction: Mapping[str, Any]) -> str:
+        """The key under which the image of an unsure `prediction` is kept; "" if none is kept."""
+        if not (settings().keep_unsure and settings().data_bucket and prediction["uncertain"]):
+            return ""
+        return _key_of(prediction, datetime.now(UTC))
+
     def _store(
         self, data: bytes, prediction: Mapping[str, Any], file_name: str, now: datetime
     ) -> None:
-        config, day = settings(), now.date().isoformat()
+        config = settings()
         try:
             if config.table and not _claim(config.table, now, config.keep_unsure):
                 self._kept = config.keep_unsure
@@ -87,7 +93,7 @@ class Unsure:
             }
             _client("s3").put_object(
                 Bucket=config.data_bucket,
-                Key=f"{REVIEW}{day}/{prediction['image']['sha256']}",
+                Key=_key_of(prediction, now),
                 Body=data,
                 ContentType=FORMATS[prediction["image"]["format"]].media_type,
                 Metadata=as_metadata(facts),
@@ -95,6 +101,10 @@ class Unsure:
         except Exception as error:  # The prediction is worth more than the image.
             self._paused_until = time.monotonic() + PAUSE_SECONDS
             logger.error("unsure image not kept", reason=repr(error))
+
+
+def _key_of(prediction: Mapping[str, Any], at: datetime) -> str:
+    return f"{REVIEW}{at.date().isoformat()}/{prediction['image']['sha256']}"
 
 
 def _claim(table: str, now: datetime, most: int) -> bool:
