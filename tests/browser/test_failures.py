@@ -171,7 +171,7 @@ def test_a_model_that_does_not_load_is_a_sentence_to_visitors_and_a_task_to_an_a
     page.get_by_role("link", name="Overview", exact=True).click()
     expect(task).to_contain_text(problem)
     task.get_by_role("link", name="Models").click()
-    task.get_by_role("button", name="Make it live again").click()
+    task.get_by_role("button", name="Make live again").click()
     answer |= {"status": "ready", "problem": None}
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("it is the right one")

@@ -4,6 +4,7 @@ import type { Schemas } from "../../api/client";
 import { admin } from "../../api/session";
 import type { Loaded } from "../../api/use-load";
 import { count, dateTime, percent, since } from "../../format";
+import { status, trouble } from "../../store/health";
 import { Figure, Figures } from "../../ui/figure";
 import { Failure } from "../../ui/state";
 import { Trouble } from "../../ui/trouble";
@@ -50,6 +51,7 @@ export function Live({
 }) {
   const [chosen, setChosen] = useState<string | null>(null);
   const version = live.version ?? "";
+  const serving = (trouble.value && status.value?.model_version) || version;
   // Not the newest record, which may be of a new threshold.
   const previous = typeof live.previous === "string" ? live.previous : null;
   return (
@@ -65,12 +67,10 @@ export function Live({
         )}
       </div>
       <Trouble>
-        <p>
-          Make it live again, or make another version live in the table below. Either repairs it.
-        </p>
+        <p>Make that version live again, or another one in the table below. Either repairs it.</p>
         <div class="row">
-          <button type="button" class="small" onClick={() => setChosen(version)}>
-            Make it live again
+          <button type="button" class="small" onClick={() => setChosen(serving)}>
+            Make live again
           </button>
         </div>
       </Trouble>
@@ -109,7 +109,7 @@ export function Live({
       {chosen && (
         <PromoteDialog
           version={chosen}
-          live={version}
+          live={serving}
           back
           onClose={() => setChosen(null)}
           onDone={() => {
