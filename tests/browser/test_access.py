@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded, picture
+from tests.waiting import DEADLINE
 
 from .conftest import WIDE, as_admin, new_context, token_of, violations_in_both, visit
 
@@ -50,7 +51,12 @@ def test_a_member_signs_in_with_a_key_and_sees_the_batches_of_others(
     batch = admin.post("/batches", json={"files": ["a.jpg"], "name": "Monday"}).json()
     form = batch["uploads"]["items"][0]
     image = encoded(picture())
-    httpx.post(form["url"], data=form["fields"], files={"file": ("a.jpg", image, "image/jpeg")})
+    httpx.post(
+        form["url"],
+        data=form["fields"],
+        files={"file": ("a.jpg", image, "image/jpeg")},
+        timeout=DEADLINE,
+    )
     admin.post(batch["start"])
 
     with new_context(browser, viewport=WIDE) as context:

@@ -93,12 +93,13 @@ def test_the_image_serves_the_api_and_the_page(container: str) -> None:
     with running(container, WORKERS="2") as (url, _):
         sample = (ROOT / "sample.jpg").read_bytes()
         predicted = httpx.post(f"{url}/predict", files={"file": sample}, timeout=DEADLINE)
-        page = httpx.get(url, headers={"accept": "text/html"})
+        page = httpx.get(url, headers={"accept": "text/html"}, timeout=DEADLINE)
         script = page.text.partition('src="')[2].partition('"')[0]
         assert (predicted.status_code, page.status_code) == (200, 200)
-        assert httpx.get(f"{url}{script}").status_code == 200
-        assert httpx.get(f"{url}/config.json").json()["pages"] == ["/", "/classify"]
-        assert httpx.get(f"{url}/models").status_code == 501
+        assert httpx.get(f"{url}{script}", timeout=DEADLINE).status_code == 200
+        config = httpx.get(f"{url}/config.json", timeout=DEADLINE).json()
+        assert config["pages"] == ["/", "/classify"]
+        assert httpx.get(f"{url}/models", timeout=DEADLINE).status_code == 501
 
 
 def test_a_stop_signal_ends_the_server_and_its_workers(container: str) -> None:

@@ -23,7 +23,7 @@ import httpx
 from clickbait.keys import id_of
 from tests.local_stack import ROOT, LocalStack, copy_of_the_checkout
 from tests.samples.drawn import encoded, picture
-from tests.waiting import eventually
+from tests.waiting import DEADLINE, eventually
 
 SCHEMATHESIS = ROOT / ".venv-contract" / "bin" / "schemathesis"
 HERE = Path(__file__).parent
@@ -161,7 +161,9 @@ def uploads(admin: httpx.Client) -> list[str]:
     wanted = {"purpose": "image", "content_type": "image/jpeg", "count": 2}
     there, missing = right(admin.post("/uploads", json=wanted))["items"]
     file = {"file": encoded(picture())}
-    sent = httpx.post(there["url"], data=there["fields"], files=file, trust_env=False)
+    sent = httpx.post(
+        there["url"], data=there["fields"], files=file, trust_env=False, timeout=DEADLINE
+    )
     assert sent.is_success, sent.text
     return [there["key"], missing["key"]]
 

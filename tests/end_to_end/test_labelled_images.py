@@ -5,7 +5,7 @@ import pytest
 
 from clickbait.keys import id_of
 from tests.samples.shipped import SIDE
-from tests.waiting import eventually
+from tests.waiting import DEADLINE, eventually
 
 from .test_many import drop, finished, name, picture, post_form
 
@@ -31,7 +31,7 @@ def test_an_exam_image_is_uploaded_listed_moved_removed_and_restored(admin, name
     assert post_form(form, data).is_success
     (image,) = eventually(lambda: listed(admin, side="exam", q=name))
     assert (image["key"], image["width"], image["decided"]) == (form["key"], 320, False)
-    assert httpx.get(image["url"], trust_env=False).content == data
+    assert httpx.get(image["url"], trust_env=False, timeout=DEADLINE).content == data
 
     place = f"/dataset/images/{image['id']}"
     moved = done(admin.patch(place, json={"folder": "train", "label": "clickbait_fake"}))
@@ -42,7 +42,7 @@ def test_an_exam_image_is_uploaded_listed_moved_removed_and_restored(admin, name
     for change in (removed, moved):
         restored = done(admin.post(f"/dataset/changes/{change['change']}/undo"))["image"]
     assert (restored["key"], restored["decided"]) == (image["key"], False)
-    assert httpx.get(restored["url"], trust_env=False).content == data
+    assert httpx.get(restored["url"], trust_env=False, timeout=DEADLINE).content == data
     assert done(admin.delete(place))["outcome"] == "removed"
 
 

@@ -136,7 +136,7 @@ def test_a_head_without_an_end_is_refused_before_memory_fills(server: Server) ->
 
 def test_a_head_just_below_the_limit_is_read(server: Server) -> None:
     headers = {"x-a": "y" * (MAX_HEAD - 1_000)}
-    assert httpx.get(f"{server.url}/status", headers=headers).status_code == 200
+    assert httpx.get(f"{server.url}/status", headers=headers, timeout=DEADLINE).status_code == 200
 
 
 def test_bytes_that_are_not_http_get_a_problem(server: Server) -> None:
@@ -163,7 +163,7 @@ def test_150_stalled_uploads_stay_below_300_mb_and_others_are_served(patient: Se
             except (BrokenPipeError, ConnectionResetError):  # Its memory went to a newer one.
                 continue
         assert classify(patient) == 200
-        assert httpx.get(f"{patient.url}/status").status_code == 200
+        assert httpx.get(f"{patient.url}/status", timeout=DEADLINE).status_code == 200
         assert patient.peak_megabytes() < 300
 
 

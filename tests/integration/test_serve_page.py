@@ -44,7 +44,7 @@ def test_a_browser_gets_the_page_and_other_clients_the_api(site: Server) -> None
     assert script.headers["content-type"].startswith("text/javascript")
     assert "immutable" in script.headers["cache-control"]
     assert fetch(f"{site.url}/assets/none.js").status_code == 404
-    assert httpx.post(f"{site.url}/classify", headers=BROWSER).status_code == 404
+    assert httpx.post(f"{site.url}/classify", headers=BROWSER, timeout=DEADLINE).status_code == 404
 
 
 def test_the_page_shows_only_what_the_server_has(site: Server) -> None:

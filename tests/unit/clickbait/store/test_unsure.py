@@ -1,8 +1,7 @@
 """unsure: off by default, bounded a day over all processes, never in a prediction's way."""
 
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from threading import Event
 from typing import Any
@@ -22,6 +21,17 @@ from tests.samples.drawn import encoded, picture
 from tests.waiting import DEADLINE
 
 BUCKET = "data"
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class Clock:
+    """Stands in for the class `datetime`: it is noon, because at midnight a new count begins."""
+
+    def __init__(self, moment: datetime = NOON) -> None:
+        self.moment = moment
+
+    def now(self, _: object) -> datetime:
+        return self.moment
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +39,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("DATA_BUCKET", BUCKET)
     monkeypatch.setenv("TABLE", TABLE)
     monkeypatch.setenv("KEEP_UNSURE", "3")
+    monkeypatch.setattr(unsure_module, "datetime", Clock())
     settings.cache_clear()
     with cloud_in_memory(BUCKET):
         yield
@@ -62,7 +73,7 @@ def kept() -> list[str]:
 
 def test_an_unsure_image_is_kept_with_its_prediction_and_the_name_of_its_file() -> None:
     assert keep(Unsure(), b"one", "für mich.jpg")
-    day = datetime.now(UTC).date().isoformat()
+    day = NOON.date().isoformat()
     (key,) = kept()
     assert key == f"review/{day}/{sha256(b'one').hexdigest()}"
     found = aws.client("s3").get_object(Bucket=BUCKET, Key=key)
@@ -114,14 +125,13 @@ def test_all_processes_together_keep_as_many_as_asked_for_and_then_stop_asking(
 def test_the_next_day_begins_anew_and_the_counter_expires(monkeypatch) -> None:
     keeper = Unsure()
     assert [keep(keeper, bytes([n])) for n in range(4)] == [True, True, True, False]
-    tomorrow = datetime.fromtimestamp(time.time() + 86_400, UTC)
-    clock = type("Clock", (), {"now": lambda _: tomorrow})
-    monkeypatch.setattr(unsure_module, "datetime", clock)
+    monkeypatch.setattr(unsure_module, "datetime", Clock(NOON + timedelta(days=1)))
     assert keep(keeper, b"new")
     assert len({key.split("/")[1] for key in kept()}) == 2
     counters = aws.client("dynamodb").scan(TableName=TABLE)["Items"]
     assert sorted(int(item["images"]["N"]) for item in counters) == [1, 3]
-    assert all(int(item["expires"]["N"]) > time.time() for item in counters)
+    expires = {int(item["expires"]["N"]) for item in counters}
+    assert expires == {int((NOON + timedelta(days=days)).timestamp()) for days in (2, 3)}
 
 
 def test_without_a_table_a_process_counts_for_itself(monkeypatch) -> None:
