@@ -33,6 +33,11 @@ train: training/.venv/done ## train a model: make train DATA=folder OUT=folder [
 	@: $${DATA:?names the folder with clickbait_fake/ and clickbait_real/} $${OUT:?names the new folder of the version}
 	@exec $(TRAINING) -m training.train --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
+notebook: training/.venv/done ## run training/notebook.ipynb: make notebook DATA=folder [OUT=folder ARGS="--epochs 3"]
+	@: $${DATA:?names the folder with clickbait_fake/ and clickbait_real/}
+	@exec $(TRAINING) -m training.notebook --data "$(DATA)" $(ARGS) \
+		--out "$(or $(OUT),.local/notebook/$(shell date +%Y%m%d-%H%M%S))"
+
 retrain: .venv/up.done ## start a training run on the running service and follow it [ARGS="--epochs 3 --url https://..."]
 	@exec $(RUN) -m ops retrain $(ARGS)
 
@@ -191,4 +196,4 @@ frontend/dist/.done: frontend/node_modules/.done $(PAGE_SOURCES)
 	@cd frontend && npm run --silent build
 	@touch $@
 
-.PHONY: help needs up serve site train retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-service test-containers contract soak test-platforms deploy openapi bench loadtest lighthouse screenshots lock clean
+.PHONY: help needs up serve site train notebook retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-service test-containers contract soak test-platforms deploy openapi bench loadtest lighthouse screenshots lock clean
