@@ -118,8 +118,10 @@ def test_orientations_of_one_image_get_the_same_prediction(client: TestClient) -
 
 
 def test_an_image_of_4_mib_passes_and_one_byte_more_is_413_naming_uploads(
-    client: TestClient,
+    client: TestClient, monkeypatch
 ) -> None:
+    stored = replace(bodies.settings(), data_bucket="images")
+    monkeypatch.setattr(bodies, "settings", lambda: stored)
     limit = 4 * 1024 * 1024
     at = JPEG + bytes(limit - len(JPEG))
     for post in (
@@ -130,6 +132,17 @@ def test_an_image_of_4_mib_passes_and_one_byte_more_is_413_naming_uploads(
         problem = assert_canonical_problem(post(at + b"\0"), 413, "payload-too-large")
         assert problem["limit"] == limit
         assert "/uploads" in problem["detail"]
+
+
+@pytest.mark.parametrize(("bucket", "size"), [("", 5_000_000), ("images", 10_000_001)])
+def test_an_image_that_no_route_takes_is_413_without_naming_one(
+    client: TestClient, monkeypatch, bucket: str, size: int
+) -> None:
+    here = replace(bodies.settings(), data_bucket=bucket)
+    monkeypatch.setattr(bodies, "settings", lambda: here)
+    response = client.post("/predict", **form(JPEG + bytes(size - len(JPEG))))
+    problem = assert_canonical_problem(response, 413, "payload-too-large")
+    assert problem["detail"].endswith("Shrink it.")
 
 
 def test_a_body_far_past_the_limit_is_refused_by_its_announced_length(client: TestClient) -> None:

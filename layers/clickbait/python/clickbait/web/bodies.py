@@ -357,12 +357,16 @@ async def _body(request: Request, most: int, too_large: Callable[[int], PayloadT
 
 
 def _image_too_large(size: int) -> PayloadTooLarge:
-    instead = "Shrink it, or upload it with POST /uploads."
+    config = settings()
+    # Without a bucket there are no uploads, and they have a limit of their own.
+    uploads = config.data_bucket and size <= config.max_upload_size
+    instead = "Shrink it, or upload it with POST /uploads." if uploads else "Shrink it."
     return _too_large(f"The image has {size:,} bytes", size, image_limit(), instead)
 
 
 def _images_too_large(size: int) -> PayloadTooLarge:
-    instead = "Shrink them, send fewer, or send them in a batch (POST /batches)."
+    batches = ", or send them in a batch (POST /batches)" if settings().data_bucket else ""
+    instead = f"Shrink them or send fewer{batches}."
     return _too_large(f"The images have {size:,} bytes together", size, MAX_REQUEST_BYTES, instead)
 
 
