@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,16 +53,20 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     settings.cache_clear()
 
 
-def drop(s3: Any, folder: str) -> dict[str, bool]:
+def drop(s3: Any, bucket: str, folder: str, at_once: int = 1) -> dict[str, bool]:
     """Put the files into a folder of the bucket; each key, and whether it is an image."""
     chance = random.Random(7)
     drawn = [
         encoded(picture((96, 64), seed), kind) for seed in range(20) for kind in ("JPEG", "PNG")
     ]
     files = {f"{folder}/{n:05d}.jpg": chance.random() >= UNREADABLE for n in range(FILES)}
-    for n, (key, good) in enumerate(files.items()):
-        body = drawn[n % len(drawn)] + str(n).encode() if good else b"no image"
-        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def put(n: int, key: str) -> None:
+        body = drawn[n % len(drawn)] + str(n).encode() if files[key] else b"no image"
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(put, range(FILES), files))
     return files
 
 
@@ -90,7 +95,7 @@ def stays_flat(seconds: list[float]) -> bool:
 
 
 def test_every_file_of_the_inbox_has_one_row(s3: Any) -> None:
-    files = drop(s3, "inbox/many")
+    files = drop(s3, BUCKET, "inbox/many")
     seconds = deliver(list(files), worker.handler)
     rows = [row.name for row in Rows(TABLE, "many").read()]
     assert Counter(rows) == Counter(key.rpartition("/")[2] for key in files)
@@ -104,7 +109,7 @@ def test_every_file_of_the_inbox_has_one_row(s3: Any) -> None:
 
 
 def test_every_file_of_the_drop_folder_is_described_or_rejected(s3: Any) -> None:
-    files = drop(s3, "train/clickbait")
+    files = drop(s3, BUCKET, "train/clickbait")
     seconds = deliver(list(files), retrain.handler)
     described = {item["sk"] for item in aws.query(TABLE, "image#")}
     assert described == {key for key, good in files.items() if good}

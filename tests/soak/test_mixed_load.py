@@ -9,6 +9,7 @@ between any two moments (Theil and Sen): workers start and load both models befo
 image is no growth. Memory is what a process has allocated (RssAnon), without shared libraries.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -132,7 +133,7 @@ class Soak:
             usage[kind, pid] = Usage(megabytes, descriptors, int(status["Threads"]))
             peak = int(status["VmHWM"].split()[0]) / 1024
             self.most[kind] = max(self.most.get(kind, 0), round(peak))
-        disk = sum(map(size, self.stack.state_dir.rglob("*"))) / 1e6
+        disk = size(self.stack.state_dir) / 1e6
         self.samples.append(Sample(time.monotonic() - self.start, usage, disk))
 
     def growth(self) -> dict[str, dict[str, float]]:
@@ -178,12 +179,14 @@ def slope(hours: list[float], values: list[float]) -> float:
     return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
 
 
-def size(path: Path) -> int:
-    """Bytes of a file; 0 if it is gone or a folder."""
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:
-        return 0
+def size(folder: Path) -> int:
+    """The bytes of all files; those that vanish meanwhile do not count."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(parent) / name).lstat().st_size
+    return total
 
 
 def test_an_hour_of_mixed_load_loses_nothing_and_leaks_nothing(stack, tmp_path):
