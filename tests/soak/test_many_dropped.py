@@ -1,7 +1,8 @@
 """5,000 files at once in `inbox/` and in `train/` of a local stack, and what it answers meanwhile.
 
 Every file has its row or its description, no message and no row of the history is lost, and the API
-and the page answer all the time. `SOAK_FILES` takes fewer. One line of figures for each folder.
+and the page answer meanwhile, some requests on a busy machine with 503. `SOAK_FILES` takes fewer.
+Prints a line of figures for each folder.
 """
 
 import json
@@ -24,8 +25,8 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(2 * 3600)]
 AT_ONCE = 8
 """Uploads at a time, as of `aws s3 cp --recursive`."""
 PAUSE_SECONDS = 0.5
-SLOWEST_SECONDS = 30
-"""Where API Gateway gives up. Machines are busy, so this is no goal."""
+MOST_REFUSED = 0.05
+"""The share of requests that may get 503: two workers have 30 s for each, on any machine."""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ class Readers:
         self._stack = stack
         self._stop = threading.Event()
         self.wrong: list[str] = []
+        self.refused = 0
         self.seconds: dict[str, list[float]] = {name: [] for name in questions}
         self._threads = [
             threading.Thread(target=self._repeat, args=each) for each in questions.items()
@@ -66,12 +68,15 @@ class Readers:
                     self.wrong.append(f"{name}: {error!r}")
                     continue
                 self.seconds[name].append(time.monotonic() - began)
-                if answer.status_code != 200:
+                if answer.status_code == 503:
+                    self.refused += 1
+                elif answer.status_code != 200:
                     self.wrong.append(f"{name}: {answer.status_code} {answer.text[:200]}")
 
     def figures(self) -> dict[str, Any]:
         return {
             "answers": sum(map(len, self.seconds.values())),
+            "refused": self.refused,
             "wrong": len(self.wrong),
             "median_seconds": {name: middle(each) for name, each in self.seconds.items()},
             "slowest_seconds": {name: round(max(each), 1) for name, each in self.seconds.items()},
@@ -86,7 +91,7 @@ def progressing(count: Callable[[], int], end: int) -> None:
     """Wait until `count` is `end`, as long as it grows within the deadline."""
     known, since = -1, time.monotonic()
     while known < end:
-        if (now := count()) != known:
+        if (now := count()) > known:
             known, since = now, time.monotonic()
         assert time.monotonic() - since < DEADLINE, f"{known} of {end} after {DEADLINE} s"
         time.sleep(PAUSE_SECONDS)
@@ -137,7 +142,7 @@ def test_a_batch_of_5000_files_has_one_row_for_each(stack: LocalStack) -> None:
         with readers(stack, batch=lambda client: client.get("/batches/many")) as asked:
             progressing(lambda: done(client), len(files))
         seconds = time.monotonic() - began
-        batch = client.get("/batches/many").json()
+        batch = client.get("/batches/many").raise_for_status().json()
         rows = [row["file"] for row in pages(client, "/batches/many/results")]
         recorded = sum(1 for _ in pages(client, "/predictions", batch="many"))
     report(stack, "inbox", len(files), dropped, seconds, asked)
@@ -148,7 +153,11 @@ def test_a_batch_of_5000_files_has_one_row_for_each(stack: LocalStack) -> None:
 
 
 def done(client: httpx.Client) -> int:
-    batch = client.get("/batches/many").json()
+    """Rows of the batch, or -1 if the API is too busy."""
+    answer = client.get("/batches/many")
+    if answer.status_code == 503:
+        return -1
+    batch = answer.raise_for_status().json()
     return int(batch["done"] + batch["failed"])
 
 
@@ -195,4 +204,4 @@ def report(
     }
     print(json.dumps(figures))
     assert asked.wrong == [], Counter(asked.wrong).most_common(10)
-    assert max(figures["slowest_seconds"].values()) < SLOWEST_SECONDS
+    assert figures["refused"] <= MOST_REFUSED * figures["answers"], figures
