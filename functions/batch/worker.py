@@ -164,9 +164,8 @@ class Inbox:
             outcomes = {key: outcome for key, outcome in pool.map(process, names) if outcome}
         if outcomes or given_up:
             new = list(outcomes.values()).count("new")
-            # If a row existed, its writer may have died before it wrote the results.
-            again = given_up > 0 or new < len(outcomes)
-            self.batches.record_rows(batch, new + given_up, again)
+            # If a row existed, its writer may have died before it recorded the row.
+            self.batches.record_rows(batch, new + given_up, len(outcomes) - new + given_up)
         return outcomes
 
     def _give_up(self, known: Names, names: dict[str, str]) -> int:

@@ -646,11 +646,11 @@ def test_a_finished_folder_that_gets_another_image_runs_again(admin: TestClient,
     here.s3.put_object(Bucket="data", Key="inbox/holiday/a.jpg", Body=JPEG)
     fill("holiday", "a.jpg")
     store = Batches("data", "table")
-    store.record_rows("holiday", 1, again=False)
+    store.record_rows("holiday", 1, again=0)
     (one,) = admin.get("/batches").json()["items"]
     assert (one["id"], one["state"], one["expected"]) == ("holiday", "finished", None)
     assert one["counts"] == {LABELS[0]: 0, LABELS[1]: 1}
-    store.record_rows("holiday", 1, again=False)
+    store.record_rows("holiday", 1, again=0)
     (one,) = admin.get("/batches").json()["items"]
     assert (one["state"], one["rows"]) == ("running", 2)
 

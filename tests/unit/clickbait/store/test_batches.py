@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Cloud:
         known = self.batches.names_of(batch)
         outcomes = [self.row(batch, *known.row_of(name), error=error) for name in names]
         new = outcomes.count("new")
-        self.batches.record_rows(batch, new, again=new < len(outcomes))
+        self.batches.record_rows(batch, new, again=len(outcomes) - new)
 
     def row(self, batch: str, name: str, file: str, error: str | None = None) -> str:
         fields: dict[str, Any] = {"error": error} if error else {
@@ -240,6 +241,21 @@ def test_a_file_that_arrives_late_replaces_its_row(cloud: Cloud) -> None:
     assert [row["error"] for row in cloud.csv(batch)] == ["", NEVER_ARRIVED]
 
 
+@pytest.mark.parametrize("due", [None, 4])
+def test_a_late_file_is_in_the_results_without_a_call_of_the_api(
+    cloud: Cloud, due: int | None
+) -> None:
+    batch = cloud.batches.create([f"{i}.jpg" for i in range(4)])
+    names = [form["key"].split("/")[2] for form in cloud.batches.forms(batch)[0]]
+    cloud.work(batch, names[0])
+    cloud.batches.start(batch)
+    if due:  # As version 0.1.0 left it.
+        cloud.batches._update_head(batch, "SET due = :due", {":due": due})
+    for done in (2, 3):
+        cloud.work(batch, names[done - 1])
+        assert [row["error"] for row in cloud.csv(batch)].count("") == done
+
+
 def test_named_files_may_also_be_dropped_into_the_folder(cloud: Cloud) -> None:
     batch = cloud.batches.create(["a.jpg", "sub/b.jpg", "c.jpg"])
     cloud.drop(batch, "a.jpg", "sub/b.jpg", "another.jpg")
@@ -317,7 +333,7 @@ def test_a_file_that_is_deleted_before_it_is_read_does_not_keep_the_batch_runnin
     cloud.drop("b", "a.jpg", "c.jpg")
     cloud.work("b", "a.jpg")
     cloud.s3.delete_object(Bucket=BUCKET, Key="inbox/b/c.jpg")
-    cloud.batches.record_rows("b", 0, again=True)  # As the worker does for an object that is gone.
+    cloud.batches.record_rows("b", 0, again=1)  # As the worker does for an object that is gone.
     assert cloud.csv("b")
 
 
@@ -337,6 +353,17 @@ def test_a_message_delivered_twice_counts_once(cloud: Cloud) -> None:
         cloud.work("b", "a.jpg")
     progress = cloud.batches.refresh("b").as_dict()
     assert (progress["expected"], progress["done"], progress["state"]) == (2, 1, "running")
+
+
+def test_messages_that_come_twice_do_not_have_all_rows_counted_each_time(cloud: Cloud) -> None:
+    names = [f"{i:02d}.jpg" for i in range(40)]
+    cloud.drop("b", *names)
+    cloud.work("b", names[0])
+    counts = cloud.watched("dynamodb", "Query")
+    for before, name in itertools.pairwise(names):
+        cloud.work("b", before, name)
+    assert len(cloud.csv("b")) == len(names)
+    assert len(counts) < len(names) / 2
 
 
 def test_the_next_message_writes_the_results_of_a_killed_worker(

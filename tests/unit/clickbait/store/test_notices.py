@@ -76,5 +76,5 @@ def test_a_started_batch_is_reported_once_when_every_file_has_its_row(received: 
 def test_a_dropped_folder_has_no_end_and_is_not_reported(received: Any) -> None:
     batches = Batches(BUCKET, TABLE)
     Rows(TABLE, "monday").put_missing([Row("a.jpg", "a.jpg", now(), error="A test.")])
-    batches.record_rows("monday", 1, False)
+    batches.record_rows("monday", 1, 0)
     assert batches.refresh("monday").state == "finished" and not received()

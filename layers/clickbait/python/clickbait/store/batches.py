@@ -7,7 +7,7 @@ is killed.
 
 The head of a batch in the table only saves work. `seen` counts rows as they are written, and `due`
 is the value of `seen` at which it is worth counting the rows. If a worker is killed in between, its
-message is delivered again, and the next worker finds the rows written and counts them.
+message is delivered again; the next worker finds the rows written, and `due` comes earlier.
 """
 
 import json
@@ -347,18 +347,22 @@ class Batches:
             return replace(self._names(batch), threshold=head.get("threshold"))
         return Names(batch, (), {})
 
-    def record_rows(self, batch: str, new: int, again: bool) -> None:
+    def record_rows(self, batch: str, new: int, again: int) -> None:
         """Record that `new` rows were written, and write the results if every file has its row.
 
-        `again`: whether a message was about a file that already had its row, or is gone.
+        `again`: the number of files that already had their row, or are gone. A worker that was
+        killed may have left such rows out of `seen`, so `due` comes earlier by as many. Counting
+        all rows each time would take hours if many messages of a large batch came twice.
         """
         head = self._update_head(
             batch,
-            "SET created = if_not_exists(created, :now) ADD seen :new",
-            {":now": now(), ":new": new},
+            "SET created = if_not_exists(created, :now) ADD seen :new, due :less",
+            {":now": now(), ":new": new, ":less": -again},
         )
         seen = head["seen"]
-        if again or seen >= head.get("due", 0):
+        # Version 0.1.0 left `due` too high in batches that were started without all their files.
+        finished = "started" in head and "results" in head
+        if seen >= head["due"] or (again and finished):
             try:
                 self.refresh(batch, seen)
             except NotFound:
@@ -370,14 +374,26 @@ class Batches:
         `seen` is the number of rows that were written when the caller last read the head.
         """
         progress = self.progress(batch)
+        if progress.complete and progress.head.get("due", 0) > progress.head.get("seen", 0):
+            # From now on each change is due at once. One that came before must not be missed.
+            self._update_head(batch, "SET due = :zero", {":zero": 0})
+            progress = self.progress(batch)
         if progress.complete:
             self._write_results(progress)
             self._notify(progress)
         elif seen is not None:
             # Each missing row adds to `seen` when it comes, so counting earlier is not worth it.
-            # Rows that are counted but not yet added make `due` too early, which is safe.
+            # Rows that are counted but not yet added make `due` too early, which is safe. Those of
+            # files that never arrived are not added; whoever starts the batch counts them.
             due = seen + progress.expected - progress.tally.rows
-            self._update_head(batch, "SET due = :due", {":due": due})
+            aws.update_item(
+                self.table,
+                BATCH_PARTITION,
+                batch,
+                "SET due = :due",
+                {":due": due},
+                condition="" if "started" in progress.head else "attribute_not_exists(started)",
+            )
         return progress
 
     def _notify(self, progress: Progress) -> None:
