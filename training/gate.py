@@ -21,7 +21,7 @@ from clickbait import LABELS
 from clickbait.errors import InvalidModel
 from clickbait.inference.classifier import Classifier
 from clickbait.learning import metrics
-from clickbait.learning.decide import Check, Decision
+from clickbait.learning.decide import Check, Decision, unsure_warning
 from clickbait.learning.metrics import Floats, Labels
 from clickbait.store.registry import is_promotion
 from training import golden, sides
@@ -102,6 +102,8 @@ class Result:
     """Figures of candidate and champion on the owner's images; empty if none are the owner's."""
     world: dict[str, Any] = field(default_factory=dict)
     """The same on the shipped test images, if they were measured."""
+    warnings: list[str] = field(default_factory=list)
+    """Sentences on what a person should know although it may have passed."""
 
 
 def examine(
@@ -141,15 +143,16 @@ def examine(
     # Beside `decide`, most images only serve to compare with the best version.
     compared = [e for e in exams if not decision or e.name == EXAM or "best" in live]
     for exam in (e.without(seen) for e in compared):
+        models = {"candidate": ours, **live}
         answers = {
             name: model.calibration.apply(model.logits(exam.at(model.size))[0])
-            for name, model in {"candidate": ours, **live}.items()
+            for name, model in models.items()
         }
         if decision:
             checks += _beside(exam, answers)
             continue
         checks += judge(exam.name, exam.labels, exam.groups, answers)
-        sets[exam.name] = _numbers(exam.labels, answers)
+        sets[exam.name] = _numbers(exam.labels, answers, models)
     # Last: the first check that fails is the reason, and real images say more than drawings.
     checks.append(_golden(ours, live["champion"]))
     return _decide(checks, names, sets, decision)
@@ -320,17 +323,26 @@ def _golden(candidate: Classifier, champion: Classifier) -> Check:
     return Check("golden images", not lost, len(lost), 0, detail)
 
 
-def _numbers(labels: Labels, answers: dict[str, Floats]) -> dict[str, Any]:
-    """Images of each class, and the AUC and Brier score of each model; null if undefined."""
+def _numbers(
+    labels: Labels, answers: dict[str, Floats], models: Mapping[str, Classifier]
+) -> dict[str, Any]:
+    """Images of each class, and for each model its AUC, Brier score, number and share of right
+    answers, and share of unsure ones; null if undefined."""
     out: dict[str, Any] = {
         "images": len(labels),
         "classes": {label: int((labels == k).sum()) for k, label in enumerate(LABELS)},
     }
     for name, p in answers.items():
         known = len(labels) > 0 and bool(np.isfinite(p).all())
+        band = models[name].metadata["uncertain_band"]
+        right = (p >= models[name].threshold) == (labels == 1)
+        unsure = (band["low"] < p) & (p < band["high"])
         out[name] = {
             "auc": metrics.auc(labels, p) if known else None,
             "brier": float(np.mean((p - labels) ** 2)) if known else None,
+            "right": int(right.sum()) if known else None,
+            "accuracy": float(right.mean()) if known else None,
+            "unsure": float(unsure.mean()) if known else None,
         }
     return out
 
@@ -347,6 +359,7 @@ def _decide(
         sets = {name: one for name, one in sets.items() if one}
     first: dict[str, Any] = next(iter(sets.values()), {})
     aucs = [first.get(name, {}).get("auc") for name in ("candidate", "champion")]
+    warnings = decision.warnings if decision else _warnings(sets)
     if decision:
         reason, advice = _in_words(decision, broken)
     elif broken:
@@ -359,7 +372,8 @@ def _decide(
             f"{s['champion']['brier']:.3f}"
             for name, s in sets.items()
         )
-        reason, advice = f"No worse than the live model {names['champion']}: {figures}.", ""
+        passed = f"No worse than the live model {names['champion']}: {figures}."
+        reason, advice = " ".join([passed, *warnings]), ""
     return Result(
         passed=not broken,
         reason=reason,
@@ -370,7 +384,18 @@ def _decide(
         advice=advice,
         own=decision.own if decision else {},
         world=decision.world if decision else {},
+        warnings=warnings,
     )
+
+
+def _warnings(sets: Mapping[str, Any]) -> list[str]:
+    """A warning for each set on which the candidate is unsure much more often."""
+    return [
+        warning
+        for name, found in sets.items()
+        if None not in (found["candidate"]["unsure"], found["champion"]["unsure"])
+        for warning in unsure_warning(f"the {name} images", found["candidate"], found["champion"])
+    ]
 
 
 def _in_words(decision: Decision, broken: list[Check]) -> tuple[str, str]:

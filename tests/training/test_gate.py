@@ -241,6 +241,22 @@ def test_a_model_is_no_worse_than_itself(folders):
     json.dumps(asdict(result), allow_nan=False)
 
 
+def test_a_version_that_is_unsure_much_more_often_passes_with_a_warning(folders):
+    candidate, champion = folders
+    assert gate.examine(candidate, champion, None, [exam()]).warnings == []
+    change(candidate, uncertain_band={"low": 0.001, "high": 0.999})
+    result = gate.examine(candidate, champion, None, [exam()])
+    assert result.passed, failed(result)
+    assert result.warnings == [
+        "It says 'unsure' much more often: about 100% of the test images, before about 0%."
+    ]
+    assert result.reason.endswith(result.warnings[0])
+    figures = {"right": 40, "accuracy": 1.0}
+    assert result.sets["test"]["candidate"] | figures == result.sets["test"]["candidate"]
+    assert result.sets["test"]["champion"]["unsure"] == 0.0
+    json.dumps(asdict(result), allow_nan=False)
+
+
 def test_versions_of_two_sizes_are_compared_each_on_its_own_input(folders, tmp_path):
     other = write_tiny(tmp_path / "small", "small", size=192)
     both = exam()

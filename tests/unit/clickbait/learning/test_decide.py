@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from clickbait.learning import evidence, labels
-from clickbait.learning.decide import MIN_IMAGES, MIN_OF_CLASS, Decision, HeldOut, decide, missing
+from clickbait.learning.decide import (
+    MIN_IMAGES,
+    MIN_OF_CLASS,
+    WARN_UNSURE,
+    Decision,
+    HeldOut,
+    decide,
+    missing,
+    unsure_warning,
+)
 from clickbait.learning.evidence import Predictions
 from clickbait.learning.head import CHOICES, Head
 
@@ -54,7 +63,7 @@ def test_the_reason_says_why_a_model_passes_that_is_right_less_often() -> None:
     decision = decide(better, held_out(300, 1, 1), CHANGED, band=USUAL)
     assert decision.passed, failed(decision)
     assert decision.own["candidate"]["right"] < decision.own["champion"]["right"]
-    assert decision.reason.endswith("closer to your labels than the live model's.")
+    assert "closer to your labels than the live model's." in decision.reason
 
 
 def test_corrections_pass_without_a_claim_that_the_probabilities_are_closer() -> None:
@@ -121,6 +130,26 @@ def test_a_model_that_is_unsure_of_everything_is_refused() -> None:
         band=USUAL,
     )
     assert "unsure, own" in failed(decision)
+
+
+def test_a_model_that_is_unsure_much_more_often_passes_with_a_warning() -> None:
+    own, world = held_out(80, 2, 0.3), held_out(300, 1, 1)
+    usual = decide(own, world, CHANGED, band=USUAL)
+    assert usual.passed and usual.warnings == []
+    wide = decide(own, world, CHANGED, band=(0.01, 0.99), champion_band=USUAL)
+    assert wide.passed, failed(wide)
+    sure, before = (wide.world[model]["unsure"] for model in ("candidate", "champion"))
+    assert sure > before + WARN_UNSURE
+    assert wide.warnings[-1] == (
+        f"It says 'unsure' much more often: about {100 * sure:.0f}% of thumbnails of the kind it "
+        f"was shipped for, before about {100 * before:.0f}%."
+    )
+    assert wide.reason.endswith(wide.warnings[-1])
+
+
+@pytest.mark.parametrize(("rise", "warned"), [(WARN_UNSURE, False), (WARN_UNSURE + 0.01, True)])
+def test_the_warning_begins_above_the_limit(rise: float, warned: bool) -> None:
+    assert bool(unsure_warning("your images", {"unsure": rise}, {"unsure": 0.0})) == warned
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,18 @@ such a model has a mean ECE of 0.13, and one in a hundred exceeds 0.21. On 400 i
 are 0.05 and 0.08."""
 MORE_UNSURE = 0.15
 """Maximum rise of the share of unsure predictions, unless the others are right more often."""
+WARN_UNSURE = 0.10
+"""Rise of the share of unsure predictions above which the decision has a warning, passed or not.
+Below it, a difference of six in 60 images is chance. A small update narrows its band before it gets
+there (`evidence.UNSURE_RISE`); a fine-tuned network may pass MORE_UNSURE if it is right more often
+on the rest, and then a person should know."""
 MAX_UNCHANGED = 0.20
 """The images call for a change only if the unchanged layer's share in the new one is below this:
 the odds for a change are at least four to one. Simulated with 60 to 200 images, about one in ten
 owners whose taste the champion already has passes; `loadtest/README.md` has the rates."""
 RESAMPLES = 2_000
 SEED = 0
+SHIPPED_KIND = "thumbnails of the kind it was shipped for"
 WORLD = ", world"
 """Suffix of the names of checks on the shipped test images."""
 
@@ -68,6 +74,7 @@ class Decision:
     """The decision with its figures. A run and a promotion store `as_dict`.
 
     reason: a plain explanation with counts. advice: how to change a refusal, or "" if it passed.
+    warnings: sentences on what a person should know although it may have passed.
     """
 
     passed: bool
@@ -76,6 +83,7 @@ class Decision:
     checks: list[Check]
     own: dict[str, Any] = field(default_factory=dict)
     world: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def forgets(self) -> bool:
@@ -155,7 +163,7 @@ def decide(
         known["candidate"] = evidence.figures(world.labels, world.candidate, band)
         known["champion"] = evidence.figures(world.labels, world.champion, champion_band)
         figures += (
-            " On thumbnails of the kind it was shipped for: "
+            f" On {SHIPPED_KIND}: "
             f"{_percent(known['candidate'])} right, before {_percent(known['champion'])}."
         )
     checks += [_calibrated(after, before, own.candidate), _decisive(after, before)]
@@ -165,6 +173,11 @@ def decide(
     reason = f"{figures} {failed[0].detail}" if failed else figures
     if not failed and after["right"] < before["right"]:  # The counts alone would speak against it.
         reason = f"{figures} {closer.detail}"
+    warnings = unsure_warning("your images", after, before)
+    if known:
+        warnings += unsure_warning(SHIPPED_KIND, known["candidate"], known["champion"])
+    if not failed:
+        reason = " ".join([reason, *warnings])
     return Decision(
         passed=not failed,
         reason=reason,
@@ -172,7 +185,19 @@ def decide(
         checks=checks,
         own={"candidate": after, "champion": before},
         world=known,
+        warnings=warnings,
     )
+
+
+def unsure_warning(images: str, after: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """Return one sentence if the share `unsure` of `after` is more than WARN_UNSURE above that of
+    `before`, else none. Both are figures on the same set, named `images`."""
+    if after["unsure"] - before["unsure"] <= WARN_UNSURE:
+        return []
+    return [
+        f"It says 'unsure' much more often: about {100 * after['unsure']:.0f}% of {images}, "
+        f"before about {100 * before['unsure']:.0f}%."
+    ]
 
 
 def _needs_change(head: Head) -> Check:
