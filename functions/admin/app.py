@@ -13,6 +13,7 @@ from functions.admin import (
     feedback,
     models,
     monitoring,
+    notes,
     predictions,
     review,
     runs,
@@ -26,6 +27,7 @@ app = create_app(
 )
 SUBJECTS = (
     models,
+    notes,
     threshold,
     trial,
     evaluation,

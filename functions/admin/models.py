@@ -4,6 +4,7 @@ import json
 import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, islice
@@ -17,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from clickbait import errors
 from clickbait.errors import BadRequest, Conflict, NotFound, Problem
 from clickbait.settings import settings
+from clickbait.store import version_notes
 from clickbait.store.registry import (
     VERSION_NAME,
     Pointer,
@@ -24,6 +26,8 @@ from clickbait.store.registry import (
     baseline_version,
     is_promotion,
 )
+from clickbait.store.runs import ENDED
+from clickbait.store.version_notes import Note
 from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import json_body
@@ -48,7 +52,16 @@ CACHED = 1_000
 golden images."""
 
 RUNS_SEARCHED = 300
-"""The most runs, the newest, that are searched for the one that trained a version: about a year."""
+"""The most runs that are searched for those that trained the versions of a page. The search begins
+on the day of the newest of them: no run trains a version before it begins."""
+
+LAST_DAY = 99_999_999
+"""As eight digits, the greatest: a version that was named by hand need not have a true date."""
+
+DATED = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+"""The names of versions of a training: when it was trained, and digits of the model's hash."""
+
+MAX_SEARCH = 100
 
 FIGURES = (
     "accuracy", "precision", "recall", "f1", "auc", "brier", "loss", "expected_calibration_error",
@@ -90,8 +103,20 @@ class Promotion(BaseModel):
     summary="Versions of the model, newest first",
     responses=documented("Models", errors.BadRequest, *PROTECTED),
 )
-def models(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
-    """Each version with its metrics. The built-in model, the baseline, is one of them."""
+def models(
+    _: Member,
+    q: Annotated[
+        str, Query(max_length=MAX_SEARCH, description="text in the version or its name")
+    ] = "",
+    starred: Annotated[bool, Query(description="only those with a star")] = False,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """Each version with its metrics. The built-in model, the baseline, is one of them.
+
+    `gate` compares it with the model that was live before, on the same images. The `metrics` are
+    of its own test images: those of two versions do not compare.
+    """
     before = decode_cursor("models", cursor)
     shipped = shipped_version()
     live, stored = shipped, set()
@@ -99,16 +124,25 @@ def models(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Re
         registry = stores.registry()
         stored = set(registry.versions())
         live = live_version(registry.pointer())
-    names = sorted(stored | {shipped}, reverse=True)
+    notes = _notes()
+    names = [
+        name
+        for name in sorted(stored | {shipped}, reverse=True)
+        if _matches(name, notes.get(name, Note()), q, starred)
+    ]
     rest = [name for name in names if before is None or name < before]
     with ThreadPoolExecutor(READERS) as pool:
         items = list(pool.map(_summary, rest[:limit]))
     runs = _runs_of({item["version"] for item in items})
     items = [
-        item | {"live": item["version"] == live, "run": runs.get(item["version"])} for item in items
+        item
+        | {"live": item["version"] == live, "run": None, "gate": None}
+        | asdict(notes.get(item["version"], Note()))
+        | _briefly(runs.get(item["version"], {}))
+        for item in items
     ]
     following = encode_cursor("models", rest[limit - 1]) if len(rest) > limit else None
-    return json_response(page(items, following))
+    return json_response(page(items, following) | {"total": len(names)})
 
 
 @router.get(
@@ -127,10 +161,11 @@ def model(_: Member, version: Version) -> Response:
     return json_response(
         {
             "version": version,
+            **asdict(_note_of(version)),
             "live": version == live_version(pointer),
             "threshold": threshold_of(metadata, pointer),
             "source": _source(version),
-            "run": _runs_of({version}).get(version),
+            "run": _runs_of({version}).get(version, {}).get("id"),
             "metadata": {k: v for k, v in metadata.items() if k != "metrics"},
             "metrics": metadata.get("metrics") or {},
             "promotions": promotions,
@@ -309,35 +344,60 @@ def _summary(version: str) -> dict[str, Any]:
     }
 
 
-def _runs_of(versions: set[str]) -> dict[str, str]:
-    """The run that trained each of `versions`, if it is among the RUNS_SEARCHED newest."""
-    wanted = versions - {shipped_version()} - _trained_by.keys()
-    cursor, left = None, RUNS_SEARCHED
+def _notes() -> dict[str, Note]:
+    table = settings().table
+    return version_notes.read(table) if table else {}
+
+
+def _note_of(version: str) -> Note:
+    table = settings().table
+    return version_notes.get(table, version) if table else Note()
+
+
+def _matches(version: str, note: Note, text: str, starred: bool) -> bool:
+    """Whether a version has the star, if it is asked for, and the text in one of its names."""
+    names = f"{version}\n{note.name or ''}".casefold()
+    return (note.starred or not starred) and text.strip().casefold() in names
+
+
+def _briefly(run: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a version in a list that its run knows; {} without one."""
+    if not run:
+        return {}
+    gate = run["gate"] and {name: run["gate"][name] for name in run["gate"] if name != "checks"}
+    return {"run": run["id"], "gate": gate}
+
+
+def _runs_of(versions: set[str]) -> dict[str, dict[str, Any]]:
+    """`id` and `gate` of the run that trained each of `versions`, if RUNS_SEARCHED has it."""
+    found = {version: _trained_by[version] for version in versions if version in _trained_by}
+    wanted = versions - {shipped_version()} - found.keys()
+    dated = all(map(DATED.fullmatch, wanted))
+    day = min(int(max(wanted)[:8]) + 1, LAST_DAY) if wanted and dated else 0
+    cursor = f"{day:08}-000000-000000" if day else None
+    left = RUNS_SEARCHED
     while wanted and left > 0 and settings().table:
         runs, cursor = stores.runs().page(MAX_LIMIT, cursor)
         for run in runs:
-            if run.get("version") in wanted:
-                _trained_by[run["version"]] = run["id"]
-                wanted.discard(run["version"])
+            if (version := run.get("version")) in wanted:
+                wanted.discard(version)
+                found[version] = {"id": run["id"], "gate": run.get("gate")}
+                if run["state"] in ENDED:
+                    _trained_by[version] = found[version]
         left -= len(runs)
         if cursor is None:
             break
-    return {version: _trained_by[version] for version in versions if version in _trained_by}
+    return found
 
 
-_trained_by: dict[str, str] = {}
-"""The run that trained each version, as far as found. An entry never changes."""
+_trained_by: dict[str, dict[str, Any]] = {}
+"""`id` and `gate` of the run that trained each version, as far as found. An ended run never
+changes."""
 
 
 def _gate(version: str) -> dict[str, Any] | None:
     """The gate's decision in the run that trained a version; None if it is not known."""
-    run = _runs_of({version}).get(version)
-    if run is None:
-        return None
-    try:
-        gate: dict[str, Any] | None = stores.runs().get(run).get("gate")
-    except NotFound:
-        return None
+    gate: dict[str, Any] | None = _runs_of({version}).get(version, {}).get("gate")
     return gate
 
 

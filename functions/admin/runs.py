@@ -2,19 +2,30 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
 from clickbait import errors
-from clickbait.store.runs import Parameters
+from clickbait.store.runs import Parameters, State
 from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_request, json_response
 from clickbait.web.bodies import json_body
 from functions.admin import stores
 from functions.admin.stores import ViewUrl
-from functions.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page
+from functions.paging import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    Cursor,
+    Limit,
+    decode_cursor,
+    encode_cursor,
+    page,
+)
 
 router = APIRouter()
+
+SEARCHED = 1_000
+"""The most runs that one search reads: 20 KB each, about a second. `next` goes on from there."""
 
 RunId = Annotated[str, Path(max_length=64, description="a run's id")]
 
@@ -44,10 +55,43 @@ def retrain(
     summary="Training runs, newest first",
     responses=documented("RunList", errors.BadRequest, *PROTECTED),
 )
-def runs(_: Member, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
-    """Each run with its state, and the reason for it in a sentence."""
-    items, following = stores.runs().page(limit, decode_cursor("runs", cursor))
+def runs(
+    _: Member,
+    q: Annotated[
+        str, Query(max_length=100, description="text in the run's id, version or reason")
+    ] = "",
+    state: Annotated[State | None, Query(description="only runs in this state")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """Each run with its state, and the reason for it in a sentence.
+
+    A page of a search may have fewer items than `limit`, or none, although there is a `next`.
+    """
+    after, text = decode_cursor("runs", cursor), q.strip().casefold()
+    if text or state:
+        items, following = _search(text, state, limit, after)
+    else:
+        items, following = stores.runs().page(limit, after)
     return json_response(page(items, encode_cursor("runs", following)))
+
+
+def _search(
+    text: str, state: str | None, limit: int, after: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Up to `limit` runs in `state` that have `text`, and where the next search goes on."""
+    found: list[dict[str, Any]] = []
+    for _ in range(SEARCHED // MAX_LIMIT):
+        some, after = stores.runs().page(MAX_LIMIT, after)
+        for run in some:
+            names = "\n".join((run["id"], run.get("version") or "", run["reason"])).casefold()
+            if state in (None, run["state"]) and text in names:
+                found.append(run)
+            if len(found) == limit:
+                return found, run["id"]
+        if after is None:
+            break
+    return found, after
 
 
 @router.get(

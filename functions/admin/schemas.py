@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from clickbait import Label
 from clickbait.inference.images import FormatName
 from clickbait.store.access_keys import Role
-from clickbait.store.runs import STATES, Method, Parameters
+from clickbait.store.runs import STATES, Method, Parameters, State
 from functions.admin.access_keys import NewKey
 from functions.admin.models import Promotion
+from functions.admin.notes import VersionNote
 from functions.admin.threshold import NewThreshold
 
-__all__ = ["NewKey", "NewThreshold", "Parameters", "Promotion"]
+__all__ = ["NewKey", "NewThreshold", "Parameters", "Promotion", "VersionNote"]
 
-State = Literal["QUEUED", "RUNNING", "EVALUATING", "PROMOTED", "REJECTED", "FAILED", "CANCELLED"]
 assert State.__args__ == STATES  # type: ignore[attr-defined]
 
 
@@ -76,10 +76,17 @@ class ModelFiles(BaseModel):
     expires_in: int = Field(description="seconds until the links end")
 
 
-class ModelSummary(BaseModel):
-    """A version in a list."""
+class NamedVersion(BaseModel):
+    """A version's name for people, and its star."""
 
     version: str
+    name: str | None
+    starred: bool
+
+
+class ModelSummary(NamedVersion):
+    """A version in a list."""
+
     live: bool
     source: Literal["baseline", "run"] = Field(description="baseline: the built-in model")
     run: str | None = Field(description="the run that trained it")
@@ -90,6 +97,11 @@ class ModelSummary(BaseModel):
         description="accuracy, precision, recall, f1 and auc with their intervals; brier, loss, "
         "expected_calibration_error; null if not measured"
     )
+    gate: dict[str, Any] | None = Field(
+        description="the gate's decision, from its run, without its checks: `own`, `world` and "
+        "`sets` have the figures of the version (candidate) and of the model that was live "
+        "(champion) on the same images; null if no run is known"
+    )
     error: str | None = Field(description="why its metadata cannot be read; otherwise null")
 
 
@@ -97,6 +109,7 @@ class Models(Page):
     """Versions, newest first."""
 
     items: list[ModelSummary]
+    total: int = Field(ge=0, description="versions that match, on all pages")
 
 
 class PromotionRecord(BaseModel):
@@ -117,10 +130,9 @@ class PromotionRecord(BaseModel):
     )
 
 
-class Model(BaseModel):
+class Model(NamedVersion):
     """One version."""
 
-    version: str
     live: bool
     threshold: float = Field(
         description="at which it serves: that of the service if an admin set one, or its own"

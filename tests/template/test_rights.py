@@ -393,6 +393,7 @@ def use_admin(recorder: Recorder) -> None:
         ask("GET", path)
     for part in ("evaluation", "files"):
         ask("GET", f"/models/{UNSURE}/{part}")
+    ask("PATCH", f"/models/{UNSURE}", {"name": "the unsure one"})
     ask("POST", f"/models/{UNSURE}/predict", JPEG)
     baseline = BASELINE["model_version"]
     ask("POST", f"/models/{baseline}/promote", {"reason": "a test", "force": True})

@@ -43,6 +43,7 @@ MEMBER = [
     ("GET", "/metrics"),
 ]
 ADMIN = [
+    ("PATCH", "/models/{version}"),
     ("POST", "/models/{version}/promote"),
     ("POST", "/models/{version}/predict"),
     ("PUT", "/threshold"),

@@ -1,5 +1,6 @@
 """Model versions: the list, the live one, and promotions."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Barrier
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from clickbait import aws
+from clickbait.keys import RUN_PARTITION
 from clickbait.store.registry import Registry
-from functions.admin import schemas
+from clickbait.store.runs import Parameters
+from functions.admin import models, schemas
 from tests.samples import small
 from tests.unit.functions.conftest import BASELINE
 from tests.waiting import DEADLINE
@@ -29,8 +33,6 @@ def live(cloud: Any) -> str:
 
 def run_of(cloud: Any, version: str, gate: dict[str, Any] | None = GATE) -> str:
     """A version, the run that trained it, and the gate's decision in that run."""
-    from clickbait.store.runs import Parameters
-
     run = cloud.runs.request("admin", Parameters(), "a test")["id"]
     if gate:
         cloud.runs.advance(run, "REJECTED", gate["reason"], gate=gate, version=version)
@@ -54,11 +56,66 @@ def test_the_list_has_every_version_newest_first_and_the_baseline_is_one(
     assert [item["live"] for item in items] == [False, False, True]
     assert [item["source"] for item in items] == ["run", "run", "baseline"]
     assert [item["run"] for item in items] == [None, run, None]
+    assert [item["gate"] for item in items] == [None, GATE, None]
     assert items[2]["architecture"] == "efficientnet_lite0"
     assert items[2]["images"]["train"] > 1_000
     assert items[2]["metrics"]["auc"]["low"] < items[2]["metrics"]["auc"]["value"]
     assert items[2]["metrics"]["expected_calibration_error"]["after"] > 0
     assert items[2]["training_date"]
+
+
+def test_the_list_has_the_gate_s_comparison_without_its_checks(
+    admin: TestClient, cloud: Any
+) -> None:
+    figures = {"images": 60, "right": 43, "accuracy": 0.72, "unsure": 0.2}
+    own = {"candidate": figures, "champion": figures | {"right": 39}}
+    run_of(cloud, NEW, GATE | {"own": own, "checks": [{"name": "brier, own"}]})
+    first = admin.get("/models").json()["items"][0]
+    assert first["gate"] == GATE | {"own": own}
+    assert admin.get(f"/models/{NEW}").json()["gate"]["checks"] == [{"name": "brier, own"}]
+
+
+def test_a_run_that_goes_on_is_asked_again_for_its_gate(admin: TestClient, cloud: Any) -> None:
+    run = cloud.runs.request("admin", Parameters(), "a test")["id"]
+    cloud.version(NEW)
+    cloud.runs.report(run, version=NEW)
+    assert admin.get("/models").json()["items"][0]["gate"] is None
+    cloud.runs.advance(run, "REJECTED", GATE["reason"], gate=GATE)
+    first = admin.get("/models").json()["items"][0]
+    assert (first["run"], first["gate"]) == (run, GATE)
+
+
+def test_the_run_of_an_old_version_is_found_behind_many_newer_runs(
+    admin: TestClient, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "RUNS_SEARCHED", 3)
+    monkeypatch.setattr(models, "MAX_LIMIT", 1)
+    for n in range(9):
+        put_run(f"2026010{n + 1}-000000-00000{n}", f"2026010{n + 1}-000500-aaaaaa")
+    cloud.version("20260103-000500-aaaaaa")
+    put_run(
+        "20260104-000500-ffffff", "20260104-000500-bbbbbb"
+    )  # A small update has its run's time.
+    cloud.version("20260104-000500-bbbbbb")
+    found = {it["version"]: it["run"] for it in admin.get("/models").json()["items"]}
+    assert found["20260103-000500-aaaaaa"] == "20260103-000000-000002"
+    run = admin.get("/models/20260104-000500-bbbbbb").json()["run"]
+    assert run == "20260104-000500-ffffff"
+
+
+@pytest.mark.parametrize("name", ["99999999-000000-aaaaaa", "by-hand"])
+def test_a_version_that_was_named_by_hand_is_listed(
+    admin: TestClient, cloud: Any, name: str
+) -> None:
+    cloud.version(name)
+    found = {it["version"]: it["run"] for it in admin.get("/models").json()["items"]}
+    assert found[name] is None
+
+
+def put_run(run: str, version: str) -> None:
+    fields = {"reason": "It is live.", "version": version, "gate": GATE}
+    item = {"pk": RUN_PARTITION, "sk": run, "state": "PROMOTED"}
+    aws.put_item("table", item | {name: json.dumps(value) for name, value in fields.items()})
 
 
 def test_a_version_whose_metadata_is_broken_does_not_take_the_list_down(

@@ -1,15 +1,17 @@
 """Training runs: started with checked parameters, one at a time, and listed."""
 
+import json
 from typing import Any
 
 import pytest
 import requests
 from fastapi.testclient import TestClient
 
-from clickbait import LABELS
+from clickbait import LABELS, aws
+from clickbait.keys import RUN_PARTITION
 from clickbait.store.drop_folder import DropFolder
 from clickbait.store.runs import Parameters
-from functions.admin import schemas
+from functions.admin import runs, schemas
 from tests.samples.drawn import encoded, picture
 
 LIMITS = {
@@ -222,3 +224,46 @@ def test_images_whose_labels_are_doubted_have_links(admin: TestClient, cloud: An
 def test_an_unknown_run_is_404_and_a_name_too_long_422(admin: TestClient) -> None:
     assert admin.get("/runs/20990101-000000-aaaaaa").status_code == 404
     assert admin.get(f"/runs/{'a' * 65}").status_code == 422
+
+
+def put_runs(count: int) -> list[str]:
+    """Runs of `count` days, the odd ones promoted, the others failed; their ids, newest first."""
+    ids = [f"202601{day:02}-000000-{day:06}" for day in range(1, count + 1)]
+    for day, run in enumerate(ids, 1):
+        item = {"pk": RUN_PARTITION, "sk": run, "state": ("FAILED", "PROMOTED")[day % 2]}
+        fields = {"reason": f"It ended on day {day:02}.", "version": f"{run[:8]}-000500-abcdef"}
+        aws.put_item("table", item | {name: json.dumps(it) for name, it in fields.items()})
+    return ids[::-1]
+
+
+def test_runs_are_found_by_their_state_and_text_in_pages(admin: TestClient) -> None:
+    every = put_runs(25)
+
+    def found(**query: Any) -> list[str]:
+        ids, cursor = [], ""
+        while cursor is not None:
+            body = admin.get("/runs", params=query | ({"cursor": cursor} if cursor else {})).json()
+            ids += [run["id"] for run in body["items"]]
+            cursor = body["next"]
+        return ids
+
+    failed = [run for run in every if int(run[6:8]) % 2 == 0]
+    assert found(state="FAILED", limit=5) == failed
+    assert found(state="FAILED", q="DAY 04") == ["20260104-000000-000004"]
+    assert found(q="20260107-000500") == ["20260107-000000-000007"]
+    assert found(q=" 000000-000012") == ["20260112-000000-000012"]
+    assert found(q="none of them") == found(state="QUEUED") == []
+    assert admin.get("/runs?state=DONE").status_code == 422
+
+
+def test_a_search_reads_no_more_than_its_limit_and_goes_on(
+    admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = put_runs(7)
+    monkeypatch.setattr(runs, "MAX_LIMIT", 2)
+    monkeypatch.setattr(runs, "SEARCHED", 4)
+    first = admin.get("/runs", params={"q": "day 01"}).json()
+    assert first["items"] == [] and first["next"]
+    second = admin.get("/runs", params={"q": "day 01", "cursor": first["next"]}).json()
+    assert [run["id"] for run in second["items"]] == every[-1:]
+    assert second["next"] is None

@@ -67,6 +67,8 @@ READING_PARTITION = "reading#"
 """One mark for each stored image that is being read after an attempt that failed."""
 KEY_PARTITION = "key#"
 """Named keys of callers, each with the hash of its secret part."""
+VERSION_PARTITION = "version#"
+"""Names and stars of model versions."""
 LOCK_PARTITION = "lock#retrain"
 """The lease of the run in progress (`lease`), and the debounce timer of uploads (`quiet`)."""
 

@@ -38,6 +38,7 @@ FINE_TUNING: Final = "fine_tuning"
 OwnWeight = Literal["stay_close", "balanced", "follow_labels"]
 ENDED = (PROMOTED, REJECTED, FAILED, CANCELLED)
 STATES = (QUEUED, RUNNING, EVALUATING, *ENDED)
+State = Literal["QUEUED", "RUNNING", "EVALUATING", "PROMOTED", "REJECTED", "FAILED", "CANCELLED"]
 PROMOTING = "promoting"
 """Field of a run: whether it is making its version live now."""
 
