@@ -1,7 +1,7 @@
 """Name a version, or star it."""
 
 from dataclasses import asdict
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
@@ -19,10 +19,17 @@ router = APIRouter()
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
 
 
+def _as_sent(schema: dict[str, Any]) -> None:
+    """A field that is left out has no default: it stays as it is."""
+    schema["minProperties"] = 1
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class VersionNote(BaseModel):
     """Changes to a version's name or star. What is left out stays."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_as_sent)
 
     name: Name | None = Field(None, description="a name for people; null for none")
     starred: bool = Field(False, description="`GET /models?starred=true` lists those with a star")

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from clickbait import LABELS
 from local.batch.jobs import NO_CAPACITY
@@ -68,12 +71,17 @@ def test_a_folder_becomes_a_better_model_and_the_old_one_comes_back(
     page.get_by_label("Follow my labels").check()
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url(re.compile(r"/models/runs/"))
-    better = page.get_by_role("heading", name=re.compile(r"^Better on your images: \d"))
+    better = page.get_by_role(
+        "heading", name=re.compile(r"^Better on your \d+ images: \d+% right, before \d+%")
+    )
     expect(better).to_be_visible()
     outcome = admin.get(page.url.replace(stack.description()["site_url"] + "/models", "")).json()
     assert (outcome["state"], outcome["method"]) == ("PROMOTED", "small_update"), outcome
     main = page.get_by_role("main")
     expect(main).to_contain_text(f"Right on {outcome['gate']['own']['candidate']['right']} of")
+    expect(main).to_contain_text(
+        re.compile(r"Unsure about \d+% of these images, before about \d+%")
+    )
     expect(main).to_contain_text("On thumbnails of the kind it was shipped for:")
     expect(main).to_contain_text("Small update")
     expect(page.get_by_role("heading", name="Quality checks")).to_be_visible()
@@ -91,7 +99,14 @@ def test_a_folder_becomes_a_better_model_and_the_old_one_comes_back(
     live = page.get_by_role("region", name="Live model")
     expect(live).to_contain_text(before)
     expect(live).to_contain_text("it was better yesterday")
-    expect(page.get_by_role("table").first).to_contain_text(outcome["version"])
+    row = page.get_by_role("row").filter(has_text=outcome["version"]).first
+    expect(row).to_contain_text(re.compile(r"\d% right, before \d+%on your \d+ images"))
+    expect(row).to_contain_text(re.compile(r"\d%, before \d+%"))
+    row.get_by_role("button", name=re.compile("^Roll back: ")).click()
+    expect(dialog).to_contain_text(re.compile(r"Better on your \d+ images: \d+% right, before"))
+    expect(dialog).to_contain_text(re.compile(r"Unsure about \d+%"))
+    assert violations_in_both(page) == []
+    dialog.get_by_role("button", name="Cancel").click()
     newest = admin.get("/promotions").json()["items"][0]
     assert (newest["version"], newest["reason"]) == (before, "it was better yesterday")
     assert eventually(lambda: admin.get("/status").json()["model_version"] == before)
@@ -152,3 +167,127 @@ def test_an_unknown_run_gets_the_services_own_words(page, stack, admin):
     as_admin(page, stack, "/models/runs/no-such-run")
     detail = admin.get("/runs/no-such-run").json()["detail"]
     expect(page.get_by_role("alert")).to_contain_text(detail)
+
+
+MANY = 1_000
+ON_PAGE = 50
+UNSURE = "It says 'unsure' much more often: about 55% of your images, before about 18%."
+
+
+def version(n: int) -> dict[str, Any]:
+    """The summary of one of MANY versions; the newest is unsure much more often."""
+    figures = {"images": 60, "auc": 0.8, "brier": 0.2}
+    after = figures | {"right": 43, "accuracy": 43 / 60, "unsure": 0.55}
+    before = figures | {"right": 39, "accuracy": 0.65, "unsure": 0.18}
+    gate = {"passed": True, "reason": "", "champion": "20260101-000000-aaaaaa"}
+    gate |= {"own": {"candidate": after, "champion": before}}
+    day = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n)
+    return {
+        **{"version": f"{day:%Y%m%d-%H%M%S}-{n:06x}", "name": None, "starred": False},
+        **{"live": False, "source": "run", "run": f"{day:%Y%m%d-%H%M%S}-aaaaaa", "error": None},
+        **{"training_date": day.isoformat(), "architecture": "efficientnet_lite0"},
+        "images": {"train": 39, "validation": 12, "test": 9},
+        "metrics": {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}},
+        "gate": gate | {"warnings": [UNSURE] if n == MANY - 1 else []},
+    }
+
+
+def many_versions(page: Page, stack: LocalStack) -> list[str]:
+    """The page gets MANY versions in place of the stack's, found and in pages as the service has
+    them. Returns their names, newest first."""
+    every = [version(n) for n in reversed(range(MANY))]
+
+    def answer(route: Route) -> None:
+        query = {
+            name: value[0] for name, value in parse_qs(urlsplit(route.request.url).query).items()
+        }
+        found = [one for one in every if query.get("q", "") in one["version"]]
+        start, limit = int(query.get("cursor", 0)), int(query.get("limit", 20))
+        items = found[start : start + limit]
+        following = str(start + limit) if start + limit < len(found) else None
+        body = {"items": items, "count": len(items), "next": following, "total": len(found)}
+        route.fulfill(json=body, headers={"access-control-allow-origin": "*"})
+
+    api = re.escape(stack.description()["api_url"])
+    page.route(re.compile(rf"{api}/models\?"), answer)
+    return [one["version"] for one in every]
+
+
+def test_a_thousand_versions_are_found_and_back_keeps_the_place(page, stack, complaints):
+    names = many_versions(page, stack)
+    as_admin(page, stack, "/models")
+    table = page.get_by_role("region", name="Table of versions")
+    rows = table.locator("tbody tr")
+    expect(page.get_by_text("1,000 versions")).to_be_visible()
+    expect(rows).to_have_count(ON_PAGE)
+    assert page.evaluate("document.body.scrollHeight") < 100 * ON_PAGE
+    newest = rows.first
+    expect(newest).to_contain_text("72% right, before 65%")
+    expect(newest).to_contain_text("on your 60 images")
+    expect(newest).to_contain_text("55%, before 18%")
+    expect(newest).to_contain_text("much more often")
+    expect(rows.nth(1)).not_to_contain_text("much more often")
+    expect(page.get_by_role("main")).not_to_contain_text("points")
+    assert violations_in_both(page) == []
+
+    page.get_by_role("link", name="Older versions").click()
+    expect(rows.first).to_contain_text(names[ON_PAGE])
+    link = rows.nth(40).get_by_role("link", name=names[ON_PAGE + 40])
+    link.scroll_into_view_if_needed()
+    place = page.evaluate("scrollY")
+    assert place > 0
+    link.click()
+    expect(page.get_by_role("heading", name=f"Version {names[ON_PAGE + 40]}")).to_be_visible()
+    page.go_back()
+    expect(rows.first).to_contain_text(names[ON_PAGE])
+    expect(link).to_be_in_viewport()
+    page.wait_for_function("place => Math.abs(scrollY - place) < 2", arg=place)
+    page.go_back()
+    expect(rows.first).to_contain_text(names[0])
+
+    page.get_by_role("searchbox").fill(names[700])
+    expect(page.get_by_text("1 version found")).to_be_visible()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text(names[700])
+    page.reload()  # A search has an address.
+    expect(page.get_by_role("searchbox")).to_have_value(names[700])
+    expect(rows).to_have_count(1)
+    page.goto(f"{stack.description()['site_url']}/data?show=model")
+    page.get_by_text("change").click()
+    page.get_by_role("searchbox").fill(names[700])
+    expect(page.get_by_role("link", name=names[700])).to_be_visible()
+    assert violations_in_both(page) == []
+
+
+def test_a_version_gets_a_name_and_a_star(page, stack, admin, complaints):
+    shipped = admin.get("/models").json()["items"][-1]["version"]
+    as_admin(page, stack, f"/models/versions/{shipped}")
+    page.get_by_role("button", name="Name this version").click()
+    page.get_by_label("Name of this version").fill("As it was shipped")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("main").locator("strong").first).to_have_text("As it was shipped")
+    star = page.get_by_role("button", name=f"Star {shipped}")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    assert violations_in_both(page) == []
+    page.goto(f"{stack.description()['site_url']}/models?show=versions&find=shipped")
+    page.get_by_label("Starred only").check()
+    expect(page.get_by_text("1 version found")).to_be_visible()
+    row = page.get_by_role("region", name="Table of versions").locator("tbody tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("As it was shipped")
+    row.get_by_role("button", name=f"Star {shipped}").click()
+    expect(page.get_by_text("0 versions found")).to_be_visible()
+    assert admin.patch(f"/models/{shipped}", json={"name": None}).json()["name"] is None
+    assert complaints == []
+
+
+def test_runs_are_found_by_their_state(page, stack, complaints):
+    as_admin(page, stack, "/models?show=training")
+    page.get_by_label("State").select_option("EVALUATING")
+    expect(page.get_by_text("No run found")).to_be_visible()
+    page.get_by_role("searchbox").fill("no such run")
+    page.wait_for_url(re.compile("find=no"))
+    expect(page.get_by_text("No run found")).to_be_visible()
+    assert violations_in_both(page) == []
+    assert complaints == []

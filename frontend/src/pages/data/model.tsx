@@ -1,11 +1,11 @@
 /** The results of a version on test images: figures, curves and mistakes. */
 
-import { useEffect, useId } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { api, ask, type Schemas } from "../../api/client";
 import { Problem } from "../../api/problem";
 import { useLoad } from "../../api/use-load";
-import { count, dateTime, decimal, percent, plural } from "../../format";
+import { count, decimal, percent, plural } from "../../format";
 import { status } from "../../store/health";
 import { bandOf } from "../../store/model";
 import { announce } from "../../ui/announce";
@@ -13,6 +13,7 @@ import { ConfusionMatrix, countsOf } from "../../ui/confusion-matrix";
 import { Figure, Figures } from "../../ui/figure";
 import { Empty, Shown } from "../../ui/state";
 import { ends, interval } from "../models/metrics";
+import { VersionChoice } from "../models/version-choice";
 import { Effects } from "./effects";
 import { Mistakes } from "./mistakes";
 import { Reliability, Roc } from "./quality";
@@ -21,64 +22,44 @@ import { Threshold } from "./threshold";
 type Evaluation = Schemas["Evaluation"];
 type Metrics = Schemas["Model"]["metrics"];
 
-/** Versions to choose from: the newest. */
-const CHOICE = 50;
-
 export function Model() {
   const { query } = useLocation();
-  const versions = useLoad(
-    (signal) => ask(api().GET("/models", { params: { query: { limit: CHOICE } }, signal })),
+  const known = status.value?.model_version;
+  const asked = useLoad(
+    async (signal) =>
+      known ??
+      (await ask(api().GET("/promotions", { params: { query: { limit: 1 } }, signal }))).live
+        .version,
     [],
   );
-  const items = versions.value?.items ?? [];
-  const live = status.value?.model_version ?? items.find((one) => one.live)?.version;
+  const live = known ?? asked.value ?? undefined;
   const version = query.version ?? live;
   if (!version) {
     return (
-      <Shown of={versions} label="Loading the live model">
+      <Shown of={asked} label="Loading the live model">
         {() => <Empty title="No model is live" />}
       </Shown>
     );
   }
   return (
     <>
-      <Choice version={version} live={live} items={items} />
+      <Choice version={version} live={live} />
       <Version key={version} version={version} />
     </>
   );
 }
 
-function Choice({
-  version,
-  live,
-  items,
-}: {
-  version: string;
-  live: string | undefined;
-  items: Schemas["ModelSummary"][];
-}) {
-  const { route } = useLocation();
-  const id = useId();
-  const names = items.map((one) => one.version);
-  const dates = new Map(items.map((one) => [one.version, one.training_date]));
+function Choice({ version, live }: { version: string; live: string | undefined }) {
   return (
     <div class="choice">
-      <label for={id}>Version</label>
-      <select
-        id={id}
-        value={version}
-        onChange={({ currentTarget: { value } }) =>
-          route(value === live ? "/data?show=model" : `/data?show=model&version=${value}`)
+      <VersionChoice
+        key={version}
+        version={version}
+        live={version === live}
+        hrefOf={(one) =>
+          one.live ? "/data?show=model" : `/data?show=model&version=${one.version}`
         }
-      >
-        {(names.includes(version) ? names : [version, ...names]).map((name) => (
-          <option key={name} value={name}>
-            {name}
-            {name === live ? ", live" : ""}
-            {dates.get(name) ? `, trained ${dateTime(dates.get(name))}` : ""}
-          </option>
-        ))}
-      </select>
+      />
       <a href={`/models/versions/${version}`}>Training details</a>
     </div>
   );

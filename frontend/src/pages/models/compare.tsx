@@ -6,19 +6,9 @@ import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
 import { scaleFrom, Whisker } from "./figures";
 import { gateOf } from "./gate";
-import { headline, improvementOf } from "./improvement";
-import {
-  clearly,
-  confusionOf,
-  difference,
-  ends,
-  interval,
-  loose,
-  MEASURES,
-  recipeChanges,
-  signed,
-  withSpaces,
-} from "./metrics";
+import { Improved } from "./improved";
+import { between, headline, improvementOf } from "./improvement";
+import { confusionOf, ends, interval, loose, MEASURES, recipeChanges, withSpaces } from "./metrics";
 import { plainly, VersionName } from "./names";
 
 type Model = Schemas["Model"];
@@ -35,6 +25,8 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
     <Shown of={both} label="Loading the comparison">
       {([a, b]) => (
         <>
+          <SameImages of={[a, b]} />
+          <h3>Each on its own test images</h3>
           <Measurements of={[a, b]} />
           <div class="pair">
             {[a, b].map((one) => {
@@ -71,6 +63,28 @@ export function Comparison({ of: [first, second] }: { of: readonly [string, stri
   );
 }
 
+/** The second after the first, if the quality checks measured both on the same images. */
+function SameImages({ of: [a, b] }: { of: readonly [Model, Model] }) {
+  const found = between(a, b);
+  if (!found) {
+    return (
+      <p class="compared">
+        The quality checks did not measure these two on the same images. Figures of different images
+        do not say which is better.
+      </p>
+    );
+  }
+  return (
+    <>
+      <p class="hint">
+        Before: <VersionName of={a.version} />. After: <VersionName of={b.version} />.
+      </p>
+      <p class="run-headline">{headline(found)}</p>
+      <Improved of={found} />
+    </>
+  );
+}
+
 /** Each against the model that was live before it, on the same images. */
 function Reason({ of: { gate } }: { of: Model }) {
   const improvement = improvementOf(gate);
@@ -86,8 +100,7 @@ function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
   return (
     <>
       <p class="hint">
-        Each version on its own test images. Differences are coloured if the intervals do not
-        overlap.
+        The two sets of images may differ, and so may how hard they are: do not compare the columns.
       </p>
       <Scroll label="Table of measurements">
         <table class="measures">
@@ -100,17 +113,13 @@ function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
               <th scope="col" class="number second">
                 {b.version}
               </th>
-              <th scope="col" class="number">
-                Difference
-              </th>
               <th scope="col">95% intervals</th>
             </tr>
           </thead>
           <tbody>
-            {MEASURES.map(({ name, label, hint, format, more }) => {
+            {MEASURES.map(({ name, label, hint, format }) => {
               const ours = interval(a.metrics, name);
               const theirs = interval(b.metrics, name);
-              const by = difference(theirs, ours);
               const from = scaleFrom(ours, theirs);
               return (
                 <tr key={name}>
@@ -125,11 +134,6 @@ function Measurements({ of: [a, b] }: { of: readonly [Model, Model] }) {
                       {one.reason && <small>{one.reason}</small>}
                     </td>
                   ))}
-                  <td
-                    class={`number ${clearly(ours, theirs) ? (by! > 0 === more ? "good" : "bad") : ""}`}
-                  >
-                    {signed(by, format(0).includes("%") ? "share" : "number")}
-                  </td>
                   <td>
                     {ours.low !== null && (
                       <>

@@ -1,5 +1,5 @@
-/** Measurements drawn: intervals on one scale, and differences from the live version. */
-import { clearly, difference, type Interval, interval, MEASURES, signed } from "./metrics";
+/** Measurements drawn: intervals on one scale. */
+import type { Interval } from "./metrics";
 
 /** An interval between `from` and `to` with its value; hidden from screen readers, which read the text. */
 export function Whisker({
@@ -33,26 +33,4 @@ export function Whisker({
 export function scaleFrom(...intervals: Interval[]): number {
   const least = Math.min(0.5, ...intervals.map((one) => one.low ?? one.value ?? 0.5));
   return Math.floor(10 * least) / 10;
-}
-
-/** The difference of one measurement between a version and the live one. */
-export function Against({
-  metrics,
-  live,
-  name,
-}: {
-  metrics: Record<string, unknown>;
-  live: Record<string, unknown>;
-  name: string;
-}) {
-  const [ours, theirs] = [interval(metrics, name), interval(live, name)];
-  const by = difference(ours, theirs);
-  if (by === null) return null;
-  const measure = MEASURES.find((one) => one.name === name);
-  const better = measure?.more === by > 0;
-  return (
-    <small class={`by ${clearly(ours, theirs) ? (better ? "good" : "bad") : ""}`}>
-      {signed(by, name === "accuracy" ? "share" : "number")}
-    </small>
-  );
 }

@@ -1,7 +1,8 @@
 /** The gate's result: whether the new version passed, and by which numbers. */
-import { className, count, decimal, plural } from "../../format";
+import { className, count, decimal, percent, plural } from "../../format";
 import { Scroll } from "../../ui/scroll";
-import { COMPARED, checkText, type Gate } from "./gate";
+import { COMPARED, checkText, type Gate, scoresOf } from "./gate";
+import { Warnings } from "./improved";
 import { plainly, VersionName } from "./names";
 
 const NAMES = { candidate: "New model", champion: "Live model", best: "Best version" } as const;
@@ -24,6 +25,7 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
           ? `Passed all ${plural(gate.checks.length, "check")}.`
           : `Failed ${failed} of ${plural(gate.checks.length, "check")}.`}
       </p>
+      <Warnings of={gate.warnings ?? []} />
       {Object.entries(gate.sets ?? {}).map(([name, set]) => (
         <Scroll label={`Table: ${SETS[name] ?? name}`} key={name}>
           <table class="gate-set">
@@ -35,6 +37,12 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
               <tr>
                 <th scope="col">Model</th>
                 <th scope="col" class="number">
+                  Right
+                </th>
+                <th scope="col" class="number">
+                  Unsure
+                </th>
+                <th scope="col" class="number">
                   AUC
                 </th>
                 <th scope="col" class="number">
@@ -43,18 +51,23 @@ export function GateVerdict({ of: gate }: { of: Gate }) {
               </tr>
             </thead>
             <tbody>
-              {others.map((other) => (
-                <tr key={other}>
-                  <th scope="row">
-                    {NAMES[other]}
-                    <small>
-                      <VersionName of={gate[other]} />
-                    </small>
-                  </th>
-                  <td class="number">{decimal(set[other]?.auc)}</td>
-                  <td class="number">{decimal(set[other]?.brier)}</td>
-                </tr>
-              ))}
+              {others.map((other) => {
+                const { accuracy, unsure, auc, brier } = scoresOf(gate, name, other);
+                return (
+                  <tr key={other}>
+                    <th scope="row">
+                      {NAMES[other]}
+                      <small>
+                        <VersionName of={gate[other]} />
+                      </small>
+                    </th>
+                    <td class="number">{percent(accuracy, 0)}</td>
+                    <td class="number">{percent(unsure, 0)}</td>
+                    <td class="number">{decimal(auc)}</td>
+                    <td class="number">{decimal(brier)}</td>
+                  </tr>
+                );
+              })}
             </tbody>
           </table>
         </Scroll>

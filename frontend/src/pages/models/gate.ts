@@ -1,6 +1,6 @@
 /** The gate's result for a new version, read from the JSON of its run, and in words for people. */
 import { bytes, count, decimal, percent, plural } from "../../format";
-import { loose, signed } from "./metrics";
+import { loose, numberOr, signed } from "./metrics";
 
 export interface Check {
   name: string;
@@ -14,6 +14,9 @@ export interface Check {
 interface Measured {
   auc: number | null;
   brier: number | null;
+  /** Shares of right and of unsure answers; gates of before have none. */
+  accuracy?: number | null;
+  unsure?: number | null;
 }
 
 export const COMPARED = ["candidate", "champion", "best"] as const;
@@ -33,6 +36,19 @@ export interface Gate {
   checks: Check[];
   sets: Record<string, ExamSet>;
   auc_difference: number | null;
+  /** What a person should know although it may have passed; gates of before have none. */
+  warnings?: string[];
+}
+
+/** One model's scores on one of the gate's sets. Shares of a small update stand beside the sets. */
+export function scoresOf(gate: Gate, set: string, model: (typeof COMPARED)[number]): Measured {
+  const { accuracy, unsure } = loose(loose(loose(gate)[set])[model]);
+  const found = { auc: null, brier: null, ...gate.sets[set]?.[model] };
+  return {
+    ...found,
+    accuracy: found.accuracy ?? numberOr(accuracy),
+    unsure: found.unsure ?? numberOr(unsure),
+  };
 }
 
 /** The gate's result; null if there is none. */

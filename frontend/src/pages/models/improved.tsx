@@ -1,6 +1,14 @@
-/** The result of a training: right answers on the owner's images and on the world's, before and after. */
-import { adviceOf, counts, type Improvement, type Pair, unsureOf, worldText } from "./improvement";
-import { plainly } from "./names";
+/** Two models on the same images: right and unsure answers, before and after. */
+import {
+  adviceOf,
+  counts,
+  headline,
+  type Improvement,
+  type Pair,
+  unsureText,
+  worldText,
+} from "./improvement";
+import { plainly, VersionName } from "./names";
 
 /** Two bars on one scale, before and after; hidden from screen readers, which read the text. */
 function Bars({ of: { before, after } }: { of: Pair }) {
@@ -15,21 +23,54 @@ function Bars({ of: { before, after } }: { of: Pair }) {
   );
 }
 
+/** The service's warnings about a model, if it has any. */
+export const Warnings = ({ of }: { of: readonly string[] }) => (
+  <>
+    {of.map((warning) => (
+      <p key={warning} class="improved-warning">
+        <strong>Warning.</strong> {warning} More images of both kinds make it surer.
+      </p>
+    ))}
+  </>
+);
+
+/** Without its headline, which a heading has. */
 export function Improved({ of }: { of: Improvement }) {
-  const unsure = unsureOf(of);
   return (
     <>
-      <Bars of={of.own} />
+      <Bars of={of.of} />
       <p class="improved-counts">{counts(of)}</p>
+      <p>{unsureText(of)}</p>
       {of.world && <p>{worldText(of.world)}</p>}
-      {unsure && (
-        <p class={unsure.much ? "improved-warning" : ""}>
-          {unsure.text}
-          {unsure.much &&
-            " It says “unsure” much more often: more images of both kinds make it surer."}
+      <Warnings of={of.warnings} />
+    </>
+  );
+}
+
+/** A comparison in a few lines, before a decision; `live` is the model that is live now. */
+export function Compared({ of, live }: { of: Improvement | null; live: string }) {
+  if (!of) {
+    return (
+      <p class="compared">
+        No comparison with the live model on the same images is known. Figures of different images
+        do not say which is better.
+      </p>
+    );
+  }
+  return (
+    <div class="compared">
+      <p class="run-headline">{headline(of)}</p>
+      <p>
+        {unsureText(of)} {of.world && worldText(of.world)}
+      </p>
+      {of.champion !== live && (
+        <p class="hint">
+          “Before” is <VersionName of={of.champion} />, which was live when this version was
+          trained, and not the live model.
         </p>
       )}
-    </>
+      <Warnings of={of.warnings} />
+    </div>
   );
 }
 

@@ -5,14 +5,16 @@ import { useLocation } from "preact-iso";
 import { api, ask } from "../../api/client";
 import { useLoad } from "../../api/use-load";
 import { refreshHealth } from "../../store/health";
+import { useKeptScroll } from "../../ui/kept-scroll";
 import { Shown } from "../../ui/state";
 import { Private } from "../../ui/token";
+import { addressOf } from "./address";
 import { Audit } from "./audit";
 import { Comparison } from "./compare";
 import { Live } from "./live";
 import "./models.css";
 import { useList } from "../../api/use-list";
-import { runUnderWay } from "./progress";
+import { runUnderWay, type State } from "./progress";
 import { Retrain } from "./retrain";
 import { RunList, type Runs, UnderWay } from "./runs";
 import { Upload } from "./upload";
@@ -27,6 +29,9 @@ type Part = (typeof SECTIONS)[number]["show"];
 /** Milliseconds between polls of the runs: while one is active, and while none is. */
 const BUSY_MS = 3_000;
 const IDLE_MS = 20_000;
+
+/** Versions on a page: the table is 3,000 px high at most, however many there are. */
+const ON_PAGE = 50;
 
 /** Milliseconds until uploaded images are counted: the service checks them first. */
 const COUNTED_MS = 5_000;
@@ -53,10 +58,16 @@ function VersionsPart({ underWay }: { underWay: string | undefined }) {
     (page) => ask(api().GET("/promotions", page)),
     (one) => one.at,
   );
-  const versions = useList(
-    (page) => ask(api().GET("/models", page)),
-    (one) => one.version,
+  const { find: q = "", starred, from: cursor } = query;
+  const asked = [q, starred, cursor].join();
+  const versions = useLoad(
+    async (signal) => {
+      const wanted = { q, starred: starred === "true", limit: ON_PAGE, ...(cursor && { cursor }) };
+      return { asked, ...(await ask(api().GET("/models", { params: { query: wanted }, signal }))) };
+    },
+    [asked],
   );
+  useKeptScroll(history.value !== undefined && versions.value?.asked === asked);
   const live = history.value?.live.version ?? "";
   const model = useLoad(
     async (signal) =>
@@ -91,11 +102,10 @@ function VersionsPart({ underWay }: { underWay: string | undefined }) {
           <Versions
             of={versions}
             live={live}
-            metrics={model.value?.metrics}
             history={history.items}
             picked={picked}
             onPick={(some) =>
-              route(`/models?show=versions${some.length ? `&compare=${some.join(",")}` : ""}`, true)
+              route(addressOf(query, { show: "versions", compare: some.join(",") }), true)
             }
             onChanged={changed}
           />
@@ -137,12 +147,27 @@ function Begin({ runs }: { runs: Runs }) {
 }
 
 function TrainingPart({ runs }: { runs: Runs }) {
+  const { query } = useLocation();
+  const { find: q = "", state, from: cursor } = query;
+  const asked = [q, state, cursor].join();
+  const found = useLoad(
+    async (signal) => {
+      if (!q && !state && !cursor) return { asked, page: null };
+      const wanted = { q, ...(state && { state: state as State }), ...(cursor && { cursor }) };
+      return {
+        asked,
+        page: await ask(api().GET("/runs", { params: { query: wanted }, signal })),
+      };
+    },
+    [asked],
+  );
+  useKeptScroll(runs.value !== undefined && found.value?.asked === asked);
   return (
     <>
       <Private of="admin" reason="Only an admin can add images or train.">
         {() => <Begin runs={runs} />}
       </Private>
-      <RunList of={runs} />
+      <RunList of={runs} found={found} />
     </>
   );
 }

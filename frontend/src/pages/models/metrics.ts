@@ -17,8 +17,6 @@ interface Measure {
   /** The number in a few words. */
   hint: string;
   format: (value: number | null) => string;
-  /** Whether higher is better. */
-  more: boolean;
 }
 
 const share = (value: number | null) => percent(value, 1);
@@ -30,44 +28,38 @@ export const MEASURES: readonly Measure[] = [
     label: "Accuracy",
     hint: "share of correct verdicts",
     format: share,
-    more: true,
   },
   {
     name: "precision",
     label: "Precision",
     hint: "share of “clickbait” verdicts that are right",
     format: share,
-    more: true,
   },
   {
     name: "recall",
     label: "Recall",
     hint: "share of all clickbait that is found",
     format: share,
-    more: true,
   },
-  { name: "f1", label: "F1", hint: "precision and recall combined", format: share, more: true },
+  { name: "f1", label: "F1", hint: "precision and recall combined", format: share },
   {
     name: "auc",
     label: "AUC",
     hint: "quality of the ranking; 1 is perfect, 0.5 is chance",
     format: decimal,
-    more: true,
   },
   {
     name: "brier",
     label: "Brier score",
     hint: "squared error of the probability; 0 is perfect",
     format: decimal,
-    more: false,
   },
-  { name: "loss", label: "Loss", hint: "cross-entropy, in nats", format: decimal, more: false },
+  { name: "loss", label: "Loss", hint: "cross-entropy, in nats", format: decimal },
   {
     name: "expected_calibration_error",
     label: "Calibration error",
     hint: "average error of the probabilities",
     format: decimal,
-    more: false,
   },
 ];
 
@@ -93,31 +85,17 @@ export function interval(metrics: Loose, name: string): Interval {
   };
 }
 
-/** `ours` minus `theirs`; null if one is unknown. */
-export function difference(ours: Interval, theirs: Interval): number | null {
-  return ours.value === null || theirs.value === null ? null : ours.value - theirs.value;
-}
-
 /** An interval's ends with one unit, on one line: "73.9 to 86.9%". */
 export function ends(format: Measure["format"], { low, high }: Interval): string {
   return `${format(low).replace(/%$/, "")} to ${format(high)}`.replaceAll(" ", "\u00a0");
 }
 
-/** Whether two intervals do not overlap: only then is a difference more than chance. */
-export function clearly(one: Interval, other: Interval): boolean {
-  if (one.low === null || one.high === null || other.low === null || other.high === null) {
-    return false;
-  }
-  return one.high < other.low || other.high < one.low;
-}
-
-/** A difference for people: "+1.2 points" for shares, "−0.013" for other numbers. */
-export function signed(value: number | null, of: "share" | "number" = "number"): string {
+/** A difference for people: "−0.013". */
+export function signed(value: number | null): string {
   if (value === null) return "–";
-  const size = of === "share" ? 100 * Math.abs(value) : Math.abs(value);
-  const text = size.toFixed(of === "share" ? 1 : 3);
+  const text = Math.abs(value).toFixed(3);
   const sign = Number(text) === 0 ? "±" : value < 0 ? "\u2212" : "+";
-  return of === "share" ? `${sign}${text} points` : `${sign}${text}`;
+  return `${sign}${text}`;
 }
 
 /** The confusion matrix, or null if a version has none. */

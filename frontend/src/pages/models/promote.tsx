@@ -3,10 +3,13 @@ import { useState } from "preact/hooks";
 import { api, ask, type Schemas } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
+import { useLoad } from "../../api/use-load";
 import { announce } from "../../ui/announce";
 import { Confirm } from "../../ui/confirm";
 import { Reason } from "../../ui/reason";
-import { Failure } from "../../ui/state";
+import { Failure, Shown } from "../../ui/state";
+import { Compared } from "./improved";
+import { between, improvementOf } from "./improvement";
 import { plainly } from "./names";
 
 type Record = Schemas["PromotionRecord"];
@@ -21,6 +24,26 @@ const isGateRefusal = (problem: Problem) => problem.status === 409 && "gate" in 
 
 /** Without the last sentence of the refusal, which is for curl: this dialog has a checkbox. */
 const withoutBody = (detail: string) => detail.replace(/ Only \{.*$/, "");
+
+/** The figures before the decision: both models on the same images. */
+function Comparison({ version, live }: { version: string; live: string }) {
+  const both = useLoad(
+    (signal) =>
+      Promise.all(
+        [live, version].map((one) =>
+          ask(api().GET("/models/{version}", { params: { path: { version: one } }, signal })),
+        ),
+      ),
+    [version, live],
+  );
+  return (
+    <Shown of={both} label="Loading the comparison">
+      {([before, after]) => (
+        <Compared of={between(before!, after!) ?? improvementOf(after!.gate)} live={live} />
+      )}
+    </Shown>
+  );
+}
 
 export function PromoteDialog({
   version,
@@ -80,6 +103,7 @@ export function PromoteDialog({
       onConfirm={() => void promote()}
       onClose={onClose}
     >
+      {!again && <Comparison version={version} live={live} />}
       <p>
         <strong class="id">{version}</strong>{" "}
         {again ? (

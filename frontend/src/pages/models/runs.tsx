@@ -1,12 +1,17 @@
 /** Training runs, newest first: the outcome of each, and why. */
+
+import { useLocation } from "preact-iso";
 import type { Schemas } from "../../api/client";
 import type { Listed } from "../../api/use-list";
+import type { Loaded } from "../../api/use-load";
 import { dateTime, duration } from "../../format";
-import { MoreButton } from "../../ui/more-button";
 import { Empty, Shown } from "../../ui/state";
-import { headline, improvementOf, METHODS } from "./improvement";
+import { searched } from "./address";
+import { Find, Pages } from "./find";
+import { Warnings } from "./improved";
+import { headline, improvementOf, METHODS, unsureText } from "./improvement";
 import { plainly, RunName, StateTag, VersionName } from "./names";
-import { ended, type Run, runUnderWay, TRIGGERS, tookSeconds } from "./progress";
+import { ended, type Run, runUnderWay, STATES, TRIGGERS, tookSeconds } from "./progress";
 
 export type Runs = Listed<Run, Schemas["RunList"]>;
 
@@ -34,19 +39,55 @@ function Outcome({ of: run }: { of: Run }) {
   const improvement = ended(run.state) ? improvementOf(run.gate) : null;
   return (
     <>
-      {improvement && <p class="run-headline">{headline(improvement)}</p>}
+      {improvement && (
+        <>
+          <p class="run-headline">{headline(improvement)}</p>
+          <p>{unsureText(improvement)}</p>
+        </>
+      )}
       <p>{plainly(run.reason)}</p>
+      {improvement && <Warnings of={improvement.warnings} />}
     </>
   );
 }
 
-export function RunList({ of }: { of: Runs }) {
+/** `found`: one page of a search or of older runs; its `page` is null for the newest, in `of`. */
+export function RunList({
+  of,
+  found,
+}: {
+  of: Runs;
+  found: Loaded<{ page: Schemas["RunList"] | null }>;
+}) {
+  const { query, route } = useLocation();
+  const newest = found.value?.page === null;
+  const page = newest ? of.value : found.value?.page;
+  // The newest are kept fresh while one of them goes on.
+  const shown = page?.items ?? [];
   return (
     <section aria-labelledby="runs">
       <h2 id="runs">Training runs</h2>
-      <Shown of={of} label="Loading runs">
+      <Find label="Find a run by its date, version or reason">
+        <select
+          aria-label="State"
+          value={query.state ?? ""}
+          onChange={(event) => route(searched(query, { state: event.currentTarget.value }), true)}
+        >
+          <option value="">Any state</option>
+          {Object.entries(STATES).map(([state, name]) => (
+            <option key={state} value={state}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </Find>
+      <Shown of={(newest ? of : found) as Loaded<unknown>} label="Loading runs">
         {() =>
-          of.items.length === 0 ? (
+          shown.length === 0 && !newest ? (
+            <Empty title="No run found">
+              {page?.next && <p>Older runs have not been searched yet.</p>}
+            </Empty>
+          ) : shown.length === 0 ? (
             <Empty title="No trainings yet">
               <p>
                 Upload labelled images above. Training starts by itself once enough are new, or
@@ -55,7 +96,7 @@ export function RunList({ of }: { of: Runs }) {
             </Empty>
           ) : (
             <ol class="runs">
-              {of.items.map((run) => (
+              {shown.map((run) => (
                 <li key={run.id} class="card">
                   <div class="row">
                     <StateTag of={run.state} />
@@ -79,7 +120,7 @@ export function RunList({ of }: { of: Runs }) {
           )
         }
       </Shown>
-      <MoreButton of={of} label="Show older runs" />
+      <Pages of="runs" next={page?.next} />
     </section>
   );
 }

@@ -28,6 +28,7 @@ import {
 } from "./metrics";
 import "./models.css";
 import { By, LiveTag, plainly, RunName, thresholdText, VersionName } from "./names";
+import { Name, Star } from "./note";
 import { choiceText } from "./parameters";
 import { PromoteDialog } from "./promote";
 import { Learned } from "./sides";
@@ -251,6 +252,10 @@ function Whole({ of: model, live, onChanged }: { of: Model; live: string; onChan
   const other = model.live ? before : live;
   return (
     <>
+      <div class="row">
+        <Name of={model} onChanged={onChanged} />
+        <Star of={model} onChanged={onChanged} />
+      </div>
       <div class="row version-actions">
         {model.live ? <LiveTag /> : null}
         <a href={`/data?show=model&version=${model.version}`}>Curves and mistakes</a>

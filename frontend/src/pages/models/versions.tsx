@@ -1,34 +1,33 @@
-/** The table of versions: measurements with intervals, and differences from the live one. */
+/** The table of versions: each compared with the model before it, on the same images. */
 import { useState } from "preact/hooks";
+import { useLocation } from "preact-iso";
 import type { Schemas } from "../../api/client";
 import { admin } from "../../api/session";
-import type { Listed } from "../../api/use-list";
-import { count, dateTime, plural } from "../../format";
-import { MoreButton } from "../../ui/more-button";
+import type { Loaded } from "../../api/use-load";
+import { count, dateTime, percent, plural } from "../../format";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Shown } from "../../ui/state";
-import { Against } from "./figures";
-import { ends, interval, MEASURES } from "./metrics";
+import { searched } from "./address";
+import { Find, Pages } from "./find";
+import { change, imagesText, improvementOf } from "./improvement";
+import { interval } from "./metrics";
 import { LiveTag, RunName, VersionName } from "./names";
+import { Star } from "./note";
 import { hasBeenLive, PromoteDialog } from "./promote";
 
 type Summary = Schemas["ModelSummary"];
 
-const SHOWN = ["accuracy", "auc", "expected_calibration_error"];
-const COLUMNS = MEASURES.filter(({ name }) => SHOWN.includes(name));
-
 interface Props {
-  of: Listed<Summary>;
+  of: Loaded<Schemas["Models"]>;
   live: string;
-  /** The live version's metrics, once they are loaded. */
-  metrics: Record<string, unknown> | undefined;
   history: readonly Schemas["PromotionRecord"][];
   picked: readonly string[];
   onPick: (picked: string[]) => void;
   onChanged: () => void;
 }
 
-export function Versions({ of, live, metrics, history, picked, onPick, onChanged }: Props) {
+export function Versions({ of, live, history, picked, onPick, onChanged }: Props) {
+  const { query, route } = useLocation();
   const [promoting, setPromoting] = useState<Summary | null>(null);
   const isBack = (one: Summary) => one.source === "baseline" || hasBeenLive(one.version, history);
   // Two are compared: a third replaces the one selected first.
@@ -42,51 +41,64 @@ export function Versions({ of, live, metrics, history, picked, onPick, onChanged
     <section aria-labelledby="versions">
       <h2 id="versions">Versions</h2>
       <p class="hint">
-        Each version was tested on images that it was not trained on. Differences from the live
-        model are coloured if the intervals do not overlap. Select two versions to compare them.
+        “Before” is the model that was live when a version was trained. Both answered the same
+        images, which neither had learned from. Select two versions to compare them.
       </p>
+      <Find label="Find a version by name or date (20261127)">
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={query.starred === "true"}
+            onChange={(event) =>
+              route(searched(query, { starred: event.currentTarget.checked ? "true" : null }), true)
+            }
+          />
+          Starred only
+        </label>
+      </Find>
       <Shown of={of} label="Loading versions">
-        {() => (
+        {({ items, total, next }) => (
           <>
-            <Scroll label="Table of versions">
-              <table class="versions">
-                <thead>
-                  <tr>
-                    <th scope="col">Compare</th>
-                    <th scope="col">Version</th>
-                    <th scope="col">Trained</th>
-                    <th scope="col" class="number">
-                      Images
-                    </th>
-                    {COLUMNS.map(({ name, label, hint }) => (
-                      <th key={name} scope="col" class="number" title={hint}>
-                        {label}
-                      </th>
+            <p class="hint" role="status">
+              {plural(total, "version")}
+              {(query.find || query.starred) && " found"}
+            </p>
+            {items.length > 0 && (
+              <Scroll label="Table of versions">
+                <table class="versions">
+                  <thead>
+                    <tr>
+                      <th scope="col">Compare</th>
+                      <th scope="col">Version</th>
+                      <th scope="col">On the same images</th>
+                      <th scope="col">Unsure</th>
+                      <th scope="col">Own test</th>
+                      <th scope="col">Trained</th>
+                      {admin.value && (
+                        <th scope="col">
+                          <span class="unseen">Actions</span>
+                        </th>
+                      )}
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {items.map((one) => (
+                      <Row
+                        key={one.version}
+                        of={one}
+                        isLive={one.version === live}
+                        picked={picked.includes(one.version)}
+                        onPick={() => pick(one.version)}
+                        action={isBack(one) ? "Roll back" : "Make live"}
+                        onAct={() => setPromoting(one)}
+                        onStar={of.reload}
+                      />
                     ))}
-                    {admin.value && (
-                      <th scope="col">
-                        <span class="unseen">Actions</span>
-                      </th>
-                    )}
-                  </tr>
-                </thead>
-                <tbody>
-                  {of.items.map((one) => (
-                    <Row
-                      key={one.version}
-                      of={one}
-                      isLive={one.version === live}
-                      metrics={metrics}
-                      picked={picked.includes(one.version)}
-                      onPick={() => pick(one.version)}
-                      action={isBack(one) ? "Roll back" : "Make live"}
-                      onAct={() => setPromoting(one)}
-                    />
-                  ))}
-                </tbody>
-              </table>
-            </Scroll>
-            {of.items.length === 1 && (
+                  </tbody>
+                </table>
+              </Scroll>
+            )}
+            {total === 1 && items[0]?.source === "baseline" && (
               <Empty title="Only the built-in model">
                 <p>
                   <a href="?show=training">Add labelled images and train</a>. Every training adds a
@@ -94,7 +106,7 @@ export function Versions({ of, live, metrics, history, picked, onPick, onChanged
                 </p>
               </Empty>
             )}
-            <MoreButton of={of} label="Show older versions" />
+            <Pages of="versions" next={next} />
           </>
         )}
       </Shown>
@@ -117,21 +129,20 @@ export function Versions({ of, live, metrics, history, picked, onPick, onChanged
 function Row({
   of,
   isLive,
-  metrics,
   picked,
   onPick,
   action,
   onAct,
+  onStar,
 }: {
   of: Summary;
   isLive: boolean;
-  metrics: Record<string, unknown> | undefined;
   picked: boolean;
   onPick: () => void;
   action: string;
   onAct: () => void;
+  onStar: () => void;
 }) {
-  const { train, validation, test } = of.images;
   return (
     <tr class={isLive ? "is-live" : ""}>
       <td>
@@ -143,7 +154,8 @@ function Row({
         />
       </td>
       <th scope="row">
-        <VersionName of={of.version} /> {isLive && <LiveTag />}
+        {of.name && <strong class="version-name">{of.name}</strong>}
+        <VersionName of={of.version} /> <Star of={of} onChanged={onStar} /> {isLive && <LiveTag />}
         <small>
           {of.source === "baseline" ? (
             "built in"
@@ -157,30 +169,11 @@ function Row({
         </small>
       </th>
       {of.error ? (
-        <td colSpan={2 + COLUMNS.length} class="bad">
+        <td colSpan={4} class="bad">
           {of.error}
         </td>
       ) : (
-        <>
-          <td class="nowrap">{dateTime(of.training_date)}</td>
-          <td
-            class="number"
-            title={`${count(train)} training, ${count(validation)} validation, ${count(test)} test`}
-          >
-            {count((train ?? 0) + (validation ?? 0) + (test ?? 0))}
-            <small>{plural(test ?? 0, "test image")}</small>
-          </td>
-          {COLUMNS.map(({ name, format }) => {
-            const figure = interval(of.metrics, name);
-            return (
-              <td key={name} class="number" title={figure.reason ?? ""}>
-                {format(figure.value)}{" "}
-                {!isLive && metrics && <Against metrics={of.metrics} live={metrics} name={name} />}
-                {figure.low !== null && <small>{ends(format, figure)}</small>}
-              </td>
-            );
-          })}
-        </>
+        <Figures of={of} />
       )}
       {admin.value && (
         <td>
@@ -197,5 +190,51 @@ function Row({
         </td>
       )}
     </tr>
+  );
+}
+
+function Figures({ of }: { of: Summary }) {
+  const improvement = improvementOf(of.gate);
+  const accuracy = interval(of.metrics, "accuracy");
+  const { train, validation, test } = of.images;
+  const [before, after] = [improvement?.of.before.unsure, improvement?.of.after.unsure];
+  return (
+    <>
+      <td class="same-images">
+        {improvement ? (
+          <>
+            {change(improvement.of)}
+            <small>on {imagesText(improvement)}</small>
+          </>
+        ) : (
+          <small>not compared</small>
+        )}
+      </td>
+      <td class="nowrap">
+        {typeof before === "number" && typeof after === "number" ? (
+          <>
+            {percent(after, 0)}, before {percent(before, 0)}
+            {improvement && improvement.warnings.length > 0 && (
+              <small class="warn" title={improvement.warnings.join(" ")}>
+                much more often
+              </small>
+            )}
+          </>
+        ) : (
+          <small>not measured</small>
+        )}
+      </td>
+      <td class="nowrap" title={accuracy.reason ?? ""}>
+        {percent(accuracy.value, 0)}
+        <small>of {plural(test ?? 0, "image")} of its own</small>
+      </td>
+      <td
+        class="nowrap"
+        title={`${count(train)} training, ${count(validation)} validation, ${count(test)} test`}
+      >
+        {dateTime(of.training_date)}
+        <small>on {plural((train ?? 0) + (validation ?? 0), "image")}</small>
+      </td>
+    </>
   );
 }

@@ -2,12 +2,14 @@ import { describe, expect, it } from "vitest";
 import { checkText, gateOf } from "../../../src/pages/models/gate";
 import {
   adviceOf,
+  between,
   change,
   counts,
   headline,
+  imagesText,
   improvementOf,
   methodText,
-  unsureOf,
+  unsureText,
   worldText,
 } from "../../../src/pages/models/improvement";
 
@@ -28,6 +30,7 @@ const gate = (after: object, before: object, more: object = {}) => ({
   checks: [],
   own: { candidate: after, champion: before },
   world: { candidate: figures(84, 100), champion: figures(84, 100) },
+  champion: "live",
   ...more,
 });
 
@@ -36,34 +39,72 @@ const found = (after: object, before: object) => improvementOf(gate(after, befor
 describe("the first lines after a training", () => {
   it("do not call a model worse that is closer to the labels", () => {
     const closer = found({ ...figures(56), brier: 0.1 }, figures(58));
-    expect(headline(closer)).toBe("Closer to your labels, right on fewer: 64% → 62%");
-    expect(headline(found(figures(56), figures(58)))).toBe("Worse on your images: 64% → 62%");
+    expect(headline(closer)).toBe(
+      "Closer to the labels, right on fewer on your 91 images: 62% right, before 64%",
+    );
+    expect(headline(found(figures(56), figures(58)))).toBe(
+      "Worse on your 91 images: 62% right, before 64%",
+    );
   });
 
-  it("say how many answers on the owner's images are right, before and after", () => {
+  it("say how many answers on the same images are right, before and after", () => {
     const better = found(figures(71), figures(56));
-    expect(headline(better)).toBe("Better on your images: 62% → 78%");
-    expect(counts(better)).toContain("Right on 71 of 91 of your images, before on 56.");
+    expect(headline(better)).toBe("Better on your 91 images: 78% right, before 62%");
+    expect(counts(better)).toContain("Right on 71 of 91 images, before on 56.");
     expect(worldText(better.world!)).toBe(
       "On thumbnails of the kind it was shipped for: 84% right, before 84%.",
     );
   });
 
   it("do not call a change better that is none, or worse", () => {
-    expect(headline(found(figures(56), figures(56)))).toBe("As good on your images: 62%");
-    expect(headline(found(figures(50), figures(56)))).toBe("Worse on your images: 62% → 55%");
+    expect(headline(found(figures(56), figures(56)))).toBe(
+      "As good on your 91 images: 62% right, as before",
+    );
+    expect(headline(found(figures(50), figures(56)))).toBe(
+      "Worse on your 91 images: 55% right, before 62%",
+    );
   });
 
   it("have more digits if the shares look the same", () => {
-    expect(change(found(figures(501, 1000), figures(500, 1000)).own)).toBe("50.0% → 50.1%");
+    expect(change(found(figures(501, 1000), figures(500, 1000)).of)).toBe(
+      "50.1% right, before 50.0%",
+    );
   });
 
-  it("warn if the model is unsure much more often", () => {
-    expect(unsureOf(found(figures(71, 91, 0.65), figures(56, 91, 0.19)))).toEqual({
-      text: "Unsure about 65% of your images, before about 19%.",
-      much: true,
-    });
-    expect(unsureOf(found(figures(71, 91, 0.25), figures(56, 91, 0.19)))?.much).toBe(false);
+  it("have the share of unsure answers before and after, and the service's warnings", () => {
+    const warnings = ["It says 'unsure' much more often."];
+    const unsure = improvementOf(gate(figures(71, 91, 0.55), figures(56, 91, 0.18), { warnings }))!;
+    expect(unsureText(unsure)).toBe("Unsure about 55% of these images, before about 18%.");
+    expect(unsure.warnings).toEqual(warnings);
+    expect(found(figures(71), figures(56)).warnings).toEqual([]);
+    expect(unsureText(found({ ...figures(71), unsure: null }, figures(56)))).toBeNull();
+  });
+
+  it("take the test images if none are the owner's", () => {
+    const set = { images: 185, candidate: figures(150), champion: figures(148) };
+    const shipped = improvementOf({ passed: true, checks: [], sets: { test: set, exam: set } })!;
+    expect(imagesText({ ...shipped, of: found(figures(1), figures(1)).of })).toBe(
+      "the 91 test images",
+    );
+    expect(shipped.on).toBe("test");
+    const { images: _, ...bare } = figures(150);
+    const counted = { images: 185, candidate: bare, champion: bare };
+    expect(improvementOf({ sets: { test: counted } })?.of.after.images).toBe(185);
+  });
+
+  it("are missing for sets of before, without shares", () => {
+    const bare = { auc: 0.9, brier: 0.1 };
+    const sets = { test: { images: 185, candidate: bare, champion: bare } };
+    expect(improvementOf({ passed: true, checks: [], sets })).toBeNull();
+  });
+
+  it("compare two versions whichever of them was measured against the other", () => {
+    const old = { version: "live", gate: null };
+    const young = { version: "new", gate: gate(figures(71), figures(56)) };
+    expect(between(old, young)?.of.after.right).toBe(71);
+    expect(between(young, old)?.of.after.right).toBe(56);
+    expect(between(young, old)?.champion).toBe("new");
+    expect(between({ version: "other", gate: null }, young)).toBeNull();
   });
 
   it("are missing for gates that did not measure the owner's images", () => {

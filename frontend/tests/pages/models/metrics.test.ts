@@ -1,8 +1,6 @@
 import { expect, it } from "vitest";
 import {
-  clearly,
   confusionOf,
-  difference,
   ends,
   interval,
   MEASURES,
@@ -35,21 +33,11 @@ it("the ends of an interval have one unit, and stay on one line", () => {
   expect(ends(of("auc"), one)).toBe("0.739\u00a0to\u00a00.869");
 });
 
-it("overlapping or missing intervals are no clear difference", () => {
-  const of = (low: number | null, high: number | null) => ({ value: 0, low, high, reason: null });
-  expect(clearly(of(0.1, 0.2), of(0.2, 0.3))).toBe(false);
-  expect(clearly(of(0.1, 0.2), of(0.21, 0.3))).toBe(true);
-  expect(clearly(of(0.4, 0.5), of(0.1, 0.3))).toBe(true);
-  expect(clearly(of(null, null), of(0.1, 0.3))).toBe(false);
-});
-
 it("a difference has its sign, unless it rounds to zero", () => {
   expect(signed(0.0123)).toBe("+0.012");
   expect(signed(-0.0123)).toBe("\u22120.012");
   expect(signed(-0.0001)).toBe("±0.000");
-  expect(signed(0.036, "share")).toBe("+3.6 points");
   expect(signed(null)).toBe("–");
-  expect(difference(interval(metrics, "auc"), interval(metrics, "recall"))).toBeNull();
 });
 
 it("two recipes are compared by what differs", () => {
