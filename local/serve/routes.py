@@ -32,7 +32,7 @@ NEEDS = {
     "models": ("models_bucket",),
     "predictions": ("table",),
     "promotions": ("models_bucket",),
-    "retrain": STORES,
+    "retrain": (*STORES, "learn_queue", "job_queue", "job_definition"),
     "review": ("data_bucket", "table"),
     "runs": ("table",),
     "threshold": ("models_bucket",),

@@ -17,7 +17,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.local_stack import free_ports
+from tests import whole
+from tests.local_stack import LocalStack, free_ports
 from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,6 +112,14 @@ def test_a_stop_signal_ends_the_server_and_its_workers(container: str) -> None:
         process.communicate(timeout=DEADLINE)
         assert process.returncode == 0
         assert psutil.wait_procs(workers, timeout=DEADLINE)[1] == []
+
+
+def test_the_whole_image_has_every_route_on_the_stores_of_a_stack(
+    container: str, stack: LocalStack
+) -> None:
+    if "whole" in container:
+        with running(container, **whole.environment(stack)) as (url, _):
+            whole.check(url, stack)
 
 
 def test_the_user_is_not_root_and_can_change_nothing(container: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from clickbait.errors import NotConfigured
 from clickbait.settings import Settings
 from functions.openapi import document
 from local.serve import metrics, routes
@@ -92,6 +93,25 @@ def test_stores_and_a_token_open_their_routes(
     every = [*flat(batch.app.routes), *flat(admin.app.routes)]
     able = {route.path for route in every if not missing(route)}
     assert able == {"/predict-batch"} | open_to
+
+
+def test_trainings_need_their_queues_and_everything_else_only_stores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from functions.admin import app as admin
+    from functions.batch import app as batch
+
+    stores = dict.fromkeys(("data_bucket", "models_bucket", "table", "admin_secret"), "x")
+    queues = dict.fromkeys(("learn_queue", "job_queue", "job_definition"), "x")
+    every = [*flat(batch.app.routes), *flat(admin.app.routes)]
+    for given in [stores, *(stores | queues | {name: ""} for name in queues)]:
+        monkeypatch.setattr(routes, "settings", lambda given=given: Settings(**given))
+        lacking = {route.path: missing(route) for route in every if missing(route)}
+        (name,) = lacking.values()
+        assert lacking == {"/retrain": name} and not given.get(name)
+        assert NotConfigured.without(name.upper()).status == 501
+    monkeypatch.setattr(routes, "settings", lambda: Settings(**stores, **queues))
+    assert [route for route in every if missing(route)] == []
 
 
 def figures(text: str) -> dict[str, float]:

@@ -167,6 +167,9 @@ class NotConfigured(Problem):
 STORES = {
     "ADMIN_SECRET": "admin token",
     "DATA_BUCKET": "bucket",
+    "JOB_DEFINITION": "definition of training jobs",
+    "JOB_QUEUE": "queue of training jobs",
+    "LEARN_QUEUE": "queue of small updates",
     "MODELS_BUCKET": "bucket of models",
     "TABLE": "table",
 }
