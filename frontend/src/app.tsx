@@ -3,16 +3,26 @@ import { effect, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ErrorBoundary, LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { asProblem } from "./api/problem";
-import { admin, config, forgetToken, offers, token } from "./api/session";
+import {
+  admin,
+  config,
+  forgetToken,
+  member,
+  offers,
+  signingIn,
+  token,
+  usesTokens,
+} from "./api/session";
 import Overview from "./pages/overview";
 import { health, trouble, watchHealth } from "./store/health";
 import { Announcer, announce } from "./ui/announce";
 import { KeyIcon } from "./ui/icons";
 import { later, prefetch } from "./ui/later";
-import { PAGES } from "./ui/pages";
+import { pages } from "./ui/pages";
 import { SchemeButton } from "./ui/scheme-button";
 import { Empty, Failure } from "./ui/state";
 import { Stray } from "./ui/stray";
+import { SignIn } from "./ui/token";
 
 const Classify = later("Classify", () => import("./pages/classify"));
 const Batch = later("Batch", () => import("./pages/batch"));
@@ -41,7 +51,7 @@ function Navigation() {
   return (
     <nav class="places" aria-label="Pages">
       <ul>
-        {PAGES.filter((page) => offers(page.path)).map(({ path: place, name, icon: Icon }) => (
+        {pages().map(({ path: place, name, icon: Icon }) => (
           <li key={place}>
             <a href={place} {...(isAt(place, path) ? { "aria-current": "page" as const } : {})}>
               <Icon />
@@ -80,7 +90,7 @@ function Header() {
             Keys
           </a>
         )}
-        {token.value && (
+        {token.value ? (
           <button
             type="button"
             class="quiet small"
@@ -93,6 +103,18 @@ function Header() {
             <KeyIcon />
             <span>Sign out</span>
           </button>
+        ) : (
+          usesTokens() && (
+            <button
+              type="button"
+              class="quiet small"
+              onClick={() => {
+                signingIn.value = true;
+              }}
+            >
+              Sign in
+            </button>
+          )
         )}
       </div>
     </header>
@@ -163,7 +185,8 @@ function NotFound() {
 
 export function App() {
   useEffect(() => watchHealth(), []);
-  useEffect(() => prefetch([Classify, Batch, Review, Models, Data, Monitoring, Charts]), []);
+  const inside = member.value ? [Review, Models, Data, Monitoring] : [];
+  useEffect(() => prefetch([Classify, Batch, ...inside, Charts]), [member.value]);
   useEffect(
     () =>
       effect(() => {
@@ -187,6 +210,7 @@ export function App() {
           API documentation
         </a>
       </footer>
+      <SignIn />
       <Announcer />
     </LocationProvider>
   );

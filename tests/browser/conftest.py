@@ -99,6 +99,15 @@ def as_admin(page: Page, stack: LocalStack, path: str) -> None:
     visit(page, stack, path, token_of(stack))
 
 
+def sign_in(page: Page, token: str, *, remember: bool = False) -> None:
+    """Fill the dialog, which is open, and wait until it closes."""
+    form = page.get_by_role("dialog", name="Sign in")
+    form.get_by_label("Token").fill(token)
+    form.get_by_label("Remember on this device").set_checked(remember)
+    form.get_by_role("button", name="Sign in").click()
+    expect(form).to_have_count(0)
+
+
 def choose(page: Page, *files: Path | tuple[str, bytes], folder: bool = False) -> None:
     """Choose files in the page's first file input, or a folder in its second."""
     place = page.locator("input[type=file]").nth(1 if folder else 0)

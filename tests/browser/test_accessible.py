@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, expect
 from tests.local_stack import ROOT
 from tests.samples.drawn import encoded, picture
 
-from .conftest import PHONE, WIDE, choose, new_context, token_of, violations, visit
+from .conftest import PHONE, WIDE, as_admin, choose, new_context, token_of, violations, visit
 
 pytestmark = pytest.mark.end_to_end
 
@@ -79,7 +79,7 @@ def test_axe_finds_nothing_on_an_answer_and_a_failure(browser: Browser, stack, s
 
 
 def test_the_keyboard_reaches_content_and_pages_and_shows_the_focus(page, stack):
-    visit(page, stack, "/")
+    as_admin(page, stack, "/")
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()

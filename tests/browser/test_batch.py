@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded, picture
 
-from .conftest import as_admin, choose, token_of, violations_in_both, visit
+from .conftest import as_admin, choose, sign_in, token_of, violations_in_both, visit
 
 pytestmark = pytest.mark.end_to_end
 
@@ -155,8 +155,8 @@ def test_more_than_ten_files_need_the_token_and_are_kept_until_then(page, stack)
     visit(page, stack, "/batch")
     choose(page, *files(11, first=300))
     expect(page.get_by_text("Your 11 files are kept here")).to_be_visible()
-    page.get_by_label("Token").fill(token_of(stack))
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    sign_in(page, token_of(stack))
     batch = batch_of(page)
     finished(page)
     assert len(rows_of(stack, batch)) == 11

@@ -19,6 +19,7 @@ from .conftest import (
     as_admin,
     choose,
     new_context,
+    sign_in,
     token_of,
     violations_in_both,
     visit,
@@ -34,7 +35,7 @@ def result(page: Page, name: str):
 
 
 def test_a_file_gets_verdict_probability_and_heat_map(page, stack, complaints):
-    visit(page, stack, "/classify")
+    as_admin(page, stack, "/classify")
     with page.expect_response(re.compile(r"/predict\?")) as got:
         choose(page, ROOT / "sample.jpg")
     answer = got.value.json()
@@ -130,7 +131,7 @@ def test_classified_images_stay_in_the_session(page, stack):
         expect(result(page, f"{seed}.jpg").locator(".verdict")).to_be_visible()
     page.get_by_role("button", name=re.compile(r"^1\.jpg")).click()
     expect(result(page, "1.jpg")).to_be_visible()
-    page.get_by_role("link", name="Data", exact=True).click()
+    page.get_by_role("link", name="Batch", exact=True).click()
     page.go_back()
     expect(page.get_by_role("heading", name="This session")).to_be_visible()
 
@@ -207,9 +208,8 @@ def test_the_code_that_the_page_offers_runs_and_is_copied(page, stack, context, 
 
 
 def test_every_page_has_its_link_and_its_address(page, stack, complaints):
-    visit(page, stack, "/monitoring")
-    expect(page.get_by_role("navigation")).to_have_count(1)
-    links = page.get_by_role("navigation").get_by_role("link")
+    as_admin(page, stack, "/monitoring")
+    links = page.get_by_role("navigation", name="Pages").get_by_role("link")
     assert links.all_inner_texts() == list(PAGES)
     for name in PAGES:
         links.filter(has_text=name).click()
@@ -221,7 +221,6 @@ def test_every_page_has_its_link_and_its_address(page, stack, complaints):
         assert page.url == address
     page.go_back()
     expect(page.get_by_role("heading", level=1, name="Models")).to_be_visible()
-    # Without a token, the page makes no request that needs one.
     assert complaints == []
 
 
@@ -242,10 +241,16 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(page, stack):
 
 def test_a_wrong_token_is_reported_and_can_be_corrected(page, stack):
     visit(page, stack, "/", token="not-the-token-at-all")
-    expect(page.get_by_role("alert")).to_contain_text("Check it, or ask for the current one")
+    form = page.get_by_role("dialog", name="Sign in")
+    expect(form.get_by_role("alert")).to_contain_text("Check it, or ask for the current one")
     expect(page.get_by_label("Token")).to_have_count(1)
-    page.get_by_label("Token").fill(token_of(stack))
-    page.get_by_role("button", name="Sign in").click()
+    form.get_by_label("Token").fill("another-wrong-token")
+    with page.expect_response(re.compile("/promotions")) as got:
+        form.get_by_role("button", name="Sign in").click()
+    assert got.value.status == 403
+    expect(form.get_by_role("alert")).to_contain_text("Check it, or ask for the current one")
+    assert violations_in_both(page) == []
+    sign_in(page, token_of(stack))
     expect(page.get_by_text("Predictions today")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
 

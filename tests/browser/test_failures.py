@@ -18,6 +18,10 @@ STATUS = re.compile(r"/status$")
 PREFETCH = "**/assets/{batch,review,models,data,monitoring}-*.js"
 
 
+def places(page):
+    return page.get_by_role("navigation", name="Pages")
+
+
 def alert_of(page):
     return page.get_by_role("article", name="sample.jpg").get_by_role("alert")
 
@@ -39,13 +43,13 @@ def holding(page: Page, pattern: str | re.Pattern[str]) -> list[Route]:
 
 def test_a_page_whose_code_does_not_load_says_so_and_heals(page, stack):
     page.route(PREFETCH, lambda route: route.abort())
-    visit(page, stack, "/classify")
-    page.get_by_role("link", name="Data", exact=True).click()
+    as_admin(page, stack, "/classify")
+    places(page).get_by_role("link", name="Data").click()
     expect(page.get_by_role("heading", level=1, name="Data")).to_be_focused()
     expect(page.get_by_role("alert")).to_contain_text("This page could not be loaded")
     expect(page.get_by_role("button", name="Reload")).to_be_visible()
     # Other pages still open, and this one as soon as its code can be had.
-    page.get_by_role("link", name="Overview", exact=True).click()
+    places(page).get_by_role("link", name="Overview").click()
     expect(page.get_by_role("heading", name="Is it clickbait?")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("alert")).to_be_visible()
@@ -65,22 +69,22 @@ def test_code_that_a_new_deployment_replaced_is_a_failure_with_reload(page, stac
 
 
 def test_pages_are_there_without_a_network_once_the_first_is_idle(page, stack, context):
-    visit(page, stack, "/")
+    as_admin(page, stack, "/")
     scripts = "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('.js'))"
     loaded = f"{scripts}.some((e) => /assets.monitoring-/.test(e.name))"
     eventually(lambda: page.evaluate(loaded))
     page.wait_for_load_state("networkidle")
     context.set_offline(True)
     for name in ("Batch", "Review", "Data", "Models", "Monitoring", "Classify"):
-        page.get_by_role("link", name=name, exact=True).click()
+        places(page).get_by_role("link", name=name).click()
         expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
         expect(page.get_by_role("button", name="Reload")).to_have_count(0)
 
 
 def test_a_progress_bar_is_shown_while_a_page_loads(page, stack):
     held = holding(page, PREFETCH)
-    visit(page, stack, "/")
-    page.get_by_role("link", name="Models", exact=True).click()
+    as_admin(page, stack, "/")
+    places(page).get_by_role("link", name="Models").click()
     expect(page.get_by_role("progressbar", name="Loading the page")).to_be_visible()
     for route in held:
         route.continue_()
@@ -168,7 +172,7 @@ def test_a_model_that_does_not_load_is_a_sentence_to_visitors_and_a_task_to_an_a
     task = page.get_by_role("status").filter(has_text="The live model needs repair")
     expect(task).to_contain_text(problem)
     assert violations_in_both(page) == []
-    page.get_by_role("link", name="Overview", exact=True).click()
+    places(page).get_by_role("link", name="Overview").click()
     expect(task).to_contain_text(problem)
     task.get_by_role("link", name="Models").click()
     task.get_by_role("button", name="Make live again").click()

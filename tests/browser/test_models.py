@@ -159,7 +159,7 @@ def test_a_correction_is_decided_on_the_page(page, stack, admin):
 
 def test_models_need_the_token(page, stack, complaints):
     visit(page, stack, "/models")
-    expect(page.get_by_label("Token")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button", name="Sign in")).to_be_visible()
     assert complaints == []
 
 

@@ -1,8 +1,8 @@
 /** The API, typed by its OpenAPI document; every failure is a Problem. */
 import createClient, { type Middleware } from "openapi-fetch";
-import { asProblem, isAbort, problemOf } from "./problem";
+import { asProblem, isAbort, Problem, problemOf } from "./problem";
 import type { components, paths } from "./schema";
-import { config, refuseToken, token } from "./session";
+import { config, keepToken, member, refuseToken, token } from "./session";
 
 export type Schemas = components["schemas"];
 
@@ -25,11 +25,22 @@ const isOpen = (path: string): boolean =>
 /** How the service names the role of a key that may not do something: the key itself is good. */
 const OF_A_ROLE = /has the role/;
 
+/** Whether the service refuses a token itself, and not what it was used for. */
+const refusesToken = ({ status, detail }: Problem): boolean =>
+  status === 403 && !OF_A_ROLE.test(detail);
+
+/** In place of a request that lacks its token. The service never calls its own answer that. */
+const UNSENT = "Not signed in";
+const unsent = (): Response => Response.json({ title: UNSENT }, { status: 401 });
+
+/** Whether a failed request was never sent, because nobody was signed in. */
+export const isUnsent = (problem: Problem): boolean => problem.title === UNSENT;
+
 const authorization: Middleware = {
   onRequest({ request, schemaPath }) {
-    if (token.value && !isOpen(schemaPath)) {
-      request.headers.set("authorization", `Bearer ${token.value}`);
-    }
+    if (isOpen(schemaPath) || request.headers.has("authorization")) return request;
+    if (!member.value) return unsent();
+    if (token.value) request.headers.set("authorization", `Bearer ${token.value}`);
     return request;
   },
 };
@@ -63,11 +74,26 @@ export async function ask<R extends Reply>(request: Promise<R>): Promise<NonNull
   }
   if (!reply.response.ok) {
     const problem = problemOf(reply.error, reply.response);
-    const refusal = reply.response.status === 403 && !OF_A_ROLE.test(problem.detail);
-    if (refusal && token.value) refuseToken();
+    if (refusesToken(problem) && token.value) refuseToken();
     throw problem;
   }
   return reply.data as NonNullable<R["data"]>;
+}
+
+/** Sign in with a token or a key; returns false if the service refuses it. Throws Problem. */
+export async function signIn(given: string, remember: boolean): Promise<boolean> {
+  const authorization = `Bearer ${given}`;
+  try {
+    await ask(
+      api().GET("/promotions", { params: { query: { limit: 1 } }, headers: { authorization } }),
+    );
+  } catch (error) {
+    if (!(error instanceof Problem) || error.passing) throw error;
+    if (refusesToken(error)) return false;
+    // The token is good, and only this route is not for it, or is not there.
+  }
+  keepToken(given, remember);
+  return true;
 }
 
 /** Files and texts as a form, for a `body` of multipart/form-data. */

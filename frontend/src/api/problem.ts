@@ -121,7 +121,7 @@ export function asProblem(error: unknown, where: string): Problem {
       null,
       null,
       {},
-      `No response from ${where}. On your own machine, start it with \`make up\`; on AWS, see its alarms.`,
+      `No response from ${where}.`,
     );
   }
   const message = error instanceof Error ? error.message : String(error);

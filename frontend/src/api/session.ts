@@ -2,7 +2,7 @@
  * The API that this page talks to, and the admin token or a key: for as long as a tab is open, or on
  * this device if the person chooses that. Tabs share it, and signing out ends it in all of them.
  */
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { Problem } from "./problem";
 
 export interface Config {
@@ -35,11 +35,18 @@ export const config = signal<Config>({
 });
 export const token = signal<string | null>(null);
 
-/** True if the service refused this tab's last token. */
+/** True if the service refused this tab's last token: what was on the page stays there. */
 export const refused = signal(false);
+
+/** Whether the form for the token is open. */
+export const signingIn = signal(false);
 
 /** True if members' routes may be called: the page never calls them in vain. */
 export const member = computed(() => config.value.access === "public" || token.value !== null);
+/** True if predictions may be requested. */
+export const predictor = computed(
+  () => config.value.predictions === "open" || token.value !== null,
+);
 export const admin = computed(() => token.value !== null && !isKey(token.value));
 
 /** True for a key, which may do less than the admin token. */
@@ -63,6 +70,13 @@ export async function readConfig(): Promise<void> {
 /** True if the service has the routes of a page. */
 export const offers = (page: string): boolean => config.value.pages?.includes(page) ?? true;
 
+const WITHOUT_TOKEN = ["/", "/classify"];
+
+/** True if the service has anything that a token or a key opens. */
+export const usesTokens = (): boolean =>
+  config.value.predictions === "keys" ||
+  (config.value.pages?.some((page) => !WITHOUT_TOKEN.includes(page)) ?? true);
+
 /** Move the token from the address (`#token=...`) to this tab's session, or read it from there. */
 export function findToken(): void {
   const given = IN_ADDRESS.exec(location.hash)?.[1];
@@ -74,26 +88,43 @@ export function findToken(): void {
   }
   tabs.onmessage = ({ data }: MessageEvent<Message>) => {
     if (data.kind === "ask" && token.value) tell({ kind: "token", token: token.value });
-    if (data.kind === "token" && !token.value) keepToken(data.token);
-    if (data.kind === "out" && (data.token === undefined || data.token === token.value)) drop();
+    if (data.kind === "token" && !token.value) take(data.token);
+    if (data.kind !== "out") return;
+    if (data.token === undefined) drop();
+    else if (data.token === token.value) lose();
   };
   if (!token.value) tell({ kind: "ask" });
 }
 
-/** Keep the token in this tab; with `remember`, on this device until somebody signs out. */
+/** Keep the token in the open tabs; with `remember`, on this device until somebody signs out. */
 export function keepToken(given: string, remember = false): void {
-  sessionStorage.setItem(KEPT, given);
   if (remember) localStorage.setItem(KEPT, given);
-  refused.value = false;
-  token.value = given;
+  take(given);
+  tell({ kind: "token", token: given });
+}
+
+function take(given: string): void {
+  sessionStorage.setItem(KEPT, given);
+  batch(() => {
+    refused.value = false;
+    signingIn.value = false;
+    token.value = given;
+  });
 }
 
 /** The service refused the token: this tab asks for another one. Tabs with another token keep it. */
 export function refuseToken(): void {
   const bad = token.value ?? undefined;
-  drop();
+  lose();
   if (bad) tell({ kind: "out", token: bad });
-  refused.value = true;
+}
+
+function lose(): void {
+  batch(() => {
+    drop();
+    refused.value = true;
+    signingIn.value = true;
+  });
 }
 
 /** Sign out, in every tab and on this device. */
@@ -105,5 +136,8 @@ export function forgetToken(): void {
 function drop(): void {
   sessionStorage.removeItem(KEPT);
   localStorage.removeItem(KEPT);
-  token.value = null;
+  batch(() => {
+    refused.value = false;
+    token.value = null;
+  });
 }

@@ -1,4 +1,6 @@
 /** The pages of the navigation, and what each is for. */
+import type { JSX } from "preact";
+import { member, offers } from "../api/session";
 import {
   BatchIcon,
   ClassifyIcon,
@@ -9,19 +11,30 @@ import {
   ReviewIcon,
 } from "./icons";
 
-export const PAGES = [
-  { path: "/", name: "Overview", icon: OverviewIcon, about: "" },
+interface Place {
+  path: string;
+  name: string;
+  icon: () => JSX.Element;
+  about: string;
+  /** The same for people without a token; without it, the page has nothing for them. */
+  visitors?: string;
+}
+
+const PAGES: readonly Place[] = [
+  { path: "/", name: "Overview", icon: OverviewIcon, about: "", visitors: "" },
   {
     path: "/classify",
     name: "Classify",
     icon: ClassifyIcon,
     about: "one image or a few: the verdict, and what in the image speaks for it.",
+    visitors: "one image or a few: the verdict, and what in the image speaks for it.",
   },
   {
     path: "/batch",
     name: "Batch",
     icon: BatchIcon,
     about: "a folder of up to 10,000 images, with a table to sort and download.",
+    visitors: "up to ten images at once, with a table to sort and download.",
   },
   {
     path: "/review",
@@ -47,4 +60,12 @@ export const PAGES = [
     icon: MonitoringIcon,
     about: "traffic, errors and response times of the service.",
   },
-] as const;
+];
+
+/** The pages that the service has and this person may use. */
+export const pages = (): Place[] =>
+  PAGES.filter(
+    ({ path, visitors }) => offers(path) && (member.value || visitors !== undefined),
+  ).map(({ visitors, ...page }) =>
+    member.value || visitors === undefined ? page : { ...page, about: visitors },
+  );

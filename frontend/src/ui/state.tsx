@@ -1,11 +1,13 @@
 /** The one way to show waits, failures and empty places; each says what to do. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { isUnsent } from "../api/client";
 import type { Problem } from "../api/problem";
+import { refused, token } from "../api/session";
 import type { Loaded } from "../api/use-load";
 import { announce } from "./announce";
 import { Copy } from "./copy";
-import { TokenForm } from "./token";
+import { NeedsToken } from "./token";
 
 const SECOND_MS = 1_000;
 
@@ -47,11 +49,17 @@ function useReturn(waiting: boolean, retry: (() => void) | undefined): void {
   }, [waiting]);
 }
 
+/** A key that may not do this is good, and the service names what it may do. */
+function needs({ status, detail }: Problem): string {
+  if (refused.value) return "Your session has ended. Sign in to go on.";
+  return status === 403 ? detail : "Sign in to see this.";
+}
+
 /**
- * A failure in the service's own words; after a 401 or 403, the form for the token.
+ * A failure in the service's own words; after a 401 or 403, the way to sign in.
  *
  * `retry` is offered only if it can help. It is called without a press when the seconds of a
- * Retry-After are over, and when a lost connection is back.
+ * Retry-After are over, when a lost connection is back, and after signing in.
  */
 export function Failure({
   problem,
@@ -64,7 +72,18 @@ export function Failure({
 }) {
   const again = problem.retriable ? retry : undefined;
   useReturn(problem.status === 0, again);
-  if (problem.unauthorized) return <TokenForm reason="Sign in to see this." />;
+  if (problem.unauthorized) {
+    return (
+      <NeedsToken
+        reason={needs(problem)}
+        // Somebody may have signed in before the failure was shown.
+        since={isUnsent(problem) ? null : token.value}
+        onSignedIn={retry}
+      >
+        {children}
+      </NeedsToken>
+    );
+  }
   return (
     <div class="failure card" role="alert">
       <p class="title">{problem.title}</p>

@@ -1,50 +1,59 @@
-/** The form for the admin token or a key, kept in the tab or, by choice, on this device. */
+/** Signing in with the admin token or a key, kept in the tab or, by choice, on this device. */
 import type { ComponentChildren } from "preact";
-import { useId, useState } from "preact/hooks";
-import { admin, keepToken, member, refused } from "../api/session";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { signIn } from "../api/client";
+import { asProblem } from "../api/problem";
+import { admin, config, member, refused, signingIn, token } from "../api/session";
+import { announce } from "./announce";
 
-/** Where the owner of the service finds the token. */
-const WHERE = (
-  <>
-    On your own machine it is in <code>.local/admin-token</code>, and in the address that{" "}
-    <code>make up</code> prints. On AWS, <code>make deploy</code> prints the command that shows it.
-  </>
-);
-
-export function TokenForm({ reason }: { reason: string }) {
+function TokenForm() {
   const [given, setGiven] = useState("");
   const [remember, setRemember] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [wrong, setWrong] = useState(
+    refused.value ? "That token didn’t work. Check it, or ask for the current one." : "",
+  );
   const id = useId();
+  const send = async () => {
+    setBusy(true);
+    setWrong("");
+    try {
+      if (await signIn(given.trim(), remember)) announce("Signed in");
+      else setWrong("That token didn’t work. Check it, or ask for the current one.");
+    } catch (error) {
+      const { title, detail } = asProblem(error, config.value.api);
+      setWrong(`${title}. ${detail}`);
+    } finally {
+      setBusy(false);
+    }
+  };
   return (
     <form
-      class="card token"
       onSubmit={(event) => {
         event.preventDefault();
-        if (given.trim()) keepToken(given.trim(), remember);
+        if (given.trim() && !busy) void send();
       }}
     >
-      <h2>Sign in with the admin token</h2>
-      {refused.value && (
+      <h2 id="sign-in">Sign in</h2>
+      {wrong && (
         <p class="bad" role="alert">
-          That token didn’t work. Check it, or ask for the current one.
+          {wrong}
         </p>
       )}
-      <p>
-        {reason} {WHERE} A key that an admin gave you works too.
-      </p>
+      {refused.value && (
+        <p>What you have on this page stays, and goes on once you are signed in.</p>
+      )}
       <label for={id}>Token</label>
-      <div class="row">
-        <input
-          id={id}
-          type="password"
-          autocomplete="off"
-          spellcheck={false}
-          required
-          value={given}
-          onInput={(event) => setGiven(event.currentTarget.value)}
-        />
-        <button type="submit">Sign in</button>
-      </div>
+      <input
+        id={id}
+        type="password"
+        autocomplete="off"
+        spellcheck={false}
+        required
+        value={given}
+        onInput={(event) => setGiven(event.currentTarget.value)}
+      />
+      <p class="hint">The admin token, or a key that an admin gave you.</p>
       <label class="check">
         <input
           type="checkbox"
@@ -53,11 +62,91 @@ export function TokenForm({ reason }: { reason: string }) {
         />
         Remember on this device. Otherwise until you close the tab.
       </label>
+      <footer class="row end">
+        <button
+          type="button"
+          class="secondary"
+          onClick={() => {
+            signingIn.value = false;
+          }}
+        >
+          Cancel
+        </button>
+        <button type="submit" aria-busy={busy} disabled={busy}>
+          Sign in
+        </button>
+      </footer>
     </form>
   );
 }
 
-/** Shows its children to members (`of="admin"`: to admins), and to others the form for the token. */
+function Dialog() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const shown = dialog.current;
+    shown?.showModal();
+    return () => shown?.close(); // Gives the focus back.
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="sign-in"
+      onClose={() => {
+        signingIn.value = false;
+      }}
+    >
+      <article>
+        <TokenForm />
+      </article>
+    </dialog>
+  );
+}
+
+/** The form in a dialog over the page, while somebody is signing in. */
+export const SignIn = () => (signingIn.value ? <Dialog /> : null);
+
+/**
+ * Why a part of the page needs a token, and the way to the form. Calls `onSignedIn` once there is
+ * another token than `since`.
+ */
+export function NeedsToken({
+  reason,
+  since = token.value,
+  onSignedIn,
+  children,
+}: {
+  reason: string;
+  since?: string | null;
+  onSignedIn?: (() => void) | undefined;
+  children?: ComponentChildren;
+}) {
+  const before = useRef(since);
+  useEffect(() => {
+    if (token.value && token.value !== before.current) onSignedIn?.();
+    before.current = token.value;
+  }, [token.value]);
+  return (
+    <div class="card token">
+      <p>{reason}</p>
+      <div class="row">
+        <button
+          type="button"
+          onClick={() => {
+            signingIn.value = true;
+          }}
+        >
+          Sign in
+        </button>
+        {children}
+      </div>
+    </div>
+  );
+}
+
+/**
+ * Shows its children to members (`of="admin"`: to admins), and to others why they must sign in. If
+ * the session ends, the children stay: their work goes on after the next sign-in.
+ */
 export function Private({
   of = "member",
   reason,
@@ -67,6 +156,8 @@ export function Private({
   reason: string;
   children: () => ComponentChildren;
 }) {
+  const held = useRef(false);
   const allowed = of === "admin" ? admin.value : member.value;
-  return allowed ? children() : <TokenForm reason={reason} />;
+  held.current = allowed || (held.current && refused.value);
+  return held.current ? children() : <NeedsToken reason={reason} />;
 }

@@ -6,7 +6,9 @@ import {
   keepToken,
   offers,
   readConfig,
+  refused,
   refuseToken,
+  signingIn,
   token,
 } from "../../src/api/session";
 
@@ -58,7 +60,9 @@ test("a refused token ends in the tabs that have it, and signing out ends any to
   findToken();
   expect(await first).toEqual({ kind: "ask" });
 
+  const shared = next();
   keepToken("good", true);
+  expect(await shared).toEqual({ kind: "token", token: "good" });
   const asked = next();
   tab.postMessage({ kind: "out", token: "old" });
   tab.postMessage({ kind: "ask" }); // Its answer comes after the message before it.
@@ -68,8 +72,12 @@ test("a refused token ends in the tabs that have it, and signing out ends any to
   refuseToken();
   expect(await refusal).toEqual({ kind: "out", token: "good" });
   expect([token.value, localStorage.getItem("token")]).toEqual([null, null]);
+  expect([refused.value, signingIn.value]).toEqual([true, true]);
 
+  const again = next();
   keepToken("good");
+  await again;
+  expect([refused.value, signingIn.value]).toEqual([false, false]);
   tab.postMessage({ kind: "out" });
   await vi.waitFor(() => expect(token.value).toBeNull());
 

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { MAX_FILES, MAX_ID, MAX_IMAGES } from "../../api/limits";
 import { asProblem, type Problem } from "../../api/problem";
-import { config, member, token } from "../../api/session";
+import { config, member, predictor, token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, plural, since } from "../../format";
 import { warmUp } from "../../image/prepare";
@@ -14,7 +14,7 @@ import { FullSize } from "../../ui/full-size";
 import { LeftOutFiles } from "../../ui/left-out";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown, Working } from "../../ui/state";
-import { TokenForm } from "../../ui/token";
+import { NeedsToken } from "../../ui/token";
 import { type LeftOut, split } from "../../upload/names";
 import { AllBatches } from "./all";
 import * as kept from "./kept";
@@ -48,6 +48,7 @@ function Beginning({ files, original }: Choice) {
       (error) => setProblem(asProblem(error, config.value.api)),
     );
   }, [allowed, token.value, turn]);
+  const some = files.slice(0, MAX_IMAGES);
   const discard = (
     <button type="button" class="quiet small" onClick={() => (waiting.value = null)}>
       Discard files
@@ -55,12 +56,21 @@ function Beginning({ files, original }: Choice) {
   );
   if (!allowed) {
     return (
-      <>
-        <TokenForm
-          reason={`Sign in to run more than ${MAX_IMAGES} images. Your ${plural(files.length, "file")} are kept here.`}
-        />
+      <NeedsToken
+        reason={`Sign in to run more than ${MAX_IMAGES} images. Your ${plural(files.length, "file")} are kept here.`}
+      >
+        <button
+          type="button"
+          class="secondary"
+          onClick={() => {
+            waiting.value = null;
+            void predictNow(some, original);
+          }}
+        >
+          Run the first {MAX_IMAGES} only
+        </button>
         {discard}
-      </>
+      </NeedsToken>
     );
   }
   if (!problem) return <Working label={`Creating a batch of ${plural(files.length, "file")} …`} />;
@@ -241,6 +251,14 @@ export function Begin() {
   };
 
   const shown = waiting.value ?? quickBatch.value;
+  if (!predictor.value && !shown) {
+    return (
+      <>
+        <h1 tabIndex={-1}>Batch</h1>
+        <NeedsToken reason="Sign in to classify images." />
+      </>
+    );
+  }
   return (
     <>
       <h1 tabIndex={-1}>Batch</h1>
@@ -265,14 +283,21 @@ export function Begin() {
       <LeftOutFiles of={others} />
       {waiting.value && <Beginning key={waiting.value.files} {...waiting.value} />}
       {quickBatch.value && <Quick of={quickBatch.value} />}
-      {!shown && (
-        <div class="settling">
-          <Mine />
-        </div>
+      {!shown && !member.value && (
+        <Empty title={`Up to ${MAX_IMAGES} images at once`}>
+          <p>They get their results right here. For more, up to {count(MAX_FILES)}, sign in.</p>
+        </Empty>
       )}
-      {!shown && <Inbox />}
-      {/* Last, so that nothing below it moves when it has loaded. */}
-      {!shown && member.value && <AllBatches />}
+      {!shown && member.value && (
+        <>
+          <div class="settling">
+            <Mine />
+          </div>
+          <Inbox />
+          {/* Last, so that nothing below it moves when it has loaded. */}
+          <AllBatches />
+        </>
+      )}
     </>
   );
 }

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { asProblem, type Problem } from "../../api/problem";
-import { config } from "../../api/session";
+import { config, member } from "../../api/session";
 import { count, percent, plural } from "../../format";
 import { announce } from "../../ui/announce";
 import { Scroll } from "../../ui/scroll";
@@ -109,15 +109,17 @@ function Line({
         )}
       </td>
       <td class="number">{percent(probability, 1)}</td>
-      <td>
-        {version ? (
-          <a href={`/models/versions/${version}`} title={version}>
-            {version.slice(-SHORT)}
-          </a>
-        ) : (
-          <span class="hint">none</span>
-        )}
-      </td>
+      {member.value && (
+        <td>
+          {version ? (
+            <a href={`/models/versions/${version}`} title={version}>
+              {version.slice(-SHORT)}
+            </a>
+          ) : (
+            <span class="hint">none</span>
+          )}
+        </td>
+      )}
     </tr>
   );
 }
@@ -310,7 +312,7 @@ function Table({
                   <Heading by="probability" view={view} number onSort={setView}>
                     Clickbait
                   </Heading>
-                  <th scope="col">Model</th>
+                  {member.value && <th scope="col">Model</th>}
                 </tr>
               </thead>
               <tbody>

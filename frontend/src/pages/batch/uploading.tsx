@@ -1,8 +1,8 @@
 /** The state of a batch’s uploads, and what the user can do: stop, resume, choose lost files again. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api, ask } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
-import { config, token } from "../../api/session";
+import { config } from "../../api/session";
 import { count, plural } from "../../format";
 import { announce } from "../../ui/announce";
 import { Confirm } from "../../ui/confirm";
@@ -129,13 +129,6 @@ export function Uploading({
   useEffect(() => {
     if (phase === "uploading" && reached > 0) announce(text);
   }, [reached]);
-
-  // Resume with a new token.
-  const first = useRef(token.value);
-  useEffect(() => {
-    if (problem?.unauthorized && token.value && token.value !== first.current) void uploads.go();
-    first.current = token.value;
-  }, [token.value]);
 
   // Resume when the network is back.
   const offline = phase === "paused" && problem?.status === 0;

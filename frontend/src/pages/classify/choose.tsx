@@ -1,6 +1,7 @@
 /** Where images are chosen: each one is classified, or named with what can be done. */
 import { useEffect, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
+import { predictor } from "../../api/session";
 import { plural } from "../../format";
 import { warmUp } from "../../image/prepare";
 import { classified, classifyAll, leftOver } from "../../store/classified";
@@ -8,6 +9,7 @@ import { handed } from "../../store/handed";
 import { DropZone } from "../../ui/drop-zone";
 import { FullSize } from "../../ui/full-size";
 import { LeftOutFiles } from "../../ui/left-out";
+import { NeedsToken } from "../../ui/token";
 import { Samples } from "./samples";
 
 function More() {
@@ -39,6 +41,7 @@ function More() {
 export function Choose({ onChoice }: { onChoice?: (ids: readonly number[]) => void }) {
   const [original, setOriginal] = useState(false);
   useEffect(() => warmUp(), []);
+  if (!predictor.value) return <NeedsToken reason="Sign in to classify images." />;
   return (
     <>
       <DropZone

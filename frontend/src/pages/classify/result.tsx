@@ -11,7 +11,6 @@ import { band } from "../../store/model";
 import { announce } from "../../ui/announce";
 import { Copy } from "../../ui/copy";
 import { Failure, Working } from "../../ui/state";
-import { TokenForm } from "../../ui/token";
 import { ProbabilityBar, toneOf, verdictOf } from "../../ui/verdict";
 
 /** The first strength of the heat map: visible, with the image still clear below it. */
@@ -86,9 +85,10 @@ function Sent({ of }: { of: Classified }) {
 function Correction({ of }: { of: Classified }) {
   const [problem, setProblem] = useState<Problem>();
   const [busy, setBusy] = useState(false);
-  const [pressed, setPressed] = useState(false);
   const answer = of.answer;
   if (!answer || !offers("/review")) return null;
+  // A correction that was refused waits for the next sign-in.
+  if (!member.value && !of.corrected && !problem) return null;
   const other = answer.is_clickbait ? "clickbait_real" : "clickbait_fake";
   if (of.corrected) {
     return (
@@ -109,19 +109,14 @@ function Correction({ of }: { of: Classified }) {
       setBusy(false);
     }
   };
-  if (pressed && !member.value)
-    return <TokenForm reason="Only signed-in users can send corrections." />;
   return (
     <div class="correct">
       <button
         type="button"
         class="secondary small"
         aria-busy={busy}
-        disabled={busy}
-        onClick={() => {
-          setPressed(true);
-          if (member.value) void send(other);
-        }}
+        disabled={busy || !member.value}
+        onClick={() => void send(other)}
       >
         Wrong? Mark as {className(other).toLowerCase()}
       </button>
@@ -183,14 +178,18 @@ export function Result({
               </dd>
               <dt>Threshold</dt>
               <dd>clickbait from {percent(answer.threshold)} on</dd>
-              <dt>Model</dt>
-              <dd>
-                <a href={`/models/versions/${answer.model_version}`}>{answer.model_version}</a>
-              </dd>
-              <dt>Request</dt>
-              <dd>
-                <Copy text={answer.request_id} label="request ID" />
-              </dd>
+              {member.value && (
+                <>
+                  <dt>Model</dt>
+                  <dd>
+                    <a href={`/models/versions/${answer.model_version}`}>{answer.model_version}</a>
+                  </dd>
+                  <dt>Request</dt>
+                  <dd>
+                    <Copy text={answer.request_id} label="request ID" />
+                  </dd>
+                </>
+              )}
             </dl>
           )}
           {children}

@@ -8,10 +8,9 @@ import { health, status, trouble } from "../../store/health";
 import { info } from "../../store/model";
 import { Figure, Figures } from "../../ui/figure";
 import { part } from "../../ui/later";
-import { PAGES } from "../../ui/pages";
+import { pages } from "../../ui/pages";
 import { Scroll } from "../../ui/scroll";
 import { Empty, Failure, Shown } from "../../ui/state";
-import { TokenForm } from "../../ui/token";
 import { Trouble } from "../../ui/trouble";
 import { Tag } from "../../ui/verdict";
 import { Choose } from "../classify/choose";
@@ -64,24 +63,32 @@ function Live() {
             : status.value && `Up for ${duration(status.value.uptime_seconds)}`
         }
       />
-      <Figure
-        label="Live model"
-        tone={trouble.value ? "warn" : undefined}
-        value={
-          version && offers("/models") ? (
-            <a href={`/models/versions/${version}`}>{version.slice(-6)}</a>
-          ) : (
-            (version?.slice(-6) ?? "…")
-          )
-        }
-        note={
-          live.value?.at
-            ? `Live since ${dateTime(live.value.at)}`
-            : accuracy
-              ? `${percent(accuracy)} right on test images`
-              : version
-        }
-      />
+      {member.value ? (
+        <Figure
+          label="Live model"
+          tone={trouble.value ? "warn" : undefined}
+          value={
+            version && offers("/models") ? (
+              <a href={`/models/versions/${version}`}>{version.slice(-6)}</a>
+            ) : (
+              (version?.slice(-6) ?? "…")
+            )
+          }
+          note={
+            live.value?.at
+              ? `Live since ${dateTime(live.value.at)}`
+              : accuracy
+                ? `${percent(accuracy)} right on test images`
+                : version
+          }
+        />
+      ) : (
+        <Figure
+          label="How often it is right"
+          value={accuracy ? percent(accuracy) : "…"}
+          note="On images that it had not seen before"
+        />
+      )}
     </>
   );
 }
@@ -200,8 +207,28 @@ function Numbers() {
   );
 }
 
+function Places() {
+  return (
+    <section aria-labelledby="pages">
+      <h2 id="pages">What is where</h2>
+      <ul class="pages">
+        {pages()
+          .filter(({ about }) => about)
+          .map(({ path, name, about }) => (
+            <li key={path}>
+              <a href={path}>
+                <strong>{name}</strong>: {about}
+              </a>
+            </li>
+          ))}
+      </ul>
+    </section>
+  );
+}
+
 export default function Overview() {
   const all = classified.value;
+  const inside = member.value;
   const [newest] = all;
   return (
     <>
@@ -220,32 +247,16 @@ export default function Overview() {
               </p>
             )}
           </section>
-          {offers("/monitoring") && (
+          {!inside && <Places />}
+          {inside && offers("/monitoring") && (
             <section class="recent-asked" aria-labelledby="recent">
               <h2 id="recent">Recent predictions</h2>
-              {member.value ? (
-                <Recent />
-              ) : (
-                <TokenForm reason="Sign in to see recent activity and service health." />
-              )}
+              <Recent />
             </section>
           )}
         </div>
         <Numbers />
-        <section aria-labelledby="pages">
-          <h2 id="pages">What is where</h2>
-          <ul class="pages">
-            {PAGES.filter(({ path, about }) => about && offers(path)).map(
-              ({ path, name, about }) => (
-                <li key={path}>
-                  <a href={path}>
-                    <strong>{name}</strong>: {about}
-                  </a>
-                </li>
-              ),
-            )}
-          </ul>
-        </section>
+        {inside && <Places />}
       </div>
     </>
   );
