@@ -255,6 +255,26 @@ def table(runs: Sequence[Run]) -> list[str]:
     return lines
 
 
+def rows(runs: Sequence[Run]) -> list[str]:
+    """The phase with all users as Markdown, one row a run, as in README.md."""
+    lines = [
+        "| users | requests/s | p50 ms | p95 ms | refused with 503 | p95 of a refusal | failed "
+        "| normal again after | peak MB |",
+        RULE.removesuffix("---|"),
+    ]
+    for run in runs:
+        _, result = list(run.phases())[-1]
+        refusal = f"{result.refused_p95:.0f} ms" if result.refused else "-"
+        seconds = run.recovery()
+        recovered = "never" if seconds is None else f"{seconds:.1f} s"
+        lines.append(
+            f"| {run.name} | {result.per_second:.1f} | {result.p50:.0f} | {result.p95:.0f} "
+            f"| {result.refused} | {refusal} | {result.failed} | {recovered} "
+            f"| {max((mb for _, mb in run.memory), default=math.nan):.0f} |"
+        )
+    return [*lines, ""]
+
+
 def by_task(runs: Sequence[Run]) -> list[str]:
     """The results of the warm phase by task, as Markdown."""
     lines = [
@@ -324,7 +344,7 @@ def plot(runs: Sequence[Run], file: Path) -> None:
 def keep(runs: Sequence[Run], folder: Path) -> None:
     """Write the table, the plot and all samples."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text("\n".join([*table(runs), *by_task(runs)]) + "\n")
+    (folder / "report.md").write_text("\n".join([*rows(runs), *table(runs), *by_task(runs)]) + "\n")
     plot(runs, folder / "plot.png")
     with (folder / "samples.csv").open("w", newline="") as file:
         write = csv.writer(file)
@@ -373,7 +393,7 @@ def main() -> None:
             load(run, given.host.rstrip("/"), [], None)
             runs.append(run)
             continue
-        starts = [(f"{n} workers", serving(n)) for n in given.workers]
+        starts = [(f"{n} worker{'s' * (n > 1)}", serving(n)) for n in given.workers]
         starts += [(f"{n} behind a proxy", behind_proxy(n)) for n in given.behind]
         for name, start in starts:
             run = Run(f"{profile.users} users, {name}", profile)
@@ -384,7 +404,7 @@ def main() -> None:
     print(f"{given.host or 'make serve'}, {os.cpu_count()} cores shared with the users; ", end="")
     print(f"{Caller.think:g} s between two requests of a user on average")
     print("/predict-batch: " + ("included" if Caller.batches else "not available here"))
-    print(*table(runs), *by_task(runs), sep="\n")
+    print(*rows(runs), *table(runs), *by_task(runs), sep="\n")
     keep(runs, given.out)
     print(f"plot and samples: {given.out}")
 
