@@ -115,6 +115,7 @@ def prepare(root: Path, parameters: Mapping[str, str], environment: Mapping[str,
     outputs = _jobs_as_outputs(plain)
     _without_tls(plain)
     _let_stack_assume_job_roles(plain)
+    _with_the_emulators_inserts(plain)
     deployable = _without_aws_only(plain)
     _with_excluded_punctuation(deployable)
     _with_integer_concurrency(deployable, parameters)
@@ -307,6 +308,20 @@ def _let_stack_assume_job_roles(template: Template) -> None:
         for statement in role["AssumeRolePolicyDocument"]["Statement"]:
             if statement.get("Principal") == {"Service": "ecs-tasks.amazonaws.com"}:
                 statement.pop("Condition", None)
+
+
+def _with_the_emulators_inserts(template: Template) -> None:
+    """Replace the right to insert by the one that the emulator checks, in place.
+
+    AWS checks dynamodb:PartiQLInsert for each statement of a batch, with its table. The emulator
+    checks the operation's own name, without a table.
+    """
+    for role in of_type(template, "AWS::IAM::Role").values():
+        for policy in role.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if statement["Action"] == "dynamodb:PartiQLInsert":
+                    statement |= {"Action": "dynamodb:BatchExecuteStatement", "Resource": "*"}
+                    del statement["Condition"]
 
 
 def _with_excluded_punctuation(template: Template) -> None:

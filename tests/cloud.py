@@ -4,6 +4,7 @@ Call `create_buckets` and `create_table` within moto's `mock_aws`; `cloud_in_mem
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,12 +12,38 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
+from moto.dynamodb.exceptions import ConditionalCheckFailed
+from moto.dynamodb.models import DynamoDBBackend
 
 from clickbait import aws
 
 TABLE = "table"
 
 new_client = aws._new_client
+
+
+def inserted(statement: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The table and the item of an INSERT of `aws.insert_items`."""
+    found = re.fullmatch(r'INSERT INTO "(.+)" VALUE \{(.+)\}', statement["Statement"])
+    assert found, statement
+    names = re.findall(r"'(\w+)': \?", found[2])
+    return found[1], dict(zip(names, statement["Parameters"], strict=True))
+
+
+def _insert_all(backend: Any, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What DynamoDB does with a batch of INSERTs; moto cannot read their parameters."""
+    responses: list[dict[str, Any]] = []
+    for table, item in map(inserted, statements):
+        try:
+            backend.put_item(table, item, condition_expression="attribute_not_exists(pk)")
+            responses.append({"TableName": table})
+        except ConditionalCheckFailed:
+            error = {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}
+            responses.append({"TableName": table, "Error": error})
+    return responses
+
+
+DynamoDBBackend.batch_execute_statement = _insert_all  # type: ignore[method-assign]
 
 
 @cache

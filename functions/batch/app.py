@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from clickbait import LABELS, errors, observability
@@ -88,31 +88,29 @@ async def predict_batch(
     model = live.current().at(threshold)
     config, request_id = settings(), request_id_of(request)
     results: list[dict[str, Any]] = []
-    logged: list[tuple[dict[str, Any], Future[str | None]]] = []
+    logged: list[tuple[dict[str, Any], history.Entry]] = []
     # One call of the interpreter for each image: one call for ten images took 1.00 to 1.08 times
     # as long as ten calls (six series of 25), and needs ten times the memory.
-    with ThreadPoolExecutor(1) as log:  # Writes each row while the next image is predicted.
-        for file in files:
-            try:
-                prediction, appearance = answer(
-                    model,
-                    file.data,
-                    max_bytes=config.max_upload_size,
-                    with_appearance=bool(config.table),
-                )
-            except Problem as problem:
-                result = {"file": file.name} | problem_document(problem, request_id)
-            else:
-                result = {"file": file.name} | prediction | {"cached": False}
-                row = log.submit(
-                    history.log, prediction, "batch", request_id=request_id, appearance=appearance
-                )
-                logged.append((result, row))
-            results.append(result)
-            await asyncio.sleep(0)  # Lets requests for single images run in between.
-        for result, row in logged:
-            if made := await asyncio.wrap_future(row):
-                result["id"] = made
+    for file in files:
+        try:
+            prediction, appearance = answer(
+                model,
+                file.data,
+                max_bytes=config.max_upload_size,
+                with_appearance=bool(config.table),
+            )
+        except Problem as problem:
+            result = {"file": file.name} | problem_document(problem, request_id)
+        else:
+            result = {"file": file.name} | prediction | {"cached": False}
+            logged.append((result, history.Entry(prediction, appearance, request_id)))
+        results.append(result)
+        await asyncio.sleep(0)  # Lets requests for single images run in between.
+    entries = [entry for _, entry in logged]
+    rows = await run_in_threadpool(history.log_all, entries, "batch")
+    for (result, _), made in zip(logged, rows, strict=True):
+        if made:
+            result["id"] = made
     labels = [result["prediction"] for result in results if "prediction" in result]
     body = {
         "results": results,

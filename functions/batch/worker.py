@@ -1,9 +1,11 @@
 """Classify the images that arrive in the inbox: one row for each, failures included.
 
 SQS may deliver a message twice, and S3 may announce an object twice. A row is therefore written
-only if the same object has none yet. Messages fail one by one, and only if AWS or this function
-fails: an image that cannot be read is a result. So is one that ended two workers, and one whose
-message SQS will not deliver again: every batch ends.
+only if the same object has none yet. Rows are written together at the end of a call. Those of a
+message that was delivered before are written one by one, as its worker may be killed again.
+Messages fail one by one, and only if AWS or this function fails: an image that cannot be read is a
+result. So is one that ended two workers, and one whose message SQS will not deliver again: every
+batch ends.
 """
 
 import gc
@@ -19,7 +21,7 @@ from typing import Any
 
 from clickbait import aws, observability, youtube
 from clickbait.errors import BadRequest, InternalError, Problem, Unavailable
-from clickbait.inference.prediction import Answer, answer
+from clickbait.inference.prediction import answer
 from clickbait.keys import INBOX, batch_and_name, is_litter, keys_in_event, why_not_in_a_batch
 from clickbait.observability import count, flush, logger
 from clickbait.settings import settings
@@ -72,6 +74,14 @@ class Sent:
     @property
     def last_try(self) -> bool:
         return self.deliveries >= LAST_TRY
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The row of an object that was read, and its prediction, if there is one, for the history."""
+
+    row: Row
+    logged: history.Entry | None
 
 
 def messages(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -149,19 +159,27 @@ class Inbox:
 
     def _folder(self, batch: str, names: dict[str, str], keys: dict[str, Sent]) -> dict[str, str]:
         """Process the keys of one batch, and record the outcomes in the batch."""
-        known = self.batches.names_of(batch)
+        known, rows = self.batches.names_of(batch), Rows(self.batches.table, batch)
+        outcomes: dict[str, str] = {}
+        read: dict[str, Read] = {}
         last = {key: name for key, name in names.items() if keys[key].last_try}
         given_up = self._give_up(known, last) if last else 0
 
-        def process(key: str) -> tuple[str, str]:
+        def process(key: str) -> None:
             try:
-                return key, self._file(known, key, names[key], keys[key])
+                found = self._file(known, key, names[key], keys[key])
+                if found is None:
+                    outcomes[key] = "gone"
+                elif keys[key].deliveries == 1:
+                    read[key] = found
+                else:
+                    outcomes.update(self._write(rows, {key: found}))
             except Exception:  # Only the messages of this key are delivered again.
                 logger.exception("image failed", key=key)
-                return key, ""
 
         with ThreadPoolExecutor(READERS) as pool:
-            outcomes = {key: outcome for key, outcome in pool.map(process, names) if outcome}
+            list(pool.map(process, names))
+        outcomes |= self._write(rows, read)
         if outcomes or given_up:
             new = list(outcomes.values()).count("new")
             # If a row existed, its writer may have died before it recorded the row.
@@ -194,15 +212,15 @@ class Inbox:
         count("ImagesGivenUp", written)
         return written
 
-    def _file(self, known: Names, key: str, name: str, sent: Sent) -> str:
-        """Classify one object and write its row: the prediction, or the error."""
+    def _file(self, known: Names, key: str, name: str, sent: Sent) -> Read | None:
+        """Classify one object: its row with the prediction or the error. None if it is gone."""
         found = aws.get_object(self.batches.bucket, key)
         if found is None:
             logger.info("image gone", key=key)
-            return "gone"
+            return None
         row, file = known.row_of(name)
         limit = settings().max_upload_size
-        result: Answer | None = None
+        logged: history.Entry | None = None
         etag = found["ETag"]
         mark = nullcontext() if sent.deliveries == 1 else reading(self.batches.table, key, etag)
         try:
@@ -213,6 +231,7 @@ class Inbox:
             with self._classifying, mark:
                 model = live.current().at(known.threshold)
                 result = answer(model, data, max_bytes=limit, with_appearance=True)
+            logged = history.Entry(result.prediction, result.appearance, file=file, key=key)
             fields = stored_fields(result.prediction)
         except Unavailable:
             raise
@@ -227,33 +246,32 @@ class Inbox:
                 f"The service failed on this image {LAST_TRY} times ({type(fault).__name__})."
             )
             fields = {"error": given_up.detail}
-        outcome = self._write(known.batch, row, file, found, fields)
-        if result and outcome != "again":
-            history.log(
-                result.prediction,
-                "worker",
-                known.batch,
-                appearance=result.appearance,
-                file=file,
-                key=key,
-            )
-        return outcome
+        modified = found["LastModified"].isoformat()
+        return Read(Row(row, file, now(), etag.strip('"'), modified, **fields), logged)
 
-    def _write(
-        self, batch: str, name: str, file: str, found: Any, fields: dict[str, Any]
-    ) -> Outcome:
-        row = Row(
-            name=name,
-            file=file,
-            at=now(),
-            etag=found["ETag"].strip('"'),
-            modified=found["LastModified"].isoformat(),
-            **fields,
-        )
-        outcome = Rows(self.batches.table, batch).put(row)
-        if outcome != "again":
-            count("ImagesFailed" if row.failed else "ImagesPredicted")
-        return outcome
+    @staticmethod
+    def _write(rows: Rows, read: dict[str, Read]) -> dict[str, Outcome]:
+        """Write what was read from each key, and log the predictions whose rows are new; returns
+        the outcomes of the keys at which AWS did not fail."""
+        new = [False] * len(read)
+        if len(read) > 1:
+            try:
+                new = rows.put_new([one.row for one in read.values()])
+            except Exception as error:
+                if aws.is_transport_fault(error):  # Each row would wait for the table in vain.
+                    raise
+                logger.exception("rows not written together", batch=rows.batch)
+        outcomes: dict[str, Outcome] = {}
+        for (key, one), written in zip(read.items(), new, strict=True):
+            try:
+                outcomes[key] = "new" if written else rows.put(one.row)
+            except Exception:  # Only the messages of this key are delivered again.
+                logger.exception("row not written", key=key)
+        done = [read[key] for key, outcome in outcomes.items() if outcome != "again"]
+        for one in done:
+            count("ImagesFailed" if one.row.failed else "ImagesPredicted")
+        history.log_all([one.logged for one in done if one.logged], "worker", rows.batch)
+        return outcomes
 
 
 if observability.IN_LAMBDA:

@@ -53,6 +53,7 @@ RUNS = {
     "dynamodb:UpdateItem": {"Table"},
 }
 BATCHES = {
+    "dynamodb:BatchWriteItem": {"Table"},
     "dynamodb:GetItem": {"Table"},
     "dynamodb:PutItem": {"Table"},
     "dynamodb:Query": {"Table"},
@@ -62,7 +63,7 @@ BATCHES = {
 PARTITIONS = {
     "PredictRole": ["prediction#*", "review#*", "key#", "keyuse#*"],
     "BatchRole": ["batch#*", "prediction#*", "key#", "keyuse#*"],
-    "WorkerRole": ["reading#", "batch#*", "prediction#*"],
+    "WorkerRole": ["reading#", "batch#*", "batch#*", "prediction#*"],
     "LearnRole": ["image#", "lock#retrain", "run#"],
 }
 """The partitions of the table that a role may use, if not all of them."""
@@ -112,6 +113,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "sqs:GetQueueAttributes": {"InboxQueue"},
         "sqs:ReceiveMessage": {"InboxQueue"},
         "dynamodb:DeleteItem": {"Table"},
+        "dynamodb:PartiQLInsert": {"Table"},
         **BATCHES,
         **log("WorkerLogs"),
         **TRACES,

@@ -35,7 +35,7 @@ from functions.learn import app as learn
 from functions.predict import app as predict
 from functions.retrain import app as retrain
 from functions.rollout import app as rollout
-from tests.cloud import TABLE, cloud_in_memory, new_client
+from tests.cloud import TABLE, cloud_in_memory, inserted, new_client
 from tests.samples.classes import framed
 from tests.samples.drawn import encoded, picture
 from tests.template.test_permissions import (
@@ -131,6 +131,14 @@ def needs(service: str, operation: str, given: dict[str, Any]) -> Iterator[Need]
             for table, asked in tables.items():
                 for key in asked["Keys"]:
                     yield Need("dynamodb:BatchGetItem", NAMES[table], key["pk"]["S"])
+        case "dynamodb", "BatchWriteItem", {"RequestItems": tables}:
+            for table, puts in tables.items():
+                for put in puts:
+                    place = put["PutRequest"]["Item"]["pk"]["S"]
+                    yield Need("dynamodb:BatchWriteItem", NAMES[table], place)
+        case "dynamodb", "BatchExecuteStatement", {"Statements": statements}:
+            for table, item in map(inserted, statements):
+                yield Need("dynamodb:PartiQLInsert", NAMES[table], item["pk"]["S"])
         case "dynamodb", _, {"TableName": table}:
             place = given.get("Key") or given.get("Item")
             place = place or {"pk": given["ExpressionAttributeValues"][":pk"]}
@@ -282,10 +290,10 @@ def http(
     return json.loads(text) if text.startswith(("{", "[")) else text
 
 
-def form(field: str, **fields: str) -> tuple[bytes, str]:
-    """A form with an image as `field`, and its content type."""
+def form(field: str, images: int = 1, **fields: str) -> tuple[bytes, str]:
+    """A form with an image as `field`, or several, and its content type."""
     parts = {f'name="{name}"': value.encode() for name, value in fields.items()}
-    parts[f'name="{field}"; filename="a.jpg"'] = JPEG
+    parts |= {f'name="{field}"; filename="{n}.jpg"': JPEG for n in range(images)}
     body = b"".join(
         b"--x\r\nContent-Disposition: form-data; " + head.encode() + b"\r\n\r\n" + part + b"\r\n"
         for head, part in parts.items()
@@ -351,7 +359,7 @@ def use_rollout(recorder: Recorder) -> None:
 
 def use_batch(recorder: Recorder) -> None:
     for token in (TOKEN, recorder.key):
-        http(batch.handler, "POST", "/predict-batch", *form("files"), token=token)
+        http(batch.handler, "POST", "/predict-batch", *form("files", 2), token=token)
     training = {"content_type": "image/jpeg", "purpose": "training", "label": "clickbait"}
     http(batch.handler, "POST", "/uploads", {"purpose": "image", "content_type": "image/jpeg"})
     http(batch.handler, "POST", "/uploads", training)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from clickbait import aws, observability
 from clickbait.errors import NotConfigured, NotFound
@@ -18,7 +18,7 @@ from clickbait.inference.prediction import answer
 from clickbait.keys import READING_PARTITION
 from clickbait.settings import MAX_IMAGE_BYTES, settings
 from clickbait.store import batches, history, results
-from clickbait.store.batches import Batches
+from clickbait.store.batches import Batches, Names
 from clickbait.store.live import LiveModel
 from clickbait.store.reading import reading
 from clickbait.store.results import Row
@@ -242,19 +242,108 @@ def refused(client: Any, operation: str, key: str) -> None:
     client.meta.events.register(f"before-call.{service}.{operation}", refuse)
 
 
-@pytest.mark.parametrize(("service", "operation"), [("s3", "GetObject"), ("dynamodb", "PutItem")])
+@pytest.mark.parametrize(
+    ("service", "operations"),
+    [("s3", ["GetObject"]), ("dynamodb", ["BatchExecuteStatement", "PutItem"])],
+)
 def test_only_the_message_at_which_aws_failed_comes_again(
-    cloud: Cloud, service: str, operation: str
+    cloud: Cloud, service: str, operations: list[str]
 ) -> None:
     for name in ("a.jpg", "bad.jpg", "c.jpg"):
         cloud.put(f"inbox/b/{name}")
-    refused(aws.client(service), operation, "bad.jpg")
+    for operation in operations:
+        refused(aws.client(service), operation, "bad.jpg")
     sent = [message(f"inbox/b/{name}", sender=name) for name in ("a.jpg", "bad.jpg", "c.jpg")]
     assert handle(*sent) == ["bad.jpg"]
     assert list(cloud.rows()) == ["a.jpg", "c.jpg"]
     aws.forget_clients()
     assert handle(message("inbox/b/bad.jpg", receives=2)) == []
     assert len(cloud.csv()) == 3
+
+
+def calls_of(operation: str) -> list[dict[str, Any]]:
+    """The parameters of each call of the table from now on."""
+    calls: list[dict[str, Any]] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        calls.append(params)
+
+    events = aws.client("dynamodb").meta.events
+    events.register(f"provide-client-params.dynamodb.{operation}", note)
+    return calls
+
+
+def test_the_rows_of_a_call_are_written_together_except_those_that_exist(cloud: Cloud) -> None:
+    for name in ("same.jpg", "other.jpg"):
+        cloud.put(f"inbox/b/{name}")
+    assert handle(message("inbox/b/same.jpg", "inbox/b/other.jpg")) == []
+    before = cloud.rows()
+    cloud.put("inbox/b/other.jpg", JPEG[:3_000])
+    for name in ("new.jpg", "newer.jpg"):
+        cloud.put(f"inbox/b/{name}")
+    together, alone = calls_of("BatchExecuteStatement"), calls_of("PutItem")
+    sent = [message(f"inbox/b/{name}.jpg") for name in ("same", "other", "new", "newer")]
+    assert handle(*sent) == []
+    assert len(together) == 1
+    assert len(together[0]["Statements"]) == 4
+    assert {put["Item"]["sk"]["S"] for put in alone} == {"same.jpg", "other.jpg"}
+    after = cloud.rows()
+    assert set(after) == {"same.jpg", "other.jpg", "new.jpg", "newer.jpg"}
+    assert after["same.jpg"] == before["same.jpg"]
+    assert after["other.jpg"].failed
+    assert len(history.page(TABLE, 100)[0]) == 4
+
+
+def test_two_objects_with_one_row_are_written_one_after_the_other(cloud: Cloud) -> None:
+    batch = cloud.batches.create(["a.jpg"])
+    generated = Names(batch, ("a.jpg",), {"a.jpg": 0}).key_name(0)
+    keys = [f"inbox/{batch}/{name}" for name in (generated, "a.jpg")]
+    for key in keys:
+        cloud.put(key)
+    assert handle(*(message(key, sender=key) for key in keys)) == []
+    assert list(cloud.rows(batch)) == [generated]
+    assert len(history.page(TABLE, 100)[0]) == 1
+
+
+def test_a_worker_killed_before_its_rows_are_written_loses_no_image(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt  # Nothing catches it, so it acts like SIGKILL.
+
+    for name in ("a.jpg", "b.jpg"):
+        cloud.put(f"inbox/b/{name}")
+    sent = [message(f"inbox/b/{name}", sender=name) for name in ("a.jpg", "b.jpg")]
+    with monkeypatch.context() as patch:
+        patch.setattr(aws, "insert_items", killed)
+        with pytest.raises(KeyboardInterrupt):
+            handle(*sent)
+    assert cloud.rows() == {}
+    # From then on each row is written as soon as its image is classified.
+    sent = [message(f"inbox/b/{name}", sender=name, receives=2) for name in ("a.jpg", "b.jpg")]
+    together = calls_of("BatchExecuteStatement")
+    assert handle(*sent) == []
+    assert together == []
+    assert set(cloud.rows()) == {"a.jpg", "b.jpg"}
+    assert len(history.page(TABLE, 100)[0]) == 2
+
+
+def test_a_table_that_does_not_answer_is_not_asked_for_each_row(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="table")
+
+    for name in ("a.jpg", "b.jpg"):
+        cloud.put(f"inbox/b/{name}")
+    sent = [message(f"inbox/b/{name}", sender=name) for name in ("a.jpg", "b.jpg")]
+    alone = calls_of("PutItem")
+    with monkeypatch.context() as patch:
+        patch.setattr(aws, "insert_items", unreachable)
+        assert handle(*sent) == ["a.jpg", "b.jpg"]
+    assert alone == []
+    assert handle(*sent) == []
+    assert set(cloud.rows()) == {"a.jpg", "b.jpg"}
 
 
 def test_if_results_cannot_be_written_the_messages_of_the_batch_come_again(

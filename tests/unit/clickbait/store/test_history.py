@@ -221,7 +221,7 @@ def test_an_image_belongs_to_a_prediction_unless_it_was_replaced_or_deleted() ->
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr(history, "count", names.append)
+    monkeypatch.setattr(history, "count", lambda name, value=1: names.extend([name] * value))
     return names
 
 
@@ -301,3 +301,60 @@ def test_each_prediction_is_counted_by_its_class(
     history.log(predicted("clickbait_fake"), "predict")
     history.log(predicted("clickbait_real") | {"uncertain": True}, "worker")
     assert counted == ["PredictedClickbait", "PredictedLegitimate", "PredictedUncertain"]
+
+
+class BusyTable:
+    """A stand-in for the client: each call writes `share` rows and leaves the others."""
+
+    def __init__(self, share: int) -> None:
+        self.share = share
+        self.ids: list[str] = []
+
+    def batch_write_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        ((table, puts),) = RequestItems.items()
+        for put in puts[: self.share]:
+            self.ids.append(put["PutRequest"]["Item"]["sk"]["S"].partition("#")[2])
+        return {"UnprocessedItems": {table: puts[self.share :]} if puts[self.share :] else {}}
+
+
+def entries(number: int) -> list[history.Entry]:
+    return [history.Entry(predicted(), {}, f"id-{n}") for n in range(number)]
+
+
+def test_predictions_of_one_call_are_all_stored_and_counted(counted: list[str]) -> None:
+    made = history.log_all(entries(60), "worker", "holiday")
+    assert [history.get(TABLE, str(each))["request_id"] for each in made] == [
+        f"id-{n}" for n in range(60)
+    ]
+    assert len(everything(100, batch="holiday")) == 60
+    assert counted == ["PredictedClickbait"] * 60
+
+
+def test_images_of_one_request_have_rows_of_their_own() -> None:
+    same = [history.Entry(predicted(), {}, "r1", at=datetime.now(UTC))]
+    same.append(history.Entry(predicted(), {}, "r1", at=same[0].at + timedelta(microseconds=1)))
+    assert len(set(history.log_all(same, "batch"))) == 2
+    assert everything(10) == ["r1", "r1"]
+
+
+def test_rows_that_a_busy_table_leaves_are_written_again_and_none_twice(
+    monkeypatch: pytest.MonkeyPatch, counted: list[str]
+) -> None:
+    table = BusyTable(4)
+    monkeypatch.setattr(history, "writer", lambda: table)
+    monkeypatch.setattr(aws, "BUSY_SECONDS", 0.0)
+    assert None not in history.log_all(entries(10), "worker")
+    assert table.ids == [f"id-{n}" for n in range(10)]
+    assert "HistoryWriteFailure" not in counted
+
+
+def test_rows_that_a_busy_table_never_takes_are_counted(
+    monkeypatch: pytest.MonkeyPatch, counted: list[str]
+) -> None:
+    table = BusyTable(2)
+    monkeypatch.setattr(history, "writer", lambda: table)
+    monkeypatch.setattr(aws, "BUSY_SECONDS", 0.0)
+    lost = 10 - 2 * aws.BUSY_ATTEMPTS
+    made = history.log_all(entries(10), "worker")
+    assert [each is None for each in made] == [False] * (10 - lost) + [True] * lost
+    assert counted.count("HistoryWriteFailure") == lost

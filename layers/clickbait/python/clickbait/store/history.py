@@ -11,8 +11,9 @@ import re
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
 from itertools import islice, takewhile
@@ -69,14 +70,21 @@ def writer() -> Any:
     return aws.quick_client("dynamodb", CONNECT_SECONDS, WRITE_SECONDS)
 
 
-def _write(table: str, item: dict[str, Any]) -> None:
-    """Write a row, once more if the connection was closed. A second write changes nothing."""
-    from botocore.exceptions import ConnectionClosedError
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A prediction to log. Create it right after the prediction, because it has its time."""
 
-    try:
-        writer().put_item(TableName=table, Item=item)
-    except ConnectionClosedError:
-        writer().put_item(TableName=table, Item=item)
+    prediction: Mapping[str, Any]
+    """The fields of `inference.prediction.answer`."""
+    appearance: Mapping[str, float]
+    """The numbers of `inference.appearance`."""
+    request_id: str = ""
+    """By default that of the prediction, or a new one. Images of one request have the same."""
+    file: str = ""
+    """The name of a file in a batch."""
+    key: str = ""
+    """The object in the data bucket that has the image, if one has."""
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def log(
@@ -89,55 +97,86 @@ def log(
     file: str = "",
     key: str = "",
 ) -> str | None:
-    """Store a `prediction` (the fields of `inference.prediction.answer`) and count it; returns the
-    id of the row.
+    """Store one prediction as `log_all` does; returns the id of the row, or None."""
+    return log_all([Entry(prediction, appearance or {}, request_id, file, key)], source, batch)[0]
 
-    `appearance` has the numbers of `inference.appearance`. `file` is the name of a file in a
-    `batch`, and `key` the object in the data bucket that has the image, if one has. Counts
-    PredictedClickbait or PredictedLegitimate, and PredictedUncertain. Returns None, and counts
-    HistoryWriteFailure, if the row could not be written in time. Without a table it only counts.
-    Raises nothing.
+
+def log_all(entries: Sequence[Entry], source: Source, batch: str = "") -> list[str | None]:
+    """Store predictions, many in one call, and count them; returns the ids of their rows.
+
+    Counts PredictedClickbait or PredictedLegitimate, and PredictedUncertain. The id is None, and
+    HistoryWriteFailure is counted, if the row could not be written in time. Without a table this
+    only counts. Raises nothing.
     """
     global _failures, _paused_until  # noqa: PLW0603 - one for the process, as the client
-    clickbait = prediction["prediction"] == LABELS[1]
-    count("PredictedClickbait" if clickbait else "PredictedLegitimate")
-    if prediction["uncertain"]:
-        count("PredictedUncertain")
+    for entry in entries:
+        clickbait = entry.prediction["prediction"] == LABELS[1]
+        count("PredictedClickbait" if clickbait else "PredictedLegitimate")
+        if entry.prediction["uncertain"]:
+            count("PredictedUncertain")
     table = settings().table
-    if not table:
-        return None
-    if time.monotonic() < _paused_until:
-        count("HistoryWriteFailure")
-        return None
-    request_id = request_id or prediction.get("request_id") or uuid.uuid4().hex
-    try:
-        fields = _fields(prediction, source, batch, request_id, appearance or {})
-        fields |= {"file": file or None, "key": key or None}
-        _write(table, aws.to_item(fields))
+    if not table or not entries:
+        return [None] * len(entries)
+    ids: dict[int, str] = {}
+    reason = ""
+    if time.monotonic() >= _paused_until:
+        try:
+            rows = [_fields(entry, source, batch) for entry in entries]
+            for begin in range(0, len(rows), aws.MAX_PUTS):
+                part = rows[begin : begin + aws.MAX_PUTS]
+                left = _write(table, part)
+                for place, row in enumerate(part, begin):
+                    if row["sk"] not in left:
+                        ids[place] = id_of(row["sk"])
+            reason = "The table is busy."
+        except Exception as error:  # The predictions are ready, and worth more than their rows.
+            reason = repr(error)
+    lost = len(entries) - len(ids)
+    if lost:
+        count("HistoryWriteFailure", lost)
+    else:
         _failures = 0
-    except Exception as error:  # The prediction is ready, and worth more than its row.
+    if lost and reason:
         _failures += 1
         if _failures >= FAILURES:
             _paused_until = time.monotonic() + PAUSE_SECONDS
-        count("HistoryWriteFailure")
-        logger.error("prediction not logged", request_id=request_id, reason=repr(error))
-        return None
-    return id_of(fields["sk"])
+        logger.error("predictions not logged", rows=lost, source=source, reason=reason)
+    return [ids.get(place) for place in range(len(entries))]
 
 
-def _fields(
-    prediction: Mapping[str, Any],
-    source: str,
-    batch: str,
-    request_id: str,
-    appearance: Mapping[str, float],
-) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    place = f"{now.strftime(TIME)}#{request_id}"
+def _write(table: str, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Write at most MAX_PUTS rows; returns the sort keys of those that a busy table left out."""
+    puts = [{"PutRequest": {"Item": aws.to_item(row)}} for row in rows]
+    if len(puts) == 1:
+        _call("put_item", TableName=table, **puts[0]["PutRequest"])
+        return set()
+    for attempt in range(aws.BUSY_ATTEMPTS):
+        time.sleep(attempt * aws.BUSY_SECONDS)
+        answer = _call("batch_write_item", RequestItems={table: puts})
+        puts = answer.get("UnprocessedItems", {}).get(table, [])
+        if not puts:
+            break
+    return {put["PutRequest"]["Item"]["sk"]["S"] for put in puts}
+
+
+def _call(operation: str, **given: Any) -> Any:
+    """Call DynamoDB, once more if the connection was closed. A second write changes nothing."""
+    from botocore.exceptions import ConnectionClosedError
+
+    try:
+        return getattr(writer(), operation)(**given)
+    except ConnectionClosedError:
+        return getattr(writer(), operation)(**given)
+
+
+def _fields(entry: Entry, source: str, batch: str) -> dict[str, Any]:
+    prediction, of = entry.prediction, entry.appearance
+    request_id = entry.request_id or prediction.get("request_id") or uuid.uuid4().hex
+    place = f"{entry.at.strftime(TIME)}#{request_id}"
     return {
         "pk": _partition_of(place),
         "sk": place,
-        "expires": int((now + timedelta(days=RETENTION_DAYS)).timestamp()),
+        "expires": int((entry.at + timedelta(days=RETENTION_DAYS)).timestamp()),
         "prediction": prediction["prediction"],
         "probability": round(float(prediction["probability"]), 6),
         "uncertain": bool(prediction["uncertain"]),
@@ -147,7 +186,9 @@ def _fields(
         "ms": float(prediction["timing_ms"]["total"]),
         "source": source,
         "batch": batch or None,
-        **{name: float(appearance[name]) for name in APPEARANCE if name in appearance},
+        "file": entry.file or None,
+        "key": entry.key or None,
+        **{name: float(of[name]) for name in APPEARANCE if name in of},
     }
 
 

@@ -1,7 +1,7 @@
 """The rows of a batch in the table: one for each file, written once for each object, in order."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -26,6 +26,7 @@ class Rows:
 
     def __init__(self, table: str, batch: str) -> None:
         self.table = table
+        self.batch = batch
         self.partition = rows_partition(batch)
 
     def put(self, row: Row) -> Outcome:
@@ -43,6 +44,20 @@ class Rows:
         if before is None:
             return "again"
         return "replaced" if before else "new"
+
+    def put_new(self, rows: Sequence[Row]) -> list[bool]:
+        """Write those `rows` whose file has none, many in one call; returns which are written.
+
+        The others have a row already, or the table is too busy for them: `put` them.
+        """
+        places = {row.name: place for place, row in reversed(list(enumerate(rows)))}
+        first = sorted(places.values())  # A call may name an item once.
+        written: set[int] = set()
+        for begin in range(0, len(first), aws.MAX_INSERTS):
+            part = first[begin : begin + aws.MAX_INSERTS]
+            codes = aws.insert_items(self.table, [self.fields(rows[place]) for place in part])
+            written |= {place for place, code in zip(part, codes, strict=True) if not code}
+        return [place in written for place in range(len(rows))]
 
     def put_missing(self, rows: list[Row]) -> int:
         """Write those `rows` (at most TRANSACTION) that do not exist yet; returns their number.
