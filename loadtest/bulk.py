@@ -5,12 +5,14 @@
 
 Drops the images, kills a worker (-9) after a third of them, waits for the end of the batch and
 checks the results: each file exactly once, by its name, with the broken ones as failed. Prints the
-images per second, also those of a bare loop over the same images on all cores.
+images per second and the CPU of each process for one image, also those of a bare loop over the same
+images on all cores.
 """
 
 import argparse
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -46,23 +48,51 @@ def workers(state: Path) -> list[int]:
     return found
 
 
-def predict(paths: list[Path]) -> int:
-    """Read, decode and classify images, and nothing else."""
+def cpu(state: Path) -> Counter[str]:
+    """Seconds of CPU that each kind of process of the stack in `state` has used, and this script.
+
+    The emulator's include those of the copies that saved its state.
+    """
+    folder = str(state.resolve())
+    used: Counter[str] = Counter({"this script": sum(os.times()[:2])})
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (process / "environ").read_text(errors="replace")
+            numbers = (process / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if folder not in variables or process.name == str(os.getpid()):
+            continue
+        service = re.search(r"POWERTOOLS_SERVICE_NAME=(\w+)", variables)
+        if service:
+            kind, times = f"function {service[1]}", numbers[11:13]
+        elif "GATEWAY_PORT=" in variables:
+            kind, times = "emulator", numbers[11:15]
+        else:
+            kind, times = "gateway and the rest", numbers[11:13]
+        used[kind] += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+def predict(paths: list[Path]) -> float:
+    """Read, decode and classify images, and nothing else; returns the seconds of CPU."""
     model = Classifier.load(CHECKOUT_BASELINE)
+    began = time.process_time()
     for path in paths:
         model.predict(images.model_input(images.read(path.read_bytes()), model.size))
-    return len(paths)
+    return time.process_time() - began
 
 
-def bare_loop(paths: list[Path]) -> float:
-    """Images per second of `predict` on all cores, in processes that already run."""
+def bare_loop(paths: list[Path]) -> tuple[float, float]:
+    """Images per second of `predict` on all cores, in processes that already run, and seconds of
+    CPU for each."""
     cores = len(os.sched_getaffinity(0))
     parts = [paths[i::cores] for i in range(cores)]
     with ProcessPoolExecutor(cores) as pool:
         list(pool.map(predict, [part[:1] for part in parts]))
         began = time.monotonic()
-        done = sum(pool.map(predict, parts))
-        return done / (time.monotonic() - began)
+        used = sum(pool.map(predict, parts))
+        return len(paths) / (time.monotonic() - began), used / len(paths)
 
 
 def main() -> None:
@@ -96,21 +126,26 @@ def main() -> None:
             Bucket=stack.outputs["DataBucket"], Key=f"inbox/{batch}/{name}", Body=dropped[name]
         )
 
-    began = time.monotonic()
+    before, began = cpu(options.state), time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         drops = [pool.submit(drop, name) for name in dropped]
         marks = follow(api, batch, options, began)
         for one in drops:
             one.result()
     seconds = time.monotonic() - began
+    used = cpu(options.state) - before
     compare(api, batch, dropped)
-    loop = bare_loop(paths)
+    loop, alone = bare_loop(paths)
     rate = len(dropped) / seconds
     print(f"finished after {seconds:.1f} s: {rate:.1f} images/s")
     print(f"bare loop: {loop:.1f} images/s; ratio: {rate / loop:.2f}")
     for share, at in marks.items():
         done = len(dropped) * share / at
         print(f"  {share:.0%} after {at:.1f} s: {done:.1f} images/s, ratio {done / loop:.2f}")
+    share = alone * len(dropped) / used.total()
+    print(f"CPU ms an image; bare loop {1e3 * alone:.1f}, ratio {share:.2f}")
+    for kind, of_kind in used.most_common():
+        print(f"  {1e3 * of_kind / len(dropped):5.1f} {kind}")
 
 
 def follow(
