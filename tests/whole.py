@@ -50,7 +50,9 @@ def check(url: str, stack: LocalStack) -> None:
         assert statuses == dict.fromkeys(READ, 200)
         made = client.post("/batches", json={"files": ["a.jpg"]}).json()
         (form,) = made["uploads"]["items"]
-        sent = httpx.post(form["url"], data=form["fields"], files={"file": sample})
+        sent = httpx.post(
+            form["url"], data=form["fields"], files={"file": sample}, timeout=DEADLINE
+        )
         assert sent.status_code == 204, sent.text
         batch = f"/batches/{made['id']}"
         assert eventually(lambda: client.get(batch).json()["state"] == "finished")
