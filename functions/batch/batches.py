@@ -184,9 +184,12 @@ def start(_: Member, batch: BatchId) -> Response:
     responses=documented("Batch", errors.NotFound, errors.BadRequest, *PROTECTED),
 )
 def status(_: Member, batch: BatchId) -> Response:
-    """Counts, rate and time left. A folder that somebody drops into `inbox/` is a batch too."""
+    """Counts, rate and time left. A folder that somebody drops into `inbox/` is a batch too.
+
+    While a batch of more than 1,000 images runs, its counts are a few seconds old.
+    """
     batches = Batches.from_settings()
-    return json_response(_status(batches, batches.refresh(batches.id_of(batch))))
+    return json_response(_status(batches, batches.follow(batches.id_of(batch))))
 
 
 def _status(batches: Batches, progress: Progress) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("TABLE", TABLE)
     settings.cache_clear()
     batches._names.cache_clear()
+    batches._followed.clear()
     with cloud_in_memory(BUCKET):
         yield Cloud()
     monkeypatch.undo()
@@ -342,6 +343,45 @@ def test_a_folder_has_no_forms_and_may_be_started(cloud: Cloud) -> None:
     with pytest.raises(Conflict, match="folder"):
         cloud.batches.forms("b")
     assert cloud.batches.start("b").as_dict()["started"]
+
+
+# --- followed ------------------------------------------------------------------------------------
+
+
+def follow(cloud: Cloud, done: int, state: str = "running") -> bool:
+    """Whether the batch, followed, has so many rows and this state."""
+    progress = cloud.batches.follow("b")
+    return (progress.tally.done, progress.state) == (done, state)
+
+
+@pytest.mark.parametrize("large", [3, 4])
+def test_counts_of_a_large_running_batch_are_reused_until_it_finishes(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(batches, "LARGE", large)
+    for name in ("REUSED", "REUSED_SECONDS"):
+        monkeypatch.setattr(batches, name, 1e9)
+    names = [f"{i}.jpg" for i in range(5)]
+    cloud.drop("b", *names)
+    cloud.work("b", *names[:3])
+    assert follow(cloud, 3)
+    cloud.work("b", names[3])
+    assert follow(cloud, 3 if large == 3 else 4)
+    cloud.batches.start("b")
+    assert follow(cloud, 4)
+    cloud.work("b", names[4])
+    assert follow(cloud, 5, "finished")
+
+
+def test_counts_are_reused_no_longer_than_counting_takes_a_few_times(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "LARGE", 1)
+    monkeypatch.setattr(batches, "REUSED", 0)
+    cloud.drop("b", "a.jpg", "b.jpg", "c.jpg")
+    for done, name in enumerate(["a.jpg", "b.jpg"], 1):
+        cloud.work("b", name)
+        assert follow(cloud, done)
 
 
 # --- counted once --------------------------------------------------------------------------------

@@ -50,6 +50,13 @@ the batch's id, so that no dropped file has the same name."""
 RATE_SECONDS = 60.0
 """The rate is that of the last minute, so that it follows the number of workers."""
 
+LARGE = 1_000
+"""Rows from which `follow` may give counts that it gave before."""
+REUSED = 4
+"""For how many times as long as counting took: those who follow a batch take a fifth of a core."""
+REUSED_SECONDS = 60.0
+"""The most that counts are reused, on a busy machine too."""
+
 MAX_ATTEMPTS = 5
 """How often one call writes results that keep changing. The next call writes again."""
 
@@ -396,6 +403,24 @@ class Batches:
             )
         return progress
 
+    def follow(self, batch: str) -> Progress:
+        """The progress as `refresh` returns it, for those who ask all the time; raises NotFound.
+
+        Counting 5,000 rows and objects takes a second of a core. So the counts of a large batch
+        that runs are reused for a while, unless its head changes: its start, results or title.
+        """
+        kept = _followed.get(batch)
+        if kept and time.monotonic() < kept[0] and _lasting(self._head(batch)) == kept[1]:
+            return kept[2]
+        _followed.clear()  # One is enough: a page follows one batch.
+        began = time.monotonic()
+        progress = self.refresh(batch)
+        if not progress.complete and progress.tally.rows >= LARGE:
+            end = time.monotonic()
+            until = end + min(REUSED * (end - began), REUSED_SECONDS)
+            _followed[batch] = until, _lasting(progress.head), progress
+        return progress
+
     def _notify(self, progress: Progress) -> None:
         """Tell the owner once that a batch is done. Only if it was started: one that was not, such
         as a dropped folder, is complete each time that its next file has a row."""
@@ -533,6 +558,15 @@ def _names(bucket: str, batch: str) -> Names:
     for place, file in enumerate(files):
         places.setdefault(nfc(file), place)
     return Names(batch, files, places)
+
+
+_followed: dict[str, tuple[float, dict[str, Any], Progress]] = {}
+"""The progress that `follow` gives until a time, as long as the head of the batch is the same."""
+
+
+def _lasting(head: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a head that do not change with each row."""
+    return {name: value for name, value in head.items() if name not in ("seen", "due")}
 
 
 def _head(item: dict[str, Any]) -> dict[str, Any]:
