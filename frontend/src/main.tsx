@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { asProblem } from "./api/problem";
-import { findToken, readConfig } from "./api/session";
+import { findToken, readConfig, takeToken } from "./api/session";
 import { App } from "./app";
 import { findScheme } from "./store/scheme";
 import "./style/index.css";
@@ -10,6 +10,8 @@ const root = document.getElementById("app") as HTMLElement;
 
 findScheme();
 findToken();
+// A link with a token may be opened in a tab that already shows this page.
+addEventListener("hashchange", takeToken);
 try {
   await readConfig();
   render(<App />, root);

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.local_stack import ROOT, LocalStack
 from tests.samples.drawn import encoded, picture
@@ -229,7 +229,13 @@ def test_an_unknown_address_is_reported(page, stack):
     expect(page.get_by_role("heading", level=1, name="Page not found")).to_be_visible()
 
 
-def test_the_token_leaves_the_address_and_stays_in_the_tab(page, stack):
+def test_the_token_leaves_the_address_and_stays_in_the_tab(page, stack, complaints):
+    sent: list[Request] = []
+
+    def note(request: Request) -> None:
+        sent.append(request)
+
+    page.on("request", note)
     as_admin(page, stack, "/")
     assert "token" not in page.url
     expect(page.get_by_role("heading", name="Recent predictions")).to_be_visible()
@@ -237,6 +243,22 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(page, stack):
     assert page.evaluate("localStorage.length") == 0
     page.reload()
     expect(page.get_by_text("Predictions today")).to_be_visible()
+    # It goes to the service in a header, and to nobody in an address or a referrer.
+    token = token_of(stack)
+    assert any(token in one.headers.get("authorization", "") for one in sent)
+    assert [one.url for one in sent[1:] if token in one.url] == []
+    assert [one.url for one in sent if one.headers.get("referer")] == []
+    page.goto(page.url + "classify")
+    page.go_back()
+    assert "token" not in page.url
+    assert token not in page.content() + "".join(complaints)
+
+
+def test_a_link_with_a_token_works_in_a_tab_that_shows_the_page(page, stack):
+    visit(page, stack, "/")
+    page.evaluate("token => { location.hash = `token=${token}`; }", token_of(stack))
+    expect(page.get_by_text("Predictions today")).to_be_visible()
+    assert "token" not in page.url
 
 
 def test_a_wrong_token_is_reported_and_can_be_corrected(page, stack):

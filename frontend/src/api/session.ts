@@ -19,7 +19,7 @@ export interface Config {
 }
 
 const KEPT = "token";
-const IN_ADDRESS = /^#token=([A-Za-z0-9._~-]+)$/;
+const IN_ADDRESS = /^#token=([A-Za-z0-9._~-]*)/;
 
 /** A message between tabs of this page. `out` with a token is for tabs that have that token. */
 type Message = { kind: "ask" } | { kind: "token"; token: string } | { kind: "out"; token?: string };
@@ -77,13 +77,19 @@ export const usesTokens = (): boolean =>
   config.value.predictions === "keys" ||
   (config.value.pages?.some((page) => !WITHOUT_TOKEN.includes(page)) ?? true);
 
-/** Move the token from the address (`#token=...`) to this tab's session, or read it from there. */
-export function findToken(): void {
+/** Move the token from the address (`#token=...`), whatever stands behind it, to this tab's session;
+ * returns whether it had one. */
+export function takeToken(): boolean {
   const given = IN_ADDRESS.exec(location.hash)?.[1];
-  if (given) {
-    history.replaceState(history.state, "", location.pathname + location.search);
-    keepToken(given);
-  } else {
+  if (given === undefined) return false;
+  history.replaceState(history.state, "", location.pathname + location.search);
+  if (given) keepToken(given);
+  return given !== "";
+}
+
+/** Take the token from the address, or read it from this tab's session. */
+export function findToken(): void {
+  if (!takeToken()) {
     token.value = sessionStorage.getItem(KEPT) ?? localStorage.getItem(KEPT);
   }
   tabs.onmessage = ({ data }: MessageEvent<Message>) => {

@@ -9,6 +9,7 @@ import {
   refused,
   refuseToken,
   signingIn,
+  takeToken,
   token,
 } from "../../src/api/session";
 
@@ -39,6 +40,29 @@ const storage = () => {
     removeItem: (name: string) => kept.delete(name),
   };
 };
+
+test.each([
+  ["#token=abc-1", "abc-1"],
+  ["#token=abc-1&utm_source=mail", "abc-1"],
+  ["#token=abc-1%20", "abc-1"],
+  ["#token=", null],
+])("a token leaves the address whatever stands behind it: %s", (hash, expected) => {
+  const left: unknown[] = [];
+  vi.stubGlobal("sessionStorage", storage());
+  vi.stubGlobal("location", { hash, pathname: "/models", search: "?show=versions" });
+  vi.stubGlobal("history", {
+    state: null,
+    replaceState: (...given: unknown[]) => left.push(given),
+  });
+  token.value = null;
+  expect(takeToken()).toBe(expected !== null);
+  expect([token.value, left]).toEqual([expected, [[null, "", "/models?show=versions"]]]);
+});
+
+test("another fragment stays in the address", () => {
+  vi.stubGlobal("location", { hash: "#threshold", pathname: "/data", search: "" });
+  expect(takeToken()).toBe(false);
+});
 
 /** Another tab, and the next message that it receives. */
 const otherTab = () => {

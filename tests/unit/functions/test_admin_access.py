@@ -124,7 +124,10 @@ def test_nothing_is_read_or_checked_before_the_caller_is_known(client: TestClien
 def test_the_token_is_in_no_response_and_no_log(client: TestClient, cloud: Any, capfd) -> None:
     for method, path in (*MEMBER, *ADMIN):
         for headers in ({}, cloud.admin, {"authorization": f"Bearer {TOKEN}x"}):
-            assert TOKEN not in call(client, method, path, headers).text
+            answer = call(client, method, path, headers)
+            assert TOKEN not in answer.text + str(answer.headers)
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert answer.headers["x-content-type-options"] == "nosniff"
     written = capfd.readouterr()
     assert TOKEN not in written.out + written.err
 

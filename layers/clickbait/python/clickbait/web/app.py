@@ -103,6 +103,11 @@ def request_id_of(request: Request) -> str:
     return str(request.state.request_id)
 
 
+SAFE = ((b"referrer-policy", b"no-referrer"), (b"x-content-type-options", b"nosniff"))
+"""Headers of every answer. A page of the documentation names its address to no other site, and a
+browser takes no answer for another type than it has."""
+
+
 class RequestMiddleware:
     """The outermost ASGI layer: gives each request its id, headers, log line and metrics, and
     answers an unhandled exception with a problem document."""
@@ -136,6 +141,7 @@ class RequestMiddleware:
                         (b"x-request-id", request_id.encode()),
                         (b"x-processing-time", f"{took:.4f}".encode()),
                         (b"x-cold-start", b"true" if cold else b"false"),
+                        *SAFE,
                     )
                 )
             await send(message)
