@@ -609,18 +609,28 @@ def test_a_disk_that_takes_no_more_costs_one_attempt_and_leaves_no_version(cloud
     assert do(run, 2)[1]["state"] == "PROMOTED"
 
 
-class Refusing:
-    """AWS answers every call of a service with an error, until it is over."""
+class Outage:
+    """AWS answers every call of a service with an error, from `begin` on for a number of seconds.
+    Stands in for the module `time` too: the seconds pass in the pauses of the job."""
 
-    def __init__(self, service: str, code: str) -> None:
-        self.code, self.over = code, True
-        aws.client(service).meta.events.register(f"before-call.{service}", self.refuse)
-        bucket.s3().meta.events.register(f"before-call.{service}", self.refuse)
+    def __init__(self, service: str, code: str, seconds: float) -> None:
+        self.code, self.left, self.begun = code, seconds, False
+        for client in (aws.client(service), *([bucket.s3()] if service == "s3" else [])):
+            client.meta.events.register(f"before-call.{service}", self.refuse)
+
+    def begin(self) -> None:
+        self.begun = True
+
+    def sleep(self, seconds: float) -> None:
+        self.left -= seconds
 
     def refuse(self, **_: Any) -> None:
-        if not self.over:
+        if self.begun and self.left > 0:
             error = {"Error": {"Code": self.code, "Message": "Please reduce your request rate."}}
             raise ClientError(error, "Operation")
+
+
+THROTTLED = "ProvisionedThroughputExceededException"
 
 
 @pytest.mark.parametrize(
@@ -629,39 +639,59 @@ class Refusing:
         ("s3", "SlowDown", "at the start"),
         ("s3", "SlowDown", "in the training"),
         ("s3", "SlowDown", "at the promotion"),
-        ("dynamodb", "ProvisionedThroughputExceededException", "in the training"),
+        ("dynamodb", THROTTLED, "at the start"),
+        ("dynamodb", THROTTLED, "in the training"),
     ],
 )
-def test_a_cloud_that_refuses_for_a_while_costs_one_attempt(
+def test_a_cloud_that_refuses_for_a_minute_costs_no_attempt(
     cloud, few, monkeypatch, service, code, moment
 ):
     upload(cloud, few)
-    run, refusing = request(), Refusing(service, code)
+    run, outage = request(), Outage(service, code, 60)
+    monkeypatch.setattr(job, "time", outage)
     promote = Registry.promote
 
-    def begin(*args: Any, **fields: Any) -> Any:
-        refusing.over = False
-        return promote(*args, **fields) if args else None
+    def fails_then_promotes(*args: Any, **fields: Any) -> Any:
+        outage.begin()
+        return promote(*args, **fields)
 
     if moment == "at the start":
-        begin()
+        outage.begin()
     elif moment == "in the training":
-        attempt.retrain.before = begin
+        attempt.retrain.before = outage.begin
     else:
-        monkeypatch.setattr(Registry, "promote", begin)
-    environment = {**os.environ, "RUN_ID": run, "AWS_BATCH_JOB_ATTEMPT": "1"}
-    try:
-        status = job.main(environment)
-    except ClientError:  # It cannot even read its run: Python ends with status 1.
-        status = 1
-    refusing.over = True
-    assert status == 1
-    attempt.retrain.before = lambda: None
-    monkeypatch.setattr(Registry, "promote", promote)
-    status, record = do(run, 2)
+        monkeypatch.setattr(Registry, "promote", fails_then_promotes)
+    status, record = do(run)
     assert (status, record["state"]) == (0, "PROMOTED"), record["reason"]
+    assert outage.left == 0
+    assert any(code in line for line in record["log"])
     assert len(list(Registry(MODELS).promotions())) == 1
     assert live() == record["version"]
+
+
+def test_a_cloud_that_goes_on_refusing_costs_the_attempt_and_the_next_one_resumes(
+    cloud, few, monkeypatch
+):
+    upload(cloud, few)
+    run, outage = request(), Outage("s3", "SlowDown", 2 * job.OUTAGE_SECONDS)
+    monkeypatch.setattr(job, "time", outage)
+    attempt.retrain.before = outage.begin
+    status, record = do(run)
+    assert (status, record["state"]) == (1, "RUNNING")
+    assert record["reason"].startswith("Attempt 1 of 3 failed: ")
+    assert "SlowDown" in record["reason"]
+    outage.left = 0
+    assert do(run, 2)[1]["state"] == "PROMOTED"
+
+
+def test_a_refusal_for_good_is_not_waited_for(cloud, few, monkeypatch):
+    upload(cloud, few)
+    run, outage = request(), Outage("s3", "AccessDenied", 60)
+    monkeypatch.setattr(job, "time", outage)
+    attempt.retrain.before = outage.begin
+    status, record = do(run)
+    assert (status, record["state"], outage.left) == (1, "RUNNING", 60)
+    assert "AccessDenied" in record["reason"]
 
 
 def test_a_fault_is_tried_again_and_fails_the_run_the_third_time(cloud, few, drawings):

@@ -3,7 +3,12 @@
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 
 from clickbait import aws
 from clickbait.errors import Unavailable
@@ -36,6 +41,34 @@ DENIED = ClientError(
 )
 def test_a_fault_in_words_names_no_account_role_bucket_or_host(error, expected):
     assert aws.reason(error) == expected
+
+
+def refusal(code: str, status: int) -> ClientError:
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "GetObject")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (refusal("SlowDown", 503), True),
+        (refusal("InternalError", 500), True),
+        (refusal("ProvisionedThroughputExceededException", 400), True),
+        (refusal("ThrottlingException", 400), True),
+        (EndpointConnectionError(endpoint_url="https://bucket.s3"), True),
+        (ReadTimeoutError(endpoint_url="https://bucket.s3"), True),
+        (Unavailable("The table is busy."), True),
+        (refusal("AccessDenied", 403), False),
+        (refusal("NoSuchBucket", 404), False),
+        (NoCredentialsError(), False),
+        (ValueError("no image"), False),
+    ],
+)
+def test_an_outage_is_what_may_be_over_later(error, expected):
+    assert aws.is_outage(error) is expected
+    outer = Unavailable("Reading failed.")
+    outer.__cause__ = error
+    assert aws.is_outage(outer) is expected
 
 
 class Busy:

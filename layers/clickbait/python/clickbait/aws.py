@@ -125,6 +125,29 @@ def faults() -> tuple[type[Exception], ...]:
     return BotoCoreError, ClientError
 
 
+TRY_LATER = re.compile("Throttl|Throughput|SlowDown|RequestLimit|TooManyRequests")
+"""Codes with which AWS asks for fewer requests."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether AWS, or the network to it, failed for the moment: the same call may succeed later.
+
+    An error that was raised from such a failure counts too.
+    """
+    from botocore import exceptions
+    from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingError
+
+    match error:
+        case ClientError():
+            code = error.response.get("Error", {}).get("Code", "")
+            return (status_of(error) or 0) >= 500 or bool(TRY_LATER.search(code))
+        case exceptions.ConnectionError() | HTTPClientError() | ResponseStreamingError():
+            return True
+    if error.__cause__ is not None:
+        return is_outage(error.__cause__)
+    return isinstance(error, Unavailable)  # A table that stayed busy.
+
+
 def is_transport_fault(error: Exception) -> bool:
     """Whether a call failed before AWS answered it."""
     from botocore.exceptions import BotoCoreError
