@@ -128,9 +128,12 @@ export const worldText = ({ before, after }: Pair): string =>
   `On thumbnails of the kind it was shipped for: ${percent(after.accuracy, 0)} right, ` +
   `before ${percent(before.accuracy, 0)}.`;
 
-/** The share of unsure verdicts before and after, on the same images; null if not measured. */
-export function unsureText({ of: { before, after } }: Improvement): string | null {
+/** The share of unsure verdicts before and after, on the same images; null if it was not measured,
+ * or if a warning of the service has it. */
+export function unsureText({ on, of: { before, after }, warnings }: Improvement): string | null {
   if (before.unsure === null || after.unsure === null) return null;
+  const images = on === "own" ? "of your images" : `of the ${on} images`;
+  if (warnings.some((warning) => warning.includes(images))) return null;
   return (
     `Unsure about ${percent(after.unsure, 0)} of these images, ` +
     `before about ${percent(before.unsure, 0)}.`

@@ -9,7 +9,7 @@ import { Empty, Shown } from "../../ui/state";
 import { searched } from "./address";
 import { Find, Pages } from "./find";
 import { Warnings } from "./improved";
-import { headline, improvementOf, METHODS, unsureText } from "./improvement";
+import { headline, improvementOf, METHODS, unsureText, worldText } from "./improvement";
 import { plainly, RunName, StateTag, VersionName } from "./names";
 import { ended, type Run, runUnderWay, STATES, TRIGGERS, tookSeconds } from "./progress";
 
@@ -42,10 +42,13 @@ function Outcome({ of: run }: { of: Run }) {
       {improvement && (
         <>
           <p class="run-headline">{headline(improvement)}</p>
-          <p>{unsureText(improvement)}</p>
+          <p>
+            {unsureText(improvement)} {improvement.world && worldText(improvement.world)}
+          </p>
         </>
       )}
-      <p>{plainly(run.reason)}</p>
+      {/* The reason for a new live model is these figures. */}
+      {(!improvement || run.state !== "PROMOTED") && <p>{plainly(run.reason)}</p>}
       {improvement && <Warnings of={improvement.warnings} />}
     </>
   );

@@ -44,7 +44,7 @@ export function Versions({ of, live, history, picked, onPick, onChanged }: Props
         “Before” is the model that was live when a version was trained. Both answered the same
         images, which neither had learned from. Select two versions to compare them.
       </p>
-      <Find label="Find a version by name or date (20261127)">
+      <Find label="Find a version by name or date">
         <label class="check">
           <input
             type="checkbox"
@@ -200,7 +200,7 @@ function Figures({ of }: { of: Summary }) {
   const [before, after] = [improvement?.of.before.unsure, improvement?.of.after.unsure];
   return (
     <>
-      <td class="same-images">
+      <td class="same-images" data-label="On the same images">
         {improvement ? (
           <>
             {change(improvement.of)}
@@ -210,7 +210,7 @@ function Figures({ of }: { of: Summary }) {
           <small>not compared</small>
         )}
       </td>
-      <td class="nowrap">
+      <td class="nowrap" data-label="Unsure">
         {typeof before === "number" && typeof after === "number" ? (
           <>
             {percent(after, 0)}, before {percent(before, 0)}
@@ -224,12 +224,13 @@ function Figures({ of }: { of: Summary }) {
           <small>not measured</small>
         )}
       </td>
-      <td class="nowrap" title={accuracy.reason ?? ""}>
+      <td class="nowrap" data-label="Own test" title={accuracy.reason ?? ""}>
         {percent(accuracy.value, 0)}
-        <small>of {plural(test ?? 0, "image")} of its own</small>
+        <small>of its {plural(test ?? 0, "test image")}</small>
       </td>
       <td
         class="nowrap"
+        data-label="Trained"
         title={`${count(train)} training, ${count(validation)} validation, ${count(test)} test`}
       >
         {dateTime(of.training_date)}
