@@ -30,7 +30,7 @@ type Part = (typeof SECTIONS)[number]["show"];
 const BUSY_MS = 3_000;
 const IDLE_MS = 20_000;
 
-/** Versions on a page: the table is 3,000 px high at most, however many there are. */
+/** Versions on a page: the table has no more rows, however many versions there are. */
 const ON_PAGE = 50;
 
 /** Milliseconds until uploaded images are counted: the service checks them first. */

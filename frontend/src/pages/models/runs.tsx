@@ -70,7 +70,7 @@ export function RunList({
   return (
     <section aria-labelledby="runs">
       <h2 id="runs">Training runs</h2>
-      <Find label="Find a run by its date, version or reason">
+      <Find label="Find a run by date or reason">
         <select
           aria-label="State"
           value={query.state ?? ""}
