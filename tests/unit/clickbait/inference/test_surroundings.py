@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from clickbait.errors import AnimatedImage, BrokenImage, UnsupportedFormat
 from clickbait.inference import images
@@ -292,6 +293,70 @@ def test_a_jpeg_that_no_browser_shows_is_named() -> None:
         data = JPEG[: at + 1] + bytes([marker]) + JPEG[at + 2 : at + 4] + bytes([bits])
         with pytest.raises(UnsupportedFormat, match=says):
             images.read(data + JPEG[at + 5 :])
+
+
+def jpeg_of(samples: np.ndarray, markers: bytes, ids: bytes) -> bytes:
+    """A JPEG of `samples`, (height, width, 3 or 4), with these component ids, and with `markers`
+    instead of those of its encoder."""
+    channels = samples.shape[2]
+    # Pillow stores CMYK inverted, as Photoshop does.
+    image = Image.fromarray(samples) if channels == 3 else Image.fromarray(255 - samples, "CMYK")
+    data = bytearray(encoded(image, quality=95, subsampling=0, keep_rgb=True))
+    first = 4 + int.from_bytes(data[4:6])
+    assert data[2:4] == b"\xff\xee"
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    data[frame + 10 : frame + 10 + 3 * channels : 3] = ids
+    data[scan + 5 : scan + 5 + 2 * channels : 2] = ids
+    return bytes(data[:2] + markers + data[first:])
+
+
+def adobe(transform: int) -> bytes:
+    return segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform]))
+
+
+JFIF = segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0")
+NUMBERED, LETTERED = b"\1\2\3", b"RGB"
+NEAR = 3
+"""Mean levels by which rounding may change a picture. Wrong colours differ by 50 and more."""
+
+
+@pytest.mark.parametrize("ids", [NUMBERED, LETTERED], ids=["1 2 3", "R G B"])
+@pytest.mark.parametrize(
+    ("markers", "space"),
+    [
+        (JFIF, "YCbCr"),
+        (JFIF + adobe(0), "YCbCr"),
+        (adobe(0), "RGB"),
+        (adobe(1), "YCbCr"),
+        (adobe(2), "YCbCr"),
+        (b"", None),
+        (segment(0xEE, b"Adobe"), None),
+    ],
+    ids=["JFIF", "JFIF and Adobe 0", "Adobe 0", "Adobe 1", "Adobe 2", "none", "short Adobe"],
+)
+def test_three_components_are_the_colours_that_a_browser_shows(
+    markers: bytes, space: str | None, ids: bytes
+) -> None:
+    """Without a marker the ids decide. Chromium shows the same pixels for each of these files."""
+    space = space or ("RGB" if ids == LETTERED else "YCbCr")
+    samples = np.asarray(SCENE.convert(space) if space == "YCbCr" else SCENE)
+    read = pixels(jpeg_of(samples, markers, ids)).astype(int)
+    assert np.abs(read - np.asarray(SCENE)).mean() < NEAR
+
+
+@pytest.mark.parametrize(
+    "markers",
+    [b"", JFIF, adobe(0), adobe(2), JFIF + adobe(2)],
+    ids=["none", "JFIF", "Adobe 0", "Adobe 2", "JFIF and Adobe 2"],
+)
+def test_four_components_are_the_colours_that_a_browser_shows(markers: bytes) -> None:
+    """CMYK and YCCK are inverted, with and without a marker of Photoshop. Black 255 is none."""
+    rgb = np.asarray(SCENE)
+    if adobe(2) in markers:
+        rgb = np.asarray(Image.fromarray(255 - rgb).convert("YCbCr"))
+    samples = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+    read = pixels(jpeg_of(samples, markers, b"\1\2\3\4")).astype(int)
+    assert np.abs(read - np.asarray(SCENE)).mean() < NEAR
 
 
 def test_the_same_damage_gets_the_same_words() -> None:
