@@ -17,12 +17,11 @@ import Overview from "./pages/overview";
 import { health, trouble, watchHealth } from "./store/health";
 import { Announcer, announce } from "./ui/announce";
 import { KeyIcon } from "./ui/icons";
-import { later, prefetch } from "./ui/later";
+import { later, part, prefetch } from "./ui/later";
 import { pages } from "./ui/pages";
 import { SchemeButton } from "./ui/scheme-button";
 import { Empty, Failure } from "./ui/state";
 import { Stray } from "./ui/stray";
-import { SignIn } from "./ui/token";
 
 const Classify = later("Classify", () => import("./pages/classify"));
 const Batch = later("Batch", () => import("./pages/batch"));
@@ -34,14 +33,22 @@ const Run = later("Run", () => import("./pages/models/run"));
 const Keys = later("Keys", () => import("./pages/keys"));
 const Monitoring = later("Monitoring", () => import("./pages/monitoring"));
 
-/** The code of the charts that several pages draw. */
-const Charts = {
+const loadSignIn = () => import("./ui/sign-in");
+const SignIn = part(
+  () => loadSignIn().then((module) => module.SignIn),
+  () => null,
+);
+
+const quietly = (load: () => Promise<unknown>) => ({
   preload: () =>
-    import("./charts/drawn").then(
+    load().then(
       () => undefined,
       () => undefined,
     ),
-};
+});
+
+/** The code of the charts that several pages draw. */
+const Charts = quietly(() => import("./charts/drawn"));
 
 const isAt = (place: string, path: string): boolean =>
   place === "/" ? path === "/" : path === place || path.startsWith(`${place}/`);
@@ -186,7 +193,10 @@ function NotFound() {
 export function App() {
   useEffect(() => watchHealth(), []);
   const inside = member.value ? [Review, Models, Data, Monitoring] : [];
-  useEffect(() => prefetch([Classify, Batch, ...inside, Charts]), [member.value]);
+  useEffect(
+    () => prefetch([Classify, Batch, ...inside, quietly(loadSignIn), Charts]),
+    [member.value],
+  );
   useEffect(
     () =>
       effect(() => {
@@ -210,7 +220,7 @@ export function App() {
           API documentation
         </a>
       </footer>
-      <SignIn />
+      {signingIn.value && <SignIn />}
       <Announcer />
     </LocationProvider>
   );

@@ -71,7 +71,8 @@ def headers() -> Headers:
     buckets = "https:" + (f" {parts.scheme}://{parts.netloc}" if emulated else "")
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
-        f"img-src 'self' blob: data: {buckets}; connect-src 'self' {buckets}; worker-src 'self'; "
+        f"img-src 'self' blob: data: {buckets} https://i.ytimg.com; "
+        f"connect-src 'self' {buckets}; worker-src 'self'; "
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return [

@@ -1,7 +1,10 @@
 """Many images on the page: a few at once, many as a batch, and a reload during the uploads."""
 
 import csv
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded, picture
+from tests.waiting import DEADLINE
 
 from .conftest import as_admin, choose, sign_in, token_of, violations_in_both, visit
 
@@ -151,7 +155,20 @@ def test_ten_files_are_predicted_at_once_without_a_token(page, stack, tmp_path, 
     assert complaints == []
 
 
-def test_more_than_ten_files_need_the_token_and_are_kept_until_then(page, stack):
+def test_the_code_for_a_few_files_names_them_all(page, stack, complaints):
+    visit(page, stack, "/batch")
+    choose(page, *files(4, first=500))
+    page.get_by_text("Use this from code").click()
+    for language in ("curl", "Python", "JavaScript"):
+        page.get_by_role("button", name=language, exact=True).click()
+        code = page.locator(".use-code pre").inner_text()
+        assert f"{stack.api_url}/predict-batch" in code
+        assert [name for name, _ in files(4, first=500) if name not in code] == []
+    assert violations_in_both(page) == []
+    assert complaints == []
+
+
+def test_more_than_ten_files_need_the_token_and_are_kept_until_then(page, stack, tmp_path):
     visit(page, stack, "/batch")
     choose(page, *files(11, first=300))
     expect(page.get_by_text("Your 11 files are kept here")).to_be_visible()
@@ -160,6 +177,13 @@ def test_more_than_ten_files_need_the_token_and_are_kept_until_then(page, stack)
     batch = batch_of(page)
     finished(page)
     assert len(rows_of(stack, batch)) == 11
+    page.get_by_text("Use this from code").click()
+    page.get_by_role("button", name="Python", exact=True).click()
+    code = page.locator(".use-code pre").inner_text()
+    environment = {**os.environ, "TOKEN": token_of(stack)}
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=DEADLINE)
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 12
 
 
 def test_an_unknown_batch_gets_the_services_own_words(page, stack):

@@ -1,17 +1,22 @@
-"""Classifying an image on the page: the verdict, resizing, errors, navigation, the token."""
+"""Classifying an image or a link on the page: verdict, resizing, errors, navigation, the token."""
 
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
+from clickbait import youtube
+from clickbait.errors import Problem
 from tests.local_stack import ROOT, LocalStack
 from tests.samples.drawn import encoded, picture
-from tests.waiting import DEADLINE
+from tests.samples.video_host import BEST, ID, USUAL, StandIn, serving
+from tests.waiting import DEADLINE, eventually
 
 from .conftest import (
     NETWORK_ERROR,
@@ -122,6 +127,112 @@ def test_an_image_can_be_pasted_or_dropped(page, stack, event):
     data = list(encoded(picture((64, 36), seed=9)))
     page.evaluate(DISPATCH, {"event": event, "bytes": data})
     expect(result(page, f"{event}.jpg").locator(".verdict")).to_be_visible()
+
+
+@pytest.fixture
+def host() -> Iterator[StandIn]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def fetched(page: Page, stack: LocalStack, host: StandIn) -> StandIn:
+    """The service fetches thumbnails from the stand-in, and the browser shows them from it."""
+
+    def predict(route: Route) -> None:
+        request = route.request
+        if "json" not in request.headers["content-type"]:
+            route.continue_()
+            return
+        headers = {"access-control-allow-origin": "*"}
+        try:
+            image = youtube.thumbnail(request.post_data_json["youtube"], host.connect)
+        except Problem as problem:
+            document = {"title": problem.title, "detail": problem.detail, "status": problem.status}
+            route.fulfill(status=problem.status, json=document, headers=headers)
+            return
+        with stack.client() as api:
+            content = {"content-type": "image/jpeg"}
+            answer = api.post("/predict?explain=true", content=image, headers=content)
+        route.fulfill(status=answer.status_code, json=answer.json(), headers=headers)
+
+    def show(route: Route) -> None:
+        status, body = host.answers.get(urlsplit(route.request.url).path, (404, b""))
+        route.fulfill(status=status, body=body, content_type="image/jpeg")
+
+    page.route(re.compile(r"/predict\?"), predict)
+    page.route("https://i.ytimg.com/**", show)
+    return host
+
+
+PASTE = """(text) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", text);
+    const init = { bubbles: true, cancelable: true, clipboardData };
+    document.dispatchEvent(new ClipboardEvent("paste", init));
+}"""
+
+DRAG = """(address) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.setData("text/uri-list", address);
+    const init = { bubbles: true, cancelable: true, dataTransfer };
+    document.querySelector(".drop").dispatchEvent(new DragEvent("drop", init));
+}"""
+
+
+@pytest.mark.parametrize("event", [PASTE, DRAG], ids=["pasted", "dragged"])
+def test_a_youtube_link_is_classified_and_its_thumbnail_shown(
+    page, stack, fetched, complaints, event
+):
+    best = encoded(picture((1280, 720), seed=6))
+    fetched.answers = {BEST: (200, best), USUAL: (200, encoded(picture((480, 360), seed=6)))}
+    as_admin(page, stack, "/classify")
+    page.evaluate(event, f"https://www.youtube.com/watch?v={ID}&t=42s")
+    shown = result(page, f"YouTube video {ID}")
+    expect(shown.locator(".verdict")).to_be_visible()
+    expect(shown).to_contain_text(re.compile("1280 . 720, as YouTube has it"))
+    width = "img => img.complete && img.naturalWidth"
+    assert eventually(lambda: shown.locator("img").evaluate(width) == 1280)
+    assert BEST in fetched.asked
+    # The page has no image to send as a correction.
+    expect(shown.get_by_role("button", name=re.compile("Wrong"))).to_have_count(0)
+    page.get_by_text("Use this from code").click()
+    expect(shown.locator("pre")).to_contain_text(f'{{"youtube":"https://youtu.be/{ID}"}}')
+    assert violations_in_both(page) == []
+    assert complaints == []
+
+
+def test_links_are_typed_and_any_other_text_says_what_it_is_not(page, stack, fetched):
+    fetched.answers = {USUAL: (200, encoded(picture((480, 360), seed=6)))}
+    visit(page, stack, "/")
+    field = page.get_by_label("Link to a YouTube video")
+    button = page.get_by_role("button", name="Classify the video")
+    field.fill("funny cats")
+    button.click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("“funny cats” is neither an image nor a link to a YouTube video")
+    page.evaluate(PASTE, "https://example.com/photo.jpg")
+    expect(alert).to_contain_text("Only links to YouTube videos")
+    field.fill(f"youtu.be/{ID}")
+    button.click()
+    expect(result(page, f"YouTube video {ID}").locator(".verdict")).to_be_visible()
+    expect(alert).to_have_count(0)
+    expect(field).to_have_value("")
+
+
+def test_a_video_that_is_gone_and_a_service_that_fetches_nothing_are_named(page, stack, fetched):
+    visit(page, stack, "/classify")
+    page.evaluate(PASTE, f"https://youtu.be/{ID}")
+    alert = result(page, f"YouTube video {ID}").get_by_role("alert")
+    expect(alert).to_contain_text("it may be deleted or private")
+    headers = {"access-control-allow-origin": "*"}
+    page.route(
+        re.compile(r"/predict\?"),
+        lambda route: route.fulfill(status=501, json={"title": "Not configured"}, headers=headers),
+    )
+    page.evaluate(PASTE, f"https://youtu.be/{ID}")
+    expect(alert).to_contain_text("This service opens no YouTube links")
+    expect(alert.get_by_role("button", name="Try again")).to_have_count(0)
 
 
 def test_classified_images_stay_in_the_session(page, stack):

@@ -123,7 +123,7 @@ def test_the_page_may_reach_its_own_api_and_cloud_and_nothing_else(stack, site):
     policy = site.get("/").headers["content-security-policy"]
     cloud = stack.description()["cloud_url"]
     assert f"connect-src 'self' {stack.api_url} {cloud};" in policy
-    assert f"img-src 'self' blob: data: {cloud};" in policy
+    assert f"img-src 'self' blob: data: {cloud} https://i.ytimg.com;" in policy
     assert "default-src 'none'" in policy and "amazonaws" not in policy
     config = {"api": stack.api_url, "access": "private", "stack": "clickbait"}
     config |= {"predictions": "open"}

@@ -134,7 +134,9 @@ def test_no_directive_allows_every_source(policy):
     assert hosts == {
         "https://*.execute-api.us-east-1.amazonaws.com",
         "https://*.s3.us-east-1.amazonaws.com",
+        "https://i.ytimg.com",
     }
+    assert "https://i.ytimg.com" not in policy["connect-src"]
 
 
 def allows(policy: dict[str, list[str]], directive: str, url: str) -> bool:

@@ -35,12 +35,12 @@ export class Problem extends Error {
 
   /** Whether a person's second try may succeed: not if the request itself is at fault. */
   get retriable(): boolean {
-    return this.passing || this.status < 400 || this.status >= 500 || MAY_CHANGE.has(this.status);
+    return this.passing || this.status < 400 || MAY_CHANGE.has(this.status);
   }
 }
 
-/** Statuses below 500 whose reason can pass: a timeout, and a conflict with what is there now. */
-const MAY_CHANGE: ReadonlySet<number> = new Set([408, 409, 425]);
+/** More statuses whose reason can pass: a timeout, a conflict with what is there now, a fault. */
+const MAY_CHANGE: ReadonlySet<number> = new Set([408, 409, 425, 500]);
 
 /** The bucket's 403 is about its signed form or link: no token would help. */
 export class BucketProblem extends Problem {

@@ -2,11 +2,12 @@
 import { signal } from "@preact/signals";
 import { api, asForm, ask, form, type Schemas } from "../api/client";
 import { MAX_BODY_BYTES, MAX_IMAGES } from "../api/limits";
-import { asProblem, type Problem } from "../api/problem";
+import { asProblem, Problem } from "../api/problem";
 import { config, member } from "../api/session";
 import { percent } from "../format";
 import { isFlat } from "../image/flat";
 import { type Prepared, prepare, unreadable } from "../image/prepare";
+import { pictureOf } from "../image/youtube";
 import { announce } from "../ui/announce";
 import { verdictOf } from "../ui/verdict";
 import { uploadImage } from "../upload/bucket";
@@ -17,8 +18,10 @@ export type Answer = Schemas["PredictionAnswer"];
 
 export interface Classified {
   id: number;
-  /** The file as it was chosen. */
+  /** The file as it was chosen; without content for a video. */
   source: File;
+  /** The id of the YouTube video whose thumbnail it is. */
+  video?: string | undefined;
   /** An address of it, for this tab. */
   picture: string;
   /** Whether it is sent at full size. */
@@ -48,13 +51,23 @@ export function update(id: number, change: Partial<Classified>): void {
 
 /** Classify `source`, resized unless `original`; returns its id in `classified` at once. */
 export function classify(source: File, original = false): number {
+  return begin({ source, picture: URL.createObjectURL(source), original });
+}
+
+/** Classify the thumbnail of a YouTube video, which the service fetches; returns as `classify`. */
+export function classifyVideo(video: string): number {
+  const source = new File([], `YouTube video ${video}`);
+  return begin({ source, video, picture: pictureOf(video), original: true });
+}
+
+function begin(one: Omit<Classified, "id">): number {
   last += 1;
   const id = last;
-  const began: Classified = { id, source, picture: URL.createObjectURL(source), original };
+  const began: Classified = { id, ...one };
   const all = [began, ...classified.value];
   for (const forgotten of all.slice(REMEMBERED)) URL.revokeObjectURL(forgotten.picture);
   classified.value = all.slice(0, REMEMBERED);
-  void send(id, source, original);
+  void send(began);
   return id;
 }
 
@@ -77,28 +90,55 @@ export function classifyAll(files: readonly File[], original = false): number[] 
 }
 
 /** Retry an image that failed, in its place. */
-export function again({ id, source, picture, original }: Classified): void {
-  const anew: Classified = { id, source, picture, original };
+export function again({ id, source, video, picture, original }: Classified): void {
+  const anew: Classified = { id, source, video, picture, original };
   classified.value = classified.value.map((one) => (one.id === id ? anew : one));
-  void send(id, source, original);
+  void send(anew);
 }
 
-async function send(id: number, source: File, original: boolean): Promise<void> {
+async function send({ id, source, video, original }: Classified): Promise<void> {
   const started = performance.now();
   try {
-    const prepared = await prepare(source, original);
-    if (prepared.refused) throw prepared.refused;
-    update(id, { prepared });
-    const [answer, flat] = await Promise.all([predict(prepared.file), isFlat(prepared.file)]);
-    update(id, { answer, flat, took: performance.now() - started });
+    const found = video ? await predictVideo(video) : await predictFile(id, source, original);
+    const { answer } = found;
+    update(id, { ...found, took: performance.now() - started });
     announce(`${source.name}: ${verdictOf(answer)}, ${percent(answer.probability)} clickbait`);
     await learn(answer.model_version).catch(() => undefined);
   } catch (error) {
     let problem = asProblem(error, config.value.api);
     // A file that was changed or deleted meanwhile fails as the network does.
-    if (problem.status === 0 && !(await readable(source))) problem = unreadable();
+    if (problem.status === 0 && !video && !(await readable(source))) problem = unreadable();
     update(id, { problem, took: performance.now() - started });
     announce(`${source.name}: ${problem.title}. ${problem.detail}`);
+  }
+}
+
+type Found = Partial<Pick<Classified, "flat" | "picture">> & { answer: Answer };
+
+async function predictFile(id: number, source: File, original: boolean): Promise<Found> {
+  const prepared = await prepare(source, original);
+  if (prepared.refused) throw prepared.refused;
+  update(id, { prepared });
+  const [answer, flat] = await Promise.all([predict(prepared.file), isFlat(prepared.file)]);
+  return { answer, flat };
+}
+
+/** The service was started without the right to fetch anything. */
+const NOT_FETCHED = 501;
+
+async function predictVideo(video: string): Promise<Found> {
+  try {
+    const answer = await ask(
+      api().POST("/predict", { params: { query: { explain: true } }, body: { youtube: video } }),
+    );
+    return { answer, picture: pictureOf(video, answer.image) };
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== NOT_FETCHED) throw error;
+    throw new Problem(
+      "This service opens no YouTube links",
+      "Save the thumbnail as an image, and choose that file.",
+      NOT_FETCHED,
+    );
   }
 }
 

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { UPLOADABLE } from "../api/limits";
-import { carries, dropped } from "../upload/dropped";
+import { carries, dropped, editable } from "../upload/dropped";
 import type { LeftOut } from "../upload/names";
 import { UploadIcon } from "./icons";
 import { LeftOutFiles } from "./left-out";
@@ -24,6 +24,7 @@ export function DropZone({
   camera = false,
   paste = false,
   compact = false,
+  onText,
   label,
   children,
 }: {
@@ -37,6 +38,8 @@ export function DropZone({
   /** Takes images that are pasted anywhere on the page. */
   paste?: boolean;
   compact?: boolean;
+  /** Takes text that is pasted, and addresses that are dropped; returns false if it cannot. */
+  onText?: (text: string) => boolean;
   label: string;
   children?: ComponentChildren;
 }) {
@@ -74,7 +77,9 @@ export function DropZone({
       setOver(false);
       if (!event.dataTransfer || event.defaultPrevented || !carries(event)) return;
       event.preventDefault();
-      void dropped(event.dataTransfer).then(({ files, lost }) => take(files, lost));
+      void dropped(event.dataTransfer).then(({ files, lost, address }) => {
+        if (!address || !onText?.(address)) take(files, lost);
+      });
     };
     addEventListener("dragover", onOver);
     addEventListener("dragleave", onLeave);
@@ -90,10 +95,11 @@ export function DropZone({
     if (!paste) return;
     const onPaste = (event: ClipboardEvent) => {
       const files = [...(event.clipboardData?.files ?? [])];
-      if (files.length > 0) {
-        event.preventDefault();
-        take(files);
-      }
+      const text = editable(event.target) ? "" : event.clipboardData?.getData("text/plain").trim();
+      if (files.length === 0 && !text) return;
+      event.preventDefault();
+      if (files.length > 0) take(files);
+      else if (text) onText?.(text);
     };
     document.addEventListener("paste", onPaste);
     return () => document.removeEventListener("paste", onPaste);

@@ -5,6 +5,8 @@ export interface Dropped {
   files: File[];
   /** What could not be read. */
   lost: LeftOut[];
+  /** The address of an image or a link of another page, if nothing else came. */
+  address?: string;
 }
 
 const NO_ENTRY = "could not be read: it was moved, or this browser may not open it";
@@ -54,15 +56,20 @@ function fromPage(transfer: DataTransfer): Dropped {
   const source = html.querySelector("img")?.getAttribute("src") || address;
   if (!source) return { files: [], lost: [] };
   const [, type, base64] = DATA.exec(source) ?? [];
-  if (!type || !base64) return { files: [], lost: [{ name: source, why: ONLY_ADDRESS }] };
+  if (!type || !base64) {
+    return { files: [], lost: [{ name: source, why: ONLY_ADDRESS }], address: source };
+  }
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const name = `dropped.${type.slice("image/".length).replace("jpeg", "jpg")}`;
   return { files: [new File([bytes], name, { type })], lost: [] };
 }
 
+/** Whether text that lands there is somebody's input. */
+export const editable = (target: EventTarget | null): boolean =>
+  target instanceof Element && target.closest("input, textarea") !== null;
+
 /** Whether a drag carries something that a page could take: files, or another page's image. */
 export function carries({ dataTransfer: data, target }: DragEvent): boolean {
   if (data?.types.includes("Files")) return true;
-  const editable = target instanceof Element && target.closest("input, textarea");
-  return !editable && data?.types.includes("text/uri-list") === true;
+  return !editable(target) && data?.types.includes("text/uri-list") === true;
 }

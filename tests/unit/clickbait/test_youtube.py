@@ -1,19 +1,15 @@
 """youtube: addresses of videos, and a fetch that asks one host alone, against a stand-in of it."""
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from clickbait import youtube
 from clickbait.errors import BadGateway, BadRequest, NotConfigured, NotFound
 from clickbait.settings import Settings
-
-ID = "dQw4w9WgX-_"
+from tests.samples.video_host import BEST, ID, USUAL, StandIn, serving
 
 
 @pytest.mark.parametrize(
@@ -86,56 +82,10 @@ def test_a_file_is_a_link_only_if_it_is_one_address() -> None:
         assert youtube.link_in(data) is None
 
 
-class StandIn(ThreadingHTTPServer):
-    """Answers as the host of thumbnails would: each path with a status and a body."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: dict[str, tuple[int, bytes]] = {}
-        self.asked: list[str] = []
-        self.released = threading.Event()
-        self.drip = False
-
-    def connect(self, seconds: float) -> HTTPConnection:
-        return HTTPConnection("127.0.0.1", self.server_address[1], timeout=seconds)
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: StandIn
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        status, body = self.server.answers.get(self.path, (404, b"grey"))
-        self.send_response(status)
-        if status == 302:
-            self.send_header("location", f"http://127.0.0.1:{self.server.server_address[1]}/other")
-        self.end_headers()
-        if self.server.drip:
-            while not self.server.released.wait(0.05):
-                self.wfile.write(b"x")
-                self.wfile.flush()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keep the output of the tests clean."""
-
-
 @pytest.fixture
 def host() -> Iterator[StandIn]:
-    with StandIn() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.released.set()
-            server.shutdown()
-            thread.join()
-
-
-BEST, USUAL = f"/vi/{ID}/maxresdefault.jpg", f"/vi/{ID}/hqdefault.jpg"
+    with serving() as server:
+        yield server
 
 
 def test_the_best_picture_is_fetched(host: StandIn) -> None:

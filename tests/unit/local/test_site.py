@@ -73,7 +73,8 @@ def test_every_answer_has_the_headers_of_the_template_with_the_hosts_of_this_mac
             >= {
                 "content-security-policy": (
                     "default-src 'none'; script-src 'self'; style-src 'self'; "
-                    f"img-src 'self' blob: data: {CLOUD}; connect-src 'self' {API} {CLOUD}; "
+                    f"img-src 'self' blob: data: {CLOUD} https://i.ytimg.com; "
+                    f"connect-src 'self' {API} {CLOUD}; "
                     "worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
                     "frame-ancestors 'none'"
                 ),

@@ -9,10 +9,12 @@ import { useLoad } from "../../api/use-load";
 import { count, dateTime, plural, since } from "../../format";
 import { warmUp } from "../../image/prepare";
 import { takeHanded } from "../../store/handed";
+import { Code, predictions } from "../../ui/code";
 import { DropZone } from "../../ui/drop-zone";
 import { FullSize } from "../../ui/full-size";
 import { LeftOutFiles } from "../../ui/left-out";
 import { Scroll } from "../../ui/scroll";
+import { ofFiles } from "../../ui/snippets";
 import { Empty, Failure, Shown, Working } from "../../ui/state";
 import { NeedsToken } from "../../ui/token";
 import { type LeftOut, split } from "../../upload/names";
@@ -102,6 +104,7 @@ function Quick({ of }: { of: QuickBatch }) {
             judging={member.value ? quickLabels(of) : null}
             save={async (forExcel) => saveRows(rows, forExcel)}
           />
+          <Code of={ofFiles(predictions(), of.names)} />
           <button type="button" class="quiet small" onClick={() => (quickBatch.value = null)}>
             Clear results
           </button>

@@ -2,13 +2,15 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, ask } from "../../api/client";
 import { MAX_ITEMS, MAX_ROWS } from "../../api/limits";
-import { admin, token } from "../../api/session";
+import { admin, config, token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, duration, plural, time } from "../../format";
 import { decisions } from "../../store/decided";
 import { learn } from "../../store/model";
 import { announce } from "../../ui/announce";
+import { Code } from "../../ui/code";
 import { Figure, Figures } from "../../ui/figure";
+import { ofBatch } from "../../ui/snippets";
 import { Shown, Working } from "../../ui/state";
 import type { Row } from "./csv";
 import * as kept from "./kept";
@@ -222,7 +224,14 @@ function Rows({ batch, of, finished }: { batch: string; of: number; finished: bo
 function Outcome({ of, finished }: { of: Batch; finished: boolean }) {
   const [open, setOpen] = useState(false);
   const over = of.done + of.failed;
-  if (finished || open) return <Rows batch={of.id} of={over} finished={finished} />;
+  if (finished || open) {
+    return (
+      <>
+        <Rows batch={of.id} of={over} finished={finished} />
+        {finished && <Code of={ofBatch(config.value.api, of.id)} secret />}
+      </>
+    );
+  }
   if (over === 0) return null;
   return (
     <button type="button" class="secondary" onClick={() => setOpen(true)}>

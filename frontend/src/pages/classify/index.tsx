@@ -2,10 +2,11 @@
 import { useEffect, useState } from "preact/hooks";
 import { percent } from "../../format";
 import { type Classified, classified } from "../../store/classified";
+import { Code, predictions } from "../../ui/code";
+import { ofFiles, ofVideo } from "../../ui/snippets";
 import { Empty } from "../../ui/state";
 import { toneOf, verdictOf } from "../../ui/verdict";
 import { Choose } from "./choose";
-import { Code } from "./code";
 import { Pair } from "./pair";
 import { Result } from "./result";
 import "./classify.css";
@@ -77,7 +78,15 @@ export default function Classify() {
         <Pair of={pair} />
       ) : shown ? (
         <Result key={shown.id} of={shown}>
-          {shown.answer && <Code names={[shown.source.name]} />}
+          {shown.answer && (
+            <Code
+              of={
+                shown.video
+                  ? ofVideo(predictions(), shown.video)
+                  : ofFiles(predictions(), [shown.source.name])
+              }
+            />
+          )}
         </Result>
       ) : (
         <Empty title="No images yet">

@@ -59,7 +59,18 @@ function Picture({ of }: { of: Classified }) {
 }
 
 function Sent({ of }: { of: Classified }) {
-  const { prepared, source } = of;
+  const { prepared, source, video, answer } = of;
+  if (video) {
+    return (
+      <p class="hint">
+        The thumbnail of{" "}
+        <a href={`https://youtu.be/${video}`} target="_blank" rel="noreferrer">
+          this video
+        </a>
+        , {answer?.image.width} × {answer?.image.height}, as YouTube has it.
+      </p>
+    );
+  }
   if (!prepared) return null;
   const { original, size, shrunk, converted, file } = prepared;
   const conversion = converted && `Converted from ${converted} to JPEG in this browser. `;
@@ -86,7 +97,8 @@ function Correction({ of }: { of: Classified }) {
   const [problem, setProblem] = useState<Problem>();
   const [busy, setBusy] = useState(false);
   const answer = of.answer;
-  if (!answer || !offers("/review")) return null;
+  // A correction needs the image, and only the service has that of a video.
+  if (!answer || of.video || !offers("/review")) return null;
   // A correction that was refused waits for the next sign-in.
   if (!member.value && !of.corrected && !problem) return null;
   const other = answer.is_clickbait ? "clickbait_real" : "clickbait_fake";
@@ -131,6 +143,11 @@ function timing({ cached, timing_ms: { decode, inference } }: Answer): string {
   return `, of which model ${milliseconds(inference)}, decoding ${milliseconds(decode)}`;
 }
 
+function doing({ video, prepared }: Classified): string {
+  if (video) return "Fetching the thumbnail …";
+  return prepared ? "Analysing …" : "Resizing …";
+}
+
 /** The verdict comes first: on a phone it must be seen without scrolling. */
 export function Result({
   of,
@@ -147,7 +164,7 @@ export function Result({
       <div class="result-head">
         <p class="hint name">{of.source.name}</p>
         {problem && <Failure problem={problem} retry={() => again(of)} />}
-        {!answer && !problem && <Working label={of.prepared ? "Analysing …" : "Resizing …"} soon />}
+        {!answer && !problem && <Working label={doing(of)} soon />}
         {answer && (
           <>
             <p class="verdict">

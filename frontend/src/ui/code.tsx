@@ -1,20 +1,31 @@
-/** "Use this from code": the last request in three languages, to copy. */
+/** "Use this from code": what the page just did, in three languages, to copy. */
 import { useState } from "preact/hooks";
-import { config } from "../../api/session";
-import { CopyButton } from "../../ui/copy";
-import { snippets } from "./snippets";
+import { config } from "../api/session";
+import { CopyButton } from "./copy";
+import type { Service, Snippet } from "./snippets";
 
-export function Code({ names }: { names: readonly string[] }) {
+/** The service as a program sees it that predicts. */
+export const predictions = (): Service => ({
+  api: config.value.api,
+  secret: config.value.predictions === "keys",
+});
+
+export function Code({
+  of,
+  secret = predictions().secret,
+}: {
+  of: readonly Snippet[];
+  secret?: boolean;
+}) {
   const [chosen, setChosen] = useState(0);
-  const all = snippets(config.value.api, names);
-  const shown = all[chosen];
+  const shown = of[chosen];
   if (!shown) return null;
   return (
     <details class="use-code">
       <summary>Use this from code</summary>
       <div class="row apart">
         <fieldset class="tabs" aria-label="Language">
-          {all.map(({ language }, at) => (
+          {of.map(({ language }, at) => (
             <button
               key={language}
               type="button"
@@ -32,7 +43,9 @@ export function Code({ names }: { names: readonly string[] }) {
         <code>{shown.code}</code>
       </pre>
       <p class="hint">
-        Single images and up to ten at once need no token.{" "}
+        {secret
+          ? "Put your key into the variable TOKEN. "
+          : "Single images and up to ten at once need no token. "}
         <a href={`${config.value.api}/docs`} target="_blank" rel="noreferrer">
           API documentation
         </a>
