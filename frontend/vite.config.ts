@@ -9,7 +9,7 @@ const CORE = new RegExp(
     "src/(api/|format|store/(health|model|scheme|classified|handed))",
     "src/image/(prepare|size|format|flat)",
     "src/upload/(names|bucket|dropped)",
-    "src/ui/(announce|copy|drop-zone|figure|icons|later|left-out|pages|scroll|state|token|trouble|verdict)",
+    "src/ui/(announce|copy|drop-zone|figure|icons|later|left-out|pages|scroll|source|state|token|trouble|verdict)",
   ].join("|"),
 );
 

@@ -26,6 +26,7 @@ import { Stray } from "./ui/stray";
 const Classify = later("Classify", () => import("./pages/classify"));
 const Batch = later("Batch", () => import("./pages/batch"));
 const Review = later("Review", () => import("./pages/review"));
+const History = later("History", () => import("./pages/history"));
 const Data = later("Data", () => import("./pages/data"));
 const Models = later("Models", () => import("./pages/models"));
 const Version = later("Version", () => import("./pages/models/version"));
@@ -164,6 +165,8 @@ function Pages() {
         <Route path="/classify" component={Classify} />
         <Route path="/batch" component={Batch} />
         <Route path="/batch/:batch" component={Batch} />
+        <Route path="/history" component={History} />
+        <Route path="/history/:prediction" component={History} />
         <Route path="/review" component={Review} />
         <Route path="/data" component={Data} />
         <Route path="/models" component={Models} />
@@ -192,7 +195,7 @@ function NotFound() {
 
 export function App() {
   useEffect(() => watchHealth(), []);
-  const inside = member.value ? [Review, Models, Data, Monitoring] : [];
+  const inside = member.value ? [Review, Models, Data, Monitoring, History] : [];
   useEffect(
     () => prefetch([Classify, Batch, ...inside, quietly(loadSignIn), Charts]),
     [member.value],

@@ -2,6 +2,7 @@ import { render } from "preact";
 import { asProblem } from "./api/problem";
 import { findToken, readConfig, takeToken } from "./api/session";
 import { App } from "./app";
+import { KEPT } from "./store/classified";
 import { findScheme } from "./store/scheme";
 import "./style/index.css";
 import { Failure } from "./ui/state";
@@ -14,6 +15,12 @@ findToken();
 addEventListener("hashchange", takeToken);
 try {
   await readConfig();
+  if (sessionStorage.getItem(KEPT)) {
+    void import("./store/session").then(
+      ({ restore }) => restore(),
+      () => undefined,
+    );
+  }
   render(<App />, root);
   void import("./style/modes.css").catch(() => undefined);
 } catch (error) {

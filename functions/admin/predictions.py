@@ -83,8 +83,8 @@ def predictions(
     image of a batch for a week, an upload for a day, an unsure one if KEEP_UNSURE says so.
 
     Filters have no index. `day` reads that day alone; the others search all predictions, newest
-    first, at most 10,000 in each response. So a page may have fewer than `limit` items, or none,
-    and still a `next`.
+    first, at most 10,000 or for ten seconds in each response. So a page may have fewer than
+    `limit` items, or none, and still a `next`.
     """
     rows, following = history.page(
         stores.table(),

@@ -20,6 +20,7 @@ NEEDS = {
     "/": "/predict",
     "/classify": "/predict",
     "/batch": "/batches",
+    "/history": "/predictions",
     "/review": "/review",
     "/data": "/dataset",
     "/models": "/models",

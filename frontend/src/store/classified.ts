@@ -1,4 +1,4 @@
-/** The images classified in this tab with their results, newest first; gone with the tab. */
+/** The images classified in this tab with their results, newest first; `session` keeps them. */
 import { signal } from "@preact/signals";
 import { api, asForm, ask, form, type Schemas } from "../api/client";
 import { MAX_BODY_BYTES, MAX_IMAGES } from "../api/limits";
@@ -42,6 +42,9 @@ const REMEMBERED = 30;
 
 export const classified = signal<readonly Classified[]>([]);
 
+/** Where the tab's session storage has the keys of the images, for `session`. */
+export const KEPT = "classified";
+
 let last = 0;
 
 /** Change one image, unless it has been dropped from memory. */
@@ -68,7 +71,29 @@ function begin(one: Omit<Classified, "id">): number {
   for (const forgotten of all.slice(REMEMBERED)) URL.revokeObjectURL(forgotten.picture);
   classified.value = all.slice(0, REMEMBERED);
   void send(began);
+  void import("./session").then(
+    ({ follow }) => follow(),
+    () => undefined,
+  );
   return id;
+}
+
+/** Show images of before a reload below those of now; one without a result is sent again. */
+export function adopt(before: readonly Omit<Classified, "id" | "picture">[]): Classified[] {
+  const adopted = before.map((one) => {
+    last += 1;
+    const picture = one.video ? pictureOf(one.video) : URL.createObjectURL(one.source);
+    return { ...one, id: last, picture };
+  });
+  classified.value = [...classified.value, ...adopted].slice(0, REMEMBERED);
+  for (const one of adopted) if (!one.answer) void send(one);
+  return adopted;
+}
+
+/** Forget all images of this tab. */
+export function clear(): void {
+  for (const { picture } of classified.value) URL.revokeObjectURL(picture);
+  classified.value = [];
 }
 
 /** What of the last choice was not classified. */

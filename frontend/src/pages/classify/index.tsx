@@ -1,7 +1,7 @@
 /** Classify images: the verdict, the evidence, two side by side, and a way to correct it. */
 import { useEffect, useState } from "preact/hooks";
 import { percent } from "../../format";
-import { type Classified, classified } from "../../store/classified";
+import { type Classified, classified, clear } from "../../store/classified";
 import { Code, predictions } from "../../ui/code";
 import { ofFiles, ofVideo } from "../../ui/snippets";
 import { Empty } from "../../ui/state";
@@ -101,13 +101,18 @@ export default function Classify() {
         <section aria-labelledby="history">
           <div class="row apart history-head">
             <h2 id="history">This session</h2>
-            <button
-              type="button"
-              class="secondary small"
-              onClick={() => (pair ? setTwo(null) : compare())}
-            >
-              {pair ? "Show one image" : "Compare two images"}
-            </button>
+            <div class="row">
+              <button
+                type="button"
+                class="secondary small"
+                onClick={() => (pair ? setTwo(null) : compare())}
+              >
+                {pair ? "Show one image" : "Compare two images"}
+              </button>
+              <button type="button" class="quiet small" onClick={clear}>
+                Clear<span class="unseen"> this session</span>
+              </button>
+            </div>
           </div>
           {pair && <p class="hint">Press an image to compare it with the one pressed before.</p>}
           <Strip

@@ -9,7 +9,7 @@ import { EvidenceMap, evidenceText, Legend, NO_EVIDENCE } from "../../image/evid
 import { type Answer, again, type Classified, classify, correct } from "../../store/classified";
 import { band } from "../../store/model";
 import { announce } from "../../ui/announce";
-import { Copy } from "../../ui/copy";
+import { Copy, CopyButton } from "../../ui/copy";
 import { Failure, Working } from "../../ui/state";
 import { ProbabilityBar, toneOf, verdictOf } from "../../ui/verdict";
 
@@ -204,6 +204,18 @@ export function Result({
                   <dt>Request</dt>
                   <dd>
                     <Copy text={answer.request_id} label="request ID" />
+                  </dd>
+                </>
+              )}
+              {answer.id && member.value && offers("/history") && (
+                <>
+                  <dt>To share</dt>
+                  <dd>
+                    <a href={`/history/${answer.id}`}>Page of this result</a>{" "}
+                    <CopyButton
+                      text={`${location.origin}/history/${answer.id}`}
+                      label="link to this result"
+                    />
                   </dd>
                 </>
               )}

@@ -10,6 +10,7 @@ import { Figure, Figures } from "../../ui/figure";
 import { part } from "../../ui/later";
 import { pages } from "../../ui/pages";
 import { Scroll } from "../../ui/scroll";
+import { Source } from "../../ui/source";
 import { Empty, Failure, Shown } from "../../ui/state";
 import { Trouble } from "../../ui/trouble";
 import { Tag } from "../../ui/verdict";
@@ -20,13 +21,6 @@ const Result = part(() => import("../classify/result").then((module) => module.R
 const NOW_MS = 60_000;
 const RECENT_MS = 15_000;
 const SHOWN = 8;
-
-/** What each request was for, by the function that answered it. */
-const SOURCES: Record<Schemas["PastPrediction"]["source"], string> = {
-  predict: "Single image",
-  batch: "Several images",
-  worker: "Batch",
-};
 
 type Metrics = Schemas["Metrics"];
 
@@ -134,40 +128,43 @@ function Recent() {
             <p>Drop an image to make the first one.</p>
           </Empty>
         ) : (
-          <Scroll label="Table of recent predictions">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">When</th>
-                  <th scope="col">Verdict</th>
-                  <th scope="col" class="number">
-                    Clickbait
-                  </th>
-                  <th scope="col">Source</th>
-                </tr>
-              </thead>
-              <tbody>
-                {items.map((one) => (
-                  <tr key={`${one.request_id} ${one.sha256}`}>
-                    <td class="when" title={dateTime(one.at)}>
-                      {since(one.at)}
-                    </td>
-                    <td>
-                      <Tag of={one} />
-                    </td>
-                    <td class="number">{percent(one.probability)}</td>
-                    <td>
-                      {one.batch ? (
-                        <a href={`/batch/${encodeURIComponent(one.batch)}`}>Batch</a>
-                      ) : (
-                        SOURCES[one.source]
-                      )}
-                    </td>
+          <>
+            <Scroll label="Table of recent predictions">
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">When</th>
+                    <th scope="col">Verdict</th>
+                    <th scope="col" class="number">
+                      Clickbait
+                    </th>
+                    <th scope="col">Source</th>
                   </tr>
-                ))}
-              </tbody>
-            </table>
-          </Scroll>
+                </thead>
+                <tbody>
+                  {items.map((one) => (
+                    <tr key={one.id}>
+                      <td class="when">
+                        <a href={`/history/${one.id}`} title={dateTime(one.at)}>
+                          {since(one.at)}
+                        </a>
+                      </td>
+                      <td>
+                        <Tag of={one} />
+                      </td>
+                      <td class="number">{percent(one.probability)}</td>
+                      <td>
+                        <Source of={one} />
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </Scroll>
+            <p>
+              <a href="/history">All predictions</a>
+            </p>
+          </>
         )
       }
     </Shown>

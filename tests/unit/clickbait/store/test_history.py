@@ -27,6 +27,8 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setattr(history, "settings", lambda: Settings(table=TABLE))
         monkeypatch.setattr(history, "_paused_until", 0.0)
         monkeypatch.setattr(history, "_failures", 0)
+        # Else a page would end early on a busy machine.
+        monkeypatch.setattr(history, "SEARCH_SECONDS", float("inf"))
         yield TABLE
 
 
@@ -153,6 +155,21 @@ def test_a_rare_match_ends_the_page_early_and_the_cursor_goes_on(
     assert rows == []
     assert cursor is not None
     assert everything(5, version="v2") == rare
+
+
+def test_a_long_search_ends_with_a_day_and_the_cursor_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history, "SEARCH_SECONDS", -1.0)
+    monkeypatch.setattr(history, "RETENTION_DAYS", 3)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    older = logged(3, today - timedelta(days=2))
+    newer = logged(3, today)
+    rows, cursor = history.page(TABLE, 10)
+    assert [row["request_id"] for row in rows] == newer[::-1]
+    assert cursor is not None
+    assert history.time_of(cursor) == f"{today - timedelta(days=1):%Y-%m-%d}T23:59:59.999999Z"
+    assert everything(10) == [*newer[::-1], *older[::-1]]
 
 
 def test_pages_that_begin_before_midnight_go_on_after_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from clickbait import LABELS, aws
@@ -48,6 +48,10 @@ MAX_READ = 10_000
 """The most rows read for one page: 4 MB, 2 s. If a filter matches few of them, the page ends early,
 with a cursor to continue from."""
 
+SEARCH_SECONDS = 10.0
+"""A page ends with the day that it reads after this time, with a cursor to continue from. A day
+takes eight calls even if it is empty, which a busy emulator answers slowly."""
+
 READ_AHEAD = 32
 """The fewest rows of a partition that are read at a time."""
 
@@ -58,6 +62,9 @@ CURSOR = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#.{1,200}", re.DOTAL
 
 CLOCKS = timedelta(seconds=2)
 """By how much the clocks of S3 and of a function may differ."""
+
+LAST = "\U0010ffff"
+"""Sorts after every request id."""
 
 Source = Literal["predict", "batch", "worker"]
 
@@ -239,8 +246,8 @@ def page(
 
     Only predictions that match every filter. `day` chooses partitions; the other filters read every
     row of them, newest first. Rows logged in the meantime neither repeat nor hide a row of a later
-    page. After MAX_READ rows the page ends with a cursor, even if it is empty. Raises BadRequest
-    for an invalid cursor.
+    page. After MAX_READ rows or SEARCH_SECONDS the page ends with a cursor, even if it is empty.
+    Raises BadRequest for an invalid cursor.
     """
     if cursor is not None and not CURSOR.fullmatch(cursor):
         raise BadRequest("Invalid cursor. Use `next` from the previous page.")
@@ -258,11 +265,17 @@ def page(
     filtered = any(each is not None for each in filters)
     ahead = MAX_READ // SHARDS if filtered else limit // SHARDS + READ_AHEAD
     found: list[dict[str, Any]] = []
-    for read, (place, row) in enumerate(_rows(table, cursor, day, ahead), 1):
-        if wanted(row):
-            found.append(row)
-        if len(found) == limit or read == MAX_READ:
-            return found, place
+    read, until = 0, time.monotonic() + SEARCH_SECONDS
+    days = _days(cursor, day)
+    for number, one in enumerate(days, 1):
+        for place, row in _rows_of(table, one, cursor, ahead):
+            read += 1
+            if wanted(row):
+                found.append(row)
+            if len(found) == limit or read == MAX_READ:
+                return found, place
+        if time.monotonic() > until and number < len(days):
+            return found, f"{days[number]}T23:59:59.999999Z#{LAST}"
     return found, None
 
 
@@ -281,23 +294,28 @@ def time_of(cursor: str) -> str:
 def recent(table: str, hours: int, most: int) -> list[dict[str, Any]]:
     """The predictions of the last `hours`, at most the newest `most`."""
     since = (datetime.now(UTC) - timedelta(hours=hours)).strftime(TIME)
-    newest = islice(_rows(table, None, None, most // SHARDS + 1), most)
+    ahead = most // SHARDS + 1
+    rows = chain.from_iterable(_rows_of(table, one, None, ahead) for one in _days(None, None))
+    newest = islice(rows, most)
     return [row for _, row in takewhile(lambda placed: placed[0] >= since, newest)]
 
 
-def _rows(
-    table: str, cursor: str | None, day: date | None, ahead: int
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows with their sort keys, newest first, older than `cursor`; of `day`, or of all days."""
+def _days(cursor: str | None, day: date | None) -> list[str]:
+    """The days to read, newest first, as YYYY-MM-DD: `day` or all, up to that of `cursor`."""
     today = datetime.now(UTC).date()
     days = [day] if day else [today - timedelta(days=ago) for ago in range(RETENTION_DAYS + 1)]
+    names = [one.isoformat() for one in days]
+    return [one for one in names if cursor is None or one <= cursor[: len(one)]]
+
+
+def _rows_of(
+    table: str, day: str, cursor: str | None, ahead: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of a day with their sort keys, newest first, older than `cursor`."""
+    shards = [_Shard(table, predictions_partition(day, n), cursor, ahead) for n in range(SHARDS)]
     with ThreadPoolExecutor(SHARDS) as pool:
-        for one in days:
-            if cursor is None or one.isoformat() <= cursor[: len("2026-01-01")]:
-                partitions = [predictions_partition(one.isoformat(), n) for n in range(SHARDS)]
-                shards = [_Shard(table, partition, cursor, ahead) for partition in partitions]
-                list(pool.map(_Shard.fill, shards))
-                yield from merge(*shards, key=lambda placed: placed[0], reverse=True)
+        list(pool.map(_Shard.fill, shards))
+    yield from merge(*shards, key=lambda placed: placed[0], reverse=True)
 
 
 class _Shard:
