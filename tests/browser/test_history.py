@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, expect
 
 from tests.local_stack import ROOT
 from tests.samples.drawn import encoded, picture
-from tests.waiting import eventually
+from tests.waiting import DEADLINE, eventually
 
-from .conftest import WIDE, as_admin, choose, new_context, violations_in_both, visit
+from .conftest import WIDE, as_admin, choose, new_context, sign_in, violations_in_both, visit
 
 pytestmark = pytest.mark.end_to_end
 
@@ -43,7 +43,7 @@ def batch(admin: httpx.Client) -> str:
     made = admin.post("/batches", json={"files": names}).json()
     for seed, form in enumerate(made["uploads"]["items"]):
         image = ("image.jpg", encoded(picture(seed=70 + seed)), "image/jpeg")
-        httpx.post(form["url"], data=form["fields"], files={"file": image})
+        httpx.post(form["url"], data=form["fields"], files={"file": image}, timeout=DEADLINE)
     admin.post(made["start"])
     of = {"batch": made["id"]}
     assert eventually(lambda: len(admin.get("/predictions", params=of).json()["items"]) == 2)
@@ -92,8 +92,8 @@ def test_a_shared_link_shows_an_admin_the_image_and_a_member_the_verdict(
     with new_context(browser, viewport=WIDE) as context:
         other = context.new_page()
         other.goto(page.url)
-        other.get_by_label("Token").fill(made["key"])
-        other.get_by_role("button", name="Sign in").click()
+        other.get_by_role("main").get_by_role("button", name="Sign in").click()
+        sign_in(other, made["key"])
         expect(other.locator(".verdict")).to_be_visible()
         expect(other.get_by_text("first.jpg", exact=True)).to_be_visible()
         expect(other.get_by_text("No picture")).to_be_visible()
