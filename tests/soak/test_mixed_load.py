@@ -37,6 +37,9 @@ PROMOTION_SECONDS = 30
 BATCH_SECONDS = 20
 IN_A_BATCH = 10
 MEASURE_SECONDS = 10
+TOO_SLOW = {502, 503}
+"""What a very busy machine answers if a function or its store takes longer than its limit."""
+MOST_REFUSED = 0.01
 WARM_UP = 1 / 3
 """The share of the time that growth leaves out."""
 SHORTEST_MINUTES = 20
@@ -113,7 +116,9 @@ class Soak:
 
     def expect(self, answer: httpx.Response, *statuses: int) -> httpx.Response:
         self.counts["requests"] += 1
-        if answer.status_code not in statuses:
+        if answer.status_code in TOO_SLOW:
+            self.counts["refused"] += 1
+        elif answer.status_code not in statuses:
             self.wrong.append(f"{answer.request.url}: {answer.status_code} {answer.text[:200]}")
         return answer
 
@@ -204,7 +209,10 @@ def test_an_hour_of_mixed_load_loses_nothing_and_leaks_nothing(stack, tmp_path):
     expected: dict[str, float] = {}
 
     def predict(client: httpx.Client, _: int) -> None:
-        answer = soak.expect(client.post("/predict", content=sample), 200).json()
+        response = soak.expect(client.post("/predict", content=sample), 200)
+        if response.status_code != 200:
+            return
+        answer = response.json()
         version, probability = answer["model_version"], answer["probability"]
         if version not in (first, SECOND):
             soak.wrong.append(f"an unknown version: {answer}")
@@ -223,12 +231,16 @@ def test_an_hour_of_mixed_load_loses_nothing_and_leaks_nothing(stack, tmp_path):
     def promote(client: httpx.Client, number: int) -> None:
         version = (SECOND, first)[number % 2]
         body = {"reason": f"soak {number}", "force": True}
-        soak.expect(client.post(f"/models/{version}/promote", json=body), 200)
-        soak.promoted.append(f"soak {number}")
+        answer = soak.expect(client.post(f"/models/{version}/promote", json=body), 200)
+        if answer.status_code == 200:
+            soak.promoted.append(f"soak {number}")
 
     def batch(client: httpx.Client, number: int) -> None:
         names = [f"{number}-{n}.jpg" for n in range(IN_A_BATCH)]
-        created = soak.expect(client.post("/batches", json={"files": names}), 201).json()
+        response = soak.expect(client.post("/batches", json={"files": names}), 201)
+        if response.status_code != 201:
+            return
+        created = response.json()
         with httpx.Client(trust_env=False, timeout=60) as uploads:
             for form, data in zip(created["uploads"]["items"], drawn, strict=True):
                 soak.expect(
@@ -274,6 +286,7 @@ def test_an_hour_of_mixed_load_loses_nothing_and_leaks_nothing(stack, tmp_path):
         "odd_files": soak.counts["odd_files"],
         "images_in_batches": len(soak.batches) * IN_A_BATCH,
         "promotions": len(soak.promoted),
+        "refused": soak.counts["refused"],
         "wrong": len(soak.wrong),
         "lost": lost,
         "duplicated": duplicated,
@@ -283,7 +296,9 @@ def test_an_hour_of_mixed_load_loses_nothing_and_leaks_nothing(stack, tmp_path):
         "free_disk_gigabytes": round(shutil.disk_usage(stack.state_dir).free / 1e9),
     }
     print(json.dumps(figures))
-    assert soak.wrong == [], Counter(soak.wrong).most_common(10)
+    print("\n".join(soak.wrong))
+    assert soak.wrong == []
+    assert soak.counts["refused"] <= MOST_REFUSED * soak.counts["requests"], figures
     assert (lost, duplicated, checked["status"]) == (0, 0, "ok"), figures
     for kind, grown in growth.items() if MINUTES >= SHORTEST_MINUTES else ():
         most = MOST_OF_THE_EMULATOR if kind == EMULATOR else MOST_GROWTH
