@@ -18,6 +18,23 @@ const EVERY_MS = 5_000;
 /** The page that is open comes first, with its own code and data. */
 const FIRST_MS = 3_000;
 
+/** The file for which this tab was reloaded last. */
+const RELOADED = "reloaded-for";
+
+/**
+ * Reload the page if `error` says which file could not be imported, and that file is there now.
+ * Firefox before 155 and other browsers of its time keep a failed import as long as the page lives,
+ * so no further attempt can succeed. One reload for each file: a second one would not help either.
+ */
+async function reloadIfBack(error: unknown): Promise<void> {
+  const file = /module: (\S+)$/.exec(String(error))?.[1];
+  if (!file || sessionStorage.getItem(RELOADED) === file) return;
+  const answer = await fetch(file, { method: "HEAD", cache: "no-store" }).catch(() => undefined);
+  if (!answer?.ok) return;
+  sessionStorage.setItem(RELOADED, file);
+  location.reload();
+}
+
 const lost = (): Problem =>
   navigator.onLine
     ? new Problem(
@@ -28,13 +45,13 @@ const lost = (): Problem =>
       )
     : new Problem("You are offline", "This page opens by itself once the connection is back.", 0);
 
-function Lost({ name, retry }: { name: string; retry: () => Promise<void> }) {
+function Lost({ name, retry }: { name: string; retry: () => Promise<unknown> }) {
   const busy = useRef(false);
   useEffect(() => {
     const again = async () => {
       if (busy.current || document.hidden) return;
       busy.current = true;
-      await retry();
+      await retry().then(reloadIfBack);
       busy.current = false;
     };
     void again();
@@ -64,15 +81,18 @@ function Lost({ name, retry }: { name: string; retry: () => Promise<void> }) {
 export function later(name: string, load: Load): Later {
   let page: ComponentType | undefined;
   let failed = false;
-  let loading: Promise<void> | undefined;
-  const begin = (): Promise<void> => {
+  let opened = false;
+  let loading: Promise<unknown> | undefined;
+  /** The error with which the import failed, or nothing. */
+  const begin = (): Promise<unknown> => {
     loading ??= load().then(
       (module) => {
         page = module.default;
       },
-      () => {
+      (error: unknown) => {
         failed = true;
         loading = undefined;
+        return error;
       },
     );
     return loading;
@@ -81,7 +101,12 @@ export function later(name: string, load: Load): Later {
     const [, setTurn] = useState(0);
     const waiting = useRef(false);
     if (page) return h(page, props);
-    const attempt = () => begin().then(() => setTurn((turn) => turn + 1));
+    opened = true;
+    const attempt = () =>
+      begin().then((error) => {
+        setTurn((turn) => turn + 1);
+        return error;
+      });
     // A failure is shown until the next attempt has ended; the first attempt suspends the router.
     if (failed) return <Lost name={name} retry={attempt} />;
     if (!waiting.current) {
@@ -92,8 +117,8 @@ export function later(name: string, load: Load): Later {
   };
   Page.preload = () =>
     begin().then(() => {
-      // Nobody has opened the page: the failure is not theirs.
-      failed = false;
+      // Unless somebody has opened the page meanwhile, the failure is not theirs.
+      if (!opened) failed = false;
     });
   return Page;
 }
@@ -109,21 +134,24 @@ export function part<P extends object>(
   return (props: P) => {
     const [problem, setProblem] = useState<Problem>();
     const [, setTurn] = useState(0);
-    const attempt = () => {
+    const attempt = (again = false) => {
       setProblem(undefined);
       load().then(
         (component) => {
           found = component;
           setTurn((turn) => turn + 1);
         },
-        () => setProblem(lost()),
+        (error: unknown) => {
+          setProblem(lost());
+          if (again) void reloadIfBack(error);
+        },
       );
     };
     useEffect(() => {
       if (!found) attempt();
     }, []);
     if (found) return h(found, props);
-    if (problem) return <Failure problem={problem} retry={attempt} />;
+    if (problem) return <Failure problem={problem} retry={() => attempt(true)} />;
     return h(Waiting, props);
   };
 }
