@@ -22,6 +22,7 @@ import { pages } from "./ui/pages";
 import { SchemeButton } from "./ui/scheme-button";
 import { Empty, Failure } from "./ui/state";
 import { Stray } from "./ui/stray";
+import { setTitle } from "./ui/tab-title";
 
 const Classify = later("Classify", () => import("./pages/classify"));
 const Batch = later("Batch", () => import("./pages/batch"));
@@ -127,14 +128,6 @@ function Header() {
       </div>
     </header>
   );
-}
-
-/** Set the tab's title to the page's heading; returns the heading. */
-function setTitle(): HTMLElement | null {
-  const heading = document.querySelector<HTMLElement>("main h1");
-  const name = heading?.textContent;
-  document.title = name ? `${name} · Clickbait classifier` : "Clickbait classifier";
-  return heading;
 }
 
 /** Whether the code of the next page is on its way. */

@@ -8,8 +8,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded, picture
@@ -20,6 +21,19 @@ from .conftest import as_admin, choose, sign_in, token_of, violations_in_both, v
 pytestmark = pytest.mark.end_to_end
 
 BATCH_URL = re.compile(r"/batch/[^/]+$")
+
+
+NOTIFIED = """
+    window.notified = [];
+    window.hide = () => Object.defineProperty(document, "hidden", { value: true });
+    window.Notification = class extends Notification {
+        constructor(text, options) {
+            super(text, options);
+            notified.push(text);
+        }
+    };
+"""
+"""Lets a test hide the page, and records the notifications that the page shows."""
 
 
 def files(count: int, first: int = 0) -> list[tuple[str, bytes]]:
@@ -55,6 +69,36 @@ def saved(page: Page, to: Path) -> str:
 def rows_of(stack: LocalStack, batch: str) -> list[dict]:
     with stack.admin() as admin:
         return admin.get(f"/batches/{batch}/results", params={"limit": 1000}).json()["items"]
+
+
+def test_a_hidden_tab_says_in_its_title_and_notifies_when_a_batch_ends(
+    context: BrowserContext, page, stack, complaints
+):
+    images = files(2, first=60)
+    with stack.admin() as admin:
+        body = {"files": [name for name, _ in images], "name": "monday"}
+        made = admin.post("/batches", json=body).json()
+
+        def send(number: int) -> None:
+            form = made["uploads"]["items"][number]
+            sent = {"file": ("image.jpg", images[number][1], "image/jpeg")}
+            httpx.post(form["url"], data=form["fields"], files=sent, timeout=DEADLINE)
+
+        context.grant_permissions(["notifications"])
+        page.add_init_script(NOTIFIED)
+        as_admin(page, stack, f"/batch/{made['id']}")
+        send(0)
+        expect(page).to_have_title(re.compile("^50% · Batch monday"))
+        page.get_by_label("Notify me when it ends").check()
+        page.evaluate("hide()")
+        send(1)
+        admin.post(made["start"])
+    expect(page).to_have_title(re.compile("^Finished · Batch monday"))
+    page.wait_for_function("notified.length > 0")
+    assert page.evaluate("notified") == ["Finished"]
+    page.get_by_role("link", name="All batches").click()
+    expect(page).to_have_title(re.compile("^Batch"))
+    assert complaints == []
 
 
 def test_thirty_files_become_a_batch_whose_csv_is_the_apis(page, stack, tmp_path, complaints):

@@ -13,15 +13,20 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
+/** Polls of a hidden page wait this many times as long. */
+const HIDDEN = 4;
+
 /**
  * Call `load` now, whenever `deps` change, and every `every` milliseconds while the page is visible.
  *
+ * With `hidden`, polls go on while the page is hidden, at longer intervals: for the tab's title.
  * After failures, polls wait up to eight times as long. `every` null or undefined: once.
  */
 export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
   deps: readonly unknown[],
   every?: number | null,
+  hidden = false,
 ): Loaded<T> {
   const [state, setState] = useState<Omit<Loaded<T>, "reload">>({
     value: undefined,
@@ -49,13 +54,17 @@ export function useLoad<T>(
 
     const again = () => {
       if (stop.signal.aborted || !every) return;
-      timer = setTimeout(
-        () => {
-          if (document.hidden) document.addEventListener("visibilitychange", once, { once: true });
-          else void once();
-        },
-        every * Math.min(2 ** failures, 8),
-      );
+      const wait = every * Math.min(2 ** failures, 8);
+      timer = setTimeout(() => {
+        if (!document.hidden) return void once();
+        document.addEventListener("visibilitychange", resume);
+        if (hidden) timer = setTimeout(resume, (HIDDEN - 1) * wait);
+      }, wait);
+    };
+    const resume = () => {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", resume);
+      void once();
     };
     const once = async () => {
       setState((before) => ({ ...before, loading: true }));
@@ -76,7 +85,7 @@ export function useLoad<T>(
     return () => {
       stop.abort();
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", once);
+      document.removeEventListener("visibilitychange", resume);
     };
   }, [...deps, turn, every]);
 

@@ -25,6 +25,17 @@ export function progressText({ expected, done, failed, rate, seconds_left }: Bat
   return parts.join(", ");
 }
 
+/** How a batch ended. */
+export const endText = ({ failed }: Pick<Batch, "failed">): string =>
+  failed > 0 ? `Finished, ${count(failed)} failed` : "Finished";
+
+/** The tab's title of a batch. */
+export function titleOf(batch: Batch, finished: boolean): string {
+  const { id, name, expected, done, failed } = batch;
+  const share = Math.floor((100 * (done + failed)) / Math.max(1, expected));
+  return `${finished ? endText(batch) : `${Math.min(100, share)}%`} · Batch ${name ?? id}`;
+}
+
 /** How many files are uploaded, and what a reload would do to the others. */
 export function uploadsText({ phase, sent, unsafe, keeps, refused }: Progress, of: number): string {
   const uploaded = `${count(sent)} of ${plural(of, "file")} uploaded`;

@@ -10,11 +10,13 @@ import { learn } from "../../store/model";
 import { announce } from "../../ui/announce";
 import { Code } from "../../ui/code";
 import { Figure, Figures } from "../../ui/figure";
+import { Notify } from "../../ui/notify";
 import { ofBatch } from "../../ui/snippets";
 import { Shown, Working } from "../../ui/state";
+import { useTitle } from "../../ui/tab-title";
 import type { Row } from "./csv";
 import * as kept from "./kept";
-import { type Batch, milestone, progressText, rateText } from "./progress-text";
+import { type Batch, endText, milestone, progressText, rateText, titleOf } from "./progress-text";
 import { Results } from "./results";
 import { Title } from "./title";
 import { Open, Uploading } from "./uploading";
@@ -115,6 +117,7 @@ function Progress({
           </ul>
         </>
       )}
+      <Notify over={finished ? endText(of) : null} />
     </section>
   );
 }
@@ -247,12 +250,14 @@ export function Watch({ id }: { id: string }) {
     (signal) => ask(api().GET("/batches/{batch}", { params: { path: { batch: id } }, signal })),
     [token.value],
     every,
+    every !== EVERY_MS_OF_A_FOLDER,
   );
   useEffect(() => void uploadsOf(id).then((found) => setUploads(found ?? null)), []);
   const progress = uploads?.progress.value;
   const given = uploads === null || progress?.phase === "given";
   const { state, expected = 0, done, failed } = batch.value ?? {};
   const finished = state === "finished" && given;
+  useTitle(batch.value ? titleOf(batch.value, finished) : null);
 
   useEffect(() => {
     const growing = batch.value?.source === "folder" ? EVERY_MS_OF_A_FOLDER : null;

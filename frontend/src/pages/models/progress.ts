@@ -32,6 +32,33 @@ export const isSmall = ({ method }: Pick<Run, "method">): boolean => method === 
 export const stateName = ({ method }: Pick<Run, "method">, state: State): string =>
   (isSmall({ method }) && SMALL_STEPS[state]) || STATES[state];
 
+/** The state of a run as a heading. */
+const HEADS: Record<State, string> = {
+  QUEUED: "Waiting for a machine",
+  RUNNING: "Training",
+  EVALUATING: "Evaluating",
+  PROMOTED: "New model is live",
+  REJECTED: "Not better: live model kept",
+  FAILED: "Training failed",
+  CANCELLED: "Training cancelled",
+};
+
+/** For a small update, which needs no machine of its own. */
+const SMALL_HEADS: Partial<Record<State, string>> = {
+  QUEUED: "Starting",
+  RUNNING: "Learning from your images",
+  EVALUATING: "Comparing with the live model",
+};
+
+export const headOf = (run: Pick<Run, "method" | "state">): string =>
+  (isSmall(run) && SMALL_HEADS[run.state]) || HEADS[run.state];
+
+/** The tab's title of a run. */
+export function titleOf(run: Pick<Run, "method" | "state" | "epoch" | "epochs">): string {
+  const counted = run.state === "RUNNING" && !isSmall(run) && run.epoch && run.epochs;
+  return counted ? `${headOf(run)} · epoch ${run.epoch} of ${run.epochs}` : headOf(run);
+}
+
 export const TRIGGERS: Record<Run["trigger"], string> = {
   uploads: "new images",
   schedule: "the daily training",

@@ -8,7 +8,9 @@ import { count, dateTime, duration, time } from "../../format";
 import { announce } from "../../ui/announce";
 import { Copy } from "../../ui/copy";
 import { Figure, Figures } from "../../ui/figure";
+import { Notify } from "../../ui/notify";
 import { Shown } from "../../ui/state";
+import { useTitle } from "../../ui/tab-title";
 import { Private } from "../../ui/token";
 import { CancelRun } from "./cancel";
 import { Curves } from "./curves";
@@ -24,6 +26,7 @@ import { choiceText } from "./parameters";
 import {
   ended,
   epochsOf,
+  headOf,
   imagesOf,
   isSmall,
   type Run,
@@ -32,6 +35,7 @@ import {
   stateName,
   stepsOf,
   TRIGGERS,
+  titleOf,
   tookSeconds,
 } from "./progress";
 import { RollBack } from "./roll-back";
@@ -54,25 +58,6 @@ function useNow(ticking: boolean): number {
   }, [ticking]);
   return now;
 }
-
-const HEADS: Record<State, string> = {
-  QUEUED: "Waiting for a machine",
-  RUNNING: "Training",
-  EVALUATING: "Evaluating",
-  PROMOTED: "New model is live",
-  REJECTED: "Not better: live model kept",
-  FAILED: "Training failed",
-  CANCELLED: "Training cancelled",
-};
-
-/** For a small update, which needs no machine of its own. */
-const SMALL_HEADS: Partial<Record<State, string>> = {
-  QUEUED: "Starting",
-  RUNNING: "Learning from your images",
-  EVALUATING: "Comparing with the live model",
-};
-
-const headOf = (run: Run): string => (isSmall(run) && SMALL_HEADS[run.state]) || HEADS[run.state];
 
 const TONES: Partial<Record<State, string>> = { PROMOTED: "good", REJECTED: "warn", FAILED: "bad" };
 
@@ -223,6 +208,7 @@ function Now({ of: run, refresh }: { of: Run; refresh: () => void }) {
       <EpochBar of={run} />
       <Steps of={run} now={now} />
       <p class="hint">{adviceOn(run)}</p>
+      <Notify over={ended(run.state) ? headOf(run) : null} />
       {!ended(run.state) && <CancelRun run={run.id} refresh={refresh} />}
     </section>
   );
@@ -360,7 +346,9 @@ function Followed({ id }: { id: string }) {
     (signal) => ask(api().GET("/runs/{run}", { params: { path: { run: id } }, signal })),
     [id],
     over ? null : small ? EVERY_SMALL_MS : EVERY_MS,
+    true,
   );
+  useTitle(loaded.value ? titleOf(loaded.value) : null);
   const state = loaded.value?.state;
   useEffect(() => {
     setOver(loaded.problem?.status === 404 || (state !== undefined && ended(state)));

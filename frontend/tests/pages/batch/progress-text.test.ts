@@ -4,6 +4,7 @@ import {
   milestone,
   progressText,
   stateText,
+  titleOf,
   uploadsText,
 } from "../../../src/pages/batch/progress-text";
 import type { Progress } from "../../../src/pages/batch/uploads";
@@ -33,6 +34,15 @@ test("progress has its rate and time", () => {
   expect(progressText({ ...BATCH, done: 0, failed: 0, rate: null, seconds_left: null })).toBe(
     "0 of 1,200 files done",
   );
+});
+
+test("the tab's title has the share that is over, and then how the batch ended", () => {
+  const batch = { ...BATCH, id: "1a2b", name: "monday" };
+  expect(titleOf(batch, false)).toBe("50% · Batch monday");
+  expect(titleOf({ ...batch, done: 1_196, name: null }, false)).toBe("99% · Batch 1a2b");
+  expect(titleOf({ ...batch, expected: 0, done: 0, failed: 0 }, false)).toBe("0% · Batch monday");
+  expect(titleOf({ ...batch, done: 1_197 }, true)).toBe("Finished, 3 failed · Batch monday");
+  expect(titleOf({ ...batch, failed: 0 }, true)).toBe("Finished · Batch monday");
 });
 
 test("the text says whether the tab may be closed", () => {

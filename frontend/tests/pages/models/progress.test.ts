@@ -6,6 +6,7 @@ import {
   runUnderWay,
   secondsLeft,
   stepsOf,
+  titleOf,
   tookSeconds,
 } from "../../../src/pages/models/progress";
 
@@ -22,6 +23,16 @@ const epoch = (change: Partial<Epoch>): Epoch => ({
   val_auc: null,
   seconds: null,
   ...change,
+});
+
+it("names the epoch in the tab's title, and then how the run ended", () => {
+  const run = { state: "RUNNING", method: "fine_tuning", epoch: 3, epochs: 10 } as const;
+  expect(titleOf(run)).toBe("Training · epoch 3 of 10");
+  expect(titleOf({ ...run, epoch: null })).toBe("Training");
+  expect(titleOf({ ...run, method: "small_update" })).toBe("Learning from your images");
+  expect(titleOf({ ...run, state: "QUEUED" })).toBe("Waiting for a machine");
+  expect(titleOf({ ...run, state: "PROMOTED" })).toBe("New model is live");
+  expect(titleOf({ ...run, state: "FAILED" })).toBe("Training failed");
 });
 
 describe("the steps of a run", () => {

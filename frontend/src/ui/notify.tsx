@@ -1,0 +1,49 @@
+/** A choice: a notification of the browser when something ends while its tab is hidden. */
+import { useEffect, useState } from "preact/hooks";
+
+function notify(text: string): void {
+  if (!document.hidden) return;
+  try {
+    const shown = new Notification(text, { body: document.title, icon: "/favicon.svg" });
+    shown.onclick = () => {
+      window.focus();
+      shown.close();
+    };
+  } catch {
+    // Chrome on Android lets only service workers notify; the tab's title still changes.
+  }
+}
+
+/** `over`: how it ended, null while it goes on. Shows nothing where browsers cannot notify. */
+export function Notify({ over }: { over: string | null }) {
+  const [chosen, setChosen] = useState(false);
+  const [refused, setRefused] = useState(false);
+  useEffect(() => {
+    if (over && chosen) notify(over);
+  }, [over]);
+  if (over || !("Notification" in window)) return null;
+  const choose = async (box: HTMLInputElement) => {
+    const wanted = box.checked;
+    const allowed = wanted && (await Notification.requestPermission()) === "granted";
+    box.checked = allowed;
+    setChosen(allowed);
+    setRefused(wanted && !allowed);
+  };
+  return (
+    <p>
+      <label>
+        <input
+          type="checkbox"
+          checked={chosen}
+          onChange={(event) => void choose(event.currentTarget)}
+        />
+        Notify me when it ends
+      </label>
+      {refused && (
+        <small role="status">
+          The browser does not allow notifications of this page. Allow them in its settings.
+        </small>
+      )}
+    </p>
+  );
+}
