@@ -125,8 +125,10 @@ def faults() -> tuple[type[Exception], ...]:
     return BotoCoreError, ClientError
 
 
-TRY_LATER = re.compile("Throttl|Throughput|SlowDown|RequestLimit|TooManyRequests")
-"""Codes with which AWS asks for fewer requests."""
+TRY_LATER = re.compile(
+    "Throttl|Throughput|SlowDown|RequestLimit|BandwidthLimit|TooManyRequests|RequestTimeout"
+)
+"""Codes with which AWS asks for fewer requests, or says that one took too long to arrive."""
 
 
 def is_outage(error: BaseException) -> bool:
@@ -135,13 +137,13 @@ def is_outage(error: BaseException) -> bool:
     An error that was raised from such a failure counts too.
     """
     from botocore import exceptions
-    from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingError
+    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
     match error:
         case ClientError():
             code = error.response.get("Error", {}).get("Code", "")
             return (status_of(error) or 0) >= 500 or bool(TRY_LATER.search(code))
-        case exceptions.ConnectionError() | HTTPClientError() | ResponseStreamingError():
+        case exceptions.ConnectionError() | HTTPClientError() | IncompleteReadError():
             return True
     if error.__cause__ is not None:
         return is_outage(error.__cause__)

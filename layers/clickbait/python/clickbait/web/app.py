@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clickbait import VERSION, observability
+from clickbait import VERSION, aws, observability
 from clickbait.errors import (
     BadRequest,
     InternalError,
@@ -30,6 +30,7 @@ from clickbait.errors import (
     NotConfigured,
     NotFound,
     Problem,
+    Unavailable,
 )
 from clickbait.observability import count, logger
 from clickbait.settings import settings
@@ -150,13 +151,11 @@ class RequestMiddleware:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = status or CLIENT_LEFT
-        except Exception:  # Nothing may pass this last layer before the server.
+        except Exception as error:  # Nothing may pass this last layer before the server.
             logger.exception("unhandled exception", request_id=request_id, path=scope["path"])
             if not status:
-                fault = InternalError(
-                    "The service failed. The log has the cause under this request id. Try again."
-                )
-                await problem_response(fault, request_id)(scope, receive, send_with_headers)
+                answer = problem_response(_fault(error), request_id)
+                await answer(scope, receive, send_with_headers)
         finally:
             self._report(scope, request_id, status, time.perf_counter() - started, cold)
 
@@ -190,6 +189,18 @@ class RequestMiddleware:
         if cold:
             count("ColdStarts")
         observability.flush()
+
+
+def _fault(error: Exception) -> Problem:
+    """The problem of an exception that no route handles."""
+    if aws.is_outage(error):
+        return Unavailable(
+            "A store of the service does not answer, or is too busy. The log has the cause under "
+            "this request id. Try again."
+        )
+    return InternalError(
+        "The service failed. The log has the cause under this request id. Try again."
+    )
 
 
 def _request_id(scope: Scope) -> str:
