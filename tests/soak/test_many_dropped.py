@@ -1,7 +1,8 @@
 """5,000 files at once in `inbox/` and in `train/` of a local stack, and what it answers meanwhile.
 
 Every file has its row or its description, no message is lost, and the API and the page answer
-meanwhile; a very busy machine may refuse some requests and give up some rows of the history.
+meanwhile; a very busy machine may refuse some requests, and give up rows of the history that it
+counts.
 `SOAK_FILES` takes fewer. Prints a line of figures for each folder.
 """
 
@@ -27,7 +28,7 @@ AT_ONCE = 8
 PAUSE_SECONDS = 0.5
 MOST_REFUSED = 0.05
 """The share of requests that may get TOO_SLOW."""
-TOO_SLOW = {500, 502, 503}
+TOO_SLOW = {502, 503}
 """What a very busy machine answers if a function or its store takes longer than its limit."""
 
 
@@ -147,12 +148,14 @@ def test_a_batch_of_5000_files_has_one_row_for_each(stack: LocalStack) -> None:
         batch = client.get("/batches/many").raise_for_status().json()
         rows = [row["file"] for row in pages(client, "/batches/many/results")]
         recorded = sum(1 for _ in pages(client, "/predictions", batch="many"))
+        counted = client.get("/metrics").raise_for_status().json()["totals"]["not_logged"]
     report(stack, "inbox", len(files), dropped, seconds, asked)
-    print(json.dumps({"rows": len(rows), "in_the_history": recorded}))
+    print(json.dumps({"rows": len(rows), "in_the_history": recorded, "not_logged": counted}))
     assert Counter(rows) == Counter(key.rpartition("/")[2] for key in files)
     assert (batch["state"], batch["failed"]) == ("finished", list(files.values()).count(False))
-    # A row of the history may be given up, and counted, while the store takes over two seconds.
-    assert (1 - MOST_REFUSED) * batch["done"] <= recorded <= batch["done"]
+    # A row may be given up while the store takes over two seconds, and is then counted. The count
+    # has the lost rows of /predict too, so it may be higher.
+    assert 0 <= batch["done"] - recorded <= counted
     assert left(stack, "InboxQueue", "InboxDeadLetters") == 0
 
 
