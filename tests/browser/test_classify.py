@@ -253,6 +253,7 @@ def test_a_first_visitor_sees_what_pages_are_for_and_has_samples_to_press(page, 
     assert places.all_inner_texts()[0].startswith("Classify: one image or a few")
     answers = []
     for sample in ("a rocket launch", "the cat alone", "a cat with a loud caption"):
+        page = page.context.new_page()  # Each tab has a session of its own.
         visit(page, stack, "/classify")
         with page.expect_response(re.compile(r"/predict\?")) as got:
             page.get_by_role("button", name=f"Classify {sample}").click()

@@ -4,6 +4,7 @@ The functions run in a cloud in memory, through their handlers. Every request th
 is recorded with the role that would make it, and compared with the policies of the template.
 """
 
+import asyncio
 import base64
 import io
 import json
@@ -284,10 +285,23 @@ def http(
         "isBase64Encoded": True,
     }
     ASKED.add((method, path))
-    answer = handler(event, SimpleNamespace(aws_request_id="1"))
+    with no_loop_running():
+        answer = handler(event, SimpleNamespace(aws_request_id="1"))
     assert answer["statusCode"] < 400, (method, path, answer)
     text = answer["body"]
     return json.loads(text) if text.startswith(("{", "[")) else text
+
+
+@contextmanager
+def no_loop_running() -> Iterator[None]:
+    """Playwright's loop runs in this thread as long as the session's browser is open, and Mangum
+    would ask that loop."""
+    running = asyncio.events._get_running_loop()
+    asyncio.events._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio.events._set_running_loop(running)
 
 
 def form(field: str, images: int = 1, **fields: str) -> tuple[bytes, str]:
