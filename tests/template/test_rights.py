@@ -285,8 +285,7 @@ def http(
         "isBase64Encoded": True,
     }
     ASKED.add((method, path))
-    with no_loop_running():
-        answer = handler(event, SimpleNamespace(aws_request_id="1"))
+    answer = handler(event, SimpleNamespace(aws_request_id="1"))
     assert answer["statusCode"] < 400, (method, path, answer)
     text = answer["body"]
     return json.loads(text) if text.startswith(("{", "[")) else text
@@ -543,7 +542,7 @@ def recorder() -> Iterator[Recorder]:
             access_keys.gate.cache_clear()
             labelled.known_copies.forget()
             batches._names.cache_clear()
-            with recorder.acting(role):
+            with recorder.acting(role), no_loop_running():
                 use(recorder)
         yield recorder
     settings.cache_clear()
