@@ -253,13 +253,14 @@ def test_a_first_visitor_sees_what_pages_are_for_and_has_samples_to_press(page, 
     assert places.all_inner_texts()[0].startswith("Classify: one image or a few")
     answers = []
     for sample in ("a rocket launch", "the cat alone", "a cat with a loud caption"):
-        page = page.context.new_page()  # Each tab has a session of its own.
         visit(page, stack, "/classify")
         with page.expect_response(re.compile(r"/predict\?")) as got:
             page.get_by_role("button", name=f"Classify {sample}").click()
         expect(page.locator(".verdict")).to_be_visible()
         expect(page.get_by_role("button", name="Classify a rocket launch")).to_have_count(0)
         answers.append(got.value.json())
+        page.get_by_role("button", name="Clear this session").click()
+        expect(page.get_by_role("button", name="Classify a rocket launch")).to_be_visible()
     assert [answer["uncertain"] for answer in answers] == [False, True, False]
     assert [answer["is_clickbait"] for answer in answers[::2]] == [False, True]
     assert complaints == []

@@ -78,7 +78,7 @@ function begin(one: Omit<Classified, "id">): number {
   return id;
 }
 
-/** Show images of before a reload below those of now; one without a result is sent again. */
+/** Show images from before a reload below the new ones; one without a result is sent again. */
 export function adopt(before: readonly Omit<Classified, "id" | "picture">[]): Classified[] {
   const adopted = before.map((one) => {
     last += 1;

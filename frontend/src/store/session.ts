@@ -97,7 +97,7 @@ async function sweep(db: IDBPDatabase<Shape>): Promise<void> {
   }
 }
 
-/** Show the images of before the reload again, and go on keeping them. */
+/** Show the images from before the reload again, and keep them on. */
 export async function restore(): Promise<void> {
   const listed: unknown = JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
   const names = (Array.isArray(listed) ? listed : []).map(String);

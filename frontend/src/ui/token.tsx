@@ -4,8 +4,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { admin, member, refused, signingIn, token } from "../api/session";
 
 /**
- * Why a part of the page needs a token, and the way to the form. Calls `onSignedIn` once there is
- * another token than `since`.
+ * The reason why a part of the page needs a token, and a button that opens the form. Calls
+ * `onSignedIn` once the token is another one than `since`.
  */
 export function NeedsToken({
   reason,

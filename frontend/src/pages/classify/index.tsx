@@ -97,6 +97,13 @@ export default function Classify() {
           </p>
         </Empty>
       )}
+      {all.length === 1 && (
+        <p>
+          <button type="button" class="quiet small" onClick={clear}>
+            Clear<span class="unseen"> this session</span>
+          </button>
+        </p>
+      )}
       {all.length > 1 && (
         <section aria-labelledby="history">
           <div class="row apart history-head">

@@ -2,18 +2,15 @@
 
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
-import { api, ask, type Schemas } from "../../api/client";
+import { api, ask } from "../../api/client";
 import { useList } from "../../api/use-list";
-import { dateTime, percent, since } from "../../format";
+import { dateTime } from "../../format";
 import { status } from "../../store/health";
 import { MoreButton } from "../../ui/more-button";
-import { Scroll } from "../../ui/scroll";
-import { SOURCES, Source } from "../../ui/source";
+import { Predictions } from "../../ui/predictions";
+import { SOURCES } from "../../ui/source";
 import { Empty, Shown } from "../../ui/state";
-import { Tag } from "../../ui/verdict";
 import { addressOf, type Filters, filtersOf, queryOf, VERDICTS } from "./filters";
-
-type Prediction = Schemas["PastPrediction"];
 
 const PAGE = 50;
 
@@ -115,73 +112,6 @@ function FilterForm({ of, versions }: { of: Filters; versions: readonly string[]
   );
 }
 
-/** The image if the service still has it: the links are an admin's, and work for five minutes. */
-const Look = ({ of }: { of: Prediction }) =>
-  of.url ? (
-    <img
-      src={of.url}
-      alt=""
-      width="64"
-      height="36"
-      loading="lazy"
-      decoding="async"
-      onError={({ currentTarget }) => {
-        currentTarget.hidden = true;
-      }}
-    />
-  ) : null;
-
-function Table({ of }: { of: readonly Prediction[] }) {
-  const pictures = of.some(({ url }) => url);
-  return (
-    <Scroll label="Table of predictions">
-      <table>
-        <thead>
-          <tr>
-            {pictures && (
-              <th scope="col">
-                <span class="unseen">Image</span>
-              </th>
-            )}
-            <th scope="col">When</th>
-            <th scope="col">Verdict</th>
-            <th scope="col" class="number">
-              Clickbait
-            </th>
-            <th scope="col">Source</th>
-            <th scope="col">Model</th>
-          </tr>
-        </thead>
-        <tbody>
-          {of.map((one) => (
-            <tr key={one.id}>
-              {pictures && (
-                <td class="look">
-                  <Look of={one} />
-                </td>
-              )}
-              <td class="when">
-                <a href={`/history/${one.id}`} title={dateTime(one.at)}>
-                  {since(one.at)}
-                </a>
-              </td>
-              <td>
-                <Tag of={one} />
-              </td>
-              <td class="number">{percent(one.probability)}</td>
-              <td>
-                <Source of={one} />
-                {one.file && <small>{one.file}</small>}
-              </td>
-              <td title={one.model_version}>{one.model_version.slice(-6)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
-  );
-}
-
 function Found({
   of: filters,
   onVersions,
@@ -207,7 +137,7 @@ function Found({
       {() => (
         <>
           {all.items.length > 0 ? (
-            <Table of={all.items} />
+            <Predictions of={all.items} label="Table of predictions" whole />
           ) : (
             <Empty
               title={all.more ? "No match so far" : filtered ? "No match" : "No predictions yet"}

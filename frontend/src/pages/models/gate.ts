@@ -14,7 +14,7 @@ export interface Check {
 interface Measured {
   auc: number | null;
   brier: number | null;
-  /** Shares of right and of unsure answers; gates of before have none. */
+  /** Shares of right and of unsure answers; older gates have none. */
   accuracy?: number | null;
   unsure?: number | null;
 }
@@ -36,7 +36,7 @@ export interface Gate {
   checks: Check[];
   sets: Record<string, ExamSet>;
   auc_difference: number | null;
-  /** What a person should know although it may have passed; gates of before have none. */
+  /** Sentences for people, also if it passed; older gates have none. */
   warnings?: string[];
 }
 

@@ -2,18 +2,16 @@
 import { api, ask, type Schemas } from "../../api/client";
 import { member, offers } from "../../api/session";
 import { type Loaded, useLoad } from "../../api/use-load";
-import { count, dateTime, duration, milliseconds, percent, since } from "../../format";
+import { count, dateTime, duration, milliseconds, percent } from "../../format";
 import { classified } from "../../store/classified";
 import { health, status, trouble } from "../../store/health";
 import { info } from "../../store/model";
 import { Figure, Figures } from "../../ui/figure";
 import { part } from "../../ui/later";
 import { pages } from "../../ui/pages";
-import { Scroll } from "../../ui/scroll";
-import { Source } from "../../ui/source";
+import { Predictions } from "../../ui/predictions";
 import { Empty, Failure, Shown } from "../../ui/state";
 import { Trouble } from "../../ui/trouble";
-import { Tag } from "../../ui/verdict";
 import { Choose } from "../classify/choose";
 
 const Result = part(() => import("../classify/result").then((module) => module.Result));
@@ -129,38 +127,7 @@ function Recent() {
           </Empty>
         ) : (
           <>
-            <Scroll label="Table of recent predictions">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">When</th>
-                    <th scope="col">Verdict</th>
-                    <th scope="col" class="number">
-                      Clickbait
-                    </th>
-                    <th scope="col">Source</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((one) => (
-                    <tr key={one.id}>
-                      <td class="when">
-                        <a href={`/history/${one.id}`} title={dateTime(one.at)}>
-                          {since(one.at)}
-                        </a>
-                      </td>
-                      <td>
-                        <Tag of={one} />
-                      </td>
-                      <td class="number">{percent(one.probability)}</td>
-                      <td>
-                        <Source of={one} />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </Scroll>
+            <Predictions of={items} label="Table of recent predictions" />
             <p>
               <a href="/history">All predictions</a>
             </p>

@@ -98,7 +98,7 @@ describe("the first lines after a training", () => {
     expect(improvementOf({ sets: { test: counted } })?.of.after.images).toBe(185);
   });
 
-  it("are missing for sets of before, without shares", () => {
+  it("are missing for older sets, which have no shares", () => {
     const bare = { auc: 0.9, brier: 0.1 };
     const sets = { test: { images: 185, candidate: bare, champion: bare } };
     expect(improvementOf({ passed: true, checks: [], sets })).toBeNull();
