@@ -31,7 +31,7 @@ def inserted(statement: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _insert_all(backend: Any, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What DynamoDB does with a batch of INSERTs; moto cannot read their parameters."""
+    """Insert as DynamoDB's BatchExecuteStatement does; moto cannot read its parameters."""
     responses: list[dict[str, Any]] = []
     for table, item in map(inserted, statements):
         try:

@@ -355,7 +355,7 @@ def _note_of(version: str) -> Note:
 
 
 def _matches(version: str, note: Note, text: str, starred: bool) -> bool:
-    """Whether a version has the star, if it is asked for, and the text in one of its names."""
+    """True if one of the names has the text and, if `starred`, the version has a star."""
     names = f"{version}\n{note.name or ''}".casefold()
     return (note.starred or not starred) and text.strip().casefold() in names
 

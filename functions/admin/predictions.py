@@ -9,12 +9,11 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from pydantic import BeforeValidator
 
-from clickbait import LABELS, errors
+from clickbait import LABELS, Verdict, errors
 from clickbait.keys import MAX_BATCH_ID, UPLOADS, id_of
 from clickbait.settings import settings
 from clickbait.store import history, presigned
 from clickbait.store.history import Source
-from clickbait.store.results import Verdict
 from clickbait.web.access import PROTECTED, Given, Member, is_admin
 from clickbait.web.app import documented, json_response
 from functions.admin import stores

@@ -1,4 +1,4 @@
-"""What a visitor sees, signing in and out, sessions that end, keys, and batches of others."""
+"""Visitors' pages, signing in and out, sessions that end, keys, and other people's batches."""
 
 import re
 from collections.abc import Iterator
@@ -197,7 +197,7 @@ def test_a_session_that_ends_while_files_go_up_continues_the_batch(page, stack, 
     choose(page, *drawn(12))
     dialog = page.get_by_role("dialog", name="Sign in")
     expect(dialog).to_be_visible()
-    # Who closes the form finds the way back on the page.
+    # After the form is closed, the page itself has the way back to it.
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Your session has ended")).not_to_have_count(0)
     page.unroute(forms)

@@ -27,7 +27,7 @@ KEPT = """async () => {
     session.close();
     return all.filter(({ answer }) => answer).length === 2;
 }"""
-"""Whether the browser keeps two images with their results."""
+"""True if the browser keeps two images with their results."""
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ PAUSE_SECONDS = 0.5
 MOST_REFUSED = 0.05
 """The share of requests that may get TOO_SLOW."""
 TOO_SLOW = {502, 503}
-"""What a very busy machine answers if a function or its store takes longer than its limit."""
+"""The statuses of a very busy machine: a function or its store took longer than its limit."""
 
 
 @pytest.fixture(scope="module")

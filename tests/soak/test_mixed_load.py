@@ -38,7 +38,7 @@ BATCH_SECONDS = 20
 IN_A_BATCH = 10
 MEASURE_SECONDS = 10
 TOO_SLOW = {502, 503}
-"""What a very busy machine answers if a function or its store takes longer than its limit."""
+"""The statuses of a very busy machine: a function or its store took longer than its limit."""
 MOST_REFUSED = 0.01
 WARM_UP = 1 / 3
 """The share of the time that growth leaves out."""
@@ -61,7 +61,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process holds."""
+    """Memory, descriptors and threads of one process."""
 
     megabytes: float
     descriptors: int
@@ -69,7 +69,7 @@ class Usage:
 
 
 Process = tuple[str, int]
-"""What a process is, such as Predict or `emulator`, and its id."""
+"""The kind of a process, such as Predict or `emulator`, and its id."""
 
 
 @dataclass(frozen=True)

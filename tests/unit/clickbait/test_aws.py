@@ -1,5 +1,6 @@
 """Calls to AWS: what a fault is called where anybody may read it."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -69,6 +70,13 @@ def test_an_outage_is_what_may_be_over_later(error, expected):
     outer = Unavailable("Reading failed.")
     outer.__cause__ = error
     assert aws.is_outage(outer) is expected
+
+
+def test_nothing_is_an_outage_of_a_server_without_botocore(monkeypatch):
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    monkeypatch.delitem(sys.modules, "botocore")
+    monkeypatch.setitem(sys.modules, "botocore.exceptions", None)  # An import would fail.
+    assert not aws.is_outage(ValueError("a fault"))
 
 
 class Busy:

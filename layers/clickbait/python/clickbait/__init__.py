@@ -9,3 +9,12 @@ Label = Literal["clickbait_real", "clickbait_fake"]
 
 LABELS: tuple[str, ...] = get_args(Label)
 """Label order of every model: index 0 is legitimate, index 1 is clickbait, the positive class."""
+
+Verdict = Literal["clickbait", "legitimate", "unsure"]
+
+
+def verdict_of(is_clickbait: bool | None, uncertain: bool | None) -> Verdict:
+    """A prediction in one word."""
+    if uncertain:
+        return "unsure"
+    return "clickbait" if is_clickbait else "legitimate"

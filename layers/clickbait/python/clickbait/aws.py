@@ -5,6 +5,7 @@ boto3 is imported when the first client is created, so importing this module is 
 
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -132,19 +133,23 @@ TRY_LATER = re.compile(
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether AWS, or the network to it, failed for the moment: the same call may succeed later.
+    """True if AWS, or the network to it, failed for a moment: the same call may succeed later.
 
     An error that was raised from such a failure counts too.
     """
-    from botocore import exceptions
-    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+    if "botocore" in sys.modules:  # Else no call failed; a server without AWS has no botocore.
+        from botocore import exceptions
 
-    match error:
-        case ClientError():
-            code = error.response.get("Error", {}).get("Code", "")
-            return (status_of(error) or 0) >= 500 or bool(TRY_LATER.search(code))
-        case exceptions.ConnectionError() | HTTPClientError() | IncompleteReadError():
-            return True
+        match error:
+            case exceptions.ClientError():
+                code = error.response.get("Error", {}).get("Code", "")
+                return (status_of(error) or 0) >= 500 or bool(TRY_LATER.search(code))
+            case (
+                exceptions.ConnectionError()
+                | exceptions.HTTPClientError()
+                | exceptions.IncompleteReadError()
+            ):
+                return True
     if error.__cause__ is not None:
         return is_outage(error.__cause__)
     return isinstance(error, Unavailable)  # A table that stayed busy.

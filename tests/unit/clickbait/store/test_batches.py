@@ -349,7 +349,7 @@ def test_a_folder_has_no_forms_and_may_be_started(cloud: Cloud) -> None:
 
 
 def follow(cloud: Cloud, done: int, state: str = "running") -> bool:
-    """Whether the batch, followed, has so many rows and this state."""
+    """True if `follow` gives `done` rows and this state."""
     progress = cloud.batches.follow("b")
     return (progress.tally.done, progress.state) == (done, state)
 

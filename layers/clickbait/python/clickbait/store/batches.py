@@ -53,7 +53,8 @@ RATE_SECONDS = 60.0
 LARGE = 1_000
 """Rows from which `follow` may give counts that it gave before."""
 REUSED = 4
-"""For how many times as long as counting took: those who follow a batch take a fifth of a core."""
+"""Counts are reused for this many times as long as counting took, so following a batch takes a
+fifth of a core."""
 REUSED_SECONDS = 60.0
 """The most that counts are reused, on a busy machine too."""
 
@@ -391,7 +392,7 @@ class Batches:
         elif seen is not None:
             # Each missing row adds to `seen` when it comes, so counting earlier is not worth it.
             # Rows that are counted but not yet added make `due` too early, which is safe. Those of
-            # files that never arrived are not added; whoever starts the batch counts them.
+            # files that never arrived are not added; the start of the batch counts them.
             due = seen + progress.expected - progress.tally.rows
             aws.update_item(
                 self.table,
@@ -404,7 +405,7 @@ class Batches:
         return progress
 
     def follow(self, batch: str) -> Progress:
-        """The progress as `refresh` returns it, for those who ask all the time; raises NotFound.
+        """The progress as `refresh` returns it, for callers that poll; raises NotFound.
 
         Counting 5,000 rows and objects takes a second of a core. So the counts of a large batch
         that runs are reused for a while, unless its head changes: its start, results or title.

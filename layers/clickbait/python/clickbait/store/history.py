@@ -17,17 +17,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
 from itertools import chain, islice, takewhile
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from clickbait import LABELS, aws
+from clickbait import LABELS, Verdict, aws, verdict_of
 from clickbait.errors import BadRequest, NotFound
 from clickbait.inference.appearance import APPEARANCE
 from clickbait.keys import REVIEW, id_of, key_of_id, predictions_partition
 from clickbait.observability import count, logger
 from clickbait.settings import settings
-
-if TYPE_CHECKING:
-    from clickbait.store.results import Verdict
 
 RETENTION_DAYS = 30
 """How long a prediction is kept. DynamoDB deletes it within two days after that."""
@@ -239,7 +236,7 @@ def page(
     day: date | None = None,
     version: str | None = None,
     batch: str | None = None,
-    verdict: "Verdict | None" = None,
+    verdict: Verdict | None = None,
     source: Source | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Up to `limit` predictions older than the one at `cursor`, newest first, and the next cursor.
@@ -257,7 +254,7 @@ def page(
             prediction in (None, row["prediction"])
             and version in (None, row["model_version"])
             and batch in (None, row["batch"])
-            and verdict in (None, verdict_of(row))
+            and verdict in (None, verdict_of(row["is_clickbait"], row["uncertain"]))
             and source in (None, row["source"])
         )
 
@@ -277,13 +274,6 @@ def page(
         if time.monotonic() > until and number < len(days):
             return found, f"{days[number]}T23:59:59.999999Z#{LAST}"
     return found, None
-
-
-def verdict_of(prediction: Mapping[str, Any]) -> "Verdict":
-    """A prediction in one word, as in the results of a batch."""
-    if prediction["uncertain"]:
-        return "unsure"
-    return "clickbait" if prediction["is_clickbait"] else "legitimate"
 
 
 def time_of(cursor: str) -> str:

@@ -8,13 +8,11 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from clickbait import LABELS, Label, aws
+from clickbait import LABELS, Label, Verdict, aws, verdict_of
 from clickbait.keys import RESULTS
 
-Verdict = Literal["clickbait", "legitimate", "unsure"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Selection = Literal["clickbait", "legitimate", "unsure", "failed"]
 """The rows of a file: those with one verdict, or those with an error."""
 
@@ -87,7 +85,7 @@ class Row:
         """The prediction in one word; None for an error."""
         if self.failed:
             return None
-        return "unsure" if self.uncertain else VERDICTS[0 if self.is_clickbait else 1]
+        return verdict_of(self.is_clickbait, self.uncertain)
 
     def is_in(self, selection: Selection) -> bool:
         return self.failed if selection == "failed" else self.verdict == selection
