@@ -197,7 +197,7 @@ def explained(model: Classifier, files: Sequence[Path]) -> Picture:
 
 
 def correlations(evaluation: Mapping[str, Any]) -> Text:
-    """How the appearance of the test images correlates with the verdict and with the label."""
+    """Correlations of the appearance of the test images with the probability and the label."""
     rows = [
         [one["name"], one["with_probability"], one["with_label"], one["reason"] or ""]
         for one in evaluation["features"]

@@ -38,8 +38,8 @@ DONE, FAULT, HOPELESS, TERMINATED = 0, 1, 2, 143
 LAST_ATTEMPT = 3
 """The number of attempts in the template's job definition: there is none after this one."""
 OUTAGE_SECONDS, PAUSE_SECONDS = 900.0, 15.0
-"""How long an attempt waits in all for an AWS that refuses or does not answer, and each pause.
-Without them, three attempts may be over within a minute of such an outage."""
+"""The total and the single wait of an attempt while AWS refuses or does not answer. Without them,
+three attempts may be over within a minute of such an outage."""
 LOG_LINES = 40
 """A run keeps this many of the job's last log lines; the job's log stream has all of them."""
 NEEDED = ("data_bucket", "models_bucket", "table")

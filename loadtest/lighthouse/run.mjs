@@ -46,7 +46,7 @@ async function measure(address, port, run) {
   return lhr;
 }
 
-/** What is below LEAST or above its goal, in words. */
+/** Each score below LEAST and each figure above its goal, in words. */
 function misses(path, scores, figures) {
   const found = CATEGORIES.filter((_, index) => scores[index] < LEAST).map(
     (name) => `${name} is below ${LEAST}`,

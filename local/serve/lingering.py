@@ -47,9 +47,9 @@ class Lingering:
 
 
 def _closes(scope: Scope) -> bool:
-    """Whether the server closes the connection after the response, and a body may still come."""
+    """True if the server closes the connection after the response, and a body may still come."""
     headers = dict(scope["headers"])
     asked = headers.get(b"connection", b"").lower()
     closes = b"close" in asked or (scope["http_version"] == "1.0" and b"keep-alive" not in asked)
-    # Who waits to be asked for the body sends none after another answer.
+    # A client that waits for "100 Continue" sends no body after another answer.
     return closes and b"expect" not in headers
