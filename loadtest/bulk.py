@@ -113,7 +113,10 @@ def main() -> None:
             Attributes={"VisibilityTimeout": str(options.visibility)},
         )
     batch = f"bulk-{int(time.time())}"
-    paths = [options.data / file for file, _ in find(options.data)]
+    try:
+        paths = [options.data / file for file, _ in find(options.data)]
+    except ValueError as error:
+        parser.error(str(error))
     random.Random(0).shuffle(paths)
     paths = paths[: options.count - options.broken]
     dropped = {path.name: path.read_bytes() for path in paths}
