@@ -101,7 +101,10 @@ def _search(
 )
 def run(_: Member, run: RunId, view_url: ViewUrl) -> Response:
     """The epochs so far and, after the end, the gate's decision and the last lines of the log."""
-    return json_response(_with_urls(stores.runs().get(run), view_url))
+    found = stores.runs().get(run)
+    preparing = stores.runs().preparing(found)
+    reason = {"reason": preparing} if preparing else {}
+    return json_response(_with_urls(found, view_url) | reason)
 
 
 @router.post(

@@ -6,6 +6,7 @@ counts the attempt as interrupted and begins the next one.
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -44,6 +45,8 @@ MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 """Variables of an outer make, which an inner make must not inherit."""
 
 TRAINING = Path("training") / ".venv"
+
+INSTALL_MINUTES = 5  # The training environment has about a gigabyte of packages to download.
 
 
 class Jobs:
@@ -137,7 +140,7 @@ class Jobs:
         command = [str(word) for word in job["container"]["command"]]
         if command[0] == "python":
             command[0] = str(self._root / TRAINING / "bin" / "python")
-        self._change(job, "RUNNING", startedAt=_now())
+        self._change(job, "RUNNING", startedAt=_now(), statusReason=None)
         role = job["container"].get("jobRoleArn", "")
         try:
             credentials = await asyncio.to_thread(self._credentials, role)
@@ -202,15 +205,31 @@ class Jobs:
         if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
             return True
         target = str(TRAINING / "done")
-        self._reports.line(job, f"make {target}: this takes a minute or two, once")
+        self._reports.line(job, f"make {target}: this takes about {INSTALL_MINUTES} minutes, once")
         # The command gets the user's environment, as if typed by hand.
         environment = {k: v for k, v in os.environ.items() if k not in MAKE_VARIABLES}
-        code = await self._run(job, ["make", "--no-print-directory", target], environment)
+        counting = asyncio.create_task(self._count_minutes(job))
+        try:
+            code = await self._run(job, ["make", "--no-print-directory", target], environment)
+        finally:
+            counting.cancel()
         if code != 0 and not self._stopping and not job.get("isTerminated"):
             why = f"CannotPullContainerError: make {target} ended with {code}; the log says why"
             self._change(job, "FAILED", statusReason=why, stoppedAt=_now())
             return False
         return True
+
+    async def _count_minutes(self, job: Detail) -> None:
+        """Say in a starting job's status reason how long the installation has taken so far."""
+        for minute in itertools.count(1):
+            if job.get("isTerminated"):
+                return
+            of = f"of about {INSTALL_MINUTES}" if minute <= INSTALL_MINUTES else "so far"
+            job["statusReason"] = (
+                f"Installing TensorFlow, only this first time: minute {minute} {of}."
+            )
+            self._save()
+            await asyncio.sleep(60)
 
     async def _run(self, job: Detail, command: list[str], environment: dict[str, str]) -> int:
         """Run a command to its end with its output in the job's log; return its exit status."""

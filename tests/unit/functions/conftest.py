@@ -73,7 +73,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         monkeypatch.setattr(callers, "token", callers.Token())
         # Other tests have a stand-in for AWS Batch. Here a run stays as it was requested.
         monkeypatch.setattr(Runs, "_submit", lambda *_: None)
-        monkeypatch.setattr(Runs, "_job_named", lambda *_: None)
+        monkeypatch.setattr(Runs, "_jobs_named", lambda *_: [])
         created = Cloud(monkeypatch)
         created.set(**ENVIRONMENT)
         yield created

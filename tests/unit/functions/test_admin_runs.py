@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import requests
+from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
 
 from clickbait import LABELS, aws
 from clickbait.keys import RUN_PARTITION
 from clickbait.store.drop_folder import DropFolder
-from clickbait.store.runs import Parameters
+from clickbait.store.runs import Parameters, Runs
 from functions.admin import runs, schemas
 from tests.samples.drawn import encoded, picture
 
@@ -47,6 +48,44 @@ def test_a_run_is_started_and_returned(admin: TestClient) -> None:
     assert answer.headers["x-request-id"] in run["reason"]
     assert answer.headers["location"] == f"/runs/{run['id']}"
     assert admin.get(answer.headers["location"]).json() == run
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "said"),
+    [
+        ("fine_tuning", "STARTING", True),
+        ("fine_tuning", "RUNNABLE", False),
+        ("small_update", "STARTING", False),
+    ],
+)
+def test_a_queued_run_says_what_its_job_prepares(
+    admin: TestClient,
+    cloud: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    status: str,
+    said: bool,
+) -> None:
+    upload(cloud, 25)
+    run = admin.post("/retrain", json={"method": method}).json()
+    job = {"status": status, "statusReason": "Installing TensorFlow: minute 2 of about 5."}
+    monkeypatch.setattr(Runs, "_jobs_named", lambda *_: [job])
+    answer = admin.get(f"/runs/{run['id']}").json()
+    assert answer["reason"] == (job["statusReason"] if said else run["reason"])
+    cloud.runs.advance(run["id"], "RUNNING", "Training.")
+    assert admin.get(f"/runs/{run['id']}").json()["reason"] == "Training."
+
+
+def test_a_queued_run_is_shown_although_aws_batch_does_not_answer(
+    admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = admin.post("/retrain", json=FINE).json()
+
+    def refuse(*_: Any) -> None:
+        raise ClientError({"Error": {"Code": "TooManyRequestsException"}}, "ListJobs")
+
+    monkeypatch.setattr(Runs, "_jobs_named", refuse)
+    assert admin.get(f"/runs/{run['id']}").json() == run
 
 
 def upload(cloud: Any, of_each: int) -> None:

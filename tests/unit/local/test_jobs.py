@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.batch import jobs
-from local.batch.jobs import INTERRUPTED, TIMED_OUT, is_retried
+from local.batch.jobs import EXITED, INTERRUPTED, TIMED_OUT, is_retried
 
 from .fake_batch import ROLE, FakeCloud, StandIn, running
 
@@ -194,6 +194,27 @@ def test_the_first_training_makes_its_environment_as_the_user_would(checkout):
     first, second = asyncio.run(scenario())
     assert "building for of-the-user" in first and "ran -m training.job" in first
     assert "building" not in second and "ran -m training.job" in second
+
+
+def test_a_job_says_that_its_environment_is_being_installed_until_it_is(checkout):
+    makefile = checkout / "Makefile"
+    wait = "\t@while [ ! -e enough ]; do sleep 0.02; done\n"
+    makefile.write_text(makefile.read_text() + wait)
+
+    async def scenario():
+        async with running(checkout) as batch:
+            overrides = {"command": ["python", "-m", "training.job"]}
+            job_id = await batch.submit("", overrides=overrides)
+            await batch.log_has("building")
+            starting = await batch.job(job_id)
+            (checkout / "enough").touch()
+            return starting, await batch.until(job_id, "SUCCEEDED")
+
+    starting, ended = asyncio.run(scenario())
+    assert starting["status"] == "STARTING"
+    said = "Installing TensorFlow, only this first time: minute 1 of about 5."
+    assert starting["statusReason"] == said
+    assert ended["statusReason"] == EXITED
 
 
 def test_an_outdated_environment_is_made_anew(checkout):

@@ -72,7 +72,7 @@ function adviceOn(run: Run): ComponentChildren {
       return (
         <>
           On AWS, starting a machine takes a minute or two. On your own machine, training starts at
-          once unless another job is running. You can close this page.
+          once, unless TensorFlow is missing or another job is running. You can close this page.
         </>
       );
     case "RUNNING":

@@ -29,6 +29,7 @@ from clickbait.store.notices import notify
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_batch.type_defs import JobSummaryTypeDef
 
 QUEUED, RUNNING, EVALUATING = "QUEUED", "RUNNING", "EVALUATING"
 PROMOTED, REJECTED, FAILED, CANCELLED = "PROMOTED", "REJECTED", "FAILED", "CANCELLED"
@@ -148,6 +149,17 @@ class Runs:
         """One run with all its fields; None if it does not exist."""
         item = aws.get_item(self.table, RUN_PARTITION, run)
         return _from_fields(item) if item else None
+
+    def preparing(self, run: Mapping[str, Any]) -> str | None:
+        """The status reason of a queued run's job while its machine starts; None if it has none or
+        AWS Batch does not answer."""
+        if run["state"] != QUEUED or run["method"] == SMALL_UPDATE:
+            return None
+        try:
+            jobs = self._jobs_named(run["id"])
+        except aws.faults():
+            return None
+        return jobs[0].get("statusReason") if jobs and jobs[0]["status"] == "STARTING" else None
 
     def page(
         self, limit: int, cursor: str | None = None
@@ -457,10 +469,13 @@ class Runs:
     def _lease(self) -> dict[str, Any] | None:
         return aws.get_item(self.table, LOCK_PARTITION, LEASE)
 
-    def _job_named(self, run: str) -> str | None:
-        jobs = self.batch.list_jobs(
+    def _jobs_named(self, run: str) -> "list[JobSummaryTypeDef]":
+        return self.batch.list_jobs(
             jobQueue=self.queue, filters=[{"name": "JOB_NAME", "values": [run]}]
         )["jobSummaryList"]
+
+    def _job_named(self, run: str) -> str | None:
+        jobs = self._jobs_named(run)
         return jobs[0]["jobId"] if jobs else None
 
     def _update(
