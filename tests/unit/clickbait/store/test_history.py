@@ -193,7 +193,32 @@ def test_recent_predictions_are_from_the_last_hours_and_limited() -> None:
     logged(3, datetime.now(UTC) - timedelta(hours=30))
     ids = logged(5, datetime.now(UTC) - timedelta(hours=3))
     assert [r["request_id"] for r in history.recent(TABLE, 24, 100)] == list(reversed(ids))
-    assert len(history.recent(TABLE, 24, 2)) == 2
+    assert len(list(history.recent(TABLE, 24, 2))) == 2
+
+
+def test_a_long_history_is_read_in_small_pages_as_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = logged(60, datetime.now(UTC) - timedelta(hours=3))
+    limits: list[int] = []
+    read = aws.query_page
+
+    def noted(*given: Any, limit: int, **more: Any) -> Any:
+        limits.append(limit)
+        return read(*given, limit=limit, **more)
+
+    monkeypatch.setattr(aws, "query_page", noted)
+    monkeypatch.setattr(history, "MOST_AHEAD", 2)
+    rows = history.recent(TABLE, 24, 10_000)
+    assert next(rows)["request_id"] == ids[-1]
+    at_first = len(limits)
+    assert at_first % history.SHARDS == 0, "one page of each partition, of each day that has begun"
+    assert [row["request_id"] for row in rows] == ids[-2::-1]
+    assert set(limits) == {2}
+    assert len(limits) > at_first
+    everything, _ = history.page(TABLE, 60, source="predict")
+    assert len(everything) == 60
+    assert set(limits) == {2}
 
 
 def test_each_prediction_has_an_id_that_finds_it_again() -> None:

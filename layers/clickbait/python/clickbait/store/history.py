@@ -49,8 +49,9 @@ SEARCH_SECONDS = 10.0
 """A page ends with the day that it reads after this time, with a cursor to continue from. A day
 takes eight calls even if it is empty, which a busy emulator answers slowly."""
 
-READ_AHEAD = 32
-"""The fewest rows of a partition that are read at a time."""
+READ_AHEAD, MOST_AHEAD = 32, 250
+"""The fewest and the most rows of a partition that are read at a time. A row takes 6 KB while it is
+read, and a process keeps what it once took: all 10,000 of a day at a time cost 60 MB."""
 
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -281,13 +282,14 @@ def time_of(cursor: str) -> str:
     return cursor.partition("#")[0]
 
 
-def recent(table: str, hours: int, most: int) -> list[dict[str, Any]]:
-    """The predictions of the last `hours`, at most the newest `most`."""
+def recent(table: str, hours: int, most: int) -> Iterator[dict[str, Any]]:
+    """The predictions of the last `hours`, newest first, at most `most`. They are read as they are
+    asked for, because together they take much memory."""
     since = (datetime.now(UTC) - timedelta(hours=hours)).strftime(TIME)
     ahead = most // SHARDS + 1
     rows = chain.from_iterable(_rows_of(table, one, None, ahead) for one in _days(None, None))
     newest = islice(rows, most)
-    return [row for _, row in takewhile(lambda placed: placed[0] >= since, newest)]
+    return (row for _, row in takewhile(lambda placed: placed[0] >= since, newest))
 
 
 def _days(cursor: str | None, day: date | None) -> list[str]:
@@ -302,6 +304,7 @@ def _rows_of(
     table: str, day: str, cursor: str | None, ahead: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of a day with their sort keys, newest first, older than `cursor`."""
+    ahead = min(ahead, MOST_AHEAD)
     shards = [_Shard(table, predictions_partition(day, n), cursor, ahead) for n in range(SHARDS)]
     with ThreadPoolExecutor(SHARDS) as pool:
         list(pool.map(_Shard.fill, shards))

@@ -300,14 +300,18 @@ def forget() -> None:
 def _drift() -> dict[str, Any]:
     version, expected, missing = _reference()
     table = settings().table
-    rows = history.recent(table, DRIFT_HOURS, DRIFT_ROWS) if expected and table else []
-    features = {}
-    for name in DRIFTING:
-        if name == "score":
-            sample = [row["probability"] for row in rows if row["model_version"] == version]
-        else:
-            sample = [row["features"][name] for row in rows if row["features"]]
-        features[name] = _feature_drift(expected.get(name), sample, missing)
+    rows = history.recent(table, DRIFT_HOURS, DRIFT_ROWS) if expected and table else ()
+    samples: dict[str, list[float]] = {name: [] for name in DRIFTING}
+    for row in rows:
+        seen = dict(row["features"] or {})
+        if row["model_version"] == version:
+            seen["score"] = row["probability"]
+        for name in samples.keys() & seen:
+            samples[name].append(seen[name])
+    features = {
+        name: _feature_drift(expected.get(name), sample, missing)
+        for name, sample in samples.items()
+    }
     indices = [each["psi"] for each in features.values() if each["psi"] is not None]
     largest = max(indices, default=None)
     return {
