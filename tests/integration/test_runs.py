@@ -212,6 +212,18 @@ def test_a_run_is_submitted_after_a_crash_between_lease_and_submit(table, batch,
     assert [j["jobName"] for j in batch.jobs.values()] == [run]
 
 
+@pytest.mark.parametrize("back", [600.0, 86_400.0])
+def test_a_clock_that_is_set_back_keeps_no_run_from_being_submitted(table, batch, clock, back):
+    batch.fault = Killed()
+    with pytest.raises(Killed):
+        ask(table)
+    batch.fault = None
+    clock.now -= back
+    table.settle()
+    table.settle()
+    assert [j["jobName"] for j in batch.jobs.values()] == [table.active()]
+
+
 def test_a_crash_after_submit_causes_no_second_job(table, batch, clock, monkeypatch):
     def killed(*_: Any) -> None:
         raise Killed
@@ -498,6 +510,15 @@ def test_a_lost_message_is_sent_again_and_after_three_the_run_has_failed(updates
     assert updates.active() is None and not messages(updates)
     failed = updates.get(run)
     assert failed["state"] == "FAILED" and "interrupted 3 times" in failed["reason"]
+
+
+def test_a_clock_that_is_set_back_keeps_no_lost_message_from_being_sent(updates, clock):
+    run = ask_update(updates)
+    messages(updates)
+    clock.now -= 3_600
+    updates.settle()
+    updates.settle()
+    assert messages(updates) == [{"run": run}]
 
 
 def test_an_attempt_that_was_killed_is_counted_and_the_fourth_never_begins(updates):

@@ -645,9 +645,15 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, step: str) -> Iterator[None]:
 
 @contextmanager
 def after_the_lease(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    later = time.time() + changes.LEASE_SECONDS + 1
+    with clock_moved(monkeypatch, changes.LEASE_SECONDS + 1):
+        yield
+
+
+@contextmanager
+def clock_moved(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Iterator[None]:
+    moved = time.time() + seconds
     with monkeypatch.context() as patched:
-        patched.setattr(changes.time, "time", lambda: later)
+        patched.setattr(changes.time, "time", lambda: moved)
         yield
 
 
@@ -684,6 +690,16 @@ def test_a_change_that_is_killed_loses_nothing_and_ends_well_when_it_is_repeated
     assert len(keys(admin)) == len(cloud.keys("data"))
     assert admin.post(f"/dataset/changes/{recorded['id']}/undo").status_code == 200
     assert state(cloud) == before
+
+
+def test_a_clock_that_is_set_back_keeps_no_image_from_being_changed(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(cloud, A)
+    store = changes.Changes("data", "table")
+    with clock_moved(monkeypatch, 3_600), killed_at(monkeypatch, "s3.DeleteObject"):
+        store.remove(A, "admin")
+    assert store.remove(A, "admin").outcome == "removed"
 
 
 @pytest.mark.parametrize("step", [step for steps in STEPS.values() for step in steps[:-1]])

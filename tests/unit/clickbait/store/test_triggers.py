@@ -117,6 +117,21 @@ def test_after_a_lost_message_reconcile_starts_the_run(service: Triggers, clock:
     assert service.reconcile()
 
 
+def test_a_clock_that_is_set_back_holds_back_no_run(service: Triggers, clock: Clock) -> None:
+    both(ENOUGH)
+    service.on_upload()
+    clock.now -= HOUR
+    assert service.reconcile(), "the last upload lies ahead"
+
+
+def test_a_clock_that_is_set_back_holds_back_no_timer(service: Triggers, clock: Clock) -> None:
+    service.on_upload()
+    clock.now -= HOUR
+    for _ in range(5):
+        service.on_upload()
+    assert timers(service) == 2
+
+
 def test_of_two_timers_one_starts_a_run(service: Triggers, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 and SQS deliver at least once. The second timer listed before the first one's run."""
     both(ENOUGH)
@@ -428,6 +443,18 @@ def test_the_wait_doubles_with_each_failure_up_to_six_hours_and_ends_with_succes
     end(service, service.request(Parameters(), "An admin asked.")["id"], REJECTED)
     both(10, first=100)
     assert service.on_timer(), "a run that ended well forgets the failures"
+
+
+def test_a_failure_that_lies_ahead_of_a_clock_that_is_set_back_holds_back_no_run(
+    service: Triggers, clock: Clock
+) -> None:
+    both(ENOUGH)
+    end(service, service.on_timer(), FAILED)
+    upload(1, LABELS[0], first=ENOUGH)
+    clock.now -= FIRST_WAIT / 2
+    assert service.on_timer() is None
+    clock.now -= 24 * HOUR
+    assert service.on_timer()
 
 
 def test_an_admin_is_never_held_back(service: Triggers) -> None:

@@ -237,8 +237,10 @@ class Changes:
             "held_until": now + LEASE_SECONDS,
             "expires": int(now + RESUMED_SECONDS),
         }
-        free = "attribute_not_exists(pk) OR held_until < :now"
-        held = aws.put_item(self.table, lease | {"change": new}, free, {":now": now})
+        # A lease that ends later than any lease of now is from before the clock was set back.
+        free = "attribute_not_exists(pk) OR held_until < :now OR held_until > :latest"
+        times = {":now": now, ":latest": now + 2 * LEASE_SECONDS}
+        held = aws.put_item(self.table, lease | {"change": new}, free, times)
         if held is None:
             raise Conflict(
                 f"{key} is being changed by another request. Try again in {LEASE_SECONDS} s."

@@ -330,7 +330,7 @@ class Runs:
             self._settle_job(run, job, found, attached="job" in lease)
         elif found is None or found["state"] in ENDED:
             self._release(run)
-        elif time.time() - lease["since"] > SUBMIT_SECONDS and self._claim(lease):
+        elif _seconds_since(lease) > SUBMIT_SECONDS and self._claim(lease):
             logger.warning("run submitted again", run=run)
             self._submit(run, FINE_TUNING)
 
@@ -383,7 +383,7 @@ class Runs:
         run = found["id"]
         if found["state"] in ENDED:
             self._release(run)
-        elif time.time() - lease["since"] > UPDATE_SECONDS and self._claim(lease):
+        elif _seconds_since(lease) > UPDATE_SECONDS and self._claim(lease):
             if found.get("sent", 0) >= ATTEMPTS:
                 self._give_up(run)
                 return
@@ -527,6 +527,12 @@ def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
     # Runs of before there were small updates name no method.
     method = {"method": FINE_TUNING, "method_reason": ""}
     return {"id": item["sk"], "state": item["state"], "times": times, **method, **rest}
+
+
+def _seconds_since(lease: Mapping[str, Any]) -> float:
+    """The age of a lease, in seconds. If the clock was set back, it is how far the lease lies
+    ahead: nobody may wait until the clock is there again."""
+    return abs(time.time() - float(lease["since"]))
 
 
 def _seconds_waited(job: Mapping[str, Any]) -> float:

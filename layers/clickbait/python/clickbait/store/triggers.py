@@ -214,8 +214,8 @@ class Triggers:
         now = time.time()
         started = self._update_timer(
             "SET last_upload = :now, due = :due",
-            {":now": now, ":due": now + self.quiet_period},
-            "attribute_not_exists(due) OR due <= :now",
+            {":now": now, ":due": now + self.quiet_period, ":latest": now + 2 * self.quiet_period},
+            "attribute_not_exists(due) OR due <= :now OR due > :latest",
         )
         if started:
             self._schedule_check(self.quiet_period)
@@ -357,7 +357,8 @@ class Triggers:
     def _seconds_until_quiet(self) -> float:
         timer = aws.get_item(self.runs.table, LOCK_PARTITION, TIMER) or {}
         last_upload: float = timer.get("last_upload", 0.0)
-        return last_upload + self.quiet_period - time.time()
+        # The distance, not the age: an upload may lie ahead if the clock was set back.
+        return self.quiet_period - abs(time.time() - last_upload)
 
     def _schedule_check(self, seconds: float) -> None:
         # Rounded up, because a message that comes a moment early only restarts the timer.
@@ -382,9 +383,10 @@ def _back_off(recent: Sequence[Mapping[str, Any]]) -> str:
     if not failed:
         return ""
     ended = datetime.fromisoformat(failed[0]["times"][FAILED]).timestamp()
-    until = ended + min(FIRST_WAIT * 2 ** (len(failed) - 1), MAX_WAIT)
-    if time.time() >= until:
+    wait = min(FIRST_WAIT * 2 ** (len(failed) - 1), MAX_WAIT)
+    if abs(time.time() - ended) >= wait:  # It lies far ahead if the clock was set back.
         return ""
+    until = ended + wait
     which = "last training" if len(failed) == 1 else f"last {len(failed)} trainings"
     return (
         f"The {which} failed. The next starts by itself after "
