@@ -55,11 +55,6 @@ class Killed(Exception):
 
 
 @pytest.fixture(scope="module")
-def champion(versions: Callable[[str], Path]) -> Path:
-    return versions("efficientnet_lite0")
-
-
-@pytest.fixture(scope="module")
 def backbone() -> features.Backbone:
     stem, _ = network.split(network.build(QUICK), QUICK.frozen_blocks)
     assert stem is not None
@@ -207,22 +202,28 @@ def test_only_an_efficientnet_is_trained_on_from_a_champion() -> None:
     assert retraining("cnn", "cnn").frozen_blocks == 0
 
 
+@pytest.fixture(scope="module")
+def trained(narrow: Path, drawn: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished retraining of the narrow champion; its version is in `version` of its folder."""
+    size = input_size(version.metadata_of(narrow))
+    data = gather.collect([(n, label_of(n)) for n in drawn], drawn.__getitem__, {}, size=size)
+    folder = tmp_path_factory.mktemp("trained")
+    run = Run(data, replace(QUICK, size=size), folder, narrow, Memory())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "convert", None)  # The champion's file has the graph.
+        retrain.retrain(run)
+    return run
+
+
 def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version(
-    champion: Path, images: gather.Data, tmp_path: Path
+    trained: Run, narrow: Path, tmp_path: Path
 ) -> None:
-    store, rows = Memory(), []
+    whole, rows = trained.folder / "version", []
 
     def note(row: dict[str, Any], epochs: int) -> None:
         rows.append((row, epochs))
 
-    run = Run(images, QUICK, tmp_path / "whole", champion, store, watch=note)
-    whole = retrain.retrain(run)
-    assert [(row["epoch"], n) for row, n in rows] == [(1, 2), (2, 2)]
-    Classifier.load(whole)
-    metadata = json.loads((whole / "metadata.json").read_text())
-    assert metadata["from"] == version.version_of(champion)
-    assert metadata["calibration"]["method"] == "platt"
-
+    run = replace(trained, watch=note)
     work, mirror = tmp_path / "killed", tmp_path / "other machine"
 
     def save(file: Path) -> None:
@@ -238,7 +239,7 @@ def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version
     (mirror / CHECKPOINT / "member-0.part.npz").write_bytes(b"half")
     rows.clear()
     resumed = retrain.retrain(replace(run, folder=mirror))
-    assert [row["epoch"] for row, _ in rows] == [1, 2]
+    assert [(row["epoch"], n) for row, n in rows] == [(1, 2), (2, 2)]
     for name in ("loss", "val_loss"):
         courses = [
             [row[name] for row in json.loads((folder / "history.json").read_text())["epochs"]]
@@ -247,7 +248,7 @@ def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version
         assert courses[1] == pytest.approx(courses[0], abs=1e-3)
     with np.load(whole / "weights.npz") as a, np.load(resumed / "weights.npz") as b:
         assert all(b[name] == pytest.approx(a[name], abs=1e-5) for name in a.files)
-    with np.load(champion / "weights.npz") as a, np.load(resumed / "weights.npz") as b:
+    with np.load(narrow / "weights.npz") as a, np.load(resumed / "weights.npz") as b:
         assert any(np.abs(b[name] - a[name]).max() > 1e-4 for name in a.files)
         assert (a["b14_project/kernel"] == b["b14_project/kernel"]).all()
 
@@ -257,28 +258,23 @@ def test_a_retraining_killed_and_moved_to_another_machine_gives_the_same_version
     assert [row["epoch"] for row, _ in rows] == [1, 2]
 
 
-def test_a_narrow_champion_of_another_size_is_trained_on(
-    narrow: Path, drawn: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export, "convert", None)  # The champion's file has the graph.
-    metadata = version.metadata_of(narrow)
-    size = input_size(metadata)
-    data = gather.collect([(n, label_of(n)) for n in drawn], drawn.__getitem__, {}, size=size)
-    store = Memory()
-    run = Run(data, replace(QUICK, size=size), tmp_path, narrow, store)
-    trained = retrain.retrain(run)
-    model = Classifier.load(trained)
+def test_a_narrow_champion_of_another_size_is_trained_on(trained: Run, narrow: Path) -> None:
+    folder, size = trained.folder / "version", trained.recipe.size
+    model = Classifier.load(folder)
+    assert size != 224
     assert (model.size, model.metadata["recipe"]["size"]) == (size, size)
     assert model.metadata["preprocessing"] == gather.preprocessing(size)
-    assert model.metadata["from"] == metadata["model_version"]
+    assert model.metadata["from"] == version.version_of(narrow)
+    assert model.metadata["calibration"]["method"] == "platt"
     # The frozen blocks stay the champion's; the rest has its channels.
-    assert weights.widths(trained / "weights.npz") == weights.widths(narrow / "weights.npz")
-    with np.load(narrow / "weights.npz") as a, np.load(trained / "weights.npz") as b:
+    assert weights.widths(folder / "weights.npz") == weights.widths(narrow / "weights.npz")
+    with np.load(narrow / "weights.npz") as a, np.load(folder / "weights.npz") as b:
         assert (a["b14_project/kernel"] == b["b14_project/kernel"]).all()
         assert np.abs(a["logit/kernel"] - b["logit/kernel"]).max() > 1e-4
     # Views of other pixels are other features.
-    at_224 = features._drawn(run.recipe, 224)
-    assert store.objects and not [key for key in store.objects if at_224 in key]
+    assert isinstance(trained.store, Memory)
+    at_224 = features._drawn(trained.recipe, 224)
+    assert trained.store.objects and not [key for key in trained.store.objects if at_224 in key]
 
 
 def test_weights_of_another_number_of_blocks_are_refused(narrow: Path, tmp_path: Path) -> None:
