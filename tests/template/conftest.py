@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,13 @@ def tool_environment() -> dict[str, str]:
 
 
 def parse(file: Path) -> Template:
-    return json.loads(json.dumps(yaml_parse(file.read_text("utf-8"))))
+    return json.loads(_as_json(file.read_text("utf-8")))
+
+
+@cache
+def _as_json(text: str) -> str:
+    """The template, which takes a second to read, as JSON; JSON itself as it is."""
+    return text if text.startswith("{") else json.dumps(yaml_parse(text))
 
 
 def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:

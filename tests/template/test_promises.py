@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import fields
 from graphlib import TopologicalSorter
@@ -263,24 +264,37 @@ def version_of(plain: dict[str, Any], function: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", ["", *ALIASES])
-def test_a_change_of_a_property_is_a_new_version_too(template, translate, tmp_path, name):
-    """Of one function's property for that function, of a global one for all functions."""
+@pytest.fixture(scope="module")
+def versions(translate, tmp_path_factory) -> Callable[[dict[str, Any]], dict[str, str]]:
+    """A function of a template that returns the id of each function's version."""
+    file = tmp_path_factory.mktemp("changed") / "template.yaml"
 
-    def versions(changed: dict[str, Any]) -> dict[str, str]:
-        (tmp_path / "template.yaml").write_text(json.dumps(changed), encoding="utf-8")
+    def found(template: dict[str, Any]) -> dict[str, str]:
+        file.write_text(json.dumps(template), encoding="utf-8")
         # Packages of one name: the code is the same.
-        resources = translate(tmp_path / "template.yaml", lambda _: "same")["Resources"]
-        found = of_type(resources, "AWS::Lambda::Version")
-        return {it["Properties"]["FunctionName"]["Ref"]: name for name, it in found.items()}
+        resources = translate(file, lambda _: "same")["Resources"]
+        published = of_type(resources, "AWS::Lambda::Version")
+        return {it["Properties"]["FunctionName"]["Ref"]: name for name, it in published.items()}
 
+    return found
+
+
+@pytest.fixture(scope="module")
+def unchanged(template, versions) -> dict[str, str]:
+    return versions(template)
+
+
+@pytest.mark.parametrize("name", ["", *ALIASES])
+def test_a_change_of_a_property_is_a_new_version_too(template, versions, unchanged, name):
+    """Of one function's property for that function, of a global one for all functions."""
     changed = deepcopy(template)
     if name:
         changed["Resources"][name]["Properties"]["Timeout"] = 25
     else:
         changed["Globals"]["Function"]["MemorySize"] *= 2
-    before, after = versions(template), versions(changed)
-    assert {it for it in ALIASES if before[it] != after[it]} == ({name} if name else set(ALIASES))
+    after = versions(changed)
+    different = {it for it in ALIASES if unchanged[it] != after[it]}
+    assert different == ({name} if name else set(ALIASES))
 
 
 def variables(functions: dict[str, Any], name: str) -> set[str]:
