@@ -54,7 +54,11 @@ ship: training/.venv/done ## make VERSION=folder, trained on DATA=folder, the ba
 	cp "$(VERSION)"/plots/*.png training/baseline/plots/ && rm -f training/baseline/plots/mistakes.png
 	cat "$(VERSION)"/card.md training/collections.md > MODEL_CARD.md
 
-test: needs lint test-python test-site test-training test-service ## run all tests; installs what they need
+# The first three run side by side: each has times when it keeps one core alone busy.
+test: needs ## run all tests; installs what they need
+	@$(MAKE) --no-print-directory -j 2 lint test-site test-python
+	@$(MAKE) --no-print-directory test-training
+	@$(MAKE) --no-print-directory test-service
 
 lint: .venv/test.done
 	$(RUN) -m ruff check .
@@ -80,14 +84,16 @@ test-stack: .venv/test.done training/.venv/done frontend/dist/.done ## tests on 
 test-browser: .venv/test.done frontend/dist/.done ## tests of the page in Chromium; installs it if missing
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest tests/browser
 
-# The two files that train come first. Each file is named, because pytest ignores the order of overlapping folders.
-TRAINING_FILES := tests/end_to_end/test_retraining.py tests/browser/test_models.py
-SERVICE_FILES := $(TRAINING_FILES) $(filter-out $(TRAINING_FILES),$(wildcard $(addsuffix /test_*.py,tests/end_to_end tests/template tests/browser)))
+# The files that take longest come first, so that all workers end together. Each file is named, because pytest ignores
+# the order of overlapping folders.
+LONG_FILES := tests/end_to_end/test_retraining.py tests/browser/test_models.py tests/template/test_build.py
+SERVICE_FILES := $(LONG_FILES) $(filter-out $(LONG_FILES),$(wildcard $(addsuffix /test_*.py,tests/end_to_end tests/browser tests/template)))
 
-# A file stays with one worker; each worker has one stack.
+# A file stays with one worker; each worker has one stack. Three workers keep two cores busy, because tests of the
+# service spend much of their time waiting.
 test-service: .venv/test.done .venv-ops/done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser in parallel
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && \
-		$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SERVICE_FILES)
+		$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(SERVICE_FILES)
 
 contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the API against openapi.json with valid and invalid requests; 3 minutes [ARGS]
 	@exec $(RUN) -m tests.contract.run $(ARGS)
