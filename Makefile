@@ -81,8 +81,14 @@ test-template: .venv/test.done .venv-ops/done .venv-template/done ## tests of th
 test-stack: .venv/test.done training/.venv/done frontend/dist/.done ## tests on a running local stack
 	$(RUN) -m pytest tests/end_to_end
 
-test-browser: .venv/test.done frontend/dist/.done ## tests of the page in Chromium; installs it if missing
-	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m pytest tests/browser
+# Finds or installs both browsers; a failure of either script ends the recipe.
+BROWSERS := export CHROMIUM FIREFOX && CHROMIUM="$$(tests/browser/chromium.sh)" && FIREFOX="$$(tests/browser/firefox.sh)"
+
+test-browser: .venv/test.done frontend/dist/.done ## tests of the page in Chromium, some in Firefox too; installs them if missing
+	@$(BROWSERS) && $(RUN) -m pytest tests/browser
+
+test-firefox: .venv/test.done training/.venv/done frontend/dist/.done ## the tests of classify, batch, models and navigation, all in Firefox
+	@$(BROWSERS) && ENGINE=firefox $(RUN) -m pytest $(FIREFOX_FILES)
 
 # The files that take longest come first, so that all workers end together. Each file is named, because pytest ignores
 # the order of overlapping folders.
@@ -92,8 +98,9 @@ SERVICE_FILES := $(LONG_FILES) $(filter-out $(LONG_FILES),$(wildcard $(addsuffix
 # A file stays with one worker; each worker has one stack. Three workers keep two cores busy, because tests of the
 # service spend much of their time waiting.
 test-service: .venv/test.done .venv-ops/done .venv-template/done training/.venv/done frontend/dist/.done ## test-template, test-stack and test-browser in parallel
-	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && \
-		$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(SERVICE_FILES)
+	@$(BROWSERS) && $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(SERVICE_FILES)
+
+FIREFOX_FILES := $(patsubst %,tests/browser/test_%.py,classify batch models failures)
 
 contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the API against openapi.json with valid and invalid requests; 3 minutes [ARGS]
 	@exec $(RUN) -m tests.contract.run $(ARGS)
@@ -118,8 +125,8 @@ loadtest: .venv/up.done .venv-load/done ## load test: make loadtest USERS=100 MI
 		$(if $(RAMP),--ramp $(RAMP)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(BEHIND),--behind $(BEHIND)) \
 		$(if $(findstring command,$(origin HOST)),--host $(HOST))
 
-lighthouse: loadtest/lighthouse/node_modules/.done ## Lighthouse scores of the page that `make up` serves [SITE=http://... RUNS=3]
-	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && SITE=$(SITE) RUNS=$(RUNS) node loadtest/lighthouse/run.mjs
+lighthouse: loadtest/lighthouse/node_modules/.done ## Lighthouse on each page that `make up` serves; 5 minutes [SITE="http://... http://..." RUNS=5 PAGES="/ /classify"]
+	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && SITE="$(SITE)" RUNS=$(RUNS) PAGES="$(PAGES)" node loadtest/lighthouse/run.mjs
 
 screenshots: .venv/test.done training/.venv/done frontend/dist/.done ## take the README's screenshots [ARGS="--everything"]
 	@export CHROMIUM && CHROMIUM="$$(tests/browser/chromium.sh)" && $(RUN) -m tests.browser.screenshots \
@@ -202,4 +209,4 @@ frontend/dist/.done: frontend/node_modules/.done $(PAGE_SOURCES)
 	@cd frontend && npm run --silent build
 	@touch $@
 
-.PHONY: help needs up serve site train notebook retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-service test-containers contract soak test-platforms deploy openapi bench loadtest lighthouse screenshots lock clean
+.PHONY: help needs up serve site train notebook retrain replay ship test lint test-python test-site test-training test-template test-stack test-browser test-firefox test-service test-containers contract soak test-platforms deploy openapi bench loadtest lighthouse screenshots lock clean

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,32 @@ PATIENCE_MS = 1_000 * PATIENCE_SECONDS
 
 expect.set_options(timeout=PATIENCE_MS)
 
+ENGINE = os.environ.get("ENGINE")
+"""The one browser of all tests, as in `make test-firefox`."""
+
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 NETWORK_ERROR = "Failed to load resource"
 """Chromium logs this for every status of 400 or more, even if the page handles it."""
+
+DAMAGED_IMAGE = "Image corrupt or truncated"
+"""Firefox logs this for an image that it cannot show, even if the page handles it."""
+
+
+CALM = {
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+}
+"""Firefox asks the internet about its network, unless these settings forbid it."""
+
+
+def firefox() -> str:
+    """The browser's path; `make test-browser` finds or installs it. Only CI must have one."""
+    path = os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
+    if not path:
+        missing = pytest.fail if "CI" in os.environ else pytest.skip
+        missing("No Firefox found: run `make test-browser`, or set FIREFOX.")
+    return path
 
 
 def chromium() -> str:
@@ -47,11 +70,38 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
-        yield started
-        started.close()
+def browsers() -> Iterator[Callable[[str], Browser]]:
+    """Chromium and Firefox, each started once, when the first test asks for it."""
+    with sync_playwright() as playwright, ExitStack() as running:
+
+        @cache
+        def start(engine: str) -> Browser:
+            if engine == "chromium":
+                started = playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
+            else:
+                started = playwright.firefox.launch(
+                    channel="moz-firefox", executable_path=firefox(), firefox_user_prefs=CALM
+                )
+            running.callback(started.close)
+            return started
+
+        yield start
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """`chromium`, or `firefox` in the second run of a test that is marked with `both_engines`."""
+    return getattr(request, "param", ENGINE or "chromium")
+
+
+@pytest.fixture
+def browser(browsers: Callable[[str], Browser], engine: str) -> Browser:
+    return browsers(engine)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("both_engines") and not ENGINE:
+        metafunc.parametrize("engine", ["chromium", "firefox"], indirect=True)
 
 
 @contextmanager
@@ -121,10 +171,12 @@ def choose(page: Page, *files: Path | tuple[str, bytes], folder: bool = False) -
     )
 
 
-def violations(page: Page) -> list[str]:
-    """The violations that axe-core finds, with their elements."""
-    page.evaluate(AXE.read_text())  # The page's policy forbids adding it as a script.
-    found = page.evaluate("async () => (await axe.run()).violations")
+def violations(page: Page, *rules: str) -> list[str]:
+    """The violations of axe-core's default rules, or of `rules` alone, with their elements."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())  # The page's policy forbids adding it as a script.
+    options = {"runOnly": list(rules)} if rules else {}
+    found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
     return [
         f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
         for one in found

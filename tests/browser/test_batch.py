@@ -16,7 +16,7 @@ from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded, picture
 from tests.waiting import DEADLINE
 
-from .conftest import as_admin, choose, sign_in, token_of, violations_in_both, visit
+from .conftest import ENGINE, as_admin, choose, sign_in, token_of, violations_in_both, visit
 
 pytestmark = pytest.mark.end_to_end
 
@@ -178,6 +178,9 @@ def test_a_reload_in_the_middle_loses_no_file_and_sends_none_twice(page, stack):
     assert Counter(one["sha256"] for one in logged).most_common(1)[0][1] == 1
 
 
+@pytest.mark.skipif(
+    ENGINE == "firefox", reason="Firefox 153 does not report the download of what a page has made"
+)
 def test_ten_files_are_predicted_at_once_without_a_token(page, stack, tmp_path, complaints):
     visit(page, stack, "/batch")
     with page.expect_response(re.compile("/predict-batch$")) as got:
@@ -212,6 +215,7 @@ def test_the_code_for_a_few_files_names_them_all(page, stack, complaints):
     assert complaints == []
 
 
+@pytest.mark.both_engines
 def test_more_than_ten_files_need_the_token_and_are_kept_until_then(page, stack, tmp_path):
     visit(page, stack, "/batch")
     choose(page, *files(11, first=300))
@@ -230,6 +234,7 @@ def test_more_than_ten_files_need_the_token_and_are_kept_until_then(page, stack,
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 12
 
 
+@pytest.mark.both_engines
 def test_an_unknown_batch_gets_the_services_own_words(page, stack):
     as_admin(page, stack, "/batch/no-such-batch")
     with stack.admin() as admin:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from clickbait import youtube
 from clickbait.errors import Problem
@@ -19,11 +19,10 @@ from tests.samples.video_host import BEST, ID, USUAL, StandIn, serving
 from tests.waiting import DEADLINE, eventually
 
 from .conftest import (
+    DAMAGED_IMAGE,
     NETWORK_ERROR,
-    PHONE,
     as_admin,
     choose,
-    new_context,
     sign_in,
     token_of,
     violations_in_both,
@@ -39,6 +38,7 @@ def result(page: Page, name: str):
     return page.get_by_role("article", name=name)
 
 
+@pytest.mark.both_engines
 def test_a_file_gets_verdict_probability_and_heat_map(page, stack, complaints):
     as_admin(page, stack, "/classify")
     with page.expect_response(re.compile(r"/predict\?")) as got:
@@ -78,6 +78,7 @@ def test_a_large_image_is_resized_which_the_page_says_and_can_be_sent_at_full_si
     expect(result(page, "large.jpg")).to_contain_text("Uploaded at original size")
 
 
+@pytest.mark.both_engines
 def test_a_broken_file_gets_the_services_own_words(page, stack, complaints):
     visit(page, stack, "/classify")
     with page.expect_response(re.compile(r"/predict\?")) as got:
@@ -88,7 +89,7 @@ def test_a_broken_file_gets_the_services_own_words(page, stack, complaints):
     expect(alert).to_contain_text(problem["title"])
     expect(alert).to_contain_text(problem["detail"])
     expect(alert).to_contain_text(problem["request_id"])
-    assert all(NETWORK_ERROR in one for one in complaints)
+    assert all(NETWORK_ERROR in one or DAMAGED_IMAGE in one for one in complaints)
 
 
 def test_a_correction_waits_for_an_admin(page, stack):
@@ -110,17 +111,19 @@ def test_an_image_is_classified_from_the_overview_too(page, stack, complaints):
 
 DISPATCH = """({event, bytes}) => {
     const data = new DataTransfer();
-    const [type, create, target] = {
-        paste: ["paste", (init) => new ClipboardEvent("paste", init), document],
-        drop: ["drop", (init) => new DragEvent("drop", init), document.querySelector(".drop")],
+    const [made, carries, target] = {
+        paste: [ClipboardEvent, "clipboardData", document],
+        drop: [DragEvent, "dataTransfer", document.querySelector(".drop")],
     }[event];
-    const file = new File([new Uint8Array(bytes)], `${type}.jpg`, { type: "image/jpeg" });
-    data.items.add(file);
-    const carried = event === "paste" ? { clipboardData: data } : { dataTransfer: data };
-    target.dispatchEvent(create({ bubbles: true, cancelable: true, ...carried }));
+    data.items.add(new File([new Uint8Array(bytes)], `${event}.jpg`, { type: "image/jpeg" }));
+    const happened = new made(event, { bubbles: true, cancelable: true });
+    // Firefox gives an event of a script no files.
+    Object.defineProperty(happened, carries, { value: data });
+    target.dispatchEvent(happened);
 }"""
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("event", ["paste", "drop"])
 def test_an_image_can_be_pasted_or_dropped(page, stack, event):
     visit(page, stack, "/classify")
@@ -388,16 +391,6 @@ def test_a_wrong_token_is_reported_and_can_be_corrected(page, stack):
     sign_in(page, token_of(stack))
     expect(page.get_by_text("Predictions today")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
-
-
-def test_no_page_is_wider_than_a_phone(browser: Browser, stack):
-    with new_context(browser, viewport=PHONE, has_touch=True, is_mobile=True) as context:
-        page = context.new_page()
-        as_admin(page, stack, "/")
-        for path in ("/", "/classify", "/batch", "/data", "/models", "/monitoring"):
-            page.goto(f"{stack.description()['site_url']}{path}")
-            page.wait_for_load_state("networkidle")
-            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
 
 
 def test_an_api_that_is_down_is_reported_and_a_retry_succeeds(page, tmp_path):

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.local_stack import ROOT
 from tests.waiting import eventually
 
-from .conftest import as_admin, choose, violations_in_both, visit
+from .conftest import as_admin, choose, token_of, violations_in_both, visit
 
 pytestmark = pytest.mark.end_to_end
 
@@ -41,6 +41,7 @@ def holding(page: Page, pattern: str | re.Pattern[str]) -> list[Route]:
     return held
 
 
+@pytest.mark.both_engines
 def test_a_page_whose_code_does_not_load_says_so_and_heals(page, stack):
     page.route(PREFETCH, lambda route: route.abort())
     as_admin(page, stack, "/classify")
@@ -58,6 +59,18 @@ def test_a_page_whose_code_does_not_load_says_so_and_heals(page, stack):
     expect(page.get_by_role("heading", level=1, name="Data")).to_be_visible()
 
 
+def test_a_page_that_is_opened_while_its_code_is_on_the_way_says_that_it_failed(page, stack):
+    code = "**/assets/data-*.js"
+    held = holding(page, code)
+    with page.expect_request(code):  # By itself, as the browser is idle.
+        page.goto(f"{stack.site_url}#token={token_of(stack)}")
+    places(page).get_by_role("link", name="Data").click()
+    expect(page.get_by_role("progressbar", name="Loading the page")).to_be_visible()
+    for route in held:
+        route.abort()
+    expect(page.get_by_role("alert")).to_contain_text("This page could not be loaded")
+
+
 def test_code_that_a_new_deployment_replaced_is_a_failure_with_reload(page, stack):
     page.route(PREFETCH, lambda route: route.fulfill(status=404, body="There is no such file."))
     visit(page, stack, "/batch")
@@ -68,6 +81,7 @@ def test_code_that_a_new_deployment_replaced_is_a_failure_with_reload(page, stac
     expect(page.get_by_text("Drop images or a folder")).to_be_visible()
 
 
+@pytest.mark.both_engines
 def test_pages_are_there_without_a_network_once_the_first_is_idle(page, stack, context):
     as_admin(page, stack, "/")
     scripts = "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('.js'))"

@@ -14,6 +14,7 @@ from .conftest import (
     choose,
     new_context,
     token_of,
+    violations,
     violations_in_both,
     visit,
 )
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.end_to_end
 PATHS = ("/", "/classify", "/batch", "/review", "/data", "/models", "/monitoring")
 ON_ITS_SIDE = {"width": 844, "height": 390}
 NARROW = {"width": 320, "height": 568}
+ZOOMED = {"width": 640, "height": 400}
+"""A window of 1280 x 800 pixels at 200%."""
 
 
 @pytest.mark.parametrize("size", [PHONE, ON_ITS_SIDE], ids=["portrait", "landscape"])
@@ -41,7 +44,7 @@ def test_the_verdict_is_seen_without_scrolling_on_a_phone(browser: Browser, stac
             assert picture["y"] >= box["y"] + box["height"] or picture["x"] < box["x"], path
 
 
-def test_nothing_collides_at_320_pixels(browser: Browser, stack):
+def test_nothing_collides_on_small_windows_and_at_200_percent(browser: Browser, stack):
     with new_context(browser, viewport=NARROW, has_touch=True, is_mobile=True) as context:
         page = context.new_page()
         as_admin(page, stack, "/")
@@ -49,15 +52,21 @@ def test_nothing_collides_at_320_pixels(browser: Browser, stack):
             page.goto(f"{stack.description()['site_url']}{path}")
             page.locator("main h1").wait_for()
             page.wait_for_load_state("networkidle")
-            assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], path
-            links = page.get_by_role("navigation", name="Pages").get_by_role("link")
-            boxes = [link.bounding_box() for link in links.all()]
-            ends = [box["x"] + box["width"] for box in boxes]
-            assert all(box["x"] >= end for box, end in zip(boxes[1:], ends, strict=False)), path
-            assert ends[-1] <= NARROW["width"]
-            cut = "a => [...a.querySelectorAll('span')].some(s => s.scrollWidth > a.clientWidth)"
-            named = page.get_by_role("navigation", name="Pages").locator("[aria-current]")
-            assert not named.evaluate(cut)
+            for size in (NARROW, PHONE, ZOOMED):
+                page.set_viewport_size(size)
+                width = size["width"]
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, (path, size)
+                links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+                boxes = [link.bounding_box() for link in links.all()]
+                ends = [box["x"] + box["width"] for box in boxes]
+                assert all(box["x"] >= end for box, end in zip(boxes[1:], ends, strict=False)), path
+                assert ends[-1] <= width
+                cut = (
+                    "a => [...a.querySelectorAll('span')].some(s => s.scrollWidth > a.clientWidth)"
+                )
+                named = page.get_by_role("navigation", name="Pages").locator("[aria-current]")
+                assert not named.evaluate(cut), (path, size)
 
 
 def test_light_and_dark_can_be_chosen_and_stay(page, stack, complaints):
@@ -98,6 +107,17 @@ def test_bars_tabs_and_dots_are_visible_in_the_systems_own_colours(page, stack):
     assert page.locator(".bar-fill").evaluate(filled)
     page.get_by_text("Use this from code").click()
     assert page.get_by_role("button", name="curl", exact=True).evaluate(BOUNDED)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_who_wants_more_contrast_gets_seven_to_one_and_underlined_links(page, stack, scheme):
+    page.emulate_media(color_scheme=scheme, contrast="more", reduced_motion="reduce")
+    visit(page, stack, "/classify")
+    choose(page, ROOT / "sample.jpg")
+    expect(page.locator(".verdict")).to_be_visible()
+    link = page.get_by_role("link", name="API documentation")
+    expect(link).to_have_css("text-decoration-line", "underline")
+    assert violations(page, "color-contrast-enhanced") == []
 
 
 def test_paper_gets_the_verdict_and_no_controls(page, stack):

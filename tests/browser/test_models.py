@@ -113,6 +113,7 @@ def test_a_folder_becomes_a_better_model_and_the_old_one_comes_back(
     assert complaints == []
 
 
+@pytest.mark.both_engines
 def test_a_training_that_waits_is_cancelled_on_its_page(page, stack, admin, complaints):
     no_capacity = stack.state_dir / NO_CAPACITY
     no_capacity.touch()
@@ -157,12 +158,14 @@ def test_a_correction_is_decided_on_the_page(page, stack, admin):
     assert eventually(lambda: admin.get("/dataset").json()["images"] == before + 1)
 
 
+@pytest.mark.both_engines
 def test_models_need_the_token(page, stack, complaints):
     visit(page, stack, "/models")
     expect(page.get_by_role("main").get_by_role("button", name="Sign in")).to_be_visible()
     assert complaints == []
 
 
+@pytest.mark.both_engines
 def test_an_unknown_run_gets_the_services_own_words(page, stack, admin):
     as_admin(page, stack, "/models/runs/no-such-run")
     detail = admin.get("/runs/no-such-run").json()["detail"]
