@@ -9,9 +9,41 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 from tests.local_stack import ROOT, LocalStack
+
+UNWANTED = (
+    # The lists below the address bar, which each new window would load in half a second of CPU.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    # Playwright's own. Chromium reads one list, so this one has to name them again.
+    "AimEnabled",
+    "AutoDeElevate",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "BlockOriginHeaderModificationOnRedirect",
+    "DestroyProfileOnBrowserClose",
+    "DialMediaRouteProvider",
+    "GlobalMediaControls",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "Translate",
+)
+"""Features that Chromium goes without."""
 
 QUIET = (
     "--no-sandbox",  # As root, which a build machine is, Chromium starts no other way.
@@ -21,6 +53,7 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join(UNWANTED)}",
 )
 
 WIDE = {"width": 1440, "height": 900}
@@ -38,6 +71,9 @@ ENGINE = os.environ.get("ENGINE")
 
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
+COLOUR_RULES = ("color-contrast", "link-in-text-block")
+"""The default rules of axe-core whose result depends on colours."""
+
 NETWORK_ERROR = "Failed to load resource"
 """Chromium logs this for every status of 400 or more, even if the page handles it."""
 
@@ -52,16 +88,29 @@ CALM = {
 """Firefox asks the internet about its network, unless these settings forbid it."""
 
 
-def firefox() -> str:
-    """The browser's path; `make test-browser` finds or installs it.
+OLDEST_FIREFOX = 153
+"""The oldest in which these tests have passed. Playwright needs much of what is new in BiDi."""
 
-    A test is skipped without it, also in CI; `make test-firefox` fails.
-    """
+
+def firefox(playwright: Playwright) -> Browser | str:
+    """A Firefox that runs, or why there is none; `make test-browser` finds or installs it."""
     path = os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
     if not path:
-        missing = pytest.fail if ENGINE == "firefox" else pytest.skip
-        missing("No Firefox found: run `make test-browser`, or set FIREFOX.")
-    return path
+        return "No Firefox found: run `apt-get install firefox-esr`, or set FIREFOX."
+    try:
+        started = playwright.firefox.launch(
+            channel="moz-firefox",
+            executable_path=path,
+            firefox_user_prefs=CALM,
+            timeout=PATIENCE_MS,
+        )
+    except Error as error:
+        why = str(error).splitlines()[0]
+        return f"{path} does not start. Install Debian's firefox-esr, or set FIREFOX. {why}"
+    if int(started.version.split(".")[0]) < OLDEST_FIREFOX:
+        started.close()
+        return f"{path} is older than {OLDEST_FIREFOX}. Install a newer one, or set FIREFOX."
+    return started
 
 
 def chromium() -> str:
@@ -73,19 +122,20 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def browsers() -> Iterator[Callable[[str], Browser]]:
+def browsers() -> Iterator[Callable[[str], Browser | str]]:
     """Chromium and Firefox, each started once, when the first test asks for it."""
     with sync_playwright() as playwright, ExitStack() as running:
 
         @cache
-        def start(engine: str) -> Browser:
-            if engine == "chromium":
-                started = playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
+        def start(engine: str) -> Browser | str:
+            if engine == "firefox":
+                started = firefox(playwright)
             else:
-                started = playwright.firefox.launch(
-                    channel="moz-firefox", executable_path=firefox(), firefox_user_prefs=CALM
+                started = playwright.chromium.launch(
+                    executable_path=chromium(), args=list(QUIET), timeout=PATIENCE_MS
                 )
-            running.callback(started.close)
+            if not isinstance(started, str):
+                running.callback(started.close)
             return started
 
         yield start
@@ -98,8 +148,13 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def browser(browsers: Callable[[str], Browser], engine: str) -> Browser:
-    return browsers(engine)
+def browser(browsers: Callable[[str], Browser | str], engine: str) -> Browser:
+    """A test is skipped without Firefox, also in CI; `make test-firefox` fails."""
+    started = browsers(engine)
+    if isinstance(started, str):
+        missing = pytest.fail if ENGINE else pytest.skip
+        missing(started)
+    return started
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -134,6 +189,15 @@ def complaints(page: Page) -> list[str]:
     page.on("console", lambda line: line.type in ("error", "warning") and found.append(line.text))
     page.on("pageerror", lambda error: found.append(str(error)))
     return found
+
+
+@pytest.fixture(scope="session")
+def prediction(stack: LocalStack) -> str:
+    """The id of a prediction in the history."""
+    with stack.client() as api:
+        content = {"content-type": "image/jpeg"}
+        image = (ROOT / "sample.jpg").read_bytes()
+        return api.post("/predict", content=image, headers=content).json()["id"]
 
 
 def token_of(stack: LocalStack) -> str:
@@ -187,9 +251,9 @@ def violations(page: Page, *rules: str) -> list[str]:
 
 
 def violations_in_both(page: Page) -> list[str]:
-    """The same in dark and in light; the page stays in light."""
+    """Those of every rule in light, and of COLOUR_RULES in dark; the page stays in light."""
     found = []
-    for scheme in ("dark", "light"):
+    for scheme, rules in (("dark", COLOUR_RULES), ("light", ())):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += [f"{scheme}: {violation}" for violation in violations(page)]
+        found += [f"{scheme}: {violation}" for violation in violations(page, *rules)]
     return found

@@ -21,10 +21,11 @@ if [[ $EUID != 0 ]] || ! command -v apt-get > /dev/null; then
 	missing "no Firefox is here; on Debian: apt-get install firefox-esr; or set FIREFOX"
 fi
 export DEBIAN_FRONTEND=noninteractive
+quick=(-qq -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1)
+get() { timeout -k 10 120 apt-get "${quick[@]}" "$@" < /dev/null; } # Never while dpkg is at work.
 {
 	echo "installing firefox-esr"
-	quick=(-o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1)
-	apt-get -qq "${quick[@]}" update &&
-		apt-get -qq "${quick[@]}" install --yes --no-install-recommends firefox-esr
+	get update && get install --yes --no-install-recommends --download-only firefox-esr &&
+		apt-get -qq install --yes --no-install-recommends --no-download firefox-esr < /dev/null
 } >&2 || missing "apt-get could not install firefox-esr"
 found || missing "apt-get has installed firefox-esr, but it is not on the path"
