@@ -34,14 +34,30 @@ PATHS = (
     "/review?show=corrections",
     "/models/versions/{version}",
     "/monitoring",
+    "/history",
+    "/history/{prediction}",
     "/no/such/page",
 )
-SIGNED_OUT = ("/", "/classify", "/batch", "/review", "/data?show=images", "/models", "/monitoring")
+SIGNED_OUT = (
+    "/",
+    "/classify",
+    "/batch",
+    "/review",
+    "/data?show=images",
+    "/models",
+    "/monitoring",
+    "/history",
+    "/history/{prediction}",
+)
+
+
+DRAWN = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+"""Ends once the page has been drawn in a new size."""
 
 
 @pytest.fixture(scope="module")
-def version(stack) -> str:
-    """The live version of a service with some predictions and a correction."""
+def ids(stack, prediction) -> dict[str, str]:
+    """The live version and a prediction of a service with some predictions and a correction."""
     with stack.client() as api:
         for seed in range(5):
             image = encoded(picture(seed=seed))
@@ -49,22 +65,26 @@ def version(stack) -> str:
     with stack.admin() as admin:
         sent = {"file": ("sample.jpg", (ROOT / "sample.jpg").read_bytes(), "image/jpeg")}
         assert admin.post("/feedback", files=sent, data={"label": "clickbait"}).status_code == 201
-    return answer.json()["model_version"]
+    return {"version": answer.json()["model_version"], "prediction": prediction}
 
 
 @pytest.mark.parametrize(
-    ("size", "signed_in", "paths"),
-    [(WIDE, True, PATHS), (PHONE, True, PATHS), (PHONE, False, SIGNED_OUT)],
-    ids=["wide", "phone", "phone, signed out"],
+    ("sizes", "signed_in", "paths"),
+    [([WIDE, PHONE], True, PATHS), ([PHONE], False, SIGNED_OUT)],
+    ids=["signed in", "signed out"],
 )
-def test_axe_finds_nothing_on_any_page(browser: Browser, stack, version, size, signed_in, paths):
+def test_axe_finds_nothing_on_any_page(browser: Browser, stack, ids, sizes, signed_in, paths):
     wrong = []
-    with new_context(browser, viewport=size, reduced_motion="reduce") as context:
+    with new_context(browser, reduced_motion="reduce") as context:
         page = context.new_page()
         visit(page, stack, "/", token=token_of(stack) if signed_in else None)
         for path in paths:
-            visit(page, stack, path.format(version=version))
-            wrong += [f"{path} {violation}" for violation in violations_in_both(page)]
+            page.set_viewport_size(sizes[0])
+            visit(page, stack, path.format(**ids))
+            for size in sizes:
+                page.set_viewport_size(size)
+                page.evaluate(DRAWN)
+                wrong += [f"{path} {size} {violation}" for violation in violations_in_both(page)]
     assert wrong == []
 
 

@@ -1,16 +1,16 @@
 """The page in every look: phones, print, high contrast, light and dark, and with the API down."""
 
 import re
+from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.local_stack import ROOT
 
 from .conftest import (
     PHONE,
     WIDE,
-    as_admin,
     choose,
     new_context,
     token_of,
@@ -21,11 +21,24 @@ from .conftest import (
 
 pytestmark = pytest.mark.end_to_end
 
-PATHS = ("/", "/classify", "/batch", "/review", "/data", "/models", "/monitoring")
+PATHS = (
+    "/",
+    "/classify",
+    "/batch",
+    "/review",
+    "/data",
+    "/models",
+    "/monitoring",
+    "/history",
+    "/history/{prediction}",
+    "/keys",
+)
 ON_ITS_SIDE = {"width": 844, "height": 390}
 NARROW = {"width": 320, "height": 568}
 ZOOMED = {"width": 640, "height": 400}
 """A window of 1280 x 800 pixels at 200%."""
+
+SMALL = (PHONE, NARROW, ZOOMED)
 
 
 @pytest.mark.parametrize("size", [PHONE, ON_ITS_SIDE], ids=["portrait", "landscape"])
@@ -42,31 +55,6 @@ def test_the_verdict_is_seen_without_scrolling_on_a_phone(browser: Browser, stac
             assert box["y"] + box["height"] <= size["height"], path
             # Below it, or beside it.
             assert picture["y"] >= box["y"] + box["height"] or picture["x"] < box["x"], path
-
-
-def test_nothing_collides_on_small_windows_and_at_200_percent(browser: Browser, stack):
-    with new_context(browser, viewport=NARROW, has_touch=True, is_mobile=True) as context:
-        page = context.new_page()
-        as_admin(page, stack, "/")
-        for path in PATHS:
-            page.goto(f"{stack.description()['site_url']}{path}")
-            page.locator("main h1").wait_for()
-            page.wait_for_load_state("networkidle")
-            for size in (NARROW, PHONE, ZOOMED):
-                page.set_viewport_size(size)
-                width = size["width"]
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                assert wide <= width, (path, size)
-                links = page.get_by_role("navigation", name="Pages").get_by_role("link")
-                boxes = [link.bounding_box() for link in links.all()]
-                ends = [box["x"] + box["width"] for box in boxes]
-                assert all(box["x"] >= end for box, end in zip(boxes[1:], ends, strict=False)), path
-                assert ends[-1] <= width
-                cut = (
-                    "a => [...a.querySelectorAll('span')].some(s => s.scrollWidth > a.clientWidth)"
-                )
-                named = page.get_by_role("navigation", name="Pages").locator("[aria-current]")
-                assert not named.evaluate(cut), (path, size)
 
 
 def test_light_and_dark_can_be_chosen_and_stay(page, stack, complaints):
@@ -139,26 +127,56 @@ SHIFTS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_nothing_jumps_while_a_page_loads(browser: Browser, stack, size):
-    shifted = {}
+EDGES = """(links) => links.map((link) => {
+    const { left, right } = link.getBoundingClientRect();
+    return [left, right];
+})"""
+
+CUT = "link => [...link.querySelectorAll('span')].some((s) => s.scrollWidth > link.clientWidth)"
+
+
+def collides(page: Page, size: ViewportSize) -> list[str]:
+    """What is wider than the window, on top of something else or cut in it."""
+    page.set_viewport_size(size)
+    links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+    edges = links.evaluate_all(EDGES)
+    wrong = {
+        "the page": page.evaluate("document.documentElement.scrollWidth") > size["width"],
+        "the links": edges[-1][1] > size["width"],
+        "two links": any(right > left for (_, right), (left, _) in pairwise(edges)),
+        "the name of the page": any(
+            link.evaluate(CUT) for link in links.and_(page.locator("[aria-current]")).all()
+        ),
+    }
+    return [f"{name} at {size}" for name, true in wrong.items() if true]
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["wide", "phone"])
+def test_nothing_jumps_while_a_page_loads_or_collides_on_small_windows_and_at_200_percent(
+    browser: Browser, stack, prediction, phone
+):
+    shifted, wrong = {}, {}
+    look = {"viewport": PHONE if phone else WIDE, "has_touch": phone, "is_mobile": phone}
     for path in PATHS:
-        with new_context(browser, viewport=size) as context:  # A cold visit.
+        with new_context(browser, **look) as context:  # A cold visit.
             page = context.new_page()
             page.add_init_script(f"({SHIFTS})()")
-            visit(page, stack, path, token_of(stack))
+            visit(page, stack, path.format(prediction=prediction), token_of(stack))
             shifted[path] = round(page.evaluate("window.shifted"), 3)
+            if phone:
+                wrong[path] = [one for size in SMALL for one in collides(page, size)]
     assert max(shifted.values()) <= 0.05, shifted
+    assert not any(wrong.values()), wrong
 
 
 def without_the_api(page: Page, stack) -> None:
     page.route(f"{stack.api_url}/**", lambda route: route.abort())
 
 
-def test_axe_finds_nothing_with_the_api_down(page, stack):
+def test_axe_finds_nothing_with_the_api_down(page, stack, prediction):
     without_the_api(page, stack)
     wrong = []
     for path in PATHS:
-        visit(page, stack, path, token_of(stack))
+        visit(page, stack, path.format(prediction=prediction), token_of(stack))
         wrong += [f"{path} {violation}" for violation in violations_in_both(page)]
     assert wrong == []
