@@ -20,6 +20,7 @@ from tests.waiting import DEADLINE, eventually
 
 from .conftest import (
     DAMAGED_IMAGE,
+    ENGINE,
     NETWORK_ERROR,
     as_admin,
     choose,
@@ -141,6 +142,8 @@ def host() -> Iterator[StandIn]:
 @pytest.fixture
 def fetched(page: Page, stack: LocalStack, host: StandIn) -> StandIn:
     """The service fetches thumbnails from the stand-in, and the browser shows them from it."""
+    if ENGINE == "firefox":
+        pytest.skip("Playwright does not get the bodies of Firefox's requests.")
 
     def predict(route: Route) -> None:
         request = route.request
@@ -393,21 +396,16 @@ def test_a_wrong_token_is_reported_and_can_be_corrected(page, stack):
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_an_api_that_is_down_is_reported_and_a_retry_succeeds(page, tmp_path):
-    stack = LocalStack(tmp_path / "down")
-    stack.start()
-    try:
-        visit(page, stack, "/classify")
-        stack.stop()
-        choose(page, ROOT / "sample.jpg")
-        alert = result(page, "sample.jpg").get_by_role("alert")
-        expect(alert).to_contain_text("Check your connection")
-        expect(alert).to_contain_text(stack.api_url)
-        stack.start()
-        alert.get_by_role("button", name="Try again").click()
-        expect(result(page, "sample.jpg").locator(".verdict")).to_be_visible()
-        # The retry replaces the failure: the session has no second entry.
-        expect(page.get_by_role("heading", name="This session")).to_have_count(0)
-    finally:
-        if stack.process:
-            stack.stop()
+def test_an_api_that_is_down_is_reported_and_a_retry_succeeds(page, stack):
+    visit(page, stack, "/classify")
+    api = f"{stack.api_url}/**"
+    page.route(api, lambda route: route.abort("connectionrefused"))
+    choose(page, ROOT / "sample.jpg")
+    alert = result(page, "sample.jpg").get_by_role("alert")
+    expect(alert).to_contain_text("Check your connection")
+    expect(alert).to_contain_text(stack.api_url)
+    page.unroute(api)
+    alert.get_by_role("button", name="Try again").click()
+    expect(result(page, "sample.jpg").locator(".verdict")).to_be_visible()
+    # The retry replaces the failure: the session has no second entry.
+    expect(page.get_by_role("heading", name="This session")).to_have_count(0)
