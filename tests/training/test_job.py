@@ -26,6 +26,7 @@ from clickbait.settings import settings
 from clickbait.store import answers
 from clickbait.store.registry import Registry
 from clickbait.store.runs import Parameters, Runs
+from tests.busy_s3 import BusyS3, served
 from tests.cloud import create_buckets, create_table
 from tests.samples.drawn import encoded
 from tests.training.conftest import rewrite, write_tiny
@@ -666,6 +667,41 @@ def test_a_cloud_that_refuses_for_a_minute_costs_no_attempt(
     assert outage.left == 0
     assert any(code in line for line in record["log"])
     assert len(list(Registry(MODELS).promotions())) == 1
+    assert live() == record["version"]
+
+
+@pytest.fixture
+def busy_s3(monkeypatch) -> Iterator[BusyS3]:
+    with served(monkeypatch) as server:
+        yield server
+
+
+@pytest.mark.parametrize("moment", ["at the start", "in the training"])
+def test_an_s3_that_answers_503_over_the_network_is_waited_for(
+    busy_s3, cloud, few, monkeypatch, moment
+):
+    upload(cloud, few)
+    run, pauses = request(), []
+
+    def begin() -> None:  # Also when the attempt trains again, after the outage.
+        busy_s3.busy = len(pauses) < 3
+
+    class Time:
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            begin()
+
+    monkeypatch.setattr(job, "time", Time)
+    if moment == "at the start":
+        begin()
+    else:
+        attempt.retrain.before = begin
+    status, record = do(run)
+    assert (status, record["state"]) == (0, "PROMOTED"), record["reason"]
+    assert pauses == [job.PAUSE_SECONDS] * 3
+    assert busy_s3.answered.count(503) > 3, "botocore tries more than once before each pause"
+    assert any("SlowDown" in line for line in record["log"])
     assert live() == record["version"]
 
 

@@ -1,5 +1,6 @@
 """Stores that do not answer, or are too busy, end in 503 in every function and route, never 500."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ from botocore.exceptions import (
 )
 from fastapi.testclient import TestClient
 
+from clickbait import aws
 from functions.admin.app import app as admin
 from functions.batch.app import app as batch
 from functions.predict.app import app as predict
+from tests.busy_s3 import BusyS3, served
+from tests.cloud import new_client
 from tests.unit.functions.test_admin_access import ADMIN, MEMBER, OF_BATCH, call
 
 HOST = "https://data.s3.amazonaws.com"
@@ -89,6 +93,32 @@ def test_an_outage_is_503_with_the_time_to_try_again(
     assert answer.json()["type"] in {"/docs/problems/unavailable", "/docs/problems/unreadable"}
     assert int(answer.headers["retry-after"]) > 0
     assert HOST not in answer.text
+
+
+@pytest.fixture
+def busy_s3(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusyS3]:
+    monkeypatch.setattr(aws, "_new_client", new_client)  # Of this endpoint, for this test alone.
+    with served(monkeypatch) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("app", "path"), [(admin, "/models"), (admin, "/promotions"), (batch, "/batches/x1")]
+)
+def test_an_s3_that_answers_503_over_the_network_is_503_until_it_recovers(
+    busy_s3: BusyS3, cloud: Any, app: Any, path: str
+) -> None:
+    with TestClient(app, headers=cloud.admin, raise_server_exceptions=False) as client:
+        before = client.get(path)
+        busy_s3.busy = True
+        answer = client.get(path)
+        busy_s3.busy = False
+        after = client.get(path)
+    assert busy_s3.answered.count(503) == 2, "one attempt and one more, then the caller decides"
+    assert answer.status_code == answer.json()["status"] == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert busy_s3.url not in answer.text
+    assert before.status_code == after.status_code in {200, 404}
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=named)
