@@ -54,14 +54,16 @@ Ids = Annotated[
     responses=documented("Dataset", *PROTECTED),
 )
 def dataset(_: Member, view_url: ViewUrl) -> Response:
-    """Figures of all usable images in `train/`, by class. An admin also gets links to some images,
-    which work for five minutes."""
-    images = dataset_stats.read_images(stores.table())
+    """Figures of all usable images in `train/`, by class. While `counting` is not 0, some uploads
+    are missing from them. An admin also gets links to some images, which work for five minutes."""
     triggers = stores.triggers()
+    counting = dataset_stats.counting(triggers.uploads_queue)  # Before the images are read.
+    images = dataset_stats.read_images(stores.table())
     survey = triggers.survey({image["key"]: image["etag"] for image in images})
     return json_response(
         dataset_stats.describe(images, view_url)
         | {
+            "counting": counting,
             "rejected": dataset_stats.rejected(stores.data_bucket(), view_url),
             "waiting": dataset_stats.waiting(images, survey.trained)
             | {"reason": triggers.outlook(survey)},

@@ -373,6 +373,10 @@ class Dataset(BaseModel):
     duplicates: Duplicates
     rejected: RejectedImages
     waiting: Waiting
+    counting: int | None = Field(
+        description="about how many uploads and removals the figures do not have yet; null if "
+        "unknown"
+    )
 
 
 class FeedbackImage(BaseModel):

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import encoded, picture
@@ -79,6 +79,28 @@ def test_labelled_images_duplicates_and_rejected_files_are_shown_with_pictures(
     shown.scroll_into_view_if_needed()
     page.wait_for_load_state("networkidle")
     assert shown.evaluate("image => image.naturalWidth") == 640
+    assert complaints == []
+
+
+def test_numbers_are_marked_until_all_uploads_are_counted(page, stack, complaints):
+    left = [185]
+
+    def answer(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, json=found.json() | {"counting": left[0]})
+
+    page.route(re.compile(r"/dataset$"), answer)
+    as_admin(page, stack, "/data")
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("Still counting 185 images")
+    assert violations(page) == []
+    left[0] = 0
+    expect(main).not_to_contain_text("Still counting")
+    left[0] = 7
+    visit(page, stack, "/models?show=training")
+    expect(page.get_by_role("region", name="Train a new model")).to_contain_text(
+        "Still counting 7 images"
+    )
     assert complaints == []
 
 

@@ -129,6 +129,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "s3:ListBucket": {"ModelsBucket", "DataBucket"},
         "secretsmanager:GetSecretValue": {"AdminSecret"},
         "cloudwatch:GetMetricData": {"*"},
+        "sqs:GetQueueAttributes": {"UploadsQueue"},
         "dynamodb:BatchGetItem": {"Table"},
         **RUNS,
         **START,

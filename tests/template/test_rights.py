@@ -144,8 +144,8 @@ def needs(service: str, operation: str, given: dict[str, Any]) -> Iterator[Need]
             place = given.get("Key") or given.get("Item")
             place = place or {"pk": given["ExpressionAttributeValues"][":pk"]}
             yield Need(f"dynamodb:{operation}", NAMES[table], place["pk"]["S"])
-        case "sqs", "SendMessage", {"QueueUrl": url}:
-            yield Need("sqs:SendMessage", QUEUES[url.rsplit("/", 1)[-1]])
+        case "sqs", "SendMessage" | "GetQueueAttributes", {"QueueUrl": url}:
+            yield Need(f"sqs:{operation}", QUEUES[url.rsplit("/", 1)[-1]])
         case "secretsmanager", "GetSecretValue", {"SecretId": secret}:
             yield Need("secretsmanager:GetSecretValue", NAMES[secret])
         case "cloudwatch", "GetMetricData", _:

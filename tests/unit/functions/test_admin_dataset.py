@@ -8,7 +8,7 @@ import pytest
 import requests
 from fastapi.testclient import TestClient
 
-from clickbait import LABELS
+from clickbait import LABELS, aws
 from clickbait.inference.appearance import APPEARANCE
 from clickbait.store.drop_folder import DropFolder
 from clickbait.store.trained import mark_trained
@@ -89,6 +89,31 @@ def test_an_empty_bucket_is_an_empty_data_set(admin: TestClient) -> None:
     assert body.json()["images"] == body.json()["rejected"]["images"] == 0
 
 
+def test_uploads_that_are_not_processed_are_still_counted(admin: TestClient, cloud: Any) -> None:
+    sqs = aws.client("sqs")
+    queue = sqs.create_queue(QueueName="uploads")["QueueUrl"]
+    cloud.set(UPLOADS_QUEUE=queue)
+    answer = admin.get("/dataset")
+    schemas.Dataset.model_validate_json(answer.content)
+    assert answer.json()["counting"] == 0
+    for _ in range(3):
+        sqs.send_message(QueueUrl=queue, MessageBody="an event")
+    # The timer of the quiet period is no upload.
+    sqs.send_message(QueueUrl=queue, MessageBody="a timer", DelaySeconds=900)
+    sqs.receive_message(QueueUrl=queue)  # One is being processed.
+    assert admin.get("/dataset").json()["counting"] == 3
+
+
+def test_the_figures_are_shown_although_the_queue_does_not_answer(
+    admin: TestClient, cloud: Any
+) -> None:
+    cloud.set(UPLOADS_QUEUE="https://sqs.us-east-1.amazonaws.com/123456789012/missing")
+    drop(cloud, "train/clickbait/a.jpg", encoded(picture()))
+    answer = admin.get("/dataset")
+    assert answer.status_code == 200
+    assert (answer.json()["images"], answer.json()["counting"]) == (1, None)
+
+
 def test_the_first_hundred_rejected_images_are_listed_and_all_are_counted(
     admin: TestClient, cloud: Any
 ) -> None:
@@ -103,8 +128,6 @@ def test_the_first_hundred_rejected_images_are_listed_and_all_are_counted(
 
 
 def test_twenty_thousand_images_take_seconds(admin: TestClient, cloud: Any, monkeypatch) -> None:
-    from clickbait import aws
-
     def item(n: int) -> dict[str, Any]:
         text = {
             "pk": "image#", "sk": f"train/{LABELS[n % 2]}/{n}.jpg", "label": LABELS[n % 2],

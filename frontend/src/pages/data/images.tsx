@@ -1,6 +1,7 @@
 /** The labelled images: counts, appearance, duplicates and rejected files. */
-import { api, ask, type Schemas } from "../../api/client";
-import { useLoad } from "../../api/use-load";
+import type { Schemas } from "../../api/client";
+import { countingText, useDataset } from "../../api/use-dataset";
+import type { Loaded } from "../../api/use-load";
 import { count, percent, time } from "../../format";
 import { Figure, Figures } from "../../ui/figure";
 import { Empty, Shown } from "../../ui/state";
@@ -16,16 +17,13 @@ type Dataset = Omit<Schemas["Dataset"], "counts" | "classes"> & {
 };
 
 export function Images() {
-  const dataset = useLoad(
-    async (signal) => (await ask(api().GET("/dataset", { signal }))) as Dataset,
-    [],
-  );
+  const dataset = useDataset() as Loaded<Dataset>;
   return (
     <Shown of={dataset} label="Loading labelled images">
       {(loaded) =>
         loaded.images === 0 ? (
           <>
-            <Empty title="No labelled images yet">
+            <Empty title={countingText(loaded) ?? "No labelled images yet"}>
               <p>
                 Upload some on <a href="/models?show=training">Models</a>, or drop them into{" "}
                 <code>train/clickbait/</code> and <code>train/legitimate/</code> of the data bucket.
@@ -42,6 +40,7 @@ export function Images() {
             <Counts of={loaded} />
             <div class="row apart stale">
               <p class="hint">
+                {loaded.counting ? `${countingText(loaded)}; the numbers update themselves. ` : ""}
                 {balance(loaded.counts)} {loaded.waiting.images > 0 && loaded.waiting.reason}
               </p>
               <p class="hint">
@@ -64,11 +63,13 @@ export function Images() {
   );
 }
 
-function Counts({ of: { images, counts, waiting, rejected } }: { of: Dataset }) {
+function Counts({ of }: { of: Dataset }) {
+  const { images, counts, waiting, rejected } = of;
+  const mark = countingText(of);
   const share = (label: Label) => (images > 0 ? percent(counts[label] / images, 0) : undefined);
   return (
     <Figures>
-      <Figure label="Labelled images" value={count(images)} />
+      <Figure label="Labelled images" value={count(images)} note={mark} />
       <Figure
         label="Clickbait"
         value={<span class="bait">{count(counts[BAIT])}</span>}
@@ -88,7 +89,7 @@ function Counts({ of: { images, counts, waiting, rejected } }: { of: Dataset }) 
               not trained on yet: <a href="/models?show=training">train</a>
             </>
           ) : (
-            "All used in training"
+            (mark ?? "All used in training")
           )
         }
       />

@@ -13,7 +13,9 @@ export function Thumb({
   url: string | null;
   children?: ComponentChildren;
 }) {
-  // A link works for five minutes: after one that failed, a new one may work.
+  // A link works for five minutes: after one that failed, a new one may work. Until then a new one
+  // would only load the picture again.
+  const [kept, setKept] = useState(url);
   const [failed, setFailed] = useState<string | null>(null);
   const name = fileOf(of);
   return (
@@ -21,13 +23,13 @@ export function Thumb({
       {url && failed !== url ? (
         <a href={url} target="_blank" rel="noreferrer">
           <img
-            src={url}
+            src={kept ?? url}
             alt={name}
             width="320"
             height="180"
             loading="lazy"
             decoding="async"
-            onError={() => setFailed(url)}
+            onError={() => ((kept ?? url) === url ? setFailed(url) : setKept(url))}
           />
         </a>
       ) : (

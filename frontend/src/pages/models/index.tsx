@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { api, ask } from "../../api/client";
+import { useDataset } from "../../api/use-dataset";
 import { useLoad } from "../../api/use-load";
 import { refreshHealth } from "../../store/health";
 import { useKeptScroll } from "../../ui/kept-scroll";
@@ -130,10 +131,7 @@ function VersionsPart({ underWay }: { underWay: string | undefined }) {
 
 function Begin({ runs }: { runs: Runs }) {
   const [counted, setCounted] = useState(0);
-  const waiting = useLoad(
-    async (signal) => (await ask(api().GET("/dataset", { signal }))).waiting,
-    [counted, runUnderWay(runs.items)?.id],
-  );
+  const dataset = useDataset([counted, runUnderWay(runs.items)?.id]);
   const arrived = () => {
     runs.reload();
     setTimeout(() => setCounted((n) => n + 1), COUNTED_MS);
@@ -141,7 +139,7 @@ function Begin({ runs }: { runs: Runs }) {
   return (
     <div class="columns training">
       <Upload onEnd={arrived} />
-      <Retrain runs={runs.items} waiting={waiting} onChanged={runs.reload} />
+      <Retrain runs={runs.items} dataset={dataset} onChanged={runs.reload} />
     </div>
   );
 }

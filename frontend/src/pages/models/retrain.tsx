@@ -5,6 +5,7 @@ import { useLocation } from "preact-iso";
 import { api, ask, type Schemas } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
+import { countingText } from "../../api/use-dataset";
 import type { Loaded } from "../../api/use-load";
 import { className, count, plural } from "../../format";
 import { announce } from "../../ui/announce";
@@ -13,7 +14,7 @@ import { plainly, RunName, runPath } from "./names";
 import { FIELDS, type Field, type Name, parametersOf } from "./parameters";
 import { type Run, runUnderWay } from "./progress";
 
-type Waiting = Schemas["Waiting"];
+type Dataset = Schemas["Dataset"];
 
 const NAMES = Object.keys(FIELDS) as Name[];
 const USUAL = NAMES.filter((name) => !FIELDS[name].advanced);
@@ -100,7 +101,7 @@ function Dial({ name, of }: { name: Name; of: Extract<Field, { kind: "dial" }> }
 }
 
 /** The images that are new since the last training. */
-function NewImages({ of }: { of: Loaded<Waiting> }) {
+function NewImages({ of }: { of: Loaded<Dataset> }) {
   if (!of.value) {
     return of.problem ? (
       <Failure problem={of.problem} retry={of.reload} />
@@ -108,7 +109,8 @@ function NewImages({ of }: { of: Loaded<Waiting> }) {
       <Working label="Counting new images …" />
     );
   }
-  const { images, counts, reason } = of.value;
+  const { images, counts, reason } = of.value.waiting;
+  const mark = countingText(of.value);
   return (
     <div class="new-images">
       <p>
@@ -129,6 +131,7 @@ function NewImages({ of }: { of: Loaded<Waiting> }) {
           Refresh
         </button>
       </p>
+      {mark && <p class="hint">{mark}.</p>}
       {reason && <p class="hint">{plainly(reason)}</p>}
     </div>
   );
@@ -136,11 +139,11 @@ function NewImages({ of }: { of: Loaded<Waiting> }) {
 
 export function Retrain({
   runs,
-  waiting,
+  dataset,
   onChanged,
 }: {
   runs: readonly Run[];
-  waiting: Loaded<Waiting>;
+  dataset: Loaded<Dataset>;
   onChanged: () => void;
 }) {
   const { route } = useLocation();
@@ -171,7 +174,7 @@ export function Retrain({
   return (
     <section class="card" aria-labelledby="retrain">
       <h2 id="retrain">Train a new model</h2>
-      <NewImages of={waiting} />
+      <NewImages of={dataset} />
       <form
         onSubmit={(event) => {
           event.preventDefault();

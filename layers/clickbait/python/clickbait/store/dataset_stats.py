@@ -46,6 +46,9 @@ REJECTED_SHOWN = 100
 READERS = 16
 """Reasons read at a time."""
 
+UNPROCESSED = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+"""Attributes of a queue that make up its messages, without delayed ones: those are timers."""
+
 MAX_COMPARED = 20_000
 """The most images that are compared by perceptual hash, the newest."""
 
@@ -147,6 +150,25 @@ def waiting(images: Iterable[Mapping[str, Any]], trained: Trained) -> dict[str, 
     unseen = trained.unseen(etags)
     counts = {label: sum(label_of(key) == label for key in unseen) for label in LABELS}
     return {"images": len(unseen), "counts": counts}
+
+
+def counting(queue: str) -> int | None:
+    """About how many events of the uploads `queue` are not processed: each is an upload or a
+    removal that the table does not describe yet. None if SQS does not answer, or without a queue.
+
+    Call it before the table is read: then 0 means that the figures have all images. On AWS it may
+    lag behind the queue for a minute.
+    """
+    if not queue:
+        return None
+    try:
+        found = aws.quick_client("sqs", 1, 2).get_queue_attributes(
+            QueueUrl=queue, AttributeNames=UNPROCESSED
+        )["Attributes"]
+    except aws.faults() as error:
+        aws.reason(error)
+        return None
+    return sum(int(found[name]) for name in UNPROCESSED)
 
 
 def rejected(bucket: str, view_url: ViewUrl) -> dict[str, Any]:
