@@ -101,6 +101,28 @@ def test_a_hidden_tab_says_in_its_title_and_notifies_when_a_batch_ends(
     assert complaints == []
 
 
+def test_avif_is_sent_as_jpeg_and_heic_is_refused_by_name_in_batches(page, stack):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)  # Chromium opens none.
+    odd = [("small.avif", encoded(picture((64, 36)), "AVIF")), ("photo.heic", heic)]
+    why = "This browser cannot open HEIC images. Save the image as JPEG or PNG"
+    as_admin(page, stack, "/batch")
+    choose(page, *odd, *files(1))
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("Converted from AVIF to JPEG in this browser.")
+    expect(results(page).get_by_role("row").filter(has_text="photo.heic")).to_contain_text(why)
+    row = results(page).get_by_role("row").filter(has_text="small.avif")
+    expect(row).to_contain_text(re.compile("Clickbait|Legitimate"))
+
+    choose(page, *odd, *files(10))
+    batch = batch_of(page)
+    expect(main).to_contain_text("1 file could not be uploaded")
+    expect(page.get_by_role("listitem").filter(has_text="photo.heic")).to_contain_text(why)
+    expect(main).to_contain_text("Converted from AVIF to JPEG in this browser.")
+    finished(page)
+    (sent,) = [one for one in rows_of(stack, batch) if one["file"] == "small.avif"]
+    assert sent["error"] is None
+
+
 def test_thirty_files_become_a_batch_whose_csv_is_the_apis(page, stack, tmp_path, complaints):
     as_admin(page, stack, "/batch")
     choose(page, *files(29), ("broken.jpg", b"not an image"))

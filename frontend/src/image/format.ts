@@ -1,5 +1,7 @@
 /** What kind of image a file is, by its bytes: names and types are often wrong. */
 
+import { plural } from "../format";
+
 export type Format = "jpeg" | "png" | "webp" | "avif" | "heic" | "other";
 
 /** Bytes that tell the format, and whether a WebP is animated. */
@@ -71,4 +73,12 @@ async function hasSeveralAnmf(file: Blob): Promise<boolean> {
     at += CHUNK_HEAD + size + (size % 2);
   }
   return true;
+}
+
+/** A word about files that were converted, each by the name of its format; "" if there are none. */
+export function conversionText(formats: readonly string[]): string {
+  if (formats.length === 0) return "";
+  const names = [...new Set(formats)].sort().join(" and ");
+  const files = formats.length === 1 ? "Converted" : `${plural(formats.length, "file")} converted`;
+  return `${files} from ${names} to JPEG in this browser.`;
 }

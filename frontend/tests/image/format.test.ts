@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { formatOf, HEAD, isAnimated } from "../../src/image/format";
+import { conversionText, formatOf, HEAD, isAnimated } from "../../src/image/format";
 
 /** Drawn by tests/samples/animations.py; the service's tests read them too. */
 const ANIMATIONS: { name: string; format: string; moves: boolean; base64: string }[] = JSON.parse(
@@ -62,4 +62,15 @@ describe("an animation is found", () => {
     expect(await animated(png(chunk("IHDR", 13), chunk("tEXt", 10).slice(0, 9)))).toBe(false);
     expect(await animated(png())).toBe(false);
   });
+});
+
+it("one converted file is not counted, and several are, with their formats", () => {
+  expect(conversionText([])).toBe("");
+  expect(conversionText(["AVIF"])).toBe("Converted from AVIF to JPEG in this browser.");
+  expect(conversionText(["HEIC", "HEIC"])).toBe(
+    "2 files converted from HEIC to JPEG in this browser.",
+  );
+  expect(conversionText(["HEIC", "AVIF", "HEIC"])).toBe(
+    "3 files converted from AVIF and HEIC to JPEG in this browser.",
+  );
 });

@@ -7,6 +7,7 @@ import { asProblem, type Problem } from "../../api/problem";
 import { config, member, predictor, token } from "../../api/session";
 import { useLoad } from "../../api/use-load";
 import { count, dateTime, plural, since } from "../../format";
+import { conversionText } from "../../image/format";
 import { warmUp } from "../../image/prepare";
 import { takeHanded } from "../../store/handed";
 import { Code, predictions } from "../../ui/code";
@@ -96,6 +97,7 @@ function Quick({ of }: { of: QuickBatch }) {
         />
       )}
       {of.problem && <Failure problem={of.problem} retry={() => void resume(of)} />}
+      {of.converted.length > 0 && <p class="hint">{conversionText(of.converted)}</p>}
       {complete && (
         <>
           <Results

@@ -4,7 +4,7 @@ import { api, asForm, ask, form, type Schemas } from "../../api/client";
 import { MAX_BODY_BYTES } from "../../api/limits";
 import { asProblem, Problem } from "../../api/problem";
 import { config, member } from "../../api/session";
-import { prepare } from "../../image/prepare";
+import { prepare, refusalText } from "../../image/prepare";
 import { learn } from "../../store/model";
 import { announce } from "../../ui/announce";
 import { namesOf } from "../../upload/names";
@@ -16,6 +16,8 @@ export interface QuickBatch {
   names: readonly string[];
   /** Each as it is sent, once it is prepared. */
   images: readonly File[];
+  /** The former formats of those that this browser converted. */
+  converted: readonly string[];
   /** Each file's result; undefined until it comes. */
   rows: readonly (Row | undefined)[];
   busy: boolean;
@@ -27,16 +29,27 @@ export const quickBatch = signal<QuickBatch | null>(null);
 /** Predict `files`; returns false if they are too large for the API and may go to the bucket. */
 export async function predictNow(files: readonly File[], original: boolean): Promise<boolean> {
   const names = namesOf(files);
-  const first: QuickBatch = { names, images: [], rows: files.map(() => undefined), busy: true };
+  const first: QuickBatch = {
+    names,
+    images: [],
+    converted: [],
+    rows: files.map(() => undefined),
+    busy: true,
+  };
   quickBatch.value = first;
   const prepared = await Promise.all(files.map((file) => prepare(file, original)));
   const images = prepared.map(({ file }) => file);
   if (quickBatch.value !== first) return true; // The user has chosen other files.
-  if (member.value && images.some((image) => image.size > MAX_BODY_BYTES)) {
+  const tooLarge = prepared.some(({ file, refused }) => !refused && file.size > MAX_BODY_BYTES);
+  if (member.value && tooLarge) {
     quickBatch.value = null;
     return false;
   }
-  await resume({ ...first, images });
+  const rows = prepared.map(({ refused }, at) =>
+    refused ? failed(names[at] ?? "", refusalText(refused)) : undefined,
+  );
+  const converted = prepared.flatMap((one) => one.converted ?? []);
+  await resume({ ...first, images, rows, converted });
   return true;
 }
 

@@ -4,6 +4,7 @@ import { api, ask } from "../../api/client";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { count, plural } from "../../format";
+import { conversionText } from "../../image/format";
 import { announce } from "../../ui/announce";
 import { Confirm } from "../../ui/confirm";
 import { DropZone } from "../../ui/drop-zone";
@@ -119,7 +120,7 @@ export function Uploading({
   progress: Progress;
   of: Batch;
 }) {
-  const { phase, problem, refused, sent } = progress;
+  const { phase, problem, refused, converted, sent } = progress;
   const text = uploadsText(progress, uploads.batch.files);
   const reached = phase === "given" ? 100 : milestone(sent, uploads.batch.files);
   useEffect(() => {
@@ -157,6 +158,7 @@ export function Uploading({
         </Failure>
       )}
       {phase === "missing" && <Missing uploads={uploads} progress={progress} />}
+      {converted.length > 0 && <p class="hint">{conversionText(converted)}</p>}
       {refused.length > 0 && (
         <div class="card attention">
           <h3>{plural(refused.length, "file")} could not be uploaded</h3>

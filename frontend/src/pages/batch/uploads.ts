@@ -8,7 +8,7 @@ import { MAX_TITLE } from "../../api/limits";
 import { asProblem, type Problem } from "../../api/problem";
 import { config } from "../../api/session";
 import { bytes } from "../../format";
-import { prepare } from "../../image/prepare";
+import { prepare, refusalText } from "../../image/prepare";
 import { FormPages } from "../../upload/form-pages";
 import { namesOf, pathOf, readable, UNREADABLE } from "../../upload/names";
 import { deliver, Refusal, UploadQueue } from "../../upload/queue";
@@ -31,6 +31,8 @@ export interface Progress {
   /** Whether this browser keeps what is not uploaded yet. */
   keeps: boolean;
   refused: readonly kept.Refused[];
+  /** The former formats of the files that this tab converted. */
+  converted: readonly string[];
   /** Names of the files that a reload lost. */
   missing: readonly string[];
   problem: Problem | undefined;
@@ -44,6 +46,7 @@ export class Uploads {
   private phase: Phase = "uploading";
   private problem: Problem | undefined;
   private missing: number[] = [];
+  private readonly converted: string[] = [];
   private controller = new AbortController();
   private running: Promise<void> = Promise.resolve();
 
@@ -161,7 +164,9 @@ export class Uploads {
   /** The image as it is sent; throws Refusal if that is not possible. */
   private async read(file: File): Promise<File> {
     const { largest, original } = this.batch;
-    const { file: image } = await prepare(file, original);
+    const { file: image, refused, converted } = await prepare(file, original);
+    if (refused) throw new Refusal(refusalText(refused));
+    if (converted) this.converted.push(converted);
     if (image.size > 0 && image.size <= largest) return image;
     if (!(await readable(image))) throw new Refusal(UNREADABLE);
     const fault = image.size === 0 ? "The file is empty." : `The file has ${bytes(image.size)}.`;
@@ -228,6 +233,7 @@ export class Uploads {
       unsafe: this.unsafe.size,
       keeps: this.keeps,
       refused: this.refused(),
+      converted: [...this.converted],
       missing: this.phase === "missing" ? this.missing.map((place) => this.nameOf(place)) : [],
       problem: this.problem,
     };

@@ -6,6 +6,7 @@ import { config, member, offers } from "../../api/session";
 import { bytes, className, milliseconds, percent } from "../../format";
 import { insideBars } from "../../image/bars";
 import { EvidenceMap, evidenceText, Legend, NO_EVIDENCE } from "../../image/evidence";
+import { conversionText } from "../../image/format";
 import { type Answer, again, type Classified, classify, correct } from "../../store/classified";
 import { band } from "../../store/model";
 import { announce } from "../../ui/announce";
@@ -73,7 +74,7 @@ function Sent({ of }: { of: Classified }) {
   }
   if (!prepared) return null;
   const { original, size, shrunk, converted, file } = prepared;
-  const conversion = converted && `Converted from ${converted} to JPEG in this browser. `;
+  const conversion = converted && `${conversionText([converted])} `;
   if (!shrunk) {
     return (
       <p class="hint">

@@ -60,7 +60,8 @@ export function Try({ before, after }: { before: string; after: string }) {
     setTried(began);
     let ended: Tried;
     try {
-      const { file } = await prepare(source);
+      const { file, refused } = await prepare(source);
+      if (refused) throw refused;
       const [one, other] = await Promise.all([predict(before, file), predict(after, file)]);
       const answers = { before: one, after: other };
       ended = { ...began, answers };

@@ -17,6 +17,7 @@ const progress = (change: Partial<Progress>): Progress => ({
   unsafe: 0,
   keeps: true,
   refused: [],
+  converted: [],
   missing: [],
   problem: undefined,
   ...change,

@@ -1,8 +1,17 @@
 import { beforeEach, expect, test, vi } from "vitest";
 
-vi.mock("../../../src/image/prepare", () => ({
-  prepare: async (file: File) => ({ file }),
-}));
+vi.mock("../../../src/image/prepare", async () => {
+  const { Problem } = await import("../../../src/api/problem");
+  const refused = new Problem("This browser cannot open HEIC images", "Save it as JPEG.", 415);
+  return {
+    prepare: async (file: File) => ({
+      file,
+      refused: file.name.endsWith(".heic") ? refused : null,
+      converted: file.name.endsWith(".avif") ? "AVIF" : null,
+    }),
+    refusalText: () => "This browser cannot open HEIC images. Save it as JPEG.",
+  };
+});
 
 const MIB = 1024 * 1024;
 
@@ -49,6 +58,28 @@ beforeEach(async () => {
 });
 
 const file = (name: string, size = 10) => new File([new Uint8Array(size)], name);
+
+test("a file that this browser cannot open is not sent, and its row says what to do", async () => {
+  // Its size is no reason to send it to the bucket.
+  const chosen = [file("a.avif"), file("b.heic", 5 * MIB), file("c.jpg")];
+  await open("public");
+  expect(await quick.predictNow(chosen, false)).toBe(true);
+  expect(sent).toEqual([["a.avif", "c.jpg"]]);
+  const { rows, converted, busy } = quick.quickBatch.value ?? {};
+  expect(rows?.map((row) => row?.error)).toEqual([
+    null,
+    "This browser cannot open HEIC images. Save it as JPEG.",
+    null,
+  ]);
+  expect(converted).toEqual(["AVIF"]);
+  expect(busy).toBe(false);
+});
+
+test("files that all cannot be opened need no request", async () => {
+  expect(await quick.predictNow([file("a.heic"), file("b.heic")], false)).toBe(true);
+  expect(sent).toEqual([]);
+  expect(quick.quickBatch.value).toMatchObject({ busy: false, rows: [{ file: "a.heic" }, {}] });
+});
 
 test("ten files are one request, and each has the same row as in a batch", async () => {
   const files = [file("broken.jpg"), ...Array.from({ length: 9 }, (_, at) => file(`${at}.jpg`))];

@@ -6,7 +6,12 @@ import { eventually } from "../../eventually";
 import { openTab, refusal, Service } from "../../upload/service";
 
 vi.mock("../../../src/image/prepare", () => ({
-  prepare: async (file: File) => ({ file }),
+  prepare: async (file: File) => ({
+    file,
+    refused: file.name.endsWith(".heic") ? {} : null,
+    converted: file.name.endsWith(".avif") ? "AVIF" : null,
+  }),
+  refusalText: () => "Save the image as JPEG.",
 }));
 
 let service: Service;
@@ -57,6 +62,19 @@ test("every file arrives once, in its own place, and then the batch is started",
   expect(service.batches.get(id)?.started).toBe(1);
   expect(uploads?.progress.value).toMatchObject({ sent: 250, unsafe: 0, refused: [] });
   expect(service.pagesFetched).toEqual(["first", "100", "200"]);
+});
+
+test("a file that this browser cannot open is named, and converted ones are counted", async () => {
+  const tab = await openTab(service);
+  const odd = [new File(["a"], "a.heic"), new File(["b"], "b.avif"), new File(["c"], "c.avif")];
+  const uploads = await tab.uploadsOf(await tab.begin([...files(10), ...odd], false));
+  await phase(uploads, "given");
+  expect(arrived()).toEqual([...images(10), "b", "c"]);
+  expect(uploads?.progress.value).toMatchObject({
+    sent: 12,
+    refused: [{ name: "a.heic", why: "Save the image as JPEG." }],
+    converted: ["AVIF", "AVIF"],
+  });
 });
 
 test("after a reload in the middle the rest is uploaded, and nothing twice", async () => {
