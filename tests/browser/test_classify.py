@@ -200,8 +200,11 @@ def test_a_youtube_link_is_classified_and_its_thumbnail_shown(
     width = "img => img.complete && img.naturalWidth"
     assert eventually(lambda: shown.locator("img").evaluate(width) == 1280)
     assert BEST in fetched.asked
-    # The page has no image to send as a correction.
+    # The page has no file to send as a correction, and says how one gets it.
     expect(shown.get_by_role("button", name=re.compile("Wrong"))).to_have_count(0)
+    expect(shown).to_contain_text("Wrong? A correction needs the file")
+    link = shown.get_by_role("link", name="the thumbnail", exact=True)
+    expect(link).to_have_attribute("href", f"https://i.ytimg.com{BEST}")
     page.get_by_text("Use this from code").click()
     expect(shown.locator("pre")).to_contain_text(f'{{"youtube":"https://youtu.be/{ID}"}}')
     assert violations_in_both(page) == []
