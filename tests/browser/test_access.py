@@ -115,6 +115,42 @@ def test_a_token_is_remembered_on_the_device_only_by_choice(browser: Browser, st
             expect(banner.get_by_role("button", name=name)).to_be_visible()
 
 
+@pytest.mark.parametrize("way", ["a link", "a link in a tab that shows the page", "the form"])
+def test_the_token_is_in_no_entry_of_the_history_and_in_no_title(page, stack, way):
+    token, titles = token_of(stack), list[str]()
+
+    def look() -> str:
+        titles.append(page.title())
+        return page.url + page.evaluate("JSON.stringify(history.state)")
+
+    page.goto(f"{stack.site_url}/classify")
+    page.locator("main h1").wait_for()
+    if way == "a link":
+        page.goto(f"{stack.site_url}/models#token={token}")
+    elif way == "the form":
+        page.goto(f"{stack.site_url}/models")
+        page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        sign_in(page, token)
+    else:
+        page.evaluate("token => { location.hash = `token=${token}`; }", token)
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    seen = [look()]
+    entries = page.evaluate("history.length")
+    page.get_by_role("link", name="Monitoring").click()
+    expect(page).to_have_url(re.compile("/monitoring$"))
+    seen.append(look())
+    # Back to the first entry of the tab, and forward to the last one.
+    for step in [page.go_back] * entries + [page.go_forward] * entries:
+        step()
+        seen.append(look())
+    assert page.url.endswith("/monitoring")
+    assert [one for one in seen + titles if token in one or "token=" in one] == []
+    assert page.evaluate("Object.values(localStorage).join()").find(token) == -1
+    page.get_by_role("button", name="Sign out").click()
+    for kept in ("sessionStorage", "localStorage"):
+        assert token not in page.evaluate(f"Object.values({kept}).join()")
+
+
 FOR_DEVELOPERS = ("make up", "make deploy", ".local", "aws s3", "inbox", "AUC", "token", "bucket")
 
 
