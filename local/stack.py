@@ -27,6 +27,7 @@ from local.cloud import SAVE_EVERY_SECONDS, Cloud
 from local.deploy import STACK_NAME, Deployed, deploy
 from local.emf import LogReader
 from local.gateway import Gateway
+from local.heads import BoundedHeads
 from local.settings import ACCESS, HOST, REGION, StackSettings
 from local.site import Site, file_rule, headers_of
 from ops import LOCAL_KEYS, StackError, pages
@@ -182,6 +183,7 @@ def _server(app: Any, port: int = 0) -> "_Server":
             app,
             host=HOST,
             port=port,
+            http=BoundedHeads,
             ws="none",
             lifespan="off",
             log_level="warning",

@@ -332,6 +332,17 @@ def test_a_folded_header_is_refused_or_read_as_one_line(served):
     assert all("x-mine" not in request.headers for request in upstream.requests)
 
 
+def test_a_head_without_end_ends_its_connection(served):
+    address, upstream = served
+    upstream.requests.clear()
+    with socket.create_connection(address, timeout=DEADLINE) as connection:
+        connection.sendall(b"GET /a HTTP/1.1\r\n" + HOST)
+        with pytest.raises(ConnectionError):
+            for _ in range(4_000):  # 32 MB, more than buffers of the system hold.
+                connection.sendall(b"X-A: " + b"a" * 8_000 + b"\r\n")
+    assert upstream.requests == []
+
+
 def test_a_thousand_connections_at_once_are_all_answered(served):
     address, _ = served
     connections = [socket.create_connection(address, timeout=DEADLINE) for _ in range(1_000)]
