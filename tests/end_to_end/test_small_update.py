@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from clickbait import LABELS
 from clickbait.settings import CHECKOUT_BASELINE
+from clickbait.store.runs import ENDED
 from tests.end_to_end.test_retraining import Caller, ended, version_that_answers
 from tests.local_stack import LocalStack
 from tests.samples.classes import framed
@@ -27,20 +29,29 @@ def make_live(admin: httpx.Client, version: str) -> None:
     assert eventually(lambda: version_that_answers(admin) == version)
 
 
+def runs(admin: httpx.Client) -> list[dict[str, Any]]:
+    """The newest training runs."""
+    return admin.get("/runs").raise_for_status().json()["items"]
+
+
 @pytest.fixture
 def uploaded(stack: LocalStack, admin: httpx.Client) -> Iterator[list[str]]:
     """Labelled images in `train/`, described, and no others, and the shipped model live: tests that
-    shared the stack before may have left images, and a model that already knows this taste. The
-    images are deleted afterwards, and the model that was live before is live again.
+    shared the stack before may have left images, a run that these have started by themselves, and a
+    model that already knows this taste. The images are deleted afterwards, and the model that was
+    live before is live again.
     """
-    before = version_that_answers(admin)
-    make_live(admin, SHIPPED)
     outputs = stack.description()["outputs"]
     s3, bucket, table = stack.cloud("s3"), outputs["DataBucket"], stack.cloud("dynamodb")
     for prefix in ("train/", "exam/"):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for found in page.get("Contents", []):
                 s3.delete_object(Bucket=bucket, Key=found["Key"])
+    # Without images no other run can start and put its version in the place of the shipped one.
+    assert eventually(lambda: admin.get("/dataset").json()["images"] == 0)
+    assert eventually(lambda: all(run["state"] in ENDED for run in runs(admin)))
+    before = version_that_answers(admin)
+    make_live(admin, SHIPPED)
     keys = []
     for seed in range(OF_EACH):
         for label in LABELS:
@@ -84,4 +95,4 @@ def test_sixty_images_go_live_in_seconds_and_no_answer_fails(stack, admin, uploa
     # Another process may answer, which looks for a new version every 30 seconds.
     assert eventually(lambda: admin.get("/model-info").json()["model_version"] == version)
     # The lease is free and the new images are counted: nothing is new, so nothing starts.
-    assert admin.get("/runs").json()["items"][0]["id"] == body["id"]
+    assert runs(admin)[0]["id"] == body["id"]
