@@ -3,15 +3,31 @@ import { defineConfig, type Plugin } from "vite";
 /** The API of `npm run dev`: that of `make up` by default. */
 const API = process.env.API ?? "http://127.0.0.1:8000";
 
-const CORE = new RegExp(
-  [
+const anyOf = (...tests: string[]) => new RegExp(tests.join("|"));
+
+/**
+ * The files that pages share, by name; the first that matches has a module. Many small files would
+ * each cost a request before the page is there, and compress worse.
+ */
+const SHARED = {
+  // What every page needs.
+  core: anyOf(
     "node_modules/(@?preact|preact-iso|openapi-fetch)/",
     "src/(api/|format|store/(health|model|scheme|classified|handed))",
     "src/image/(prepare|size|format|flat)",
     "src/upload/(names|bucket|dropped)",
-    "src/ui/(announce|copy|drop-zone|figure|icons|later|left-out|pages|scroll|source|state|token|trouble|verdict)",
-  ].join("|"),
-);
+    "src/ui/(announce|copy|drop-zone|figure|full-size|icons|later|left-out|pages|predictions)",
+    "src/ui/(scroll|source|state|tab-title|token|trouble|verdict)",
+    "src/pages/classify/(choose|samples)",
+  ),
+  result: anyOf("src/pages/classify/(compared|pair|result|verdicts)", "src/image/(bars|evidence)"),
+  uploads: anyOf("node_modules/idb/", "src/upload/", "src/store/deci"),
+  parts: anyOf(
+    "src/ui/(code|confirm|more-button|notify|reason|rename|snippets)",
+    "src/charts/plot",
+    "src/pages/models/find",
+  ),
+};
 
 /** `npm run dev` proxies the API, so that any port will do. */
 const ownConfig: Plugin = {
@@ -33,8 +49,17 @@ export default defineConfig({
     // Inlined files are data: URLs, which the Content-Security-Policy allows for images only.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // What every page needs is one file: together it compresses better, and it is one request.
-    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "core", test: CORE }] } } },
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: Object.entries(SHARED).map(([name, test], place) => ({
+            name,
+            test,
+            priority: 10 - place,
+          })),
+        },
+      },
+    },
   },
   worker: { format: "es" },
   server: {

@@ -13,6 +13,7 @@ import {
   token,
   usesTokens,
 } from "./api/session";
+import Classify from "./pages/classify";
 import Overview from "./pages/overview";
 import { health, trouble, watchHealth } from "./store/health";
 import { Announcer, announce } from "./ui/announce";
@@ -24,7 +25,6 @@ import { Empty, Failure } from "./ui/state";
 import { Stray } from "./ui/stray";
 import { setTitle } from "./ui/tab-title";
 
-const Classify = later("Classify", () => import("./pages/classify"));
 const Batch = later("Batch", () => import("./pages/batch"));
 const Review = later("Review", () => import("./pages/review"));
 const History = later("History", () => import("./pages/history"));
@@ -48,6 +48,9 @@ const quietly = (load: () => Promise<unknown>) => ({
       () => undefined,
     ),
 });
+
+/** The code that shows a verdict, on Overview and Classify. */
+const Verdicts = quietly(() => import("./pages/classify/verdicts"));
 
 /** The code of the charts that several pages draw. */
 const Charts = quietly(() => import("./charts/drawn"));
@@ -190,7 +193,7 @@ export function App() {
   useEffect(() => watchHealth(), []);
   const inside = member.value ? [Review, Models, Data, Monitoring, History] : [];
   useEffect(
-    () => prefetch([Classify, Batch, ...inside, quietly(loadSignIn), Charts]),
+    () => prefetch([Verdicts, Batch, ...inside, quietly(loadSignIn), Charts]),
     [member.value],
   );
   useEffect(

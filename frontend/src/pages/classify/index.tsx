@@ -2,14 +2,16 @@
 import { useEffect, useState } from "preact/hooks";
 import { percent } from "../../format";
 import { type Classified, classified, clear } from "../../store/classified";
-import { Code, predictions } from "../../ui/code";
-import { ofFiles, ofVideo } from "../../ui/snippets";
+import { part } from "../../ui/later";
 import { Empty } from "../../ui/state";
 import { toneOf, verdictOf } from "../../ui/verdict";
 import { Choose } from "./choose";
-import { Pair } from "./pair";
-import { Result } from "./result";
 import "./classify.css";
+
+/** Loaded once the page is there, before an image is chosen. */
+const verdicts = () => import("./verdicts");
+const One = part(() => verdicts().then((module) => module.One));
+const Pair = part(() => verdicts().then((module) => module.Pair));
 
 type Two = readonly [number, number];
 
@@ -50,6 +52,7 @@ export default function Classify() {
   const all = classified.value;
   const [chosen, setChosen] = useState<number | null>(null);
   const [two, setTwo] = useState<Two | null>(null);
+  useEffect(() => void verdicts().catch(() => undefined), []);
   // A new image is shown first.
   const newest = all[0]?.id;
   useEffect(() => setChosen(null), [newest]);
@@ -77,17 +80,7 @@ export default function Classify() {
       {pair ? (
         <Pair of={pair} />
       ) : shown ? (
-        <Result key={shown.id} of={shown}>
-          {shown.answer && (
-            <Code
-              of={
-                shown.video
-                  ? ofVideo(predictions(), shown.video)
-                  : ofFiles(predictions(), [shown.source.name])
-              }
-            />
-          )}
-        </Result>
+        <One key={shown.id} of={shown} />
       ) : (
         <Empty title="No images yet">
           <p>

@@ -14,7 +14,7 @@ import { Empty, Failure, Shown } from "../../ui/state";
 import { Trouble } from "../../ui/trouble";
 import { Choose } from "../classify/choose";
 
-const Result = part(() => import("../classify/result").then((module) => module.Result));
+const Result = part(() => import("../classify/verdicts").then((module) => module.Result));
 
 const NOW_MS = 60_000;
 const RECENT_MS = 15_000;
