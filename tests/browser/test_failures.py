@@ -116,6 +116,17 @@ def test_without_a_network_the_page_says_so_and_goes_on_when_it_is_back(page, st
     expect(verdict_of(page)).to_be_visible()
 
 
+def test_a_verdict_whose_code_does_not_load_says_so_and_heals(page, stack):
+    code = "**/assets/result-*.js"
+    page.route(code, lambda route: route.abort())
+    visit(page, stack, "/classify")
+    choose(page, ROOT / "sample.jpg")
+    expect(page.get_by_role("alert")).to_contain_text("It tries again by itself")
+    page.unroute(code)
+    expect(verdict_of(page)).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_network_that_wants_a_sign_in_first_is_named(page, stack):
     visit(page, stack, "/classify")
     login = "<!doctype html><title>Welcome to the hotel</title>"

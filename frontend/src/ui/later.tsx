@@ -45,13 +45,14 @@ const lost = (): Problem =>
       )
     : new Problem("You are offline", "This page opens by itself once the connection is back.", 0);
 
-function Lost({ name, retry }: { name: string; retry: () => Promise<unknown> }) {
+/** Try again while it is seen: now, every EVERY_MS, and when the network is back. */
+function useRetries(retry: () => Promise<unknown>): void {
   const busy = useRef(false);
   useEffect(() => {
     const again = async () => {
       if (busy.current || document.hidden) return;
       busy.current = true;
-      await retry().then(reloadIfBack);
+      await retry();
       busy.current = false;
     };
     void again();
@@ -62,6 +63,10 @@ function Lost({ name, retry }: { name: string; retry: () => Promise<unknown> }) 
       removeEventListener("online", again);
     };
   }, []);
+}
+
+function Lost({ name, retry }: { name: string; retry: () => Promise<unknown> }) {
+  useRetries(() => retry().then(reloadIfBack));
   return (
     <>
       <h1 tabIndex={-1}>{name}</h1>
@@ -125,34 +130,41 @@ export function later(name: string, load: Load): Later {
 
 const Loading = () => <Working label="Loading …" soon />;
 
-/** A part of a page whose code `load` imports when it is first shown; until then it is `Waiting`. */
+/** In place of a part. Only the button may reload: work may be under way beside the part. */
+function LostPart({ retry }: { retry: () => Promise<unknown> }) {
+  useRetries(retry);
+  return <Failure problem={lost()} retry={() => void retry().then(reloadIfBack)} />;
+}
+
+/**
+ * A part of a page whose code `load` imports when it is first shown; until then it is `Waiting`. If
+ * that fails, the part says so, and heals when the code can be had.
+ */
 export function part<P extends object>(
   load: () => Promise<ComponentType<P>>,
   Waiting: ComponentType<P> = Loading,
 ): ComponentType<P> {
   let found: ComponentType<P> | undefined;
   return (props: P) => {
-    const [problem, setProblem] = useState<Problem>();
+    const [failed, setFailed] = useState(false);
     const [, setTurn] = useState(0);
-    const attempt = (again = false) => {
-      setProblem(undefined);
+    /** Resolves to the error with which the import failed, or to nothing. */
+    const attempt = (): Promise<unknown> =>
       load().then(
         (component) => {
           found = component;
           setTurn((turn) => turn + 1);
         },
         (error: unknown) => {
-          setProblem(lost());
-          if (again) void reloadIfBack(error);
+          setFailed(true);
+          return error;
         },
       );
-    };
     useEffect(() => {
-      if (!found) attempt();
+      if (!found) void attempt();
     }, []);
     if (found) return h(found, props);
-    if (problem) return <Failure problem={problem} retry={() => attempt(true)} />;
-    return h(Waiting, props);
+    return failed ? <LostPart retry={attempt} /> : h(Waiting, props);
   };
 }
 
