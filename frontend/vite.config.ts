@@ -6,8 +6,8 @@ const API = process.env.API ?? "http://127.0.0.1:8000";
 const anyOf = (...tests: string[]) => new RegExp(tests.join("|"));
 
 /**
- * The files that pages share, by name; the first that matches has a module. Many small files would
- * each cost a request before the page is there, and compress worse.
+ * The files that pages share, by name. A module goes to the first one that matches it. Many small
+ * files would each cost a request before the page is there, and compress worse.
  */
 const SHARED = {
   // What every page needs.
