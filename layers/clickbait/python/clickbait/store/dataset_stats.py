@@ -153,12 +153,12 @@ def waiting(images: Iterable[Mapping[str, Any]], trained: Trained) -> dict[str, 
 
 
 def counting(queue: str) -> int | None:
-    """About how many messages of the uploads `queue` are not processed. Most are uploads or removals
-    that the table does not describe yet; a timer that is due counts too. None if SQS does not answer,
-    or without a queue.
+    """About how many messages of the uploads `queue` are not processed. Most are uploads or
+    removals that the table does not describe yet; a timer that is due counts too. None if SQS does
+    not answer, or without a queue.
 
-    Call it before the table is read, so that no image is missing from both. On AWS the number may be
-    a minute old.
+    Call it before the table is read, so that no image is missing from both. On AWS the number may
+    be a minute old.
     """
     if not queue:
         return None
