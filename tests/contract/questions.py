@@ -16,7 +16,7 @@ FOLDER = Path(os.environ["CONTRACT_FOLDER"])
 """The runner's folder, with images and known.json, and with the tally."""
 
 KNOWN: dict[str, list[str]] = json.loads((FOLDER / "known.json").read_text())
-"""Ids of the stack by the name of their path parameter (`key` is that of an upload)."""
+"""Ids of the stack by the name of their path parameter, and the keys of uploads as `upload`."""
 
 WITHOUT_TOKEN = os.environ.get("CONTRACT_TOKEN", "") == ""
 
@@ -56,16 +56,17 @@ def flatmap_case(context: Any, case: Any) -> st.SearchStrategy[Any]:
         for name, value in case.body.items():
             if isinstance(value, float) and value.is_integer():
                 case.body[name] = int(value)
-    slots = [(case.path_parameters, name) for name in case.path_parameters or {} if name in KNOWN]
+    named = case.path_parameters or {}
+    slots = [(named, name, KNOWN[name]) for name in named if name in KNOWN]
     if isinstance(case.body, dict) and "key" in case.body:
-        slots.append((case.body, "key"))
+        slots.append((case.body, "key", KNOWN["upload"]))
     if not slots:
         return st.just(case)
 
     def with_known_ids(places: Iterable[int]) -> Any:
-        for (where, name), place in zip(slots, places, strict=True):
+        for (where, name, ids), place in zip(slots, places, strict=True):
             if place % 4:
-                where[name] = KNOWN[name][place % len(KNOWN[name])]
+                where[name] = ids[place % len(ids)]
         return case
 
     return st.tuples(*(st.integers(0, 999) for _ in slots)).map(with_known_ids)

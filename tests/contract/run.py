@@ -89,7 +89,9 @@ def fill(stack: LocalStack, folder: Path) -> None:
         known = {
             "version": versions(stack, admin),
             "batch": batches(stack, admin),
-            "key": uploads(admin),
+            "upload": uploads(admin),
+            "key": [caller(admin, n) for n in range(20)],
+            "prediction": predictions(admin),
             "feedback": [correction(admin, seed) for seed in range(MANY)],
             "run": [right(admin.post("/retrain", json={"method": "fine_tuning"}))["id"]],
             **labelled(stack, admin),
@@ -166,6 +168,20 @@ def uploads(admin: httpx.Client) -> list[str]:
     )
     assert sent.is_success, sent.text
     return [there["key"], missing["key"]]
+
+
+def caller(admin: httpx.Client, n: int) -> str:
+    """The id of a new key, to revoke."""
+    return right(admin.post("/keys", json={"name": f"caller {n}", "role": "predict"}))["id"]
+
+
+def predictions(admin: httpx.Client) -> list[str]:
+    """The ids of two predictions, once the history has them."""
+    files = [("files", encoded(picture((64, 64), 200 + n))) for n in range(2)]
+    answer = right(admin.post("/predict-batch", files=files))
+    ids = [one["id"] for one in answer["results"]]
+    assert eventually(lambda: all(admin.get(f"/predictions/{one}").is_success for one in ids))
+    return ids
 
 
 def correction(admin: httpx.Client, seed: int) -> str:
