@@ -70,6 +70,7 @@ export function warmUp(): void {
 const FOREIGN: Partial<Record<Format, string>> = { avif: "AVIF", heic: "HEIC" };
 
 export const unreadable = (): Problem => new Problem("The file cannot be read", UNREADABLE, 422);
+
 /** Why a file is not sent, in one text. */
 export const refusalText = ({ title, detail }: Problem): string => `${title}. ${detail}`;
 

@@ -46,7 +46,8 @@ export class Uploads {
   private phase: Phase = "uploading";
   private problem: Problem | undefined;
   private missing: number[] = [];
-  private readonly converted: string[] = [];
+  /** Former formats by place: a file that this browser does not keep is converted again. */
+  private readonly converted = new Map<number, string>();
   private controller = new AbortController();
   private running: Promise<void> = Promise.resolve();
 
@@ -151,7 +152,7 @@ export class Uploads {
   private async prepare(place: number): Promise<Blob | undefined> {
     const file = this.unsafe.get(place);
     if (!file) return undefined; // It was kept before a reload.
-    const image = await this.read(file);
+    const image = await this.read(file, place);
     if (this.keeps && (await kept.hold(this.batch.id, place, image))) {
       this.unsafe.delete(place);
       return undefined;
@@ -162,12 +163,14 @@ export class Uploads {
   }
 
   /** The image as it is sent; throws Refusal if that is not possible. */
-  private async read(file: File): Promise<File> {
+  private async read(file: File, place: number): Promise<File> {
     const { largest, original } = this.batch;
     const { file: image, refused, converted } = await prepare(file, original);
     if (refused) throw new Refusal(refusalText(refused));
-    if (converted) this.converted.push(converted);
-    if (image.size > 0 && image.size <= largest) return image;
+    if (image.size > 0 && image.size <= largest) {
+      if (converted) this.converted.set(place, converted);
+      return image;
+    }
     if (!(await readable(image))) throw new Refusal(UNREADABLE);
     const fault = image.size === 0 ? "The file is empty." : `The file has ${bytes(image.size)}.`;
     throw new Refusal(`${fault} The limit is 1 byte to ${bytes(largest)}.`);
@@ -233,7 +236,7 @@ export class Uploads {
       unsafe: this.unsafe.size,
       keeps: this.keeps,
       refused: this.refused(),
-      converted: [...this.converted],
+      converted: [...this.converted.values()],
       missing: this.phase === "missing" ? this.missing.map((place) => this.nameOf(place)) : [],
       problem: this.problem,
     };
