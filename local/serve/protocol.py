@@ -22,7 +22,8 @@ BODY_STALLS = 10
 """A body must be complete within this many times the limit: 4 MiB in 300 s is 14 KB/s."""
 
 MAX_HEAD = 32 * 1024
-"""The most bytes of a request's address and headers. Browsers send 2 KB; API Gateway takes 10."""
+"""The most bytes of a request's address and headers, and of what stands between the bytes of a body
+or behind them: sizes of chunks and trailers. Browsers send 2 KB; API Gateway takes 10."""
 
 
 class BadHttp(BadRequest):
@@ -54,7 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*given, **named)
         self._stall = stall_seconds
         self._begun = self._in_head = self._in_body = self._ended = False
-        self._head = 0  # bytes of an incomplete head
+        self._unread_bytes = 0  # since the head began, or since the last byte of the body
         self._latest = 0.0
         self._deadline: float | None = None
         self._timer: TimerHandle | None = None
@@ -77,12 +78,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._ended:
             return
         self._begun = True
-        if self._in_head:
-            self._head += len(data)
-        elif self._in_body or self._deadline is None:
+        self._unread_bytes += len(data)
+        if not self._in_head and (self._in_body or self._deadline is None):
             self._expect()
         super().data_received(data)
-        if self._in_head and self._head > MAX_HEAD:
+        if self._unread_bytes > MAX_HEAD and (self._in_head or self._in_body):
             self._refuse_head()
 
     def pause_writing(self) -> None:
@@ -98,17 +98,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head = True, 0
+        self._in_head, self._unread_bytes = True, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # Not a trailer: nobody reads those, and they have no limit.
+        if self._in_head:  # Not a trailer: nobody reads those.
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if self._ended:
             return
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        self._in_head, self._in_body = False, True
+        self._in_head, self._in_body, self._unread_bytes = False, True, 0
         if size > MAX_HEAD:
             self._refuse_head()
             return
@@ -116,6 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        self._unread_bytes = 0
         if not self._ended:
             super().on_body(body)
 
@@ -159,8 +160,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse_head(self) -> None:
         self._end(
             HeadTooLarge(
-                f"The address and the headers of a request may have {MAX_HEAD:,} bytes. Send "
-                "shorter ones: an image belongs in the body.",
+                f"The address and the headers of a request may have {MAX_HEAD:,} bytes, and so may "
+                "its trailers. Send shorter ones: an image belongs in the body.",
                 limit=MAX_HEAD,
             )
         )

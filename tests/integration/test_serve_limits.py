@@ -124,14 +124,35 @@ def test_trailers_are_left_out(server: Server) -> None:
         assert connection.recv(12) == b"HTTP/1.1 200"
 
 
-def test_a_head_without_an_end_is_refused_before_memory_fills(server: Server) -> None:
-    with closing(connected(server, b"GET /status HTTP/1.1\r\nx-a: ")) as connection:
+CHUNKED = b"POST /predict HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /status HTTP/1.1\r\nx-a: ",
+        CHUNKED + b"3\r\nabc\r\n0\r\nx-a: ",
+        CHUNKED + b"3;",
+    ],
+    ids=["a header", "a trailer", "the extension of a chunk"],
+)
+def test_whatever_has_no_end_is_refused_before_memory_fills(server: Server, begun: bytes) -> None:
+    with closing(connected(server, begun)) as connection:
         try:
             for _ in range(1_000):
-                connection.sendall(bytes([120]) * 65_536)
+                connection.sendall(b"x" * 65_536)
         except (BrokenPipeError, ConnectionResetError):
             return
-    raise AssertionError("64 MB of one header were read")
+    raise AssertionError("64 MB were read")
+
+
+def test_bytes_round_the_chunks_have_a_limit(server: Server) -> None:
+    asked = CHUNKED.replace(b"host: a", b"host: a\r\nexpect: 100-continue")
+    with closing(connected(server, asked)) as connection:
+        assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"3;" + b"x" * (MAX_HEAD - 1))
+        status, document = received(connection)
+    assert (status, document["limit"]) == (431, MAX_HEAD)
 
 
 def test_a_head_just_below_the_limit_is_read(server: Server) -> None:

@@ -332,15 +332,40 @@ def test_a_folded_header_is_refused_or_read_as_one_line(served):
     assert all("x-mine" not in request.headers for request in upstream.requests)
 
 
-def test_a_head_without_end_ends_its_connection(served):
+CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "goes_on"),
+    [
+        (b"GET /a HTTP/1.1\r\n" + HOST, b"X-A: " + b"a" * 8_000 + b"\r\n"),
+        (b"POST /a HTTP/1.1\r\n" + CHUNKED + b"3\r\nabc\r\n0\r\n", b"X-A: b\r\n" * 1_000),
+        (b"POST /a HTTP/1.1\r\n" + CHUNKED + b"3\r\nabc\r\n0\r\nX-A: ", b"a" * 8_000),
+        (b"POST /a HTTP/1.1\r\n" + CHUNKED + b"3;a=", b"b" * 8_000),
+        (b"POST /a HTTP/1.1\r\n" + CHUNKED, b"0" * 8_000),
+    ],
+    ids=["a head", "trailers", "one trailer", "the extension of a chunk", "the size of a chunk"],
+)
+def test_whatever_has_no_end_ends_its_connection(served, begun, goes_on):
     address, upstream = served
     upstream.requests.clear()
     with socket.create_connection(address, timeout=DEADLINE) as connection:
-        connection.sendall(b"GET /a HTTP/1.1\r\n" + HOST)
+        connection.sendall(begun)
         with pytest.raises(ConnectionError):
             for _ in range(4_000):  # 32 MB, more than buffers of the system hold.
-                connection.sendall(b"X-A: " + b"a" * 8_000 + b"\r\n")
+                connection.sendall(goes_on)
     assert upstream.requests == []
+
+
+def test_trailers_are_no_headers(served):
+    address, upstream = served
+    upstream.requests.clear()
+    sent = b"POST /a HTTP/1.1\r\n" + CLOSE + CHUNKED[len(HOST) :]
+    with socket.create_connection(address, timeout=DEADLINE) as connection:
+        connection.sendall(sent + b"3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\n\r\n")
+        assert connection.recv(20).startswith(b"HTTP/1.1 200")
+    (request,) = upstream.requests
+    assert "authorization" not in request.headers
 
 
 def test_a_thousand_connections_at_once_are_all_answered(served):
