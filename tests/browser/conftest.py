@@ -1,6 +1,7 @@
 """The page in the system's Chromium, against a real local stack."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from playwright.sync_api import (
     Error,
     Page,
     Playwright,
+    Route,
     expect,
     sync_playwright,
 )
@@ -223,6 +225,17 @@ def sign_in(page: Page, token: str, *, remember: bool = False) -> None:
     form.get_by_label("Remember on this device").set_checked(remember)
     form.get_by_role("button", name="Sign in").click()
     expect(form).to_have_count(0)
+
+
+def holding(page: Page, pattern: str | re.Pattern[str]) -> list[Route]:
+    """Requests that wait until the test lets them go on."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(pattern, hold)
+    return held
 
 
 def choose(page: Page, *files: Path | tuple[str, bytes], folder: bool = False) -> None:

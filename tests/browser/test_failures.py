@@ -4,12 +4,12 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import expect
 
 from tests.local_stack import ROOT
 from tests.waiting import eventually
 
-from .conftest import as_admin, choose, token_of, violations_in_both, visit
+from .conftest import as_admin, choose, holding, token_of, violations_in_both, visit
 
 pytestmark = pytest.mark.end_to_end
 
@@ -28,17 +28,6 @@ def alert_of(page):
 
 def verdict_of(page):
     return page.get_by_role("article", name="sample.jpg").locator(".verdict")
-
-
-def holding(page: Page, pattern: str | re.Pattern[str]) -> list[Route]:
-    """Requests that wait until the test lets them go on."""
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route(pattern, hold)
-    return held
 
 
 @pytest.mark.both_engines
@@ -97,7 +86,7 @@ def test_pages_are_there_without_a_network_once_the_first_is_idle(page, stack, c
 
 def test_a_progress_bar_is_shown_while_a_page_loads(page, stack):
     held = holding(page, PREFETCH)
-    as_admin(page, stack, "/")
+    page.goto(f"{stack.site_url}#token={token_of(stack)}")
     places(page).get_by_role("link", name="Models").click()
     expect(page.get_by_role("progressbar", name="Loading the page")).to_be_visible()
     for route in held:

@@ -11,7 +11,16 @@ from tests.local_stack import ROOT
 from tests.samples.drawn import encoded, picture
 from tests.waiting import DEADLINE, eventually
 
-from .conftest import WIDE, as_admin, choose, new_context, sign_in, violations_in_both, visit
+from .conftest import (
+    WIDE,
+    as_admin,
+    choose,
+    holding,
+    new_context,
+    sign_in,
+    violations_in_both,
+    visit,
+)
 
 pytestmark = pytest.mark.end_to_end
 
@@ -62,12 +71,19 @@ def test_filters_are_in_the_address_and_survive_a_reload(page, stack, admin, bat
     page.reload()
     expect(page.get_by_text("No match")).to_be_visible()
     expect(page.get_by_label("Source")).to_have_value("predict")
-    page.get_by_label("Source").select_option("")
-    page.get_by_label("Model version").fill("20200101-000000-aaaaaa")
-    page.get_by_label("Model version").press("Enter")
+    held = holding(page, "**/predictions?*")
+    with page.expect_request("**/predictions?*"):
+        page.get_by_label("Source").select_option("")
+    version = page.get_by_label("Model version")
+    version.fill("20200101-000000-aaaaaa")
+    held[0].continue_()
+    expect(rows).to_have_count(2)
+    expect(version).to_have_value("20200101-000000-aaaaaa")
+    page.unroute("**/predictions?*")
+    version.press("Enter")
     expect(page.get_by_text("No match")).to_be_visible()
-    page.get_by_label("Model version").fill("")
-    page.get_by_label("Model version").press("Enter")
+    version.fill("")
+    version.press("Enter")
     page.get_by_label("Day (UTC)").fill("2020-01-01")
     expect(page.get_by_text("No match")).to_be_visible()
     page.get_by_label("Day (UTC)").fill("")

@@ -1,6 +1,6 @@
 /** The list of past predictions, newest first, with filters in the address. */
 
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { api, ask } from "../../api/client";
 import { useList } from "../../api/use-list";
@@ -52,10 +52,22 @@ function Select<T extends string>({
   );
 }
 
+/** A field that shows `value` when it changes. A render in between leaves what a person types. */
+function useField(value: string) {
+  const field = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => {
+    if (field.current) field.current.value = value;
+  }, [value]);
+  return field;
+}
+
 function FilterForm({ of, versions }: { of: Filters; versions: readonly string[] }) {
   const { route } = useLocation();
   const list = useId();
-  const set = (change: Partial<Filters>) => route(addressOf({ ...of, ...change }), true);
+  const day = useField(of.day);
+  const version = useField(of.version);
+  const set = (change: Partial<Filters>) =>
+    route(addressOf({ ...filtersOf(location.search), ...change }), true);
   return (
     <form class="history-filters" onSubmit={(event) => event.preventDefault()}>
       <Select
@@ -78,7 +90,7 @@ function FilterForm({ of, versions }: { of: Filters; versions: readonly string[]
           type="date"
           min={dayAgo(DAYS)}
           max={dayAgo(0)}
-          value={of.day}
+          ref={day}
           onChange={(event) => set({ day: event.currentTarget.value })}
         />
       </label>
@@ -91,7 +103,7 @@ function FilterForm({ of, versions }: { of: Filters; versions: readonly string[]
           autocomplete="off"
           spellcheck={false}
           placeholder="Any version"
-          value={of.version}
+          ref={version}
           onChange={(event) => set({ version: event.currentTarget.value.trim() })}
         />
         <datalist id={list}>
