@@ -38,6 +38,10 @@ DROPPED = "dropped"
 QUIET_SECONDS = 900
 """The template's maximum, so that no upload starts a training."""
 
+TRAINING = "mkdir first 2>/dev/null && exec sleep 86400\nexit 2\n"
+"""No training here trains. The first one stays until a request cancels it, and the others fail at
+once, so that POST /retrain succeeds too."""
+
 EXAMPLES_WITHOUT_TOKEN = 4
 """Few, because protected routes answer 401 before they read a request."""
 
@@ -51,7 +55,7 @@ def main(options: list[str]) -> int:
             copy_of_the_checkout(folder / "checkout"),
             QUIET_PERIOD=str(QUIET_SECONDS),
         )
-        (stack.checkout / "act.sh").write_text("exit 2\n")  # No training here ever trains.
+        (stack.checkout / "act.sh").write_text(TRAINING)
         stack.start()
         try:
             fill(stack, folder)
