@@ -138,8 +138,15 @@ def _work(
     serve(listener, place)
 
 
+def _leave(*_: object) -> None:
+    sys.exit(0)
+
+
 def main() -> None:
     """Check the settings and the model, with each error in one line, then serve."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A server with one worker raises the signal that stopped it again, and is well then.
+        signal.signal(number, _leave)
     host = os.environ.get("HOST") or os.environ.get("API_HOST") or "127.0.0.1"
     variable = "PORT" if os.environ.get("PORT") else "API_PORT"
     try:
@@ -156,8 +163,11 @@ def main() -> None:
         # Each connection is an open file, and the default limit is 1,024.
         _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
+    address = f"[{host}]" if ":" in host else host
     print(
-        f"serving on http://{host}:{port}, {workers} workers; /status says when ready", flush=True
+        f"serving on http://{address}:{port}, {workers} worker{'s' if workers > 1 else ''}; "
+        "/status says when ready",
+        flush=True,
     )
     serve = partial(work, shared=shared_figures(workers), stall_seconds=stall)
     if workers == 1:

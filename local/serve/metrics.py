@@ -5,6 +5,7 @@ matter which worker answers GET /metrics, and a worker that is replaced loses no
 """
 
 import ctypes
+import json
 import os
 import time
 from bisect import bisect_left
@@ -117,9 +118,10 @@ def wants_text(request: Request) -> bool:
     asked = request.query_params.get("format")
     if asked not in (None, "json", "prometheus"):
         raise BadRequest("format: only json and prometheus are known.")
-    return asked == "prometheus" or (
-        asked is None and "text/plain" in request.headers.get("accept", "")
-    )
+    accepted = request.headers.get("accept", "").lower()
+    # Some clients, such as axios, accept JSON and text in all of their requests.
+    text = "text/plain" in accepted and "application/json" not in accepted
+    return asked == "prometheus" or (asked is None and text)
 
 
 async def respond(request: Request, counters: Counters) -> Response:
@@ -151,7 +153,9 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
         if memory := _memory(int(row[PROCESS])):
             yield f'clickbait_worker_memory_bytes{{worker="{place}"}} {memory}'
     yield from _about("model_info", "gauge", "The model that answers now.")
-    yield f'clickbait_model_info{{version="{serving().current().version}"}} 1'
+    version = serving().current().version
+    # JSON escapes quotes, backslashes and line ends as this format does.
+    yield f"clickbait_model_info{{version={json.dumps(version, ensure_ascii=False)}}} 1"
 
 
 def _about(name: str, kind: str, text: str) -> Iterator[str]:

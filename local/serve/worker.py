@@ -6,7 +6,6 @@ memory, a request gets 503 at once.
 """
 
 import asyncio
-import contextlib
 import os
 import time
 import uuid
@@ -28,6 +27,7 @@ from local.serve.metrics import Counters, Measured, Shared, respond, shared_figu
 from local.serve.page import WithPage
 from local.serve.protocol import STALL_SECONDS, BoundedProtocol
 from local.serve.routes import all_routes
+from ops import StackError
 
 MAX_WAITING = 128  # Maximum number of waiting requests per worker: 2 s of work at 15 ms an image.
 
@@ -235,14 +235,22 @@ def application(counters: Counters | None = None) -> ASGIApp:
 
 
 def load_model() -> None:
-    """Load the model if there is no bucket; raises Unavailable if that fails.
+    """Load the model if there is no bucket; raises StackError if that fails.
 
     Processes that are forked later share its memory.
     """
     from functions.predict.app import service
 
-    if service.live.registry is None:
-        service.live.current()
+    live = service.live
+    if live.registry is None:
+        try:
+            live.current()
+        except Unavailable:
+            raise StackError(
+                f"{live.problem}. Set MODEL_PATH to the folder of a whole version (model.tflite "
+                "and metadata.json), such as `make train DATA=data OUT=version` writes, or unset "
+                "it for the model that ships."
+            ) from None
 
 
 def work(
@@ -260,6 +268,4 @@ def work(
         timeout_graceful_shutdown=STOP_SECONDS,
         server_header=False,
     )
-    # uvicorn raises the signal that stopped it again.
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([listener])
+    uvicorn.Server(config).run([listener])

@@ -69,7 +69,8 @@ def run_to_end(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         ({"API_PORT": "70000"}, "API_PORT=70000 is not a whole number from 1 to 65535"),
         ({"WORKERS": "0"}, "WORKERS=0 is"),
         ({"CACHE_SIZE": "lots"}, "CACHE_SIZE='lots'"),
-        ({"MODEL_PATH": "/nowhere"}, "/nowhere"),
+        ({"MODEL_PATH": "/nowhere"}, "No model in /nowhere"),
+        ({"MODEL_PATH": "/nowhere"}, "or unset it for the model that ships."),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_no_traceback(variables: dict[str, str], says: str) -> None:
@@ -160,6 +161,16 @@ def test_the_end_leaves_no_worker_behind(serve: Callable[..., Server], number: i
     server.process.send_signal(number)
     assert server.process.wait(DEADLINE) == (0 if number != signal.SIGKILL else -number)
     assert psutil.wait_procs(workers, timeout=DEADLINE)[1] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_single_worker_that_a_signal_stops_has_not_failed(
+    serve: Callable[..., Server], number: int
+) -> None:
+    server = serve(WORKERS="1")
+    server.process.send_signal(number)
+    output = server.process.communicate(timeout=DEADLINE)[0]
+    assert (server.process.returncode, "Traceback" in output) == (0, False), output
 
 
 def test_a_full_server_refuses_at_once_and_recovers_soon(

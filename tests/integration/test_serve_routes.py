@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from clickbait.errors import NotConfigured
 from clickbait.settings import Settings
@@ -143,6 +145,29 @@ def test_metrics_are_text_for_prometheus_and_count_all_workers(pair: Server) -> 
     assert (wrong.status_code, "prometheus" in wrong.json()["detail"]) == (422, True)
 
 
+@pytest.mark.parametrize(
+    ("accept", "text"),
+    [
+        ("text/plain", True),
+        ("TEXT/PLAIN;version=0.0.4", True),
+        ("text/html,text/plain;q=0.5", True),
+        ("application/json, text/plain, */*", False),
+        ("*/*", False),
+    ],
+)
+def test_only_a_client_that_wants_text_and_no_json_gets_text(accept: str, text: bool) -> None:
+    headers = [(b"accept", accept.encode())]
+    request = Request({"type": "http", "query_string": b"", "headers": headers})
+    assert metrics.wants_text(request) is text
+
+
+def test_a_version_of_any_name_is_one_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = SimpleNamespace(current=lambda: SimpleNamespace(version='a"b\\c\nd'))
+    monkeypatch.setattr(metrics, "serving", lambda: live)
+    last = list(lines(Counters(shared_figures(1), 0).rows))[-1]
+    assert last == r'clickbait_model_info{version="a\"b\\c\nd"} 1'
+
+
 def test_the_histogram_is_cumulative_over_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = shared_figures(2)
     for place in (0, 1):
@@ -163,8 +188,6 @@ def test_the_histogram_is_cumulative_over_all_workers(monkeypatch: pytest.Monkey
 
 def test_an_admin_token_guards_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
-
-    from starlette.requests import Request
 
     from clickbait.errors import Unauthorized
     from clickbait.web import access, callers
