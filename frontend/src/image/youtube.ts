@@ -4,28 +4,39 @@ import type { Size } from "./size";
 const ID = /^[\w-]{11}$/;
 
 /** Characters of an address at most, as in the service. */
-export const MAX_ADDRESS = 200;
+export const MAX_ADDRESS = 500;
 
-const PAGES = /^((www|m|music)\.)?youtube\.com$|^(www\.)?youtube-nocookie\.com$/;
-const IMAGES = /^(i\.ytimg|img\.youtube)\.com$/;
-const FOLDERS = /^\/(embed|live|shorts|v|vi|vi_webp)\/([^/]*)/;
+const PAGES = /^((www|m|music|studio)\.)?youtube\.com$|^(www\.)?youtube-nocookie\.com$/;
+const SHORT = /^(www\.)?youtu\.be$/;
+const IMAGES = /^(i[1-9]?\.ytimg|img\.youtube)\.com$/;
+const FOLDERS = /^\/(e|embed|live|shorts|v|vi|vi_webp|video|watch)\/([^/]*)/;
 
-/** The id of the video at `address`, with or without its scheme; null for any other text. */
-export function videoAt(address: string): string | null {
+/** Words of 11 letters in the place of an id: of a playlist and of a channel. */
+const NO_IDS = ["videoseries", "live_stream"];
+
+/** Characters that a sentence or a chat puts before and after an address. */
+const AROUND = /^[<>()[\]{}"'.,;:!?]+|[<>()[\]{}"'.,;:!?]+$/g;
+
+/** The id of the video at the address in `text`, with or without its scheme; null for any other text. */
+export function videoAt(text: string): string | null {
+  const address = text.replace(AROUND, "");
   if (address.length > MAX_ADDRESS || !address.includes("/")) return null;
   let url: URL;
   try {
-    url = new URL(address.includes("://") ? address : `https://${address}`);
+    const hasScheme = address.split("?", 1)[0]?.includes("://");
+    url = new URL(hasScheme ? address : `https://${address.replace(/^\/\//, "")}`);
   } catch {
     return null;
   }
   if (!/^https?:$/.test(url.protocol) || url.port || url.username || url.password) return null;
   const host = url.hostname;
   let found: string | null | undefined;
-  if (host === "youtu.be") found = url.pathname.slice(1).replace(/\/$/, "");
-  else if (PAGES.test(host) && /^\/watch\/?$/.test(url.pathname)) found = url.searchParams.get("v");
-  else if (PAGES.test(host) || IMAGES.test(host)) found = FOLDERS.exec(url.pathname)?.[2];
-  return found && ID.test(found) ? found : null;
+  const isPage = PAGES.test(host);
+  if ((isPage || SHORT.test(host)) && /^\/watch\/?$/.test(url.pathname))
+    found = url.searchParams.get("v");
+  else if (SHORT.test(host)) found = url.pathname.slice(1).replace(/\/$/, "");
+  else if (isPage || IMAGES.test(host)) found = FOLDERS.exec(url.pathname)?.[2];
+  return found && ID.test(found) && !NO_IDS.includes(found) ? found : null;
 }
 
 /** The videos at the addresses in `text`, which spaces or lines divide; null if one is none. */

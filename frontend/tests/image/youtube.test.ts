@@ -16,6 +16,15 @@ test.each([
   `https://www.youtube-nocookie.com/embed/${ID}?rel=0`,
   `https://i.ytimg.com/vi/${ID}/hqdefault.jpg`,
   `https://img.youtube.com/vi/${ID}/0.jpg`,
+  `https://i9.ytimg.com/vi_webp/${ID}/hq720.webp?sqp=CPT&rs=AOn4`,
+  `https://studio.youtube.com/video/${ID}/edit`,
+  `https://www.youtube.com/watch/${ID}`,
+  `https://youtu.be/watch?v=${ID}`,
+  `//www.youtube.com/embed/${ID}`,
+  `youtube.com/watch?v=${ID}&url=https://example.com/`,
+  `https://youtu.be/${ID}.`,
+  `<https://youtu.be/${ID}?t=42>,`,
+  `("https://www.youtube.com/watch?v=${ID}")`,
 ])("%s is the address of a video", (address) => {
   expect(videoAt(address)).toBe(ID);
 });
@@ -32,7 +41,10 @@ test.each([
   `https://youtube.com@127.0.0.1/watch?v=${ID}`,
   `https://youtube.com:8080/watch?v=${ID}`,
   `file://youtube.com/watch?v=${ID}`,
-  `https://youtu.be/${ID}?${"x".repeat(200)}`,
+  `https://youtu.be/${ID}?${"x".repeat(500)}`,
+  `https://youtu.be/${ID.slice(1)}`,
+  "https://www.youtube.com/embed/videoseries?list=PL0123456789",
+  "https://www.youtube.com/embed/live_stream?channel=UC0123456789",
 ])("%s is none", (address) => {
   expect(videoAt(address)).toBeNull();
 });

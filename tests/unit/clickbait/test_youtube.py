@@ -1,6 +1,7 @@
 """youtube: addresses of videos, and a fetch that asks one host alone, against a stand-in of it."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -33,6 +34,17 @@ from tests.samples.video_host import BEST, ID, USUAL, StandIn, serving
         f"https://www.youtube.com/v/{ID}",
         f"https://i.ytimg.com/vi/{ID}/hqdefault.jpg",
         f"https://img.youtube.com/vi/{ID}/0.jpg",
+        f"https://i9.ytimg.com/vi_webp/{ID}/hq720.webp?sqp=CPT&rs=AOn4",
+        f"https://studio.youtube.com/video/{ID}/edit",
+        f"https://www.youtube.com/watch/{ID}",
+        f"https://www.youtube.com/e/{ID}",
+        f"https://youtu.be/watch?v={ID}",
+        f"//www.youtube.com/embed/{ID}",
+        f"youtube.com/watch?v={ID}&url=https://example.com/",
+        f"https://www.youtube.com/watch?v={ID}&embeds_referring_euri=https%3A%2F%2F" + "x" * 200,
+        f"https://youtu.be/{ID}.",
+        f"<https://youtu.be/{ID}?t=42>,",
+        f'("https://www.youtube.com/watch?v={ID}")',
     ],
 )
 def test_the_usual_addresses_of_a_video_have_its_id(address: str) -> None:
@@ -69,7 +81,26 @@ def test_the_usual_addresses_of_a_video_have_its_id(address: str) -> None:
         f"https://[/watch?v={ID}",
         f"https://youtu.be/{ID}/../../x",
         f"https://youtu.be/{ID}\r\nhost: evil",
-        f"https://youtu.be/{ID}?" + "x" * 300,
+        f"https://youtu.be/{ID}?" + "x" * 500,
+        ID[:-1],
+        f"https://youtu.be/{ID[:-1]}",
+        "https://www.youtube.com/embed/videoseries?list=PL0123456789",
+        "https://www.youtube.com/embed/live_stream?channel=UC0123456789",
+        f"https://youtu.be@127.0.0.1/{ID}",
+        f"https://youtu.be%40127.0.0.1/{ID}",
+        f"https://youtu\u3002be/{ID}",
+        f"https://youtu.be/{ID}\u200b",
+        f"https://y\u043eutube.com/watch?v={ID}",
+        f"https://xn--yutube-wqf.com/watch?v={ID}",
+        f"https://i10.ytimg.com/vi/{ID}/0.jpg",
+        f"https://0x7f000001/vi/{ID}",
+        f"https://2130706433/vi/{ID}",
+        f"https://[::ffff:127.0.0.1]/vi/{ID}",
+        f"https:/youtu.be/{ID}",
+        f"https:youtu.be/{ID}",
+        f"https://youtu.be/%2e%2e/{ID}",
+        f"https://www.youtube.com/redirect?q=https://example.com/{ID}",
+        f"data:image/jpeg;base64,{ID}",
     ],
 )
 def test_anything_else_is_no_video(address: str) -> None:
@@ -140,8 +171,38 @@ def test_a_host_that_is_away_is_a_bad_gateway(monkeypatch: pytest.MonkeyPatch) -
         youtube.thumbnail(ID)
 
 
+def test_public_addresses_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def connect(address: tuple[str, int], **_: object) -> None:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    for family, ip in ((socket.AF_INET, "142.250.1.119"), (socket.AF_INET6, "2607:f8b0::1")):
+        found = [(family, socket.SOCK_STREAM, 6, "", (ip, 443))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, _found=found, **__: _found)
+        with pytest.raises(BadGateway, match="could not be reached"):
+            youtube.thumbnail(ID)
+    assert asked == [("142.250.1.119", 443), ("2607:f8b0::1", 443)]
+
+
+def test_a_name_that_no_resolver_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(youtube, "SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(60))
+    with pytest.raises(BadGateway, match=r"could not be reached \(TimeoutError\)"):
+        youtube.thumbnail(ID)
+    assert not answered.is_set()
+    answered.set()
+
+
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "0.0.0.0", "100.64.0.1"]
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254"),
+        *("0.0.0.0", "100.64.0.1", "224.0.0.1", "255.255.255.255"),
+    ],
 )
 def test_a_name_that_leads_to_a_private_address_is_not_asked(
     monkeypatch: pytest.MonkeyPatch, address: str
@@ -159,7 +220,8 @@ def test_a_name_that_leads_to_a_private_address_is_not_asked(
 
 
 def test_private_addresses_of_ipv6_are_not_asked_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    for address in ("::1", "fd00::1", "fe80::1", "::ffff:127.0.0.1"):
+    translated = ("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::1", "::7f00:1")
+    for address in ("::1", "fd00::1", "fe80::1", "::ffff:127.0.0.1", "ff02::1", *translated):
         found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, 443, 0, 0))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, _found=found, **__: _found)
         with pytest.raises(BadGateway, match="not public"):

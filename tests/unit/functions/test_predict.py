@@ -202,7 +202,7 @@ def test_max_upload_size_lowers_the_limit(client: TestClient, monkeypatch) -> No
         ({"json": {}}, 422, "bad-request", "either `key` or `youtube`"),
         ({"json": {"youtube": "http://127.0.0.1/x"}}, 422, "bad-request", "no address of a You"),
         ({"json": {"youtube": ""}}, 422, "bad-request", "youtube: String"),
-        ({"json": {"youtube": "x" * 300}}, 422, "bad-request", "youtube: String"),
+        ({"json": {"youtube": "x" * 600}}, 422, "bad-request", "youtube: String"),
         (
             {"content": b"<a/>", "headers": {"content-type": "application/xml"}},
             415,

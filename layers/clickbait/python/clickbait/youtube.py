@@ -10,8 +10,10 @@ import ssl
 import time
 from contextlib import closing
 from functools import cache
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Protocol
+from ipaddress import IPv6Address, ip_address
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from clickbait.errors import BadGateway, BadRequest, NotConfigured, NotFound
@@ -27,8 +29,8 @@ FILES = ("maxresdefault.jpg", "hqdefault.jpg")
 SECONDS = 5.0
 """For everything: the name, the connection, and both files."""
 MAX_BYTES = 2_000_000
-MAX_ADDRESS = 200
-"""Characters of an address. The longest usual ones have about 100."""
+MAX_ADDRESS = 500
+"""Characters of an address. Usual ones have about 50, and those of shared links up to 300."""
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 PAGES = frozenset(
@@ -37,16 +39,25 @@ PAGES = frozenset(
         "www.youtube.com",
         "m.youtube.com",
         "music.youtube.com",
+        "studio.youtube.com",
         "youtube-nocookie.com",
         "www.youtube-nocookie.com",
     }
 )
-SHORT = "youtu.be"
-IMAGES = frozenset({HOST, "img.youtube.com"})
-FOLDERS = frozenset({"embed", "live", "shorts", "v", "vi", "vi_webp"})
+SHORT = frozenset({"youtu.be", "www.youtu.be"})
+IMAGES = frozenset({HOST, "img.youtube.com"} | {f"i{n}.ytimg.com" for n in range(1, 10)})
+FOLDERS = frozenset({"e", "embed", "live", "shorts", "v", "vi", "vi_webp", "video", "watch"})
 """The first parts of paths whose second part is a video's id."""
+NO_IDS = frozenset({"videoseries", "live_stream"})
+"""Words of 11 letters in the place of an id: embed/videoseries is a playlist, and
+embed/live_stream a channel."""
+AROUND = "<>()[]{}\"'.,;:!?"
+"""Characters that a sentence or a chat puts before and after an address."""
 
 CHUNK = 64 * 1024
+
+AddressInfo: TypeAlias = tuple[Any, ...]
+"""As `socket.getaddrinfo` returns it."""
 
 
 class Connect(Protocol):
@@ -58,15 +69,16 @@ class Connect(Protocol):
 def video_id(address: str) -> str | None:
     """The id of the video at `address`: an id, or any usual address with or without its scheme.
 
-    None for any other text.
+    Brackets, quotes and full stops around it do not matter. None for any other text.
     """
-    address = address.strip()
+    address = address.strip().strip(AROUND)
     if len(address) > MAX_ADDRESS or not address.isascii() or not address.isprintable():
         return None
     if VIDEO_ID.fullmatch(address):
         return address
     try:
-        parts = urlsplit(address if "://" in address else f"https://{address}")
+        has_scheme = "://" in address.partition("?")[0]
+        parts = urlsplit(address if has_scheme else f"https://{address.removeprefix('//')}")
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
         return None
@@ -74,13 +86,13 @@ def video_id(address: str) -> str | None:
         return None
     path = parts.path.strip("/").split("/")
     found = ""
-    if host == SHORT and len(path) == 1:
-        found = path[0]
-    elif host in PAGES and path == ["watch"]:
+    if host in PAGES | SHORT and path == ["watch"]:
         found = parse_qs(parts.query).get("v", [""])[0]
+    elif host in SHORT and len(path) == 1:
+        found = path[0]
     elif host in PAGES | IMAGES and len(path) >= 2 and path[0] in FOLDERS:
         found = path[1]
-    return found if VIDEO_ID.fullmatch(found) else None
+    return found if VIDEO_ID.fullmatch(found) and found not in NO_IDS else None
 
 
 def link_in(data: bytes) -> str | None:
@@ -171,15 +183,15 @@ def _public(seconds: float) -> "HTTPConnection":
     """A connection to HOST at a public IP address. Its certificate must be HOST's."""
     from http.client import HTTPSConnection
 
-    found = socket.getaddrinfo(HOST, 443, type=socket.SOCK_STREAM)
+    deadline = time.monotonic() + seconds
+    found = _resolve(seconds)
     address = str(min(found, key=lambda one: one[0] != socket.AF_INET)[4][0])
-    if not ip_address(address).is_global:
+    if not _is_public(address):
         raise BadGateway(
             f"The name {HOST} leads to an address that is not public. Send the image itself."
         )
-    deadline = time.monotonic() + seconds
     connection = HTTPSConnection(HOST, timeout=seconds, context=_context())
-    raw = socket.create_connection((address, 443), timeout=seconds)
+    raw = socket.create_connection((address, 443), timeout=_left(deadline))
     try:
         raw.settimeout(_left(deadline))
         connection.sock = _context().wrap_socket(raw, server_hostname=HOST)
@@ -187,3 +199,34 @@ def _public(seconds: float) -> "HTTPConnection":
         raw.close()
         raise
     return connection
+
+
+def _resolve(seconds: float) -> list[AddressInfo]:
+    """The IP addresses of HOST; raises TimeoutError after `seconds`.
+
+    The system has no limit of its own that a caller can set, so a thread asks it.
+    """
+    answers: SimpleQueue[list[AddressInfo] | OSError] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(HOST, 443, type=socket.SOCK_STREAM))
+        except OSError as error:
+            answers.put(error)
+
+    Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
+
+
+def _is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet and stands for no other one."""
+    ip = ip_address(address)
+    # NAT64's addresses are reserved ones. They and those of 6to4 have an IPv4 address in them.
+    embeds = ip.is_reserved or (isinstance(ip, IPv6Address) and ip.sixtofour is not None)
+    return ip.is_global and not ip.is_multicast and not embeds
