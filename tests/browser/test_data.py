@@ -2,9 +2,10 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from clickbait.settings import CHECKOUT_BASELINE
 from tests.samples.drawn import encoded, picture
@@ -82,25 +83,62 @@ def test_labelled_images_duplicates_and_rejected_files_are_shown_with_pictures(
     assert complaints == []
 
 
-def test_numbers_are_marked_until_all_uploads_are_counted(page, stack, complaints):
-    left = [185]
+@pytest.fixture
+def left(page: Page) -> list[int]:
+    """The number of images that are still to be counted, as the service reports it to the page.
+
+    The page's date stands still, because it follows the figures for a limited time.
+    """
+    left = [0]
 
     def answer(route: Route) -> None:
         found = route.fetch()
         route.fulfill(response=found, json=found.json() | {"counting": left[0]})
 
     page.route(re.compile(r"/dataset$"), answer)
+    page.clock.install()
+    page.clock.set_fixed_time(datetime.now(UTC))
+    return left
+
+
+def next_figures(page: Page) -> None:
+    """Let the page load the figures again now, instead of in 15 seconds."""
+    with page.expect_response(re.compile(r"/dataset$")):
+        page.clock.fast_forward(15_000)
+
+
+def test_numbers_are_marked_until_all_uploads_are_counted(page, stack, left, complaints):
+    left[0] = 185
     as_admin(page, stack, "/data")
     main = page.get_by_role("main")
     expect(main).to_contain_text("Still counting 185 images")
     assert violations(page) == []
     left[0] = 0
+    next_figures(page)
     expect(main).not_to_contain_text("Still counting")
     left[0] = 7
     visit(page, stack, "/models?show=training")
     expect(page.get_by_role("region", name="Train a new model")).to_contain_text(
         "Still counting 7 images"
     )
+    assert complaints == []
+
+
+def test_numbers_are_marked_if_the_service_counts_an_upload_late(page, stack, left, complaints):
+    as_admin(page, stack, "/models?show=training")
+    choose(page, ("counted late.jpg", encoded(picture(seed=520))))
+    page.get_by_label("Legitimate", exact=True).check()
+    with page.expect_response(re.compile(r"/dataset$")):
+        page.get_by_role("button", name="Upload 1 image").click()
+        expect(page.get_by_text("Uploaded 1 legitimate image")).to_be_visible()
+        page.clock.fast_forward(5_000)
+    form = page.get_by_role("region", name="Train a new model")
+    expect(form).not_to_contain_text("Still counting")
+    left[0] = 7
+    next_figures(page)
+    expect(form).to_contain_text("Still counting 7 images")
+    page.get_by_role("link", name="Data", exact=True).click()
+    expect(page.get_by_role("main")).to_contain_text("Still counting 7 images")
     assert complaints == []
 
 

@@ -20,12 +20,13 @@ const HIDDEN = 4;
  * Call `load` now, whenever `deps` change, and every `every` milliseconds while the page is visible.
  *
  * With `hidden`, polls go on while the page is hidden, at longer intervals: for the tab's title.
- * After failures, polls wait up to eight times as long. `every` null or undefined: once.
+ * After failures, polls wait up to eight times as long. `every` null or undefined: once. If it is a
+ * function, which must stay the same one, it returns the interval that follows each value.
  */
 export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
   deps: readonly unknown[],
-  every?: number | null,
+  every?: number | null | ((value: T) => number | null),
   hidden = false,
 ): Loaded<T> {
   const [state, setState] = useState<Omit<Loaded<T>, "reload">>({
@@ -51,10 +52,11 @@ export function useLoad<T>(
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     let failures = 0;
+    let interval = typeof every === "function" ? null : every;
 
     const again = () => {
-      if (stop.signal.aborted || !every) return;
-      const wait = every * Math.min(2 ** failures, 8);
+      if (stop.signal.aborted || !interval) return;
+      const wait = interval * Math.min(2 ** failures, 8);
       timer = setTimeout(() => {
         if (!document.hidden) return void once();
         document.addEventListener("visibilitychange", resume);
@@ -72,6 +74,7 @@ export function useLoad<T>(
         const value = await latest.current(stop.signal);
         if (stop.signal.aborted) return;
         failures = 0;
+        if (typeof every === "function") interval = every(value);
         setState({ value, problem: undefined, loading: false, at: Date.now() });
       } catch (error) {
         if (stop.signal.aborted || isAbort(error)) return;

@@ -2,6 +2,7 @@
 import { effect, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, ask } from "../../api/client";
+import { uploaded } from "../../api/use-dataset";
 import { bytes, className, count, duration, plural } from "../../format";
 import { announce } from "../../ui/announce";
 import { DropZone } from "../../ui/drop-zone";
@@ -25,6 +26,9 @@ effect(() => {
   const busy = current.value?.progress.value.phase === "running";
   if (busy) window.addEventListener("beforeunload", warn);
   else window.removeEventListener("beforeunload", warn);
+});
+effect(() => {
+  if (current.value?.progress.value.sent) uploaded();
 });
 
 function choose(files: File[], lost: readonly LeftOut[]): void {
