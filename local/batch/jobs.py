@@ -205,7 +205,7 @@ class Jobs:
         if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
             return True
         target = str(TRAINING / "done")
-        self._reports.line(job, f"make {target}: this takes about {INSTALL_MINUTES} minutes, once")
+        self._reports.line(job, f"make {target}: this takes about {INSTALL_MINUTES} minutes")
         # The command gets the user's environment, as if typed by hand.
         environment = {k: v for k, v in os.environ.items() if k not in MAKE_VARIABLES}
         counting = asyncio.create_task(self._count_minutes(job))
@@ -226,7 +226,8 @@ class Jobs:
                 return
             of = f"of about {INSTALL_MINUTES}" if minute <= INSTALL_MINUTES else "so far"
             job["statusReason"] = (
-                f"Installing TensorFlow, only this first time: minute {minute} {of}."
+                f"Installing TensorFlow, minute {minute} {of}. It is installed again only after "
+                "training/requirements.txt changes."
             )
             self._save()
             await asyncio.sleep(60)
