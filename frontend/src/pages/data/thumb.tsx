@@ -3,6 +3,16 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { fileOf } from "./descriptions";
 
+/**
+ * The link to load. A link works for five minutes, so a new one comes with each answer. The first
+ * is kept until it fails: another one would only load the picture again.
+ */
+export const linkOf = (
+  kept: string | null,
+  failed: string | null,
+  url: string | null,
+): string | null => (kept === null || kept === failed ? url : kept);
+
 export function Thumb({
   of,
   url,
@@ -13,23 +23,23 @@ export function Thumb({
   url: string | null;
   children?: ComponentChildren;
 }) {
-  // A link works for five minutes: after one that failed, a new one may work. Until then a new one
-  // would only load the picture again.
   const [kept, setKept] = useState(url);
   const [failed, setFailed] = useState<string | null>(null);
+  const link = linkOf(kept, failed, url);
+  if (link !== kept) setKept(link);
   const name = fileOf(of);
   return (
     <figure class="thumb">
-      {url && failed !== url ? (
+      {url && link && link !== failed ? (
         <a href={url} target="_blank" rel="noreferrer">
           <img
-            src={kept ?? url}
+            src={link}
             alt={name}
             width="320"
             height="180"
             loading="lazy"
             decoding="async"
-            onError={() => ((kept ?? url) === url ? setFailed(url) : setKept(url))}
+            onError={() => setFailed(link)}
           />
         </a>
       ) : (
