@@ -1,4 +1,4 @@
-/** What kind of image a file is, by its bytes: names and types are often wrong. */
+/** The format of an image, by its first bytes: names and media types are often wrong. */
 
 import { plural } from "../format";
 

@@ -1,6 +1,6 @@
 /** A file as it is sent: resized if that saves time, else unchanged. */
 import { Problem } from "../api/problem";
-import { UNREADABLE } from "../upload/names";
+import { GONE, GONE_BECAUSE } from "../upload/names";
 import { type Format, formatOf, HEAD, isAnimated } from "./format";
 import type { Job, Shrunk } from "./shrink.worker";
 import { type Size, SMALL_ENOUGH } from "./size";
@@ -69,7 +69,7 @@ export function warmUp(): void {
 /** Formats that the service does not take, and some browsers decode. */
 const FOREIGN: Partial<Record<Format, string>> = { avif: "AVIF", heic: "HEIC" };
 
-export const unreadable = (): Problem => new Problem("The file cannot be read", UNREADABLE, 422);
+export const unreadable = (): Problem => new Problem(GONE, GONE_BECAUSE, 422);
 
 /** Why a file is not sent, in one text. */
 export const refusalText = ({ title, detail }: Problem): string => `${title}. ${detail}`;

@@ -64,8 +64,10 @@ export function split(files: readonly File[]): Split {
   return { images, others };
 }
 
-export const UNREADABLE =
-  "This browser can no longer read the file. It was moved, changed or deleted after you chose it.";
+/** A file that has gone: the title and the detail of its problem, and both in one text. */
+export const GONE = "This browser can no longer read the file";
+export const GONE_BECAUSE = "It was moved, changed or deleted after you chose it.";
+export const UNREADABLE = `${GONE}. ${GONE_BECAUSE}`;
 
 /** Whether a chosen file can still be read; one that is gone may look empty. */
 export const readable = (file: Blob): Promise<boolean> =>
