@@ -13,7 +13,7 @@ const SHARED = {
   // What every page needs.
   core: anyOf(
     "node_modules/(@?preact|preact-iso|openapi-fetch)/",
-    "src/(api/|format|store/(health|model|scheme|classified|handed))",
+    "src/(api/(client|limits|problem|session|use-load)|format|store/(health|model|scheme|classified|handed))",
     "src/image/(prepare|size|format|flat)",
     "src/upload/(names|bucket|dropped)",
     "src/ui/(announce|copy|drop-zone|figure|full-size|icons|later|left-out|pages|predictions)",
@@ -23,6 +23,7 @@ const SHARED = {
   result: anyOf("src/pages/classify/(compared|pair|result|verdicts)", "src/image/(bars|evidence)"),
   uploads: anyOf("node_modules/idb/", "src/upload/", "src/store/deci"),
   parts: anyOf(
+    "src/api/use-(dataset|list)",
     "src/ui/(code|confirm|more-button|notify|reason|rename|snippets)",
     "src/charts/plot",
     "src/pages/models/find",
