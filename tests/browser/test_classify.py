@@ -141,32 +141,36 @@ def host() -> Iterator[StandIn]:
 
 @pytest.fixture
 def fetched(page: Page, stack: LocalStack, host: StandIn) -> StandIn:
-    """The service fetches thumbnails from the stand-in, and the browser shows them from it."""
+    """The service fetches thumbnails from the stand-in, and the browser shows them from it.
+
+    The test fetches them for the service, which knows no other host than YouTube's.
+    """
     if ENGINE == "firefox":
         pytest.skip("Playwright does not get the bodies of Firefox's requests.")
 
-    def predict(route: Route) -> None:
+    def fetch(route: Route) -> None:
         request = route.request
-        if "json" not in request.headers["content-type"]:
+        if "json" not in request.headers.get("content-type", ""):
             route.continue_()
             return
         headers = {"access-control-allow-origin": "*"}
+        fields = request.post_data_json
         try:
-            image = youtube.thumbnail(request.post_data_json["youtube"], host.connect)
+            image = youtube.thumbnail(fields.pop("youtube"), host.connect)
         except Problem as problem:
             document = {"title": problem.title, "detail": problem.detail, "status": problem.status}
             route.fulfill(status=problem.status, json=document, headers=headers)
             return
-        with stack.client() as api:
-            content = {"content-type": "image/jpeg"}
-            answer = api.post("/predict?explain=true", content=image, headers=content)
+        with stack.admin() as api:
+            file = {"file": ("thumbnail.jpg", image, "image/jpeg")}
+            answer = api.post(request.url, files=file, data=fields)
         route.fulfill(status=answer.status_code, json=answer.json(), headers=headers)
 
     def show(route: Route) -> None:
         status, body = host.answers.get(urlsplit(route.request.url).path, (404, b""))
         route.fulfill(status=status, body=body, content_type="image/jpeg")
 
-    page.route(re.compile(r"/predict\?"), predict)
+    page.route(re.compile(r"/predict\?|/feedback$"), fetch)
     page.route("https://i.ytimg.com/**", show)
     return host
 
@@ -200,14 +204,28 @@ def test_a_youtube_link_is_classified_and_its_thumbnail_shown(
     width = "img => img.complete && img.naturalWidth"
     assert eventually(lambda: shown.locator("img").evaluate(width) == 1280)
     assert BEST in fetched.asked
-    # The page has no file to send as a correction, and says how one gets it.
-    expect(shown.get_by_role("button", name=re.compile("Wrong"))).to_have_count(0)
-    expect(shown).to_contain_text("Wrong? A correction needs the file")
-    link = shown.get_by_role("link", name="the thumbnail", exact=True)
-    expect(link).to_have_attribute("href", f"https://i.ytimg.com{BEST}")
     page.get_by_text("Use this from code").click()
     expect(shown.locator("pre")).to_contain_text(f'{{"youtube":"https://youtu.be/{ID}"}}')
     assert violations_in_both(page) == []
+    assert complaints == []
+
+
+def test_the_result_of_a_youtube_link_is_corrected_with_one_press(page, stack, fetched, complaints):
+    best = encoded(picture((1280, 720), seed=7))
+    fetched.answers = {BEST: (200, best), USUAL: (200, encoded(picture((480, 360), seed=7)))}
+    as_admin(page, stack, "/classify")
+    page.evaluate(PASTE, f"https://youtu.be/{ID}")
+    shown = result(page, f"YouTube video {ID}")
+    expect(shown.locator(".verdict")).to_be_visible()
+    with page.expect_request(re.compile(r"/feedback$")) as sent:
+        shown.get_by_role("button", name=re.compile("^Wrong[?] Mark as")).click()
+    expect(shown).to_contain_text("An admin will review it")
+    body = sent.value.post_data_json
+    assert body["youtube"] == ID
+    assert body["label"] != body["prediction"]
+    with stack.admin() as admin:
+        waiting = admin.get("/feedback?limit=100").json()["items"]
+        assert [one["label"] for one in waiting if one["bytes"] == len(best)] == [body["label"]]
     assert complaints == []
 
 

@@ -179,16 +179,15 @@ async function predict(file: File): Promise<Answer> {
 
 /** Send the right label of an image; throws Problem. */
 export async function correct(one: Classified, label: Answer["prediction"]): Promise<void> {
-  await ask(
-    api().POST("/feedback", {
-      body: form({
-        file: one.prepared?.file ?? one.source,
-        label,
-        prediction: one.answer?.prediction,
-        model_version: one.answer?.model_version,
-      }) as never,
-      ...asForm,
-    }),
-  );
+  const facts = {
+    label,
+    prediction: one.answer?.prediction ?? ("" as const),
+    model_version: one.answer?.model_version ?? "",
+  };
+  // YouTube lets a page show a thumbnail, and not read it: the service fetches it again.
+  const request = one.video
+    ? { body: { youtube: one.video, ...facts } }
+    : { body: form({ file: one.prepared?.file ?? one.source, ...facts }) as never, ...asForm };
+  await ask(api().POST("/feedback", request));
   update(one.id, { corrected: label });
 }

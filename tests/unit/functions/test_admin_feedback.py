@@ -1,17 +1,20 @@
 """Corrections: checked, stored, and added to the training data only by an admin."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
 
-from clickbait import aws
+from clickbait import aws, youtube
+from clickbait.inference.images import sha256
 from clickbait.keys import LABEL_OF_FOLDER
 from functions.admin import schemas
-from functions.admin.feedback import FORM
+from functions.admin.feedback import BODY
 from tests.samples.drawn import encoded, picture
+from tests.samples.video_host import BEST, ID, StandIn, serving
 
 JPEG = encoded(picture())
 
@@ -52,7 +55,7 @@ def test_a_page_may_send_an_unknown_field_empty_as_the_document_says(
     assert give(admin, prediction="", model_version="").status_code == 201
     (item,) = admin.get("/feedback").json()["items"]
     assert item["prediction"] is None and item["model_version"] is None
-    form = FORM["content"]["multipart/form-data"]["schema"]["properties"]
+    form = BODY["content"]["multipart/form-data"]["schema"]["properties"]
     assert "" in form["prediction"]["enum"]
     taken = re.compile(form["model_version"]["pattern"])
     assert taken.search("") and taken.search("a-1") and not taken.search("../x")
@@ -208,8 +211,66 @@ def test_an_image_of_4_mib_is_kept(admin: TestClient) -> None:
     assert give(admin, JPEG + bytes(4 * 1024 * 1024 - len(JPEG))).status_code == 201
 
 
-def test_a_body_that_is_not_a_form_is_refused(admin: TestClient) -> None:
-    answer = admin.post("/feedback", json={"file": "x"})
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """The stand-in for YouTube, which has the thumbnail of one video."""
+    with serving() as host:
+        monkeypatch.setattr(youtube, "_public", host.connect)
+        host.answers[BEST] = (200, JPEG)
+        yield host
+
+
+def test_the_thumbnail_of_a_video_is_corrected_by_its_address(
+    admin: TestClient, cloud: Any, host: StandIn
+) -> None:
+    body = {"youtube": f"https://youtu.be/{ID}", "label": "clickbait"}
+    given = admin.post("/feedback", json=body | {"prediction": "clickbait_real"})
+    assert given.status_code == 201
+    schemas.FeedbackAnswer.model_validate_json(given.content, strict=True)
+    assert given.json()["image"]["sha256"] == sha256(JPEG)
+    (item,) = admin.get("/feedback").json()["items"]
+    assert item["file_name"] == given.json()["file_name"] == f"YouTube video {ID}"
+    assert (item["label"], item["prediction"]) == ("clickbait_fake", "clickbait_real")
+    key = admin.post(f"/feedback/{item['id']}/accept").json()["key"]
+    assert cloud.s3.get_object(Bucket="data", Key=key)["Body"].read() == JPEG
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"file": "x", "label": "clickbait"}, 422, "youtube: Field required"),
+        ({"youtube": ID}, 422, "label: Field required"),
+        ({"youtube": ID, "label": "spam"}, 422, "label: must be one of"),
+        ({"youtube": ID, "label": "clickbait", "model_version": "../x"}, 422, "model_version:"),
+        ({"youtube": "http://127.0.0.1/x", "label": "clickbait"}, 422, "no address of a YouTube"),
+        ({"youtube": "another-one", "label": "clickbait"}, 404, "deleted or private"),
+    ],
+)
+def test_a_video_that_cannot_be_corrected_is_named_and_nothing_is_kept(
+    admin: TestClient, cloud: Any, host: StandIn, body: dict[str, str], status: int, says: str
+) -> None:
+    answer = admin.post("/feedback", json=body)
+    assert answer.status_code == status
+    assert says in answer.json()["detail"]
+    assert cloud.keys("data") == []
+    # A request that is wrong by itself is refused before anything is fetched.
+    assert (host.asked == []) == (status == 422)
+
+
+def test_a_correction_fetches_nothing_for_strangers_or_if_the_service_may_not(
+    admin: TestClient, client: TestClient, cloud: Any, host: StandIn
+) -> None:
+    body = {"youtube": ID, "label": "clickbait"}
+    assert client.post("/feedback", json=body).status_code == 401
+    cloud.set(FETCH_YOUTUBE="false")
+    answer = admin.post("/feedback", json=body)
+    assert answer.status_code == 501
+    assert "FETCH_YOUTUBE is false" in answer.json()["detail"]
+    assert host.asked == []
+
+
+def test_a_body_of_another_type_is_refused(admin: TestClient) -> None:
+    answer = admin.post("/feedback", content=JPEG, headers={"content-type": "image/jpeg"})
     assert answer.status_code == 415
     assert "form" in answer.json()["detail"]
     assert admin.post("/feedback", data={"label": "clickbait"}).status_code == 415

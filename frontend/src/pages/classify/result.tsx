@@ -101,18 +101,6 @@ function Correction({ of }: { of: Classified }) {
   if (!answer || !offers("/review")) return null;
   // A correction that was refused waits for the next sign-in.
   if (!member.value && !of.corrected && !problem) return null;
-  if (of.video) {
-    // YouTube lets a page show a thumbnail, and not read it.
-    return (
-      <p class="hint">
-        Wrong? A correction needs the file: save{" "}
-        <a href={of.picture} target="_blank" rel="noreferrer">
-          the thumbnail
-        </a>
-        , drop it here, and correct that result.
-      </p>
-    );
-  }
   const other = answer.is_clickbait ? "clickbait_real" : "clickbait_fake";
   if (of.corrected) {
     return (
