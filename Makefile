@@ -102,7 +102,7 @@ test-service: .venv/test.done .venv-ops/done .venv-template/done training/.venv/
 
 FIREFOX_FILES := $(patsubst %,tests/browser/test_%.py,classify batch models failures)
 
-contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the API against openapi.json with valid and invalid requests; 3 minutes [ARGS]
+contract: .venv/test.done .venv-contract/done frontend/dist/.done ## test the API against openapi.json with valid and invalid requests; 5 to 15 minutes [ARGS]
 	@exec $(RUN) -m tests.contract.run $(ARGS)
 
 soak: .venv/test.done training/.venv/done frontend/dist/.done ## slow tests: killed trainings and starts, 5,000 files, an hour of mixed load [SOAK_MINUTES=60]

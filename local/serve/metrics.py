@@ -6,7 +6,9 @@ matter which worker answers GET /metrics, and a worker that is replaced loses no
 
 import ctypes
 import json
+import mmap
 import os
+import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +29,7 @@ from clickbait.web import access
 from clickbait.web.app import CLIENT_LEFT
 
 STATUSES: Sequence[int] = (
-    *(200, 202, 204, 304, 307, 400, 401, 403, 404, 405, 409, 413, 415, 422),
+    *(200, 201, 202, 204, 304, 307, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429),
     *(CLIENT_LEFT, 500, 501, 502, 503, 0),
 )
 """Statuses that are counted; 0 counts all others."""
@@ -48,7 +50,12 @@ Shared: TypeAlias = "ctypes.Array[ctypes.c_double]"
 
 def shared_figures(workers: int) -> Shared:
     """Memory for the figures of `workers`, which processes share that are started later."""
-    figures: Shared = RawArray("d", workers * WIDTH)
+    numbers = workers * WIDTH
+    if sys.platform == "linux":
+        # Workers are forked there. RawArray needs a file in /dev/shm, which may not exist.
+        size = numbers * ctypes.sizeof(ctypes.c_double)
+        return (ctypes.c_double * numbers).from_buffer(mmap.mmap(-1, size))
+    figures: Shared = RawArray("d", numbers)
     return figures
 
 

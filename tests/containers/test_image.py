@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,23 @@ MEGABYTES = {"serve": 250, "whole": 260}
 
 DOCKERFILE = "containers/Dockerfile"
 ISOLATED = ("--isolation", "chroot")
+SERVER = ("python3", "-m", "local.serve")
+Started = AbstractContextManager[tuple[str, "subprocess.Popen[str]"]]
+
+READ_ONLY = """
+mount --make-rprivate /
+mount --bind "$1" "$1"
+mount --options remount,bind,ro "$1"
+mount --types proc proc "$1/proc"
+folder=$1
+shift
+exec chroot --userspec=65532:65532 "$folder" sh -euc '
+    cd /app
+    for place in / /app /tmp /dev/shm; do ! touch $place/written; done
+    exec "$@"' sh "$@"
+"""
+"""Runs a command in the folder of a container, as a container engine does with `--read-only`, but
+without `/tmp` and `/dev/shm`, which engines add."""
 
 
 def buildah(*arguments: str) -> str:
@@ -59,14 +76,30 @@ def container(request: pytest.FixtureRequest) -> Iterator[str]:
     buildah("rm", name)
 
 
-@contextmanager
-def running(container: str, **variables: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def running(container: str, **variables: str) -> Started:
     """The address and the process of a server in `container`."""
     (port,) = free_ports(1)
     environment = [f"--env={name}={value}" for name, value in variables.items()]
     command = ["buildah", "run", *ISOLATED, f"--env=PORT={port}", *environment, container, "--"]
+    return started([*command, *SERVER], port)
+
+
+def running_read_only(container: str) -> Started:
+    """A server that is the first process of its container and can write no file at all."""
+    (port,) = free_ports(1)
+    folder = buildah("mount", container)
+    lines = "{{range .OCIv1.Config.Env}}{{println .}}{{end}}"
+    environment = buildah("inspect", "--format", lines, container).splitlines()
+    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    command += ["sh", "-euc", READ_ONLY, "sh", folder, "env", "-i", *environment, f"PORT={port}"]
+    return started([*command, *SERVER], port)
+
+
+@contextmanager
+def started(command: list[str], port: int) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """The address and the process of the server that `command` starts on `port`."""
     process = subprocess.Popen(
-        [*command, "python3", "-m", "local.serve"],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -112,6 +145,27 @@ def test_a_stop_signal_ends_the_server_and_its_workers(container: str) -> None:
         process.communicate(timeout=DEADLINE)
         assert process.returncode == 0
         assert psutil.wait_procs(workers, timeout=DEADLINE)[1] == []
+
+
+def test_it_needs_no_file_that_it_can_write_and_stops_as_the_first_process(container: str) -> None:
+    with running_read_only(container) as (url, process):
+        large = os.urandom(4_000_000)
+        answers = [
+            httpx.post(f"{url}/predict", files={"file": data}, timeout=DEADLINE).status_code
+            for data in ((ROOT / "sample.jpg").read_bytes(), large)
+        ]
+        assert answers == [200, 415]
+        assert httpx.get(f"{url}/metrics?format=prometheus", timeout=DEADLINE).status_code == 200
+        (server,) = psutil.Process(process.pid).children()
+        server.terminate()
+        process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0
+
+
+def test_the_licences_of_the_weights_are_in_the_image(container: str) -> None:
+    folder = Path(buildah("mount", container)) / "app"
+    for name in ("LICENSE", "NOTICE", "LICENSES/Apache-2.0.txt"):
+        assert (folder / name).read_bytes() == (ROOT / name).read_bytes()
 
 
 def test_the_whole_image_has_every_route_on_the_stores_of_a_stack(

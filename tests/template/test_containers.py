@@ -45,6 +45,12 @@ def test_every_container_runs_without_root_on_a_root_file_system_that_is_read_on
     assert "ReadonlyRootFilesystem: true" in ecs
 
 
+def test_the_image_has_the_licences_of_the_weights() -> None:
+    """Apache-2.0 asks those who pass derived files on to add its text and the notice."""
+    copied = (FOLDER / "Dockerfile").read_text()
+    assert "\nCOPY openapi.json LICENSE NOTICE /app/\nCOPY LICENSES /app/LICENSES\n" in copied
+
+
 def test_each_manifest_asks_the_status_whether_a_server_is_ready() -> None:
     for name in ("Dockerfile", "kubernetes.yaml", "cloud-run.yaml", "ecs.yaml"):
         assert "/status" in (FOLDER / name).read_text(), name
