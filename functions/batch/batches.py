@@ -125,7 +125,8 @@ def begin(
     body: Annotated[NewBatch, Depends(json_body(NewBatch, MAX_NAMES, "Create several batches."))],
 ) -> Response:
     """Name the files. Upload each with its form, or put them under these names into the batch's
-    folder of the bucket. Then start the batch. Files are classified as they arrive."""
+    folder of the bucket. Then start the batch. Files are classified as they arrive. A file that is
+    one line with the address of a YouTube video stands for the video's thumbnail."""
     batches = Batches.from_settings()
     batch = batches.create(body.files, body.threshold, body.name)
     place = f"/batches/{batch}"

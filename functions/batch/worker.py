@@ -226,8 +226,8 @@ class Inbox:
         try:
             with found["Body"] as body:
                 data = read_within(found["ContentLength"], body, limit)
-            if youtube.link_in(data):
-                data = youtube.thumbnail(data.decode())
+            if video := youtube.link_in(data):
+                data = youtube.thumbnail(video)
             with self._classifying, mark:
                 model = live.current().at(known.threshold)
                 result = answer(model, data, max_bytes=limit, with_appearance=True)

@@ -55,7 +55,8 @@ def test_a_size_may_have_a_unit(given: str, size: int) -> None:
 
 @pytest.mark.parametrize("name", ["clickbait_cnn.h5", "model.keras", "SAVED_MODEL.PB"])
 def test_a_keras_file_is_refused_with_the_way_to_a_version(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"MODEL_PATH='models/{name}': this is a Keras file.*"):
+    says = f"MODEL_PATH='models/{name}': this is a Keras file.*cannot be converted.*make train DATA"
+    with pytest.raises(SettingsError, match=says):
         Settings.from_environment({"MODEL_PATH": f"models/{name}"})
 
 

@@ -109,6 +109,7 @@ def test_anything_else_is_no_video(address: str) -> None:
 
 def test_a_file_is_a_link_only_if_it_is_one_address() -> None:
     assert youtube.link_in(f"https://youtu.be/{ID}\n".encode()) == ID
+    assert youtube.link_in(f"\ufeffhttps://youtu.be/{ID}\r\n".encode()) == ID
     for data in (b"", ID.encode(), b"\xff\xd8\xff", f"see https://youtu.be/{ID}".encode()):
         assert youtube.link_in(data) is None
 

@@ -168,11 +168,11 @@ def test_the_address_of_a_video_is_classified_as_its_thumbnail(
     monkeypatch.setattr(worker.youtube, "thumbnail", thumbnail)
     cloud.put("inbox/b/1.txt", b"https://youtu.be/dQw4w9WgXcQ\n")
     cloud.put("inbox/b/2.txt", b"https://youtu.be/gone-------")
-    assert handle(message("inbox/b/1.txt", "inbox/b/2.txt")) == []
+    cloud.put("inbox/b/notepad.txt", b"\xef\xbb\xbf<https://youtu.be/dQw4w9WgXcQ>\r\n")
+    assert handle(message("inbox/b/1.txt", "inbox/b/2.txt", "inbox/b/notepad.txt")) == []
     rows = cloud.rows()
-    assert (
-        rows["1.txt"].probability == answer(worker.live.current(), JPEG).prediction["probability"]
-    )
+    probability = answer(worker.live.current(), JPEG).prediction["probability"]
+    assert rows["1.txt"].probability == rows["notepad.txt"].probability == probability
     assert "no thumbnail" in str(rows["2.txt"].error)
 
 

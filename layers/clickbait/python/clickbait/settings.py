@@ -70,8 +70,9 @@ def _model_path(text: str) -> Path:
     if path.suffix.lower() in KERAS_FILES:
         raise ValueError(
             "this is a Keras file, and the service loads the folder of a version (model.tflite and "
-            "metadata.json). Train one on the same images: make train DATA=data OUT=version "
-            "ARGS='--architecture cnn'"
+            "metadata.json). It cannot be converted alone, because a version is also calibrated "
+            "and measured on images. Train one on the same images: make train DATA=data "
+            "OUT=version ARGS='--architecture cnn'"
         )
     return path
 

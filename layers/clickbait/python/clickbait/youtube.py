@@ -103,7 +103,7 @@ def link_in(data: bytes) -> str | None:
     if len(data) > MAX_ADDRESS or b"/" not in data:
         return None
     try:
-        return video_id(data.decode("ascii"))
+        return video_id(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return None
 
