@@ -1,5 +1,5 @@
 /** The model's signed evidence in a square of cells: one colour for clickbait, another against it. */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export type Cells = readonly (readonly number[])[];
 
@@ -59,7 +59,8 @@ export function EvidenceMap({
 }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [rows, columns] = [cells.length, cells[0]?.length ?? 0];
-  useEffect(() => {
+  // Before the next paint: the image must not be seen without it for a moment.
+  useLayoutEffect(() => {
     const context = canvas.current?.getContext("2d");
     if (!context) return;
     const image = context.createImageData(columns, rows);

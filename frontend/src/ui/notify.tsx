@@ -22,12 +22,13 @@ export function Notify({ over }: { over: string | null }) {
     if (over && chosen) notify(over);
   }, [over]);
   if (over || !("Notification" in window)) return null;
-  const choose = async (box: HTMLInputElement) => {
-    const wanted = box.checked;
-    const allowed = wanted && (await Notification.requestPermission()) === "granted";
-    box.checked = allowed;
-    setChosen(allowed);
-    setRefused(wanted && !allowed);
+  const choose = async (wanted: boolean) => {
+    // At once: what is drawn anew while the browser asks must not undo the choice.
+    setChosen(wanted);
+    setRefused(false);
+    if (!wanted || (await Notification.requestPermission()) === "granted") return;
+    setChosen(false);
+    setRefused(true);
   };
   return (
     <p>
@@ -35,7 +36,7 @@ export function Notify({ over }: { over: string | null }) {
         <input
           type="checkbox"
           checked={chosen}
-          onChange={(event) => void choose(event.currentTarget)}
+          onChange={(event) => void choose(event.currentTarget.checked)}
         />
         Notify me when it ends
       </label>

@@ -56,10 +56,19 @@ const SIDE_OPTIONS = (Object.keys(SIDES) as Side[]).map((value) => ({
 
 function Toolbar({ of, onChange }: { of: Filters; onChange: (change: Partial<Filters>) => void }) {
   const [q, setQ] = useState(of.q);
-  useEffect(() => setQ(of.q), [of.q]);
+  // The search that this field has put into the address. Another one there replaces the text; its
+  // own must not, because more may have been typed since.
+  const own = useRef(of.q);
+  useEffect(() => {
+    if (of.q !== own.current) setQ(of.q);
+    own.current = of.q;
+  }, [of.q]);
   useEffect(() => {
     if (q === of.q) return;
-    const timer = setTimeout(() => onChange({ q }), SETTLE_MS);
+    const timer = setTimeout(() => {
+      own.current = q;
+      onChange({ q });
+    }, SETTLE_MS);
     return () => clearTimeout(timer);
   }, [q]);
   return (
