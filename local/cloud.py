@@ -23,7 +23,7 @@ from local.settings import HOST, REGION, StackSettings
 from local.template import ARTEFACTS_BUCKET
 from ops import StackError, emulator_client
 
-START_SECONDS = 30.0  # A start takes 0.3 s on an idle machine.
+START_SECONDS = 120.0  # A start takes 0.3 s on an idle machine, and many times that on a busy one.
 
 SAVE_EVERY_SECONDS = 2.0
 """A save takes 0.3 s on two busy cores, in another process, and writes only what has changed."""
@@ -137,7 +137,7 @@ class Cloud:
     def _answers(self) -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"{self.settings.cloud_url}/_ministack/health", timeout=1) as answer:
+            with opener.open(f"{self.settings.cloud_url}/_ministack/health", timeout=10) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False

@@ -34,8 +34,9 @@ PARAMETERS = (
 SWITCHES = (("FetchYouTube", "FETCH_YOUTUBE"),)
 """Those that a variable turns on or off."""
 
-FORMER_STACK_SECONDS = 5.0
-"""After `make up` is killed, the emulator needs 2 s to save its state and free the ports."""
+FORMER_STACK_SECONDS = 20.0
+"""After `make up` is killed, the emulator needs 2 s to save its state and free the ports; on a busy
+machine it may take all of its SAVE_SECONDS."""
 
 STATE_FORMAT = 2
 """Of the state folder; 1 had no snapshots and no record of its format, and can still be read."""

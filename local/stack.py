@@ -36,8 +36,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-FIRST_RESPONSE_SECONDS = 60.0
-"""A worker's first response takes 1 to 2 s, for imports and the model."""
+FIRST_RESPONSE_SECONDS = 180.0
+"""A worker's first response takes 1 to 2 s, for imports and the model; on a busy machine, longer
+than the gateway waits."""
 
 GRACE_SECONDS = 1.0
 """Requests under way when the stack stops may take this long; then they get 503."""
@@ -268,17 +269,22 @@ async def _get_ready(settings: StackSettings, cloud: Cloud, deployed: Deployed) 
 
 
 async def _first_response(client: httpx.AsyncClient, url: str) -> None:
-    """Return after a 200; raise StackError for another status or after FIRST_RESPONSE_SECONDS."""
+    """Return after a 200; raise StackError for another status or after FIRST_RESPONSE_SECONDS.
+
+    After a 503 it asks again: the gateway has given up, but the worker goes on starting.
+    """
     response: httpx.Response | None = None
     try:
         async with asyncio.timeout(FIRST_RESPONSE_SECONDS):
-            while response is None:
-                try:
+            while response is None or response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                with contextlib.suppress(httpx.ConnectError):  # The server is still starting.
                     response = await client.get(url)
-                except httpx.ConnectError:  # The server is still starting.
-                    await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)
     except TimeoutError as error:
-        raise StackError(f"GET {url} had no response in {FIRST_RESPONSE_SECONDS:.0f} s.") from error
+        if response is None:
+            raise StackError(
+                f"GET {url} had no response in {FIRST_RESPONSE_SECONDS:.0f} s."
+            ) from error
     except httpx.HTTPError as error:
         raise StackError(f"GET {url} failed: {error!r}") from error
     if response.status_code != httpx.codes.OK:
