@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from clickbait import aws
+from tests.waiting import DEADLINE
 
 MOTO = "https://s3.amazonaws.com"
 OF_A_CONNECTION = {"connection", "content-encoding", "content-length", "date", "server"}
@@ -49,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
         found = requests.request(
-            self.command, MOTO + self.path, headers=headers, data=body, timeout=30
+            self.command, MOTO + self.path, headers=headers, data=body, timeout=DEADLINE
         )
         self._answer(found.status_code, dict(found.headers), found.content)
 
@@ -89,13 +90,23 @@ def forget(cached: Iterable[Any]) -> None:
 
 @contextmanager
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[BusyS3]:
-    """A running BusyS3; clients of S3 that are created meanwhile send to it, and retry at once."""
+    """A running BusyS3; clients of S3 that are created meanwhile send to it, and retry at once.
+
+    They wait for it as long as a test waits for anything: only its 503 is under test.
+    """
+    create = aws._new_client
+
+    def patient(service: str, **options: Any) -> Any:
+        waits = {"connect_timeout": DEADLINE, "read_timeout": DEADLINE}
+        return create(service, **options | waits)
+
     cached = aws.client, aws.quick_client, aws.patient_client, aws.signing_client
     with BusyS3() as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
         monkeypatch.setattr("botocore.endpoint.time", NoPauses)
+        monkeypatch.setattr(aws, "_new_client", patient)
         forget(cached)
         try:
             yield server

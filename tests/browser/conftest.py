@@ -22,6 +22,7 @@ from playwright.sync_api import (
 )
 
 from tests.local_stack import ROOT, LocalStack
+from tests.waiting import eventually
 
 UNWANTED = (
     # The lists below the address bar, which each new window would load in half a second of CPU.
@@ -72,6 +73,15 @@ ENGINE = os.environ.get("ENGINE")
 """The one browser of all tests, as in `make test-firefox`."""
 
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+AT_REST = """async () => {
+    const drawn = () => new Promise(requestAnimationFrame);
+    await drawn();
+    await drawn();
+    const ending = (one) => one.effect.getComputedTiming().endTime < Infinity;
+    await Promise.allSettled(document.getAnimations().filter(ending).map((one) => one.finished));
+}"""
+"""Ends once the page has been drawn and no colour or size is on its way to another one."""
 
 COLOUR_RULES = ("color-contrast", "link-in-text-block")
 """The default rules of axe-core whose result depends on colours."""
@@ -238,6 +248,12 @@ def holding(page: Page, pattern: str | re.Pattern[str]) -> list[Route]:
     return held
 
 
+def first_of(page: Page, held: list[Route]) -> Route:
+    """The first request of `holding`, once there is one: they arrive while the page is asked."""
+    assert eventually(lambda: page.title() is not None and held), "nothing was requested"
+    return held[0]
+
+
 def choose(page: Page, *files: Path | tuple[str, bytes], folder: bool = False) -> None:
     """Choose files in the page's first file input, or a folder in its second."""
     place = page.locator("input[type=file]").nth(1 if folder else 0)
@@ -255,6 +271,7 @@ def violations(page: Page, *rules: str) -> list[str]:
     """The violations of axe-core's default rules, or of `rules` alone, with their elements."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text())  # The page's policy forbids adding it as a script.
+    page.evaluate(AT_REST)
     options = {"runOnly": list(rules)} if rules else {}
     found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
     return [

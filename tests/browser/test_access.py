@@ -183,7 +183,6 @@ def test_a_visitor_sees_what_a_visitor_may_use(browser: Browser, stack: LocalSta
                 if chosen:
                     choose(page, *drawn(3) if path == "/batch" else [ROOT / "sample.jpg"])
                     expect(page.locator(done)).to_be_visible()
-                    page.wait_for_load_state("networkidle")
                 text = page.locator("body").inner_text()
                 assert [word for word in (*FOR_DEVELOPERS, version[-6:]) if word in text] == []
                 assert page.get_by_label("Token").count() == 0

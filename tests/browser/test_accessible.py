@@ -51,8 +51,8 @@ SIGNED_OUT = (
 )
 
 
-DRAWN = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
-"""Ends once the page has been drawn in a new size."""
+MOST_STOPS = 200
+"""More than the elements of the overview that take the focus; its list of predictions grows."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,6 @@ def test_axe_finds_nothing_on_any_page(browser: Browser, stack, ids, sizes, sign
             visit(page, stack, path.format(**ids))
             for size in sizes:
                 page.set_viewport_size(size)
-                page.evaluate(DRAWN)
                 wrong += [f"{path} {size} {violation}" for violation in violations_in_both(page)]
     assert wrong == []
 
@@ -107,10 +106,14 @@ def test_the_keyboard_reaches_content_and_pages_and_shows_the_focus(page, stack)
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     inside = "document.querySelector('main').contains(document.activeElement)"
-    assert page.evaluate(inside)
+    page.wait_for_function(f"() => {inside}")
+    wanted = {"Overview", "Classify", "Batch", "Review", "Data", "Models", "Monitoring"}
+    wanted.add("Choose files")
     seen = set()
     page.keyboard.press("Home")
-    for _ in range(40):
+    for _ in range(MOST_STOPS):
+        if wanted <= seen:
+            break
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.textContent.trim()"))
         outlined = page.evaluate(
@@ -121,5 +124,4 @@ def test_the_keyboard_reaches_content_and_pages_and_shows_the_focus(page, stack)
             }"""
         )
         assert outlined == ""
-    assert {"Overview", "Classify", "Batch", "Review", "Data", "Models", "Monitoring"} <= seen
-    assert "Choose files" in seen
+    assert wanted <= seen

@@ -94,7 +94,7 @@ def test_a_hidden_tab_says_in_its_title_and_notifies_when_a_batch_ends(
         send(1)
         admin.post(made["start"])
     expect(page).to_have_title(re.compile("^Finished · Batch monday"))
-    page.wait_for_function("notified.length > 0")
+    page.wait_for_function("() => notified.length > 0")
     assert page.evaluate("notified") == ["Finished"]
     page.get_by_role("link", name="All batches").click()
     expect(page).to_have_title(re.compile("^Batch"))

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from clickbait.settings import CHECKOUT_BASELINE
+from tests.local_stack import LocalStack
 from tests.samples.drawn import encoded, picture
 from tests.waiting import eventually
 
@@ -78,27 +80,29 @@ def test_labelled_images_duplicates_and_rejected_files_are_shown_with_pictures(
     expect(page.get_by_role("main")).to_contain_text(dataset["rejected"]["items"][0]["detail"])
     shown = page.get_by_role("img", name="figures a.jpg").first
     shown.scroll_into_view_if_needed()
-    page.wait_for_load_state("networkidle")
-    assert shown.evaluate("image => image.naturalWidth") == 640
+    expect(shown).to_have_js_property("naturalWidth", 640)
     assert complaints == []
 
 
 @pytest.fixture
-def left(page: Page) -> list[int]:
+def left(page: Page, stack: LocalStack) -> Iterator[list[int]]:
     """The number of images that are still to be counted, as the service reports it to the page.
 
     The page's date stands still, because it follows the figures for a limited time.
     """
-    left = [0]
+    left, figures = [0], re.compile(r"/dataset$")
+    with stack.admin() as admin:
 
-    def answer(route: Route) -> None:
-        found = route.fetch()
-        route.fulfill(response=found, json=found.json() | {"counting": left[0]})
+        def answer(route: Route) -> None:
+            found = admin.get("/dataset").raise_for_status().json()
+            headers = {"access-control-allow-origin": "*"}
+            route.fulfill(json=found | {"counting": left[0]}, headers=headers)
 
-    page.route(re.compile(r"/dataset$"), answer)
-    page.clock.install()
-    page.clock.set_fixed_time(datetime.now(UTC))
-    return left
+        page.route(figures, answer)
+        page.clock.install()
+        page.clock.set_fixed_time(datetime.now(UTC))
+        yield left
+        page.unroute(figures)
 
 
 def next_figures(page: Page) -> None:

@@ -15,6 +15,7 @@ from .conftest import (
     WIDE,
     as_admin,
     choose,
+    first_of,
     holding,
     new_context,
     sign_in,
@@ -76,7 +77,7 @@ def test_filters_are_in_the_address_and_survive_a_reload(page, stack, admin, bat
         page.get_by_label("Source").select_option("")
     version = page.get_by_label("Model version")
     version.fill("20200101-000000-aaaaaa")
-    held[0].continue_()
+    first_of(page, held).continue_()
     expect(rows).to_have_count(2)
     expect(version).to_have_value("20200101-000000-aaaaaa")
     page.unroute("**/predictions?*")

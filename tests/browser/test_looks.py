@@ -42,6 +42,13 @@ ZOOMED = {"width": 640, "height": 400}
 
 SMALL = (PHONE, NARROW, ZOOMED)
 
+SEEN = """() => [
+    ...[".verdict", ".picture-frame"].map((one) =>
+        document.querySelector(one).getBoundingClientRect().toJSON()),
+    scrollY,
+]"""
+"""Where the verdict and the picture are in the window at one moment, and how far it is scrolled."""
+
 
 @pytest.mark.parametrize("size", [PHONE, ON_ITS_SIDE], ids=["portrait", "landscape"])
 def test_the_verdict_is_seen_without_scrolling_on_a_phone(browser: Browser, stack, size):
@@ -50,13 +57,12 @@ def test_the_verdict_is_seen_without_scrolling_on_a_phone(browser: Browser, stac
         for path in ("/classify", "/"):
             visit(page, stack, path)
             choose(page, ROOT / "sample.jpg")
-            verdict = page.locator(".verdict")
-            expect(verdict).to_be_visible()
-            box, picture = verdict.bounding_box(), page.locator(".picture-frame").bounding_box()
-            assert page.evaluate("scrollY") == 0
-            assert box["y"] + box["height"] <= size["height"], path
+            expect(page.locator(".verdict")).to_be_visible()
+            box, picture, scrolled = page.evaluate(SEEN)
+            assert scrolled == 0
+            assert box["bottom"] <= size["height"], path
             # Below it, or beside it.
-            assert picture["y"] >= box["y"] + box["height"] or picture["x"] < box["x"], path
+            assert picture["top"] >= box["bottom"] or picture["left"] < box["left"], path
 
 
 def test_light_and_dark_can_be_chosen_and_stay(page, stack, complaints):
