@@ -12,7 +12,7 @@ from PIL import Image
 
 from clickbait.errors import AnimatedImage, BrokenImage, UnsupportedFormat
 from clickbait.inference import images
-from clickbait.inference.container import exif
+from clickbait.inference.container import exif, png
 from tests.samples import animations
 from tests.samples.bombs import segment
 from tests.samples.drawn import encoded, picture
@@ -145,6 +145,77 @@ def test_a_jpeg_without_its_last_scan_is_refused() -> None:
 def test_what_the_pixels_need_is_not_ignored(data: bytes) -> None:
     with pytest.raises(BrokenImage):
         images.read(data)
+
+
+def stored(levels: np.ndarray, depth: int, colour: int, passes: tuple, rows: int = 0) -> bytes:
+    """A PNG of `levels` in its `passes`, from which `rows` are missing at the end. Its stream of
+    pixels is sound."""
+    height, width = levels.shape[:2]
+    lines = [
+        b"\0" + line.tobytes()
+        for x, y, across, down in passes
+        if (part := levels[y::down, x::across]).size
+        for line in (np.packbits(part, axis=1) if depth == 1 else part)
+    ]
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, len(passes) > 1)
+    body = zlib.compress(b"".join(lines[: len(lines) - rows]))
+    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    return png.SIGNATURE + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+@pytest.mark.parametrize("passes", [png.WHOLE, png.INTERLACED], ids=["rows", "interlaced"])
+@pytest.mark.parametrize("size", [(360, 640), (1, 5), (5, 1), (1, 1), (2, 2)])
+@pytest.mark.parametrize("level", [0, 1, images.MARK, 255])
+@pytest.mark.parametrize(("depth", "colour"), [(1, 0), (8, 0), (8, 2), (8, 6)])
+def test_a_png_without_its_last_rows_is_refused_although_its_stream_is_sound(
+    passes: tuple, size: tuple[int, int], level: int, depth: int, colour: int
+) -> None:
+    """Pillow would leave them black. A picture whose last pixels have any level is whole."""
+    channels = {0: (), 2: (3,), 6: (4,)}[colour]
+    levels = np.full(size + channels, min(level, 1) if depth == 1 else level, np.uint8)
+    levels[: size[0] // 2] //= 2
+    assert images.read(stored(levels, depth, colour, passes)).width == size[1]
+    for rows in (1, 200) if size == (360, 640) else (1,):
+        with pytest.raises(BrokenImage, match="ends early"):
+            images.read(stored(levels, depth, colour, passes, rows))
+
+
+@pytest.mark.parametrize("behind", [b"", b"junk" * 9])
+@pytest.mark.parametrize("passes", [png.WHOLE, png.INTERLACED], ids=["rows", "interlaced"])
+def test_a_wrong_checksum_of_the_pixels_is_ignored(passes: tuple, behind: bytes) -> None:
+    sound = stored(np.asarray(SCENE), 8, 2, passes)
+    at = sound.index(b"IDAT")
+    body = sound[at + 4 : -16 - 4] + b"\1\2\3\4" + behind
+    data = sound[: at - 4] + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
+    assert np.array_equal(pixels(data), pixels(PNG))
+
+
+def test_all_decoders_of_one_picture_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture may have to be decoded twice."""
+    clocks = set()
+
+    def check(clock: images._Clock) -> None:
+        clocks.add(clock)
+
+    monkeypatch.setattr(images._Clock, "check", check)
+    assert images.read(JPEG[:-2]).width == SCENE.width
+    assert len(clocks) == 1
+
+
+def test_what_the_one_frame_of_an_animation_leaves_free_is_white() -> None:
+    """Chromium and Firefox show the same."""
+    whole = encoded(SCENE, "WEBP", lossless=True)
+    sides = (SCENE.width - 1).to_bytes(3, "little") + (SCENE.height - 1).to_bytes(3, "little")
+    canvas = (SCENE.width + 59).to_bytes(3, "little") + (SCENE.height + 39).to_bytes(3, "little")
+    frame = bytes([20, 0, 0, 10, 0, 0]) + sides + bytes([100, 0, 0, 0]) + whole[12:]
+    chunks = ((b"VP8X", b"\2\0\0\0" + canvas), (b"ANIM", b"\xff" + bytes(5)), (b"ANMF", frame))
+    inside = b"WEBP" + b"".join(
+        name + struct.pack("<I", len(body)) + body + bytes(len(body) % 2) for name, body in chunks
+    )
+    read = pixels(b"RIFF" + struct.pack("<I", len(inside)) + inside)
+    expected = np.full((SCENE.height + 40, SCENE.width + 60, 3), 255, np.uint8)
+    expected[20 : 20 + SCENE.height, 40 : 40 + SCENE.width] = SCENE
+    assert np.array_equal(read, expected)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

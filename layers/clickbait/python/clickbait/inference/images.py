@@ -118,6 +118,8 @@ Image.MAX_IMAGE_PIXELS = None
 
 Mask = npt.NDArray[np.bool_]
 WHITE = 255
+MARK = 0x5B
+"""The level of a pixel that is not decoded yet: rarely that of a picture's corner."""
 
 
 class CheckedImage(NamedTuple):
@@ -173,10 +175,11 @@ def read(data: bytes, max_bytes: int = MAX_IMAGE_BYTES) -> CheckedImage:
     check_bytes(len(data), max_bytes)
     kind = format_of(data)
     core = CORES[kind](data)
+    clock = _Clock(FORMATS[kind].title)
     try:
-        rgb = _decoded(core, kind, core.endings[0])
+        rgb = _decoded(core, kind, core.endings[0], clock)
         for ending in core.endings[1:]:
-            if _decoded(core, kind, ending) != rgb:
+            if _decoded(core, kind, ending, clock) != rgb:
                 raise broken(FORMATS[kind].title, ends_early=True)
     except DECODER_ERRORS as error:
         ends_early = "truncated" in str(error).lower()
@@ -231,44 +234,84 @@ def check_bytes(size: int, limit: int) -> None:
         )
 
 
-def _decoded(core: Core, kind: str, ending: bytes) -> Image.Image:
+def _decoded(core: Core, kind: str, ending: bytes, clock: "_Clock") -> Image.Image:
     """The pixels of `core`, not yet upright, as RGB over white."""
-    image = _opened(core.data + ending, kind)
+    image = _opened(core.data + ending, kind, clock)
     image.draft(None, (JPEG_DRAFT, JPEG_DRAFT))
     low = None
     if core.key is not None and core.depth == 16 and image.mode == "RGB":
-        low = _low_bytes(core)
-    image.load()
+        low = _low_bytes(core, clock)
+    if core.last is None:
+        image.load()
+    else:
+        image = _whole(image, core, clock)
     return _to_rgb(image, core, low)
 
 
-def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:
-    return Image.open(_Timed(data, FORMATS[kind].title), formats=(kind,))
+def _whole(image: ImageFile.ImageFile, core: Core, clock: "_Clock") -> ImageFile.ImageFile:
+    """A PNG after it is decoded, with all of its rows.
 
-
-class _Timed(io.BytesIO):
-    """A file that ends its decoder when that has taken MAX_SECONDS of its thread.
-
-    Pillow reads 64 KB at a time. It reads a WebP at once, which takes half a second at most.
+    Pillow leaves rows that are missing black, without an error. So the last pixel gets an unlikely
+    colour before, and if it still has that, the pixels are counted. They also are if Pillow fails,
+    perhaps at nothing but their checksum.
     """
+    last, mark = core.last or (0, 0), (MARK,) * len(image.getbands())
+    blank = Image.new(image.mode, image.size, None)
+    blank.putpixel(last, mark if len(mark) > 1 else MARK)
+    image.im = blank.im
+    try:
+        image.load()
+    except DECODER_ERRORS:
+        sound = png.whole(core, clock.check)
+        if sound is None:
+            raise
+        image = _opened(sound.data, "PNG", clock)
+        image.load()
+    else:
+        if image.getpixel(last) in {mark, MARK} and png.whole(core, clock.check) is None:
+            raise broken(png.TITLE, ends_early=True)
+    return image
 
-    def __init__(self, data: bytes, title: str) -> None:
-        super().__init__(data)
+
+def _opened(data: bytes, kind: str, clock: "_Clock") -> ImageFile.ImageFile:
+    return Image.open(_Timed(data, clock), formats=(kind,))
+
+
+class _Clock:
+    """The time that is left to decode one image: MAX_SECONDS of its thread, however often it is
+    begun anew."""
+
+    def __init__(self, title: str) -> None:
         self.title, self.end = title, time.thread_time() + MAX_SECONDS
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def check(self) -> None:
+        """Raises TooComplex if no time is left."""
         if time.thread_time() > self.end:
             raise TooComplex(
                 f"The {self.title} takes too long to decode: more than {MAX_SECONDS} s of a "
                 "processor. Shrink it, or save it again in an image editor.",
                 limit=MAX_SECONDS,
             )
+
+
+class _Timed(io.BytesIO):
+    """A file that ends its decoder when the time is over.
+
+    Pillow reads 64 KB at a time. It reads a WebP at once, which takes half a second at most.
+    """
+
+    def __init__(self, data: bytes, clock: _Clock) -> None:
+        super().__init__(data)
+        self.clock = clock
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.clock.check()
         return super().read(size)
 
 
-def _low_bytes(core: Core) -> Mask:
+def _low_bytes(core: Core, clock: _Clock) -> Mask:
     """Where the low bytes of an RGB image of 16 bits, (height, width), are those of the key."""
-    image = _opened(core.data, "PNG")
+    image = _opened(core.data, "PNG", clock)
     # Pillow keeps the high bytes only. In the other byte order these are the low ones.
     image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
     image.load()

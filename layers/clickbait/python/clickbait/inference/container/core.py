@@ -28,6 +28,8 @@ class Core(NamedTuple):
     """Bits of a PNG's channel."""
     key: tuple[int, ...] | None = None
     """The colour of a PNG's transparent pixels, in `depth` bits: one number if it is grey."""
+    last: tuple[int, int] | None = None
+    """The pixel of a PNG that its decoder writes last, by column and row."""
     endings: tuple[bytes, ...] = (b"",)
     """Ends of `data`. A picture with several is whole if all of them give the same pixels."""
 

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from clickbait.inference.container import exif
@@ -24,6 +25,23 @@ DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 1
 
 
 OF_INTEREST = {b"PLTE", b"tRNS", b"eXIf", b"acTL", b"fcTL"}
+
+CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, 4: 2, 6: 4}
+"""Values of a pixel by colour type."""
+
+WHOLE = ((0, 0, 1, 1),)
+INTERLACED = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+"""The passes of a picture: its first column and row, and the steps to the next ones."""
+
+UNPACKED_AT_ONCE = 1 << 20
 
 
 class Header(NamedTuple):
@@ -70,7 +88,54 @@ def core(data: bytes) -> Core:
         _packed(b"IEND", b""),
     ]
     orientation = exif.orientation(others.get(b"eXIf", b""))
-    return Core(b"".join(body), header.width, header.height, orientation, header.depth, key)
+    return Core(
+        b"".join(body),
+        header.width,
+        header.height,
+        orientation,
+        header.depth,
+        key,
+        last=list(_passes(header))[-1][2],
+    )
+
+
+def whole(core: Core, check: Callable[[], None]) -> Core | None:
+    """The picture without the checksum behind its pixels; None if pixels are missing.
+
+    A decoder takes a wrong checksum for damage, and does not miss rows at the end. `check` is
+    called for each UNPACKED_AT_ONCE bytes, and may raise.
+    """
+    first, *_, last = _chunks(core.data)
+    header = _header(core.data, first)
+    bits = header.depth * CHANNELS[header.colour]
+    missing = sum(rows * (1 + -(-columns * bits // 8)) for columns, rows, _ in _passes(header))
+    packer = zlib.decompressobj(-zlib.MAX_WBITS)
+    at = last.start + 2  # Behind the header of zlib.
+    try:
+        while missing > 0 and not packer.eof:
+            check()
+            part = packer.unconsumed_tail
+            if not part:
+                part = core.data[at : min(at + UNPACKED_AT_ONCE, last.end)]
+                at += len(part)
+            if not part:
+                break
+            missing -= len(packer.decompress(part, UNPACKED_AT_ONCE))
+    except zlib.error:
+        return None
+    if missing > 0:
+        return None
+    end = at - len(packer.unconsumed_tail) - len(packer.unused_data)
+    pixels = _packed(b"IDAT", core.data[last.start : end])
+    return core._replace(data=core.data[: last.start - 8] + pixels + _packed(b"IEND", b""))
+
+
+def _passes(header: Header) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """Columns and rows of each pass, and the place of its last pixel."""
+    for x, y, across, down in INTERLACED if header.interlacing else WHOLE:
+        columns, rows = -(-(header.width - x) // across), -(-(header.height - y) // down)
+        if columns > 0 and rows > 0:
+            yield columns, rows, (x + (columns - 1) * across, y + (rows - 1) * down)
 
 
 def _header(data: bytes, chunk: Chunk) -> Header:

@@ -49,7 +49,9 @@ def core(data: bytes) -> Core:
         if kept and end > whole:
             raise broken(TITLE)
         if name == b"VP8X":
-            body = bytes([body[0] & (ANIMATED | ALPHA)]) + body[1:]
+            # Browsers show what an animation leaves free as transparent, whatever its flags say.
+            alpha = body[0] & ANIMATED and ALPHA
+            body = bytes([body[0] & (ANIMATED | ALPHA) | alpha]) + body[1:]
         frames += name == b"ANMF"
         drawn |= name in {b"VP8 ", b"VP8L"}
         if name == b"EXIF" and extended:
