@@ -172,3 +172,29 @@ def test_text_in_place_of_an_image_is_named(image: bytes) -> None:
         (gzip.compress(image), "gzip"),
     ):
         assert kind in post("/one", body, "image/jpeg")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [("unicode_escape", rb"\ud800"), ("raw_unicode_escape", rb"\ud800"), ("utf-7", b"+2AA-")],
+)
+@pytest.mark.parametrize("path", ["/one", "/several"])
+@pytest.mark.parametrize("where", ["a file's name", "a field's name", "a field's text"])
+def test_a_charset_that_gives_half_a_character_is_refused(
+    charset: str, name: bytes, path: str, where: str
+) -> None:
+    """No response can have it: telling the name of such a file would fail."""
+    field = b"files" if path == "/several" else b"file"
+    form = {
+        "a file's name": part('form-data; name="FIELD"; filename="NAME.jpg"'),
+        "a field's name": part('form-data; name="NAME"; filename="a.jpg"'),
+        "a field's text": part('form-data; name="FIELD"; filename="a.jpg"')
+        + part('form-data; name="note"', b"NAME"),
+    }[where]
+    if (path, where) == ("/several", "a field's text"):
+        form = form.replace(b'"note"', b'"files"')
+    body = form.replace(b"FIELD", field).replace(b"NAME", name) + END
+    problem = post(path, body, f"{FORM}; charset={charset}")
+    assert problem["status"] == 422
+    assert "no Unicode" in problem["detail"]
+    problem["detail"].encode()

@@ -277,9 +277,18 @@ async def _parts(
             else (name, part)
             for name, part in form.multi_items()
         ]
-        return [(name, part) for name, part in parts if part != File("", b"") or name == kept]
     finally:
         await form.close()
+    try:
+        for name, part in parts:
+            _encodable(name)
+            _encodable(part.name if isinstance(part, File) else part)
+    except ValueError as error:
+        raise BadRequest(
+            "The form cannot be read: in its charset, a name or a text is no Unicode. Send the "
+            f"form in UTF-8. {example}"
+        ) from error
+    return [(name, part) for name, part in parts if part != File("", b"") or name == kept]
 
 
 # --- JSON ----------------------------------------------------------------------------------------
