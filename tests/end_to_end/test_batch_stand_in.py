@@ -125,8 +125,12 @@ def test_a_job_runs_and_its_end_reaches_the_run_and_the_owner(acting):
     assert printed in log
     groups = acting.cloud("logs").describe_log_groups(logGroupNamePrefix="/aws/batch/")["logGroups"]
     (group,) = [each["logGroupName"] for each in groups]
-    lines = acting.cloud("logs").filter_log_events(logGroupName=group)["events"]
-    assert printed in [line["message"] for line in lines]
+
+    def lines() -> list[str]:
+        events = acting.cloud("logs").filter_log_events(logGroupName=group)["events"]
+        return [event["message"] for event in events]
+
+    assert eventually(lambda: printed in lines()), lines()
 
 
 def test_retrain_follows_a_run_to_its_end(acting):

@@ -25,7 +25,7 @@ from clickbait.settings import CHECKOUT_BASELINE, Settings
 from local.serve.worker import MAX_WAIT, MAX_WAITING, SENDING_SECONDS, Queue
 from tests.integration.conftest import ROOT, Server
 from tests.local_stack import free_ports
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, eventually
 
 SAMPLE = (ROOT / "sample.jpg").read_bytes()
 JPEG = {"content-type": "image/jpeg"}
@@ -128,8 +128,8 @@ def answered_by(server: Server, connections: int) -> set[int]:
 
 
 def test_connections_spread_over_the_workers(pair: Server) -> None:
-    # One worker gets all of them by chance once in 8 million runs.
-    assert len(answered_by(pair, connections=24)) == 2
+    # One worker gets two of them or fewer by chance once in 600 million runs.
+    assert len(answered_by(pair, connections=40)) == 2
 
 
 def test_a_port_in_use_is_one_line_although_the_kernel_would_share_it(
@@ -148,9 +148,8 @@ def test_a_worker_that_dies_is_replaced(pair: Server) -> None:
     before[0].wait(DEADLINE)
     for _ in range(20):
         assert fetch(f"{pair.url}/status").status_code == 200
-    after = supervisor.children()
-    assert len(after) == 2
-    assert before[0].pid not in {child.pid for child in after}
+    assert eventually(lambda: len(supervisor.children()) == 2)
+    assert before[0].pid not in {child.pid for child in supervisor.children()}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -12,6 +12,7 @@ import {
   takeToken,
   token,
 } from "../../src/api/session";
+import { eventually } from "../eventually";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -103,7 +104,7 @@ test("a refused token ends in the tabs that have it, and signing out ends any to
   await again;
   expect([refused.value, signingIn.value]).toEqual([false, false]);
   tab.postMessage({ kind: "out" });
-  await vi.waitFor(() => expect(token.value).toBeNull());
+  await eventually(() => expect(token.value).toBeNull());
 
   const out = next();
   forgetToken();
