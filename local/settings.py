@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Self
 
+from clickbait.settings import Settings, SettingsError
 from ops import StackError, state_dir
 
 HOST = "127.0.0.1"
@@ -33,6 +34,9 @@ PARAMETERS = (
 """The template's parameters that a variable sets, with their least and greatest value."""
 SWITCHES = (("FetchYouTube", "FETCH_YOUTUBE"),)
 """Those that a variable turns on or off."""
+
+OF_FUNCTIONS = ("CACHE_SIZE", "DEBUG_MODE", "LOG_LEVEL", "MAX_UPLOAD_SIZE")
+"""The functions' own variables that a user may set."""
 
 FORMER_STACK_SECONDS = 20.0
 """After `make up` is killed, the emulator needs 2 s to save its state and free the ports; on a busy
@@ -55,6 +59,8 @@ class StackSettings:
     """Whether the emulator enforces the roles of functions and jobs."""
     overrides: dict[str, str] = field(default_factory=dict)
     """Parameters of the template that the environment sets; its defaults apply to the others."""
+    of_functions: dict[str, str] = field(default_factory=dict)
+    """Variables of every function."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -77,6 +83,7 @@ class StackSettings:
                 for parameter, variable in SWITCHES
                 if environment.get(variable)
             },
+            of_functions=_of_functions(environment),
         )
 
     @property
@@ -259,6 +266,16 @@ def whole_number(
     if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
         raise StackError(f"{variable}={text} is not a whole number from {minimum} to {maximum}.")
     return int(text)
+
+
+def _of_functions(environment: Mapping[str, str]) -> dict[str, str]:
+    """Those of OF_FUNCTIONS that are set; raises StackError if the functions would refuse one."""
+    given = {name: environment[name] for name in OF_FUNCTIONS if environment.get(name)}
+    try:
+        Settings.from_environment(given)
+    except SettingsError as error:
+        raise StackError(f"{error}.") from error
+    return given
 
 
 def _switch(environment: Mapping[str, str], variable: str) -> bool:

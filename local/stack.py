@@ -75,7 +75,9 @@ def up(settings: StackSettings, lock: IO[str]) -> None:
             cloud.start()
             baseline = ROOT / "layers" / "baseline" / "baseline"
             prepared = template.prepare(
-                ROOT, settings.parameters, {"MODEL_PATH": str(baseline), "METRICS_CACHE": "0"}
+                ROOT,
+                settings.parameters,
+                {"MODEL_PATH": str(baseline), "METRICS_CACHE": "0"} | settings.of_functions,
             )
             files[pages.CONFIG] = pages.config(settings.api_url, ACCESS, STACK_NAME)
             source = template.read(ROOT / "template.yaml")

@@ -114,6 +114,14 @@ def test_a_wrong_parameter_is_refused_by_its_variable(variable, value):
         StackSettings.from_environment({variable: value})
 
 
+def test_the_functions_get_the_variables_that_the_old_project_had_too():
+    given = {"MAX_UPLOAD_SIZE": "5MB", "DEBUG_MODE": "True", "CACHE_SIZE": "", "MODEL_PATH": "/x"}
+    settings = StackSettings.from_environment(given)
+    assert settings.of_functions == {"MAX_UPLOAD_SIZE": "5MB", "DEBUG_MODE": "True"}
+    with pytest.raises(StackError, match=r"MAX_UPLOAD_SIZE='50MB': .* from 1,024 to 10,000,000"):
+        StackSettings.from_environment(given | {"MAX_UPLOAD_SIZE": "50MB"})
+
+
 @pytest.mark.parametrize(("text", "on"), [("", False), ("false", False), ("true", True)])
 def test_permissions_are_enforced_where_that_is_asked_for(text, on):
     assert StackSettings.from_environment({"LOCAL_AUTH": text}).auth is on

@@ -60,7 +60,11 @@ def _size(least: int, most: int) -> Callable[[str], int]:
             raise ValueError("it is not a size, such as 5000000 or 5MB")
         unit = found[2].lower()
         factor = 1024 if "i" in unit else 1000
-        return within(str(int(float(found[1]) * factor ** UNITS[unit.rstrip("ib")])))
+        size = int(float(found[1]) * factor ** UNITS[unit.rstrip("ib")])
+        try:
+            return within(str(size))
+        except ValueError as error:
+            raise ValueError(f"{size:,} bytes; {error}") from None
 
     return read
 
