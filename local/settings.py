@@ -35,8 +35,8 @@ PARAMETERS = (
 SWITCHES = (("FetchYouTube", "FETCH_YOUTUBE"),)
 """Those that a variable turns on or off."""
 
-OF_FUNCTIONS = ("CACHE_SIZE", "DEBUG_MODE", "LOG_LEVEL", "MAX_UPLOAD_SIZE")
-"""The functions' own variables that a user may set."""
+OF_FUNCTIONS = ("DEBUG_MODE", "MAX_UPLOAD_SIZE")
+"""The functions' own variables that a user may set; a stray one of another name is ignored."""
 
 FORMER_STACK_SECONDS = 20.0
 """After `make up` is killed, the emulator needs 2 s to save its state and free the ports; on a busy

@@ -115,7 +115,7 @@ def test_a_wrong_parameter_is_refused_by_its_variable(variable, value):
 
 
 def test_the_functions_get_the_variables_that_the_old_project_had_too():
-    given = {"MAX_UPLOAD_SIZE": "5MB", "DEBUG_MODE": "True", "CACHE_SIZE": "", "MODEL_PATH": "/x"}
+    given = {"MAX_UPLOAD_SIZE": "5MB", "DEBUG_MODE": "True", "LOG_LEVEL": "x", "MODEL_PATH": "/x"}
     settings = StackSettings.from_environment(given)
     assert settings.of_functions == {"MAX_UPLOAD_SIZE": "5MB", "DEBUG_MODE": "True"}
     with pytest.raises(StackError, match=r"MAX_UPLOAD_SIZE='50MB': .* from 1,024 to 10,000,000"):
