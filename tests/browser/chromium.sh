@@ -22,8 +22,9 @@ if [[ $EUID != 0 ]] || ! command -v apt-get > /dev/null; then
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
+get() { apt-get -qq -o Acquire::Retries=5 "$@"; }
 {
 	echo "installing ${packages[*]}"
-	apt-get -qq update && apt-get -qq install --yes --no-install-recommends "${packages[@]}"
+	get update && get install --yes --no-install-recommends "${packages[@]}"
 } >&2 || { echo "apt-get could not install ${packages[*]}, which the tests of the page need" >&2; exit 1; }
 found
