@@ -62,7 +62,7 @@ QUIET = (
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 """The one deadline of every wait: far more than an idle machine needs."""
 
 PATIENCE_MS = 1_000 * PATIENCE_SECONDS
