@@ -9,6 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip does not repeat a download that pauses for 15 s, which a busy machine does.
 export PIP_DEFAULT_TIMEOUT ?= 120
 export PIP_RETRIES ?= 10
+export npm_config_fetch_retries ?= 5
 export SAM_CLI_TELEMETRY := 0
 
 # The newest Python from 3.11 to 3.13 that starts (the shim of a version manager may not).
