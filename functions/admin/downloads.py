@@ -14,7 +14,7 @@ from clickbait.keys import VERSIONS
 from clickbait.settings import settings
 from clickbait.store import presigned
 from clickbait.store.registry import METADATA
-from clickbait.store.results import CSV_TYPE, safe
+from clickbait.store.results import CSV_TYPE, OTHER_SEPARATORS, safe
 from clickbait.web.access import PROTECTED, Admin, Member
 from clickbait.web.app import documented, json_response
 from functions.admin import models, stores
@@ -89,7 +89,8 @@ def export(
     cursor: Cursor = None,
 ) -> Response:
     """Key, label, side, size, content hash and address of each image, the exam first. To have the
-    images themselves, copy the keys: `aws s3 sync s3://BUCKET/train/ train/`."""
+    images themselves, copy the keys: `aws s3 sync s3://BUCKET/train/ train/`. An image whose name
+    has a semicolon or a tab has no address: a spreadsheet might read the rest as a formula."""
     after = decode_cursor("export", cursor)
     images, last = stores.labelled().export(EXPORTED, after)
     headers = {"content-disposition": presigned.attachment("dataset.csv")}
@@ -105,9 +106,12 @@ def export(
 def _csv(images: Iterable[dict[str, Any]], *, header: bool, links: bool) -> str:
     text = io.StringIO(newline="")
     columns = (*COLUMNS, "url") if links else COLUMNS
-    rows = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n")
+    plain, quoted = (
+        csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n", quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
     if header:
-        rows.writeheader()
+        plain.writeheader()
     bucket = stores.data_bucket()
     for image in images:
         row = image | {
@@ -117,5 +121,9 @@ def _csv(images: Iterable[dict[str, Any]], *, header: bool, links: bool) -> str:
         }
         if links:
             row["url"] = presigned.view_url(image["key"])
-        rows.writerow(row)
+        if any(separator in image["key"] for separator in OTHER_SEPARATORS):
+            # Quotes protect the first cell of a row only, so the address is left out.
+            quoted.writerow(row | {"uri": ""})
+        else:
+            plain.writerow(row)
     return text.getvalue()

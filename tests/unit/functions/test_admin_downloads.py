@@ -58,6 +58,19 @@ def test_the_export_has_a_row_for_each_image(admin: TestClient, images: None) ->
     assert "url" not in found[0]
 
 
+def test_no_part_of_a_name_is_a_formula_where_semicolons_separate(
+    admin: TestClient, cloud: Any
+) -> None:
+    key = "train/clickbait/a;=1+1.jpg"
+    cloud.s3.put_object(Bucket="data", Key=key, Body=encoded(picture((120, 80))))
+    DropFolder("data", "table").process(key)
+    answer = admin.get("/dataset/export")
+    (row,) = rows(answer)
+    assert (row["key"], row["uri"]) == (key, "")
+    cells = next(csv.reader(answer.text.splitlines()[1:], delimiter=";"))
+    assert not [cell for cell in cells if cell.startswith("=")]
+
+
 def test_links_open_the_images(admin: TestClient, images: None) -> None:
     found = rows(admin.get("/dataset/export?links=true"))
     for row in found:
