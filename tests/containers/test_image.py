@@ -4,6 +4,7 @@ It uses buildah, which needs no daemon; where there are no namespaces, `chroot` 
 and NODE_IMAGE name other base images, and BUILD_OPTIONS has more options of `buildah build`.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -160,6 +161,17 @@ def test_it_needs_no_file_that_it_can_write_and_stops_as_the_first_process(conta
         server.terminate()
         process.communicate(timeout=DEADLINE)
         assert process.returncode == 0
+
+
+def test_the_health_check_follows_the_server(container: str) -> None:
+    """Its command is read from the Dockerfile: images in OCI's format have none."""
+    text = (ROOT / DOCKERFILE).read_text().partition("\nHEALTHCHECK ")[2].partition(" CMD ")[2]
+    command = json.loads(text.splitlines()[0])
+    with running(container) as (url, _):
+        port = url.rpartition(":")[2]
+        check = ["buildah", "run", *ISOLATED, f"--env=PORT={port}", container, "--", *command]
+        assert subprocess.run(check, check=False).returncode == 0
+    assert subprocess.run(check, stderr=subprocess.DEVNULL, check=False).returncode != 0
 
 
 def test_the_licences_of_the_weights_are_in_the_image(container: str) -> None:
