@@ -8,11 +8,13 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.local_stack import ROOT
+from tests.samples.drawn import encoded, picture
 from tests.waiting import eventually
 
 from .conftest import (
     PHONE,
     WIDE,
+    as_admin,
     choose,
     new_context,
     token_of,
@@ -63,6 +65,18 @@ def test_the_verdict_is_seen_without_scrolling_on_a_phone(browser: Browser, stac
             assert box["bottom"] <= size["height"], path
             # Below it, or beside it.
             assert picture["top"] >= box["bottom"] or picture["left"] < box["left"], path
+
+
+def test_the_table_of_a_batch_fits_a_phone_with_its_pictures(browser: Browser, stack):
+    with new_context(browser, viewport=PHONE, has_touch=True, is_mobile=True) as context:
+        page = context.new_page()
+        as_admin(page, stack, "/batch")
+        choose(page, *((f"tt_bQXK09jDlcw {n}.jpg", encoded(picture(seed=n))) for n in range(2)))
+        table = page.get_by_role("region", name="Table of files")
+        pictures = table.locator("img.thumbnail")
+        expect(pictures).to_have_count(2)
+        assert [one.bounding_box()["width"] for one in pictures.all()] == [48, 48]
+        assert table.evaluate("table => table.scrollWidth <= table.clientWidth")
 
 
 def test_light_and_dark_can_be_chosen_and_stay(page, stack, complaints):

@@ -110,7 +110,7 @@ function Line({
       </td>
       <td class="number">{percent(probability, 1)}</td>
       {member.value && (
-        <td>
+        <td class="model">
           {version ? (
             <a href={`/models/versions/${version}`} title={version}>
               {version.slice(-SHORT)}
@@ -312,7 +312,11 @@ function Table({
                   <Heading by="probability" view={view} number onSort={setView}>
                     Clickbait
                   </Heading>
-                  {member.value && <th scope="col">Model</th>}
+                  {member.value && (
+                    <th scope="col" class="model">
+                      Model
+                    </th>
+                  )}
                 </tr>
               </thead>
               <tbody>
