@@ -156,6 +156,10 @@ class ListedBatch(BaseModel):
     rows: int = Field(ge=0, description="files that were processed; may be a few seconds late")
     failed: int | None = Field(description="null while it runs")
     counts: dict[Label, int] | None = Field(description="null while it runs")
+    uncertain: int | None = Field(
+        description="those of `counts` whose predictions are uncertain; null while it runs, and "
+        "for batches of version 0.1.0"
+    )
     created: str | None
     finished: str | None
 

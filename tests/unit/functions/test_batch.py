@@ -378,11 +378,17 @@ def begin(admin: TestClient, *files: str) -> dict[str, Any]:
     return body
 
 
-def fill(batch: str, *files: str, error: str | None = None, at: str | None = None) -> None:
+def fill(
+    batch: str,
+    *files: str,
+    error: str | None = None,
+    at: str | None = None,
+    uncertain: bool = False,
+) -> None:
     for file in files:
         fields: dict[str, Any] = {"error": error} if error else {
             "prediction": LABELS[1], "probability": 0.9, "confidence": 0.9,
-            "uncertain": False, "model_version": "20260101-000000-abcdef", "threshold": 0.5,
+            "uncertain": uncertain, "model_version": "20260101-000000-abcdef", "threshold": 0.5,
         }  # fmt: skip
         Rows("table", batch).put(Row(file, file, at or now(), etag="e", modified="2026", **fields))
 
@@ -644,12 +650,13 @@ def test_a_batch_can_be_named_again(admin: TestClient) -> None:
 
 def test_a_finished_folder_that_gets_another_image_runs_again(admin: TestClient, here: Any) -> None:
     here.s3.put_object(Bucket="data", Key="inbox/holiday/a.jpg", Body=JPEG)
-    fill("holiday", "a.jpg")
+    fill("holiday", "a.jpg", uncertain=True)
     store = Batches("data", "table")
     store.record_rows("holiday", 1, again=0)
     (one,) = admin.get("/batches").json()["items"]
     assert (one["id"], one["state"], one["expected"]) == ("holiday", "finished", None)
     assert one["counts"] == {LABELS[0]: 0, LABELS[1]: 1}
+    assert one["uncertain"] == 1
     store.record_rows("holiday", 1, again=0)
     (one,) = admin.get("/batches").json()["items"]
     assert (one["state"], one["rows"]) == ("running", 2)

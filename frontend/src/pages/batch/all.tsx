@@ -15,11 +15,12 @@ const STATES: Record<Listed["state"], string> = {
   finished: "Finished",
 };
 
-function Result({ of: { counts, failed } }: { of: Listed }) {
+function Result({ of: { counts, uncertain, failed } }: { of: Listed }) {
   if (!counts) return <span class="hint">not yet</span>;
   return (
     <>
       {count(counts.clickbait_fake)} clickbait, {count(counts.clickbait_real)} legitimate
+      {uncertain ? ` (${count(uncertain)} of them uncertain)` : ""}
       {failed ? `, ${count(failed)} failed` : ""}
     </>
   );
@@ -57,7 +58,7 @@ export function AllBatches() {
                       <tr key={one.id}>
                         <th scope="row">
                           <a href={`/batch/${encodeURIComponent(one.id)}`}>{one.name ?? one.id}</a>
-                          {one.name && <small>{one.id}</small>}
+                          {one.name && <small class="batch-id">{one.id}</small>}
                         </th>
                         <td title={dateTime(one.created)}>
                           {one.created ? since(Date.parse(one.created)) : ""}

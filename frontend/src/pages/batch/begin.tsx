@@ -160,7 +160,7 @@ function Mine() {
     <Shown of={batches} label="Loading your batches">
       {(all) =>
         all.length === 0 ? (
-          <Empty title="No batch yet">
+          <Empty title="No batch from this browser yet">
             <p>
               Up to {MAX_IMAGES} images get their results right here. More, up to {count(MAX_FILES)}
               , become a batch with its own address: you can close it, come back later, or share it.

@@ -86,6 +86,8 @@ class Tally:
     done: int = 0
     failed: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LABELS, 0))
+    uncertain: int = 0
+    """Those of `counts` whose predictions are uncertain."""
     arrived: int = 0
     """Rows of files that arrived. Only these took time, from `first` to `last`."""
     recent: int = 0
@@ -103,6 +105,7 @@ class Tally:
             else:
                 self.done += 1
                 self.counts[str(row.prediction)] += 1
+                self.uncertain += bool(row.uncertain)
             self.ended = max(self.ended, row.at)
             if row.etag:
                 self.first = min(self.first or row.at, row.at)
@@ -119,7 +122,7 @@ class Tally:
     def summary(self) -> str:
         """The figures that a list of batches shows, as JSON."""
         figures = {"done": self.done, "failed": self.failed, "counts": self.counts}
-        return json.dumps(figures | {"finished": self.ended})
+        return json.dumps(figures | {"uncertain": self.uncertain, "finished": self.ended})
 
     @property
     def digest(self) -> str:
@@ -596,6 +599,7 @@ def _listed(item: dict[str, Any]) -> dict[str, Any]:
         "rows": max(seen, settled),
         "failed": summary.get("failed") if finished else None,
         "counts": summary.get("counts") if finished else None,
+        "uncertain": summary.get("uncertain") if finished else None,
         "created": head.get("created"),
         "finished": summary.get("finished") if finished else None,
     }
