@@ -84,6 +84,7 @@ const HEALTH = {
 } as const;
 
 function Header() {
+  const { path } = useLocation();
   const state = trouble.value ? "trouble" : health.value;
   return (
     <header class="top">
@@ -93,12 +94,16 @@ function Header() {
       </a>
       <Navigation />
       <div class="row">
-        <SchemeButton />
         <span class={`health ${state}`} title={HEALTH[state]}>
           <span class="unseen">{HEALTH[state]}</span>
         </span>
+        <SchemeButton />
         {admin.value && offers("/keys") && (
-          <a class="small" href="/keys">
+          <a
+            class="small"
+            href="/keys"
+            {...(isAt("/keys", path) ? { "aria-current": "page" } : {})}
+          >
             Keys
           </a>
         )}

@@ -31,8 +31,8 @@ export function Notify({ over }: { over: string | null }) {
     setRefused(true);
   };
   return (
-    <p>
-      <label>
+    <p class="notify">
+      <label class="check">
         <input
           type="checkbox"
           checked={chosen}
