@@ -41,7 +41,7 @@ TOO_SLOW = {502, 503}
 """The statuses of a very busy machine: a function or its store took longer than its limit."""
 MOST_REFUSED = 0.01
 WARM_UP = 1 / 3
-"""The share of the time that growth leaves out."""
+"""The share of the time that growth leaves out, after the start of a process."""
 SHORTEST_MINUTES = 20
 """A shorter soak only measures: caches still fill in it."""
 MOST_GROWTH = {"megabytes": 60, "descriptors": 20, "threads": 10}
@@ -143,16 +143,19 @@ class Soak:
 
     def growth(self) -> dict[str, dict[str, float]]:
         """Growth per hour of each kind of process: of the fastest one, for each field of Usage."""
-        late = [sample for sample in self.samples if sample.seconds > WARM_UP * MINUTES * 60]
         found: dict[str, dict[str, float]] = {}
-        for process in sorted({process for sample in late for process in sample.usage}):
-            kept = [sample for sample in late if process in sample.usage]
-            if len(kept) < len(late) / 2:  # It started, or ended, in between.
+        for process in sorted({process for sample in self.samples for process in sample.usage}):
+            alive = [sample for sample in self.samples if process in sample.usage]
+            warm = alive[0].seconds + WARM_UP * MINUTES * 60
+            kept = [sample for sample in alive if sample.seconds > warm]
+            if len(kept) < (1 - WARM_UP) / 2 * len(self.samples):  # Too short to say.
                 continue
             hours = [sample.seconds / 3600 for sample in kept]
             kind = found.setdefault(process[0], {})
             for field in MOST_GROWTH:
                 values = [getattr(sample.usage[process], field) for sample in kept]
+                if field == "megabytes":
+                    print(process, "megabytes:", [round(value) for value in values[::10]])
                 kind[field] = max(kind.get(field, -np.inf), round(slope(hours, values), 1))
         return found
 
