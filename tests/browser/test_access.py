@@ -77,7 +77,7 @@ def test_a_member_signs_in_with_a_key_and_sees_the_batches_of_others(
         expect(other.get_by_role("button", name="Sign out")).to_be_visible()
         expect(other.get_by_role("link", name="Keys")).not_to_be_visible()
         other.goto(f"{stack.site_url}/batch")
-        other.get_by_role("link", name="Monday").click()
+        other.get_by_role("link", name="Monday", exact=True).click()
         other.get_by_role("button", name="Rename").click()
         other.get_by_label("Name of this batch").fill("Monday, checked")
         other.get_by_role("button", name="Save").click()
