@@ -36,7 +36,9 @@ export function videoAt(text: string): string | null {
     found = url.searchParams.get("v");
   else if (SHORT.test(host)) found = url.pathname.slice(1).replace(/\/$/, "");
   else if (isPage || IMAGES.test(host)) found = FOLDERS.exec(url.pathname)?.[2];
-  return found && ID.test(found) && !NO_IDS.includes(found) ? found : null;
+  // As in youtu.be/ID&t=42, joined by hand.
+  const id = found?.split(/[&?]/, 1)[0];
+  return id && ID.test(id) && !NO_IDS.includes(id) ? id : null;
 }
 
 /** The videos at the addresses in `text`, which spaces or lines divide; null if one is none. */

@@ -22,6 +22,8 @@ test.each([
   `https://youtu.be/watch?v=${ID}`,
   `//www.youtube.com/embed/${ID}`,
   `youtube.com/watch?v=${ID}&url=https://example.com/`,
+  `https://youtu.be/${ID}&t=42`,
+  `https://www.youtube.com/watch?v=${ID}?si=abc`,
   `https://youtu.be/${ID}.`,
   `<https://youtu.be/${ID}?t=42>,`,
   `("https://www.youtube.com/watch?v=${ID}")`,

@@ -82,7 +82,9 @@ def video_id(address: str) -> str | None:
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
         return None
-    if parts.scheme not in {"http", "https"} or port or "@" in parts.netloc or "\\" in address:
+    if parts.scheme not in {"http", "https"} or port is not None:
+        return None
+    if "@" in parts.netloc or "\\" in address:
         return None
     path = parts.path.strip("/").split("/")
     found = ""
@@ -92,6 +94,7 @@ def video_id(address: str) -> str | None:
         found = path[0]
     elif host in PAGES | IMAGES and len(path) >= 2 and path[0] in FOLDERS:
         found = path[1]
+    found = re.split("[&?]", found, maxsplit=1)[0]  # As in youtu.be/ID&t=42, joined by hand.
     return found if VIDEO_ID.fullmatch(found) and found not in NO_IDS else None
 
 
