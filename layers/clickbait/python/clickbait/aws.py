@@ -7,12 +7,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from clickbait.errors import Unavailable
 from clickbait.observability import logger
+
+T = TypeVar("T")
 
 BUSY_ATTEMPTS = 4
 BUSY_SECONDS = 0.1
@@ -174,6 +176,12 @@ def is_missing(error: Exception) -> bool:
     return response.get("Error", {}).get("Code") in ("NoSuchKey", "404")
 
 
+def is_invalid(error: Exception) -> bool:
+    """Whether DynamoDB refuses a change for what is stored: a text to which a number is added."""
+    response = getattr(error, "response", {})
+    return bool(response.get("Error", {}).get("Code") == "ValidationException")
+
+
 # --- objects in S3 -------------------------------------------------------------------------------
 
 
@@ -233,6 +241,22 @@ def from_item(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for name, value in item.items()
         for kind, content in value.items()
     }
+
+
+def parsed(
+    items: Iterable[Mapping[str, Any]], parse: Callable[[Mapping[str, Any]], T]
+) -> Iterator[T]:
+    """The results of `parse` for the `items`. Those at which it fails are logged and left out:
+    somebody changed them by hand, and the others must stay readable."""
+    for item in items:
+        try:
+            found = parse(item)
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            logger.error(
+                "damaged item", partition=item["pk"], item=item["sk"], reason=repr(error)[:500]
+            )
+        else:
+            yield found
 
 
 def key_of(partition: str, sort: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -68,19 +68,20 @@ class AccessKey:
         return shown
 
 
-def _key(item: dict[str, Any]) -> AccessKey:
-    quota = item.get("quota")
-    return AccessKey(
-        id=item["sk"],
-        name=item["name"],
-        role=item["role"],
-        created=item["created"],
-        by=item["by"],
-        digest=item["digest"],
-        quota=None if quota is None else int(quota),
-        ends=item.get("ends"),
-        revoked=item.get("revoked"),
-    )
+def _key(item: Mapping[str, Any]) -> AccessKey:
+    """Raises LookupError, TypeError or ValueError for an item that somebody damaged."""
+    optional = {name: item[name] for name in ("ends", "revoked") if name in item}
+    names = ("name", "role", "created", "by", "digest")
+    texts = {"id": item["sk"], **{name: item[name] for name in names}, **optional}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise TypeError("a field that is no text")
+    for time_field in optional.values():
+        datetime.fromisoformat(time_field).astimezone(UTC)
+    if texts["role"] not in get_args(Role):
+        raise ValueError("an unknown role")
+    if not isinstance(item.get("quota", 0.0), float):
+        raise TypeError("a quota that is no number")
+    return AccessKey(**texts, quota=int(item["quota"]) if "quota" in item else None)
 
 
 def digest_of(text: str) -> str:
@@ -122,12 +123,12 @@ class AccessKeys:
 
     def all(self) -> list[AccessKey]:
         """Every key, the newest first."""
-        found = [_key(item) for item in aws.query(self.table, KEY_PARTITION)]
+        found = aws.parsed(aws.query(self.table, KEY_PARTITION), _key)
         return sorted(found, key=lambda key: (key.created, key.id), reverse=True)
 
     def get(self, key_id: str) -> AccessKey | None:
         item = aws.get_item(self.table, KEY_PARTITION, key_id)
-        return None if item is None else _key(item)
+        return next(aws.parsed([item] if item else [], _key), None)
 
     def revoke(self, key_id: str) -> AccessKey:
         """End a key for good; raises NotFound. Repeating it changes nothing."""
@@ -141,7 +142,10 @@ class AccessKeys:
         )
         if item is None:
             raise NotFound(f"There is no key {key_id}. GET /keys lists them.")
-        return _key(item)
+        key = next(aws.parsed([item], _key), None)
+        if key is None:
+            raise NotFound(f"The key {key_id} is damaged in the table, so it does not work.")
+        return key
 
     def used(self, key_id: str, day: str) -> int:
         """Images of a day (YYYY-MM-DD) that were counted so far."""

@@ -365,15 +365,20 @@ class Batches:
         killed may have left such rows out of `seen`, so `due` comes earlier by as many. Counting
         all rows each time would take hours if many messages of a large batch came twice.
         """
-        head = self._update_head(
-            batch,
-            "SET created = if_not_exists(created, :now) ADD seen :new, due :less",
-            {":now": now(), ":new": new, ":less": -again},
-        )
-        seen = head["seen"]
+        add = "SET created = if_not_exists(created, :now) ADD seen :new, due :less"
+        values = {":now": now(), ":new": new, ":less": -again}
+        try:
+            head = self._update_head(batch, add, values)
+        except aws.faults() as error:
+            if not aws.is_invalid(error):
+                raise
+            # Somebody damaged the numbers. From 0 on, each row is due at once.
+            self._update_head(batch, "SET seen = :zero, due = :zero", {":zero": 0})
+            head = self._update_head(batch, add, values)
+        seen = head.get("seen", 0)
         # Version 0.1.0 left `due` too high in batches that were started without all their files.
         finished = "started" in head and "results" in head
-        if seen >= head["due"] or (again and finished):
+        if seen >= head.get("due", 0) or (again and finished):
             try:
                 self.refresh(batch, seen)
             except NotFound:
@@ -573,19 +578,43 @@ def _lasting(head: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in head.items() if name not in ("seen", "due")}
 
 
+COUNTS = ("files", "seen", "due")
+HEAD = {
+    **dict.fromkeys((*COUNTS, "threshold"), float),
+    **dict.fromkeys(("created", "started", "results", "summary", "notified", "name"), str),
+}
+"""The types of the fields of a head."""
+
+
 def _head(item: dict[str, Any]) -> dict[str, Any]:
-    counts = ("files", "seen", "due")
-    return {
-        name: int(value) if name in counts else value
-        for name, value in item.items()
-        if name not in ("pk", "sk")
-    }
+    """The fields of a head. Those that somebody damaged are left out, as it only saves work."""
+    head: dict[str, Any] = {}
+    for name, value in item.items():
+        if name in ("pk", "sk"):
+            continue
+        sound = isinstance(value, HEAD.get(name, object))
+        if sound and (name != "files" or 0 <= value <= MAX_FILES):
+            head[name] = int(value) if name in COUNTS else value
+        else:
+            logger.error("damaged head of a batch", batch=item.get("sk"), field=name)
+    return head
+
+
+def _summary(head: dict[str, Any]) -> dict[str, Any]:
+    """The figures of `Tally.summary`; {} before there are any, or if they are damaged."""
+    try:
+        figures = json.loads(head.get("summary", "{}"))
+        if int(figures["done"]) + int(figures["failed"]) >= 0 and figures["counts"].keys():
+            return dict(figures)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        pass
+    return {}
 
 
 def _listed(item: dict[str, Any]) -> dict[str, Any]:
     """A batch in a list. `rows` may be a few seconds late."""
     head = _head(item)
-    summary = json.loads(head.get("summary", "{}"))
+    summary = _summary(head)
     seen, files = head.get("seen", 0), head.get("files")
     settled = summary.get("done", 0) + summary.get("failed", 0)
     finished = bool(summary) and settled >= max(seen, files or 0)

@@ -55,6 +55,16 @@ read, and a process keeps what it once took: all 10,000 of a day at a time cost 
 
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
+FIELDS: dict[str, type] = {
+    **{"prediction": str, "probability": float, "uncertain": bool, "model_version": str},
+    **{"sha256": str, "ms": float, "source": str},
+}
+"""The fields that every row has, and their types."""
+OPTIONAL: dict[str, type] = {
+    **dict.fromkeys(("batch", "file", "key"), str),
+    **dict.fromkeys((*APPEARANCE, "threshold"), float),
+}
+
 CURSOR = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#.{1,200}", re.DOTALL)
 """A cursor is the sort key of a row; DynamoDB accepts 1,024 bytes."""
 
@@ -207,12 +217,13 @@ def get(table: str, prediction: str) -> dict[str, Any]:
     """The prediction with this id; raises NotFound."""
     place = key_of_id(prediction) or ""
     item = aws.get_item(table, _partition_of(place), place) if CURSOR.fullmatch(place) else None
-    if item is None:
+    found = next(aws.parsed([item] if item else [], _from_fields), None)
+    if found is None:
         raise NotFound(
             f"There is no prediction {prediction[:80]!r}. Predictions are kept for "
             f"{RETENTION_DAYS} days; GET /predictions lists them."
         )
-    return _from_fields(item)
+    return found
 
 
 def image_of(bucket: str, prediction: Mapping[str, Any]) -> str | None:
@@ -327,27 +338,37 @@ class _Shard:
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         while True:
-            for item in self._items:
-                yield item["sk"], _from_fields(item)
+            yield from aws.parsed(self._items, lambda item: (item["sk"], _from_fields(item)))
             if self._after is None:
                 return
             self.fill()
 
 
+def _is_whole(item: Mapping[str, Any]) -> bool:
+    """Whether the fields of an item have their types."""
+    return (
+        all(isinstance(item.get(name), form) for name, form in FIELDS.items())
+        and all(isinstance(value, OPTIONAL.get(name, object)) for name, value in item.items())
+        and item["prediction"] in LABELS
+        and CURSOR.fullmatch(item["sk"]) is not None
+    )
+
+
 def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
     """A prediction as the API returns it, from the fields of its item, and the `key` of its image.
 
-    Older rows name no file and no key.
+    Older rows name no file and no key. Raises ValueError if a field is missing, or of another type.
     """
+    if not _is_whole(item):
+        raise ValueError("a field is missing, or of another type")
     at, _, request_id = item["sk"].partition("#")
-    names = ("probability", "uncertain", "model_version", "sha256", "ms", "source")
     return {
         "id": id_of(item["sk"]),
         "at": at,
         "request_id": request_id,
         "prediction": item["prediction"],
         "is_clickbait": item["prediction"] == LABELS[1],
-        **{name: item[name] for name in names},
+        **{name: item[name] for name in FIELDS if name != "prediction"},
         "batch": item.get("batch"),
         "file": item.get("file"),
         "key": item.get("key"),

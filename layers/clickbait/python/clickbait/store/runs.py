@@ -148,7 +148,7 @@ class Runs:
     def get_or_none(self, run: str) -> dict[str, Any] | None:
         """One run with all its fields; None if it does not exist."""
         item = aws.get_item(self.table, RUN_PARTITION, run)
-        return _from_fields(item) if item else None
+        return next(aws.parsed([item] if item else [], _from_fields), None)
 
     def preparing(self, run: Mapping[str, Any]) -> str | None:
         """The status reason of a queued run's job while its machine starts; None if it has none or
@@ -174,7 +174,7 @@ class Runs:
             self.table, RUN_PARTITION, after=cursor, limit=limit, newest_first=True
         )
         kept = [{name: item[name] for name in item if name not in NOT_LISTED} for item in items]
-        return [_from_fields(item) for item in kept], following
+        return list(aws.parsed(kept, _from_fields)), following
 
     def latest(self) -> dict[str, Any] | None:
         """The newest run; None before the first."""
@@ -520,8 +520,13 @@ def _now() -> str:
 
 
 def _from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A run from the fields of its item. All except the state and its times are stored as JSON."""
+    """A run from the fields of its item. All except the state and its times are stored as JSON.
+
+    Raises LookupError, TypeError or ValueError for an item that somebody damaged.
+    """
     times = {state: item[f"at_{state}"] for state in STATES if f"at_{state}" in item}
+    if not all(isinstance(text, str) for text in (item["state"], *times.values())):
+        raise TypeError("a state or its time is no text")
     plain = {"pk", "sk", "state", PROMOTING, *(f"at_{state}" for state in STATES)}
     rest = {name: json.loads(text) for name, text in item.items() if name not in plain}
     # Runs of before there were small updates name no method.

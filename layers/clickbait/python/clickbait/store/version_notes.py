@@ -50,4 +50,5 @@ def change(table: str, version: str, changes: Mapping[str, Any]) -> Note:
 
 
 def _note(item: Mapping[str, Any]) -> Note:
-    return Note(item.get("name"), bool(item.get("starred", False)))
+    name = item.get("name")
+    return Note(name if isinstance(name, str) else None, item.get("starred") is True)
