@@ -218,6 +218,13 @@ def test_what_the_one_frame_of_an_animation_leaves_free_is_white() -> None:
     assert np.array_equal(read, expected)
 
 
+def test_the_first_orientation_that_there_is_counts() -> None:
+    """A value that means nothing hides none behind it, as in Chromium."""
+    entries = [struct.pack("<HHIHH", exif.ORIENTATION, 3, 1, value, 0) for value in (77, 6, 3)]
+    two = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
+    assert exif.orientation(two) == 6
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_profiles_texts_and_previews_do_not_change_a_picture(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
@@ -343,6 +350,14 @@ def test_a_key_of_16_bits_is_compared_with_all_of_them() -> None:
         (b'  {"file": "abc"}', "JSON", "image itself"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "a WAVE sound", "image itself"),
         (b"8BPS\0\1", "a Photoshop document", "Convert"),
+        (b"P6\n640 360\n255\n", "a Netpbm", "Convert"),
+        (b"P4# a comment\n8 8\n", "a Netpbm", "Convert"),
+        (b"qoif\0\0\2\x80\0\0\1\x68\3\0", "a QOI", "Convert"),
+        (b"icns\0\0\1\0ic10\0\0\0\x10" + PNG, "an icon of macOS", "Convert"),
+        (b"\0\0\2\0\1\0\x20\x20", "a cursor", "Convert"),
+        (b"DDS \x7c\0\0\0", "a DDS texture", "Convert"),
+        (b"v/1\x01\2\0\0\0", "an OpenEXR", "Convert"),
+        (b"#?RADIANCE\nFORMAT=", "a Radiance HDR", "Convert"),
         (b"\xef\xbb\xbf" + JPEG, "does not begin with an image", "own bytes"),
         (b"\0\1\2\3", "is not an image", "Convert"),
     ],

@@ -23,8 +23,9 @@ def orientation(data: bytes) -> int:
         for at in range(first + 2, first + 2 + 12 * entries, 12):
             tag, form, count = struct.unpack_from(f"{order}HHI", tiff, at)
             if tag == ORIENTATION:
-                (value,) = struct.unpack_from(order + FORMS[form], tiff, at + 8)
-                return value if count == 1 and 1 <= value <= 8 else 1
+                value: int = struct.unpack_from(order + FORMS[form], tiff, at + 8)[0]
+                if count == 1 and 1 <= value <= 8:
+                    return value
     except (struct.error, KeyError):
         pass
     return 1

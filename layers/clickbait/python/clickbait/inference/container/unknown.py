@@ -29,6 +29,17 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"II+\0", "a TIFF", CONVERT),
     (b"MM\0+", "a TIFF", CONVERT),
     (b"\0\0\1\0", "an icon (ICO)", CONVERT),
+    (b"\0\0\2\0", "a cursor (CUR)", CONVERT),
+    (b"icns", "an icon of macOS (ICNS)", CONVERT),
+    (b"qoif", "a QOI", CONVERT),
+    (b"DDS ", "a DDS texture", CONVERT),
+    (b"v/1\x01", "an OpenEXR", CONVERT),
+    (b"#?RADIANCE", "a Radiance HDR", CONVERT),
+    (b"\x8aMNG\r\n\x1a\n", "an MNG", CONVERT),
+    (b"\x8bJNG\r\n\x1a\n", "a JNG", CONVERT),
+    (b"BPG\xfb", "a BPG", CONVERT),
+    (b"AT&TFORM", "a DjVu document", CONVERT),
+    (b"FLIF", "a FLIF", CONVERT),
     (b"8BPS", "a Photoshop document", CONVERT),
     (b"gimp xcf", "a GIMP document", CONVERT),
     (b"\xff\x0a", "a JPEG XL", CONVERT),
@@ -89,6 +100,7 @@ BRANDS = {
 """Brands of files that begin with an `ftyp` box (ISO 14496-12)."""
 FILM = ("an MP4 film", "Send a single frame of it as an image.")
 
+_NETPBM = re.compile(rb"P[1-7][\s#]")
 _SKIPPED = re.compile(rb"(?:\xef\xbb\xbf|\s|<!--.*?-->)*[\"']?", re.DOTALL)
 _SVG = re.compile(rb"<(?:!doctype\s+)?svg[\s>]")
 
@@ -100,6 +112,8 @@ def named(data: bytes) -> Finding | None:
     for magic, kind, advice in MAGIC:
         if data.startswith(magic):
             return Finding(kind, advice)
+    if _NETPBM.match(data):
+        return Finding("a Netpbm (PBM, PGM, PPM or PAM)", CONVERT)
     if data[:4] == b"RIFF":
         kind = {b"WAVE": "a WAVE sound", b"AVI ": "an AVI film"}.get(data[8:12], "a RIFF file")
         return Finding(kind, CONVERT if kind == "a RIFF file" else ITSELF)
