@@ -21,6 +21,7 @@ MOST_MEGABYTES = 260
 """Of a process that reads all of them one after another, and draws them: 20 are from drawing."""
 MOST_SECONDS = 3.0
 """Twice the goal of 1.5 s, as other processes share the machine with the tests."""
+ATTEMPTS = 4
 
 
 @pytest.mark.parametrize("name", bombs.refused())
@@ -87,7 +88,14 @@ def test_every_mode_in_every_shape_is_read_in_bounded_memory() -> None:
 
 def test_no_file_takes_a_decoder_long() -> None:
     files = measured("slow")
-    assert [file for file in files if file[1] > MAX_IMAGE_BYTES or file[2] > MOST_SECONDS] == []
+    assert [file for file in files if file[1] > MAX_IMAGE_BYTES] == []
+    # Other processes slow a processor down, never up: the best of some attempts counts.
+    long = {name for name, _, seconds, _, _ in files if seconds > MOST_SECONDS}
+    for _ in range(ATTEMPTS - 1):
+        if long:
+            again = {name for name, _, seconds, _, _ in measured("slow") if seconds > MOST_SECONDS}
+            long &= again
+    assert long == set()
     unread = {
         name for name, _, _, _, problem in files if "takes too long" not in problem and problem
     }
