@@ -30,8 +30,12 @@ ONLY_FINE_TUNING = {
 }
 """Parameters that a small update does not have: one field of the request forbids others."""
 
-RULES = ("`verdict` and `bom` are for format=csv", "is in the past. Name a later time.")
-"""Sentences about what a schema cannot express: a field that needs another, and the time."""
+RULES = (
+    *("`verdict` and `bom` are for format=csv", "is in the past. Name a later time."),
+    "is no address of a YouTube video.",
+)
+"""Sentences about what a schema cannot express: a field that needs another, the time, and the
+grammar of an address."""
 
 
 def images(kind: str) -> st.SearchStrategy[bytes]:
