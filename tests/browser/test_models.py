@@ -103,11 +103,15 @@ def test_a_folder_becomes_a_better_model_and_the_old_one_comes_back(
     row = page.get_by_role("row").filter(has_text=outcome["version"]).first
     expect(row).to_contain_text(re.compile(r"\d% right, before \d+%on your \d+ images"))
     expect(row).to_contain_text(re.compile(r"\d%, before \d+%"))
+    expect(row).to_contain_text("images, in turn")
     row.get_by_role("button", name=re.compile("^Roll back: ")).click()
     expect(dialog).to_contain_text(re.compile(r"Better on your \d+ images: \d+% right, before"))
     expect(dialog).to_contain_text(re.compile(r"Unsure about \d+%"))
     assert violations_in_both(page) == []
     dialog.get_by_role("button", name="Cancel").click()
+    # The older version is "before", also if it was picked last.
+    visit(page, stack, f"/models?compare={outcome['version']},{before}")
+    expect(page.get_by_role("region", name="Comparison")).to_contain_text("Better on your")
     newest = admin.get("/promotions").json()["items"][0]
     assert (newest["version"], newest["reason"]) == (before, "it was better yesterday")
     assert eventually(lambda: admin.get("/status").json()["model_version"] == before)

@@ -78,7 +78,8 @@ function VersionsPart({ underWay }: { underWay: string | undefined }) {
     [live],
   );
   const picked = (query.compare ?? "").split(",").filter(Boolean).slice(0, 2);
-  const [first, second] = picked;
+  // A version's id begins with its date: the older one is "before", whichever was picked first.
+  const [first, second] = [...picked].sort();
   const reload = () => {
     history.reload();
     versions.reload();

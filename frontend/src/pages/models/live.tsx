@@ -34,7 +34,11 @@ function KeyFigures({ of }: { of: Model }) {
       <Figure
         label="Trained on"
         value={count(of.metadata.training_images as number | null)}
-        note={`images; tested on ${count(of.metadata.test_images as number | null)} others`}
+        note={
+          of.metadata.small_update
+            ? "images; tested on each in turn"
+            : `images; tested on ${count(of.metadata.test_images as number | null)} others`
+        }
       />
     </Figures>
   );

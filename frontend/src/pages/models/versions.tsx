@@ -226,7 +226,10 @@ function Figures({ of }: { of: Summary }) {
       </td>
       <td class="nowrap" data-label="Own test" title={accuracy.reason ?? ""}>
         {percent(accuracy.value, 0)}
-        <small>of its {plural(test ?? 0, "test image")}</small>
+        <small>
+          of its{" "}
+          {test === 0 ? `${plural(train ?? 0, "image")}, in turn` : plural(test ?? 0, "test image")}
+        </small>
       </td>
       <td
         class="nowrap"
