@@ -32,6 +32,9 @@ MANY = 60
 """Number of pending corrections and of open batches. Requests decide or start them, and some must
 be left at the end."""
 
+AT_ONCE = 10
+"""Images that one request moves. On a busy machine, many would take longer than a function may."""
+
 DROPPED = "dropped"
 """A batch that is a folder."""
 
@@ -151,8 +154,12 @@ def labelled(stack: LocalStack, admin: httpx.Client) -> dict[str, list[str]]:
 
     assert eventually(described), admin.get("/dataset").text
     ids = [id_of(f"train/clickbait/{n:03}.jpg") for n in range(2 * MANY)]
-    moved = right(admin.post("/dataset/images", json={"ids": ids[MANY:], "folder": "exam"}))
-    return {"image": ids[:MANY], "change": [one["change"] for one in moved["items"]]}
+    changes: list[str] = []
+    for start in range(MANY, 2 * MANY, AT_ONCE):
+        some = {"ids": ids[start : start + AT_ONCE], "folder": "exam"}
+        moved = right(admin.post("/dataset/images", json=some))
+        changes += [one["change"] for one in moved["items"]]
+    return {"image": ids[:MANY], "change": changes}
 
 
 def reviewed(admin: httpx.Client) -> list[str]:
