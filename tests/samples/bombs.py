@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from clickbait.inference.container import jpeg
+from clickbait.inference.container import jpeg, vp8l
 from tests.samples.drawn import encoded, picture, png_chunk
 
 SIDE = 4_992
@@ -199,6 +199,38 @@ def webp_chunks(count: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def lossless_blocks(across: int, down: int) -> bytes:
+    """A lossless WebP of blocks of 4 x 4 pixels behind two transforms. Each block has prefix codes
+    of its own."""
+
+    def number(value: int, width: int) -> str:
+        return f"{value:0{width}b}"[::-1]
+
+    def two(first: int, second: int) -> str:
+        """The code of two symbols of one bit each."""
+        return "111" + number(first, 8) + number(second, 8)
+
+    zero = "1000"  # The code of symbol 0 alone, without a bit.
+    # Symbols 0 to 255 have eight bits each: of the code lengths only 0 and 8 are used.
+    order = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)
+    bytes_alone = "0" + number(len(order) - 4, 4)
+    bytes_alone += "".join(number(int(length in {0, 8}), 3) for length in order) + "0" + "1" * 256
+    green, red = bytes_alone + "0" * vp8l.LENGTHS, bytes_alone
+    small = across * down
+    predictor = "1" + number(0, 2) + number(0, 3) + "0" + two(1, 2) + zero * 4 + "01" * (small // 2)
+    predictor += "0" * (small % 2)
+    colours = "1" + number(1, 2) + number(0, 3) + "0" + zero * 5
+    green_subtracted = "1" + number(2, 2)
+    blocks = number(0, 3) + "0" + green + red + zero * 3
+    blocks += "".join(f"{block & 255:08b}{block >> 8:08b}" for block in range(small))
+    text = number(4 * across - 1, 14) + number(4 * down - 1, 14) + "0" + "000"
+    text += predictor + colours + green_subtracted + "0" + "0" + "1" + blocks + zero * 5 * small
+    text += "0" * (-len(text) % 8)
+    body = b"\x2f" + int(text[::-1], 2).to_bytes(len(text) // 8, "little") + bytes(64)
+    chunk = b"VP8L" + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
 def flat_webp(mode: str, size: tuple[int, int], *, lossless: bool) -> bytes:
     image = Image.new(mode, size, (200, 90, 30, 128)[: len(mode)])
     return encoded(image, "WEBP", lossless=lossless, method=0)
@@ -222,6 +254,7 @@ def refused() -> dict[str, bytes]:
         "comments-between-scans.jpg": odd_scans(20_000),
         "chunks-300000.png": tiny_pixel_chunks(300_000),
         "chunks-300000.webp": webp_chunks(300_000),
+        "blocks-65536.webp": lossless_blocks(256, 256),
         "tall-1x25000000.png": png(1, 1)[:8]
         + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 25_000_000, 8, 6, 0, 0, 0)),
         "side-30001.png": png(30_001, 1),
@@ -261,6 +294,7 @@ def largest() -> dict[str, Callable[[], bytes]]:
             for lossless in (True, False):
                 name = f"{'lossless' if lossless else 'lossy'}-{mode}-{shape}.webp"
                 files[name] = partial(flat_webp, mode, size, lossless=lossless)
+    files["lossless-blocks.webp"] = partial(lossless_blocks, 100, vp8l.MAX_BLOCKS // 100)
     return files
 
 

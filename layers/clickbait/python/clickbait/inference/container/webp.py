@@ -1,8 +1,9 @@
 """WebP (RFC 9649): chunks in a RIFF container. Only the picture's own are kept."""
 
 import struct
+from collections.abc import Iterator
 
-from clickbait.inference.container import exif
+from clickbait.inference.container import exif, vp8l
 from clickbait.inference.container.core import (
     MAX_PARTS,
     Core,
@@ -21,6 +22,9 @@ MAX_WEBP_PIXELS = 10_000_000
 ANIMATED, ALPHA = 0x02, 0x10
 """Flags of the extended header that the picture needs. The others announce chunks that are left
 out."""
+
+COMPRESSED = 0x01
+"""The flag of an alpha channel that is stored as a lossless picture."""
 
 
 def core(data: bytes) -> Core:
@@ -57,6 +61,8 @@ def core(data: bytes) -> Core:
         if name == b"EXIF" and extended:
             orientation = exif.orientation(body)
         if kept:
+            for picture in _lossless(name, body, width, height):
+                vp8l.check(picture)
             parts.append(name + struct.pack("<I", len(body)) + body + bytes(len(body) % 2))
         if drawn and not extended:
             break
@@ -69,6 +75,23 @@ def core(data: bytes) -> Core:
     inside = b"WEBP" + b"".join(parts)
     core = b"RIFF" + struct.pack("<I", len(inside)) + inside
     return Core(core, width, height, orientation)
+
+
+def _lossless(name: bytes, body: bytes, width: int, height: int) -> Iterator[vp8l.Lossless]:
+    """The lossless pictures of a chunk. The sides are those of the frame that it belongs to."""
+    if name == b"VP8L" and len(body) > 5:
+        bits = int.from_bytes(body[1:5], "little")
+        yield vp8l.Lossless(body[5:], (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    elif name == b"ALPH" and body[:1] and body[0] & COMPRESSED:
+        yield vp8l.Lossless(body[1:], width, height)
+    elif name == b"ANMF":
+        width, height = (int.from_bytes(body[i : i + 3], "little") + 1 for i in (6, 9))
+        at = 16
+        while at + 8 <= len(body):
+            end = at + 8 + int.from_bytes(body[at + 4 : at + 8], "little")
+            if body[at : at + 4] != b"ANMF":
+                yield from _lossless(body[at : at + 4], body[at + 8 : end], width, height)
+            at = end + end % 2
 
 
 def size(data: bytes) -> tuple[int, int]:
