@@ -16,7 +16,7 @@ from clickbait.learning import copies
 from clickbait.learning.copies import FLAT, SAME_BAND, Sketch
 from clickbait.learning.replay import Known
 
-KNOWN = "known to the network"
+KNOWN = "already learned by the network"
 EXAM_COPY = "a copy of an exam image"
 BOTH_LABELS = "the same image under both labels"
 DUPLICATE = "a duplicate"
@@ -89,7 +89,7 @@ def _usable(
     kept = []
     for i, image in enumerate(images):
         if known.matches(image.sha256, image.sketch).any():
-            left_out[image.key] = f"{KNOWN}, which was trained on it or on a copy of it"
+            left_out[image.key] = f"{KNOWN}, which was trained on it or on a copy"
         else:
             kept.append(i)
     families = copies.groups([images[i].sketch for i in kept])
