@@ -32,7 +32,7 @@ export function AllBatches() {
     (one) => `${one.created ?? ""} ${one.id}`,
   );
   return (
-    <section aria-labelledby="all-batches">
+    <section class="all" aria-labelledby="all-batches">
       <h2 id="all-batches">All batches</h2>
       <Shown of={batches} label="Loading all batches">
         {() =>
