@@ -170,6 +170,16 @@ def test_the_token_is_read_once_in_five_minutes_and_guessing_reads_it_once_in_te
     assert len(calls) == 2
 
 
+def test_a_refusal_names_the_secret_but_not_the_account(secret: Any, monkeypatch) -> None:
+    arn = secret.describe_secret(SecretId=SECRET)["ARN"]
+    use(monkeypatch, admin_secret=arn)
+    for given in (None, "wrong"):
+        detail = refused(admin, given).detail
+        assert f"--secret-id {SECRET})" in detail
+        assert arn.split(":")[4] not in detail
+    assert ask(admin, TOKEN)
+
+
 def test_without_a_secret_name_503_names_the_missing_setting(monkeypatch) -> None:
     use(monkeypatch, admin_secret="")
     for given in (None, "x"):

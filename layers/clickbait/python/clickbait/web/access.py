@@ -78,7 +78,9 @@ def is_admin(given: HTTPAuthorizationCredentials | None) -> bool:
 
 
 def _refusal(offered: str) -> Problem:
-    secret = settings().admin_secret
+    # Anybody may read this. An ARN has the number of the account, and a suffix behind the name.
+    *arn, name = settings().admin_secret.split(":")
+    secret = name[: -len("-Ab12cd")] if arn else name
     hint = (
         f"It is the value of the secret {secret} (aws secretsmanager get-secret-value "
         f"--secret-id {secret}). With `make up` it is in STATE_DIR/admin-token, by default "
